@@ -1,0 +1,65 @@
+//! From what is asked for to what is stored: the only way to a new [`Dataset`].
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::dataset::{Dataset, Kpi};
+use super::ids::{OrganizationId, UserId};
+use super::new_dataset::NewDataset;
+use super::violation::Violations;
+
+/// Who asks, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Author {
+    pub(crate) organization: OrganizationId,
+    pub(crate) user: Option<UserId>,
+    /// Whole microseconds within the years allowed.
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// A dataset that may be stored.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) dataset: Dataset,
+    /// For each KPI of the dataset, which are in display order, its place in the order of addition.
+    pub(crate) positions: Vec<i64>,
+}
+
+/// Checks a request and gives it its ids, time and display order.
+pub(crate) fn admit(new: NewDataset, author: Author, fresh_id: &dyn Fn() -> Uuid) -> Result<Admitted, Violations> {
+    new.validate()?;
+    let id = new.id.unwrap_or_else(|| fresh_id().into());
+    let mut kpis: Vec<(i64, Kpi)> = (0..)
+        .zip(new.kpis)
+        .map(|(position, kpi)| {
+            let kpi = Kpi {
+                id: kpi.id.unwrap_or_else(|| fresh_id().into()),
+                dataset_id: id,
+                name: kpi.name,
+                sort_order: kpi.sort_order,
+                created_at: author.now,
+                description: kpi.description,
+                unit: kpi.unit,
+                value_type: kpi.value_type,
+                required: kpi.required,
+                updated_at: None,
+            };
+            (position, kpi)
+        })
+        .collect();
+    // Stable: ties keep the order of addition.
+    kpis.sort_by_key(|(_, kpi)| kpi.sort_order);
+    let (positions, kpis) = kpis.into_iter().unzip();
+    let dataset = Dataset {
+        id,
+        organization_id: author.organization,
+        name: new.name,
+        created_at: author.now,
+        description: new.description,
+        created_by: author.user,
+        updated_by: None,
+        updated_at: None,
+        kpis,
+    };
+    Ok(Admitted { dataset, positions })
+}

@@ -1,0 +1,97 @@
+//! What is stored and returned: the contract's response.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::ids::{DatasetId, KpiId, OrganizationId, UserId};
+use super::time;
+use super::value_type::ValueType;
+
+/// A stored dataset with its KPIs.
+///
+/// As JSON it is the response of the contract: keys in the order of the fields here, null where absent, times in UTC
+/// as `2023-11-07T05:31:56Z` with six digits of fraction when it is not zero. Reading that JSON gives back an equal
+/// value; unknown keys and any UTC offset are accepted there, since a later server may add fields.
+///
+/// # Examples
+///
+/// ```
+/// # use kpi_store::{Dataset, NewDataset, OrganizationId, Store};
+/// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
+/// let dataset = organization.create_dataset(NewDataset::new("Water"))?;
+/// let json = serde_json::to_string(&dataset)?;
+/// assert_eq!(serde_json::from_str::<Dataset>(&json)?, dataset);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Dataset {
+    /// Identifies the dataset within its organisation.
+    pub id: DatasetId,
+    /// The organisation that owns it.
+    pub organization_id: OrganizationId,
+    /// 1 to 255 code points; need not be unique.
+    pub name: String,
+    /// When it was created: UTC, whole microseconds.
+    #[serde(with = "time::utc")]
+    pub created_at: DateTime<Utc>,
+    /// At most 2,000 code points.
+    pub description: Option<String>,
+    /// The user who created it, if the handle [acted as](crate::Organization::acting_as) one.
+    pub created_by: Option<UserId>,
+    /// The user of the last change; none until the first.
+    pub updated_by: Option<UserId>,
+    /// When it was last changed: UTC, whole microseconds; none until the first change.
+    #[serde(with = "time::utc_or_null")]
+    pub updated_at: Option<DateTime<Utc>>,
+    /// In display order: by `sort_order`, ties in the order in which they were added.
+    pub kpis: Vec<Kpi>,
+}
+
+impl Dataset {
+    /// The KPI with this id.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kpi_store::{KpiId, NewDataset, NewKpi, OrganizationId, Store};
+    /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
+    /// let withdrawal = KpiId::new();
+    /// let dataset = organization.create_dataset(NewDataset::new("Water").kpi(NewKpi::new("Withdrawal").id(withdrawal)))?;
+    /// assert_eq!(dataset.kpi(withdrawal).map(|kpi| kpi.name.as_str()), Some("Withdrawal"));
+    /// assert_eq!(dataset.kpi(KpiId::new()), None);
+    /// # Ok::<(), kpi_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn kpi(&self, id: KpiId) -> Option<&Kpi> {
+        self.kpis.iter().find(|kpi| kpi.id == id)
+    }
+}
+
+/// A stored KPI: a typed question with a unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Kpi {
+    /// Identifies the KPI within its dataset.
+    pub id: KpiId,
+    /// The dataset it belongs to.
+    pub dataset_id: DatasetId,
+    /// 1 to 255 code points; need not be unique.
+    pub name: String,
+    /// Its place among the KPIs of the dataset, 0 to 2^63 - 1; need not be unique.
+    pub sort_order: i64,
+    /// When it was created: UTC, whole microseconds.
+    #[serde(with = "time::utc")]
+    pub created_at: DateTime<Utc>,
+    /// At most 2,000 code points.
+    pub description: Option<String>,
+    /// The unit of its values, at most 50 code points.
+    pub unit: Option<String>,
+    /// What kind of value it asks for.
+    pub value_type: ValueType,
+    /// Whether a value must be given.
+    pub required: bool,
+    /// When it was last changed: UTC, whole microseconds; none until the first change.
+    #[serde(with = "time::utc_or_null")]
+    pub updated_at: Option<DateTime<Utc>>,
+}

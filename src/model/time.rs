@@ -1,0 +1,75 @@
+//! Times: UTC, whole microseconds, the years 0001 to 9999.
+
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, NaiveDateTime, Timelike, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+use super::limits::{TIME_MAX_MICROS, TIME_MIN_MICROS};
+
+/// The system clock. `chrono::Utc::now` would panic where it stands before 1970.
+pub(crate) fn system_clock() -> DateTime<Utc> {
+    let since_epoch = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    let micros = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => since_epoch(after),
+        Err(before) => -since_epoch(before.duration()),
+    };
+    // What chrono cannot hold lies far outside the years allowed, and is refused where the clock is read.
+    DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// A time cut to the microsecond, as it is stored; `None` outside the years 0001 to 9999.
+pub(crate) fn to_micros(time: DateTime<Utc>) -> Option<i64> {
+    let micros = time.timestamp_micros();
+    (TIME_MIN_MICROS..=TIME_MAX_MICROS).contains(&micros).then_some(micros)
+}
+
+/// The time that [`to_micros`] stored; `None` outside the years 0001 to 9999.
+pub(crate) fn from_micros(micros: i64) -> Option<DateTime<Utc>> {
+    (TIME_MIN_MICROS..=TIME_MAX_MICROS).contains(&micros).then(|| DateTime::from_timestamp_micros(micros)).flatten()
+}
+
+/// The contract's text: `2023-11-07T05:31:56Z`, with exactly six digits of fraction when it is not zero.
+fn to_text(time: NaiveDateTime) -> impl std::fmt::Display {
+    let format = if time.nanosecond() < 1_000 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%.6fZ" };
+    time.format(format)
+}
+
+/// For `#[serde(with)]`: a time as the contract prints it. Any UTC offset is read.
+pub(crate) mod utc {
+    use super::{DateTime, Deserialize, Deserializer, Serializer, Utc, de, from_micros, ser, to_micros, to_text};
+
+    pub(crate) fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+        let time = to_micros(*time)
+            .and_then(from_micros)
+            .ok_or_else(|| ser::Error::custom("time outside the years 0001 to 9999"))?;
+        serializer.collect_str(&to_text(time.naive_utc()))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let time = DateTime::parse_from_rfc3339(&text)
+            .map_err(|_| de::Error::custom("expected a time such as 2023-11-07T05:31:56Z"))?;
+        to_micros(time.to_utc())
+            .and_then(from_micros)
+            .ok_or_else(|| de::Error::custom("time outside the years 0001 to 9999"))
+    }
+}
+
+/// For `#[serde(with)]`: a time as [`utc`] writes it, or null.
+pub(crate) mod utc_or_null {
+    use super::{DateTime, Deserialize, Deserializer, Serialize, Serializer, Utc};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Time(#[serde(with = "super::utc")] DateTime<Utc>);
+
+    #[expect(clippy::ref_option, reason = "the shape that serde calls")]
+    pub(crate) fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+        time.map(Time).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+        Ok(Option::<Time>::deserialize(deserializer)?.map(|Time(time)| time))
+    }
+}

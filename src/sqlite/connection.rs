@@ -1,0 +1,160 @@
+//! One connection, set up so that neither a hostile file nor a habit of SQLite's can harm.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{Error, Failure};
+
+/// What an acknowledged write survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// A write that returned survives a crash of the process, of the system, and a power cut. The default.
+    ///
+    /// Each transaction waits for the disk (`synchronous=FULL`).
+    #[default]
+    Full,
+    /// A write that returned survives a crash of the process; a crash of the system or a power cut may take the last
+    /// ones, in the order in which they were made. The file never becomes damaged.
+    ///
+    /// Only checkpoints wait for the disk (`synchronous=NORMAL`).
+    Normal,
+}
+
+/// The features of SQLite that are switched on or off, each read back.
+const FEATURES: [(DbConfig, bool); 9] = [
+    // No writing to shadow tables and no writable_schema, whatever SQL runs.
+    (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+    // Nothing in the schema may call functions with side effects.
+    (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+    // The schema has no triggers and no views; none that a file brings along may act.
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+    // A misspelt column is an error, not a string.
+    (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+    (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE, false),
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_WRITE, false),
+    // The bundled build has STAT4, which prepares some statements anew on every call; this keeps their plans.
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
+];
+
+/// The limits of <https://sqlite.org/security.html>, as far as the statements of this crate allow, each read back.
+const LIMITS: [(Limit, i32); 11] = [
+    (Limit::SQLITE_LIMIT_LENGTH, 1_000_000),
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
+    (Limit::SQLITE_LIMIT_COLUMN, 100),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 3),
+    (Limit::SQLITE_LIMIT_VDBE_OP, 25_000),
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 8),
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
+    // A statement that inserts many rows at once binds a value for each of their columns.
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 1_000),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
+];
+
+/// Refuses a linked SQLite with the defect by which two connections can lose commits in WAL mode.
+pub(super) fn check_sqlite() -> Result<(), Error> {
+    if is_supported(rusqlite::version_number()) {
+        Ok(())
+    } else {
+        Err(Error::UnsupportedSqlite { found: rusqlite::version() })
+    }
+}
+
+/// 3.51.3 and later have the fix, except 3.52.0 (<https://sqlite.org/wal.html#walresetbug>).
+fn is_supported(version: i32) -> bool {
+    version >= 3_051_003 && version != 3_052_000
+}
+
+/// A hardened connection to an existing file, which is read nowhere yet.
+pub(super) fn connect(file: &Path, busy_timeout: Duration) -> Result<Connection, Failure> {
+    // No CREATE: a file is made elsewhere. No URI: the path is a path. The caller's mutex serialises (NO_MUTEX).
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE
+        | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+    let connection = Connection::open_with_flags(file, flags)?;
+    // SQLite falls back to reading without a word.
+    if connection.is_readonly("main")? {
+        return Err(Error::ReadOnly { source: None }.into());
+    }
+    set_busy_timeout(&connection, busy_timeout)?;
+    harden(&connection)?;
+    Ok(connection)
+}
+
+/// A hardened connection to a database of its own in memory.
+pub(super) fn connect_in_memory() -> Result<Connection, Failure> {
+    let connection = Connection::open_in_memory()?;
+    harden(&connection)?;
+    Ok(connection)
+}
+
+/// How long SQLite waits for locks of other connections. rusqlite panics beyond 2^31 milliseconds.
+pub(crate) fn set_busy_timeout(connection: &Connection, timeout: Duration) -> rusqlite::Result<()> {
+    const MAX: Duration = Duration::from_millis(i32::MAX as u64);
+    connection.busy_timeout(timeout.min(MAX))
+}
+
+fn harden(connection: &Connection) -> Result<(), Failure> {
+    for (feature, on) in FEATURES {
+        expect_set("feature", connection.set_db_config(feature, on)? == on)?;
+    }
+    for (limit, value) in LIMITS {
+        connection.set_limit(limit, value)?;
+        expect_set("limit", connection.limit(limit)? == value)?;
+    }
+    set_pragma(connection, "cell_size_check", 1)?;
+    set_pragma(connection, "mmap_size", 0)?;
+    set_pragma(connection, "foreign_keys", 1)
+}
+
+/// Sets how writes reach the disk.
+pub(super) fn set_durability(connection: &Connection, durability: Durability) -> Result<(), Failure> {
+    let synchronous = match durability {
+        Durability::Full => 2,
+        Durability::Normal => 1,
+    };
+    set_pragma(connection, "synchronous", synchronous)?;
+    // Apple's disks have written what they say only after F_FULLFSYNC. Elsewhere these do nothing.
+    set_pragma(connection, "fullfsync", 1)?;
+    set_pragma(connection, "checkpoint_fullfsync", 1)
+}
+
+/// Sets a pragma and reads it back.
+pub(super) fn set_pragma(connection: &Connection, name: &'static str, value: i64) -> Result<(), Failure> {
+    connection.pragma_update(None, name, value)?;
+    // Without a file there is nothing to map, and SQLite answers the question with no row.
+    let found = connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    expect_set(name, matches!(found, Ok(found) if found == value) || name == "mmap_size" && found.is_err())
+}
+
+fn expect_set(what: &'static str, set: bool) -> Result<(), Failure> {
+    if set { Ok(()) } else { Err(Error::Storage { source: crate::error::shared(NotSet(what)) }.into()) }
+}
+
+/// The linked SQLite was built without something that this crate relies on.
+#[derive(Debug, thiserror::Error)]
+#[error("the linked SQLite does not let a {0} be set")]
+struct NotSet(&'static str);
+
+#[cfg(test)]
+mod tests {
+    use super::is_supported;
+
+    #[test]
+    fn sqlite_versions_that_can_lose_commits_are_refused() {
+        assert!(!is_supported(3_050_004));
+        assert!(!is_supported(3_051_002));
+        assert!(is_supported(3_051_003));
+        assert!(!is_supported(3_052_000));
+        assert!(is_supported(3_052_001));
+        assert!(is_supported(3_053_000));
+    }
+}

@@ -1,0 +1,186 @@
+//! SQL of the `dataset` table: a constant and a function for each statement.
+//!
+//! A read steps the dataset's row, and while that statement stands, reads the KPIs by another: both see one snapshot
+//! without a transaction having to be begun and ended. Every dataset is checked against its digest before it leaves.
+
+use rusqlite::{Connection, Row, params};
+
+use super::kpi;
+use super::row::Columns;
+use crate::error::{Error, Failure};
+use crate::model::admission::Admitted;
+use crate::model::dataset::Dataset;
+use crate::model::digest::digest;
+use crate::model::ids::{DatasetId, OrganizationId, UserId};
+
+const INSERT: &str = "
+    INSERT INTO dataset (id, organization_id, name, description, created_at, created_by, revision, digest)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+/// The revision of a dataset that was never changed.
+const FIRST_REVISION: i64 = 1;
+
+/// Inserts a new dataset with its KPIs, inside a transaction that the caller has begun.
+pub(crate) fn insert(connection: &Connection, new: &Admitted) -> Result<(), Failure> {
+    let dataset = &new.dataset;
+    let digest = digest(dataset.organization_id, dataset.id, FIRST_REVISION, dataset);
+    let inserted = connection.prepare_cached(INSERT)?.execute(params![
+        dataset.id.as_bytes(),
+        dataset.organization_id.as_bytes(),
+        dataset.name,
+        dataset.description,
+        dataset.created_at.timestamp_micros(),
+        dataset.created_by.as_ref().map(UserId::as_bytes),
+        FIRST_REVISION,
+        digest.cast_signed(),
+    ]);
+    inserted.map_err(|error| super::taken_or_failed(error, dataset.id, None))?;
+    kpi::insert(connection, connection.last_insert_rowid(), new)
+}
+
+/// The columns that [`read`] reads, in its order.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT seq, id, organization_id, name, description, created_at, created_by, updated_by, updated_at, ",
+            "revision, digest FROM dataset WHERE organization_id = ?1 ",
+            $rest
+        )
+    };
+}
+
+const SELECT_ONE: &str = select!("AND id = ?2");
+const SELECT_OLDEST_FIRST: &str = select!("AND seq > ?2 ORDER BY seq LIMIT ?3");
+const SELECT_NEWEST_FIRST: &str = select!("AND seq < ?2 ORDER BY seq DESC LIMIT ?3");
+
+/// The dataset of this organisation with this id.
+pub(crate) fn get(
+    connection: &Connection,
+    organization: OrganizationId,
+    id: DatasetId,
+) -> Result<Option<Dataset>, Failure> {
+    let mut statement = connection.prepare_cached(SELECT_ONE)?;
+    let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
+    match rows.next()? {
+        Some(row) => read(connection, row, organization, Some(id)).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// In which order datasets are listed, by their creation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Order {
+    #[default]
+    OldestFirst,
+    NewestFirst,
+}
+
+/// A stretch of a listing.
+#[derive(Debug)]
+pub(crate) struct Stretch {
+    /// The datasets, each with its place.
+    pub(crate) items: Vec<(i64, Dataset)>,
+    /// Where the stretch ends early: the place of a damaged dataset, and the damage.
+    pub(crate) damage: Option<(i64, Error)>,
+    /// Whether there are datasets behind the stretch.
+    pub(crate) has_more: bool,
+}
+
+/// At most `limit` datasets of this organisation behind the place `after`.
+pub(crate) fn list(
+    connection: &Connection,
+    organization: OrganizationId,
+    order: Order,
+    after: Option<i64>,
+    limit: u32,
+) -> Result<Stretch, Failure> {
+    let (sql, start) = match order {
+        Order::OldestFirst => (SELECT_OLDEST_FIRST, i64::MIN),
+        Order::NewestFirst => (SELECT_NEWEST_FIRST, i64::MAX),
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    // One more than asked for shows whether there are more.
+    let mut rows = statement.query(params![organization.as_bytes(), after.unwrap_or(start), i64::from(limit) + 1])?;
+    let mut stretch = Stretch { items: Vec::new(), damage: None, has_more: false };
+    while let Some(row) = rows.next()? {
+        if stretch.items.len() as u64 == u64::from(limit) {
+            stretch.has_more = true;
+            break;
+        }
+        let seq = Columns(row).integer(0)?;
+        match read(connection, row, organization, None) {
+            Ok(dataset) => stretch.items.push((seq, dataset)),
+            Err(Failure(error @ Error::Corrupt { .. })) => {
+                stretch.damage = Some((seq, error));
+                break;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(stretch)
+}
+
+/// Reads a dataset and its KPIs and checks them against the digest. `asked` is the id asked for, if one was.
+fn read(
+    connection: &Connection,
+    row: &Row<'_>,
+    organization: OrganizationId,
+    asked: Option<DatasetId>,
+) -> Result<Dataset, Failure> {
+    let columns = Columns(row);
+    let id = match asked {
+        Some(id) => id,
+        None => columns.id(1)?,
+    };
+    let checked = || -> Result<Dataset, Failure> {
+        let dataset = Dataset {
+            id: columns.id(1)?,
+            organization_id: columns.id(2)?,
+            name: columns.text(3)?,
+            description: columns.optional_text(4)?,
+            created_at: columns.time(5)?,
+            created_by: columns.optional_id(6)?,
+            updated_by: columns.optional_id(7)?,
+            updated_at: columns.optional_time(8)?,
+            kpis: kpi::of_dataset(connection, columns.integer(0)?, id)?,
+        };
+        let expected = digest(organization, id, columns.integer(9)?, &dataset);
+        let is_whole = columns.integer(10)?.cast_unsigned() == expected;
+        if is_whole && (dataset.id, dataset.organization_id) == (id, organization) {
+            Ok(dataset)
+        } else {
+            Err(Error::damaged("it does not match its digest").into())
+        }
+    };
+    checked().map_err(|Failure(error)| error.about(id).into())
+}
+
+const COUNT: &str = "SELECT count(*) FROM dataset WHERE organization_id = ?1";
+
+/// How many datasets this organisation has.
+pub(crate) fn count(connection: &Connection, organization: OrganizationId) -> Result<u64, Failure> {
+    let mut statement = connection.prepare_cached(COUNT)?;
+    let count: i64 = statement.query_one([organization.as_bytes()], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
+}
+
+/// Steps from one organisation to the next through the index, however many datasets each has.
+const ORGANIZATIONS: &str = "
+    WITH RECURSIVE owner (id) AS (
+        SELECT min(organization_id) FROM dataset
+        UNION ALL
+        SELECT (SELECT min(organization_id) FROM dataset WHERE organization_id > owner.id)
+        FROM owner WHERE owner.id IS NOT NULL
+    )
+    SELECT id FROM owner WHERE id IS NOT NULL";
+
+/// The organisations that own a dataset, by id.
+pub(crate) fn organizations(connection: &Connection) -> Result<Vec<OrganizationId>, Failure> {
+    let mut statement = connection.prepare_cached(ORGANIZATIONS)?;
+    let mut rows = statement.query([])?;
+    let mut organizations = Vec::new();
+    while let Some(row) = rows.next()? {
+        organizations.push(Columns(row).id(0)?);
+    }
+    Ok(organizations)
+}

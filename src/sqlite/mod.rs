@@ -1,0 +1,31 @@
+//! The file: how it is opened, what is in it, how it is read and written. No policy.
+//!
+//! - [`files`]: the file-system calls outside SQLite.
+//! - [`connection`]: one connection, hardened.
+//! - [`opening`]: the steps from a path to a connection on a file that is known to be ours.
+//! - [`schema`], [`migration`]: what must be in the file, and how it gets there.
+//! - [`transaction`]: begin, commit, roll back.
+//! - [`dataset`], [`kpi`]: the statements and the row mapper of each table; [`row`]: columns as borrowed, checked values.
+
+pub(crate) mod connection;
+pub(crate) mod dataset;
+mod files;
+mod kpi;
+mod migration;
+pub(crate) mod opening;
+mod row;
+mod schema;
+pub(crate) mod transaction;
+
+use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+
+use crate::error::{Error, Failure};
+use crate::model::ids::{DatasetId, KpiId};
+
+/// What a failed insert means: an id that is taken, or something else.
+fn taken_or_failed(error: rusqlite::Error, dataset: DatasetId, kpi: Option<KpiId>) -> Failure {
+    match error.sqlite_error().map(|error| error.extended_code) {
+        Some(SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY) => Error::AlreadyExists { dataset, kpi }.into(),
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,129 @@
+//! What must be in the file: the objects of the schema and the rows of the history.
+//!
+//! The migrations are an explicit list, and what they make is found by running them in memory, once per process. So
+//! there is one statement of the schema; a file is compared with it object by object, which says more than a checksum.
+
+use std::sync::OnceLock;
+
+use rusqlite::Connection;
+
+use crate::error::{Error, Failure};
+
+/// Marks the file as one of this crate: "KPIS".
+pub(super) const APPLICATION_ID: i64 = 0x4B50_4953;
+
+/// refinery's history, with our own text: refinery's differs between features that any crate of the tree may enable.
+pub(super) const HISTORY_TABLE: &str = "kpi_store_migration";
+pub(super) const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS kpi_store_migration (
+    version INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    applied_on TEXT NOT NULL,
+    checksum TEXT NOT NULL
+) STRICT";
+
+/// Statistics of ANALYZE may be there or not.
+const OBJECTS: &str = "
+    SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema
+    WHERE name NOT GLOB 'sqlite_stat[0-9]'
+    ORDER BY type, name";
+
+const HISTORY: &str = "SELECT version, name FROM kpi_store_migration ORDER BY version";
+
+/// The migrations of this version of the crate.
+pub(crate) static SCHEMA: Schema = Schema::new(&[Migration {
+    file: "V1__create_dataset_and_kpi",
+    sql: include_str!("../../migrations/V1__create_dataset_and_kpi.sql"),
+}]);
+
+/// One step of the schema. Once released it is frozen to the byte.
+#[derive(Debug)]
+pub(crate) struct Migration {
+    /// The name of its file without the ending, `V<n>__<name>`.
+    pub(crate) file: &'static str,
+    pub(crate) sql: &'static str,
+}
+
+impl Migration {
+    /// Its name in the history.
+    fn name(&self) -> &'static str {
+        self.file.split_once("__").map_or(self.file, |(_, name)| name)
+    }
+}
+
+/// A list of migrations, numbered from 1, and what they make of an empty file.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    pub(super) migrations: &'static [Migration],
+    /// The objects after each number of migrations.
+    made: OnceLock<Vec<Vec<Object>>>,
+}
+
+/// A row of `sqlite_schema`: type, name, table and text.
+type Object = (String, String, String, String);
+
+impl Schema {
+    pub(crate) const fn new(migrations: &'static [Migration]) -> Self {
+        Self { migrations, made: OnceLock::new() }
+    }
+
+    /// The version of a file that is up to date.
+    pub(super) fn current(&self) -> i64 {
+        self.migrations.len().try_into().unwrap_or(i64::MAX)
+    }
+
+    /// Refuses a file of `version` whose schema or history is not exactly what the migrations make.
+    pub(super) fn check(&self, connection: &Connection, version: i64) -> Result<(), Failure> {
+        let made = self.made()?;
+        let expected =
+            usize::try_from(version).ok().and_then(|version| made.get(version)).map_or(&[][..], Vec::as_slice);
+        if let Some(difference) = first_difference(expected, &objects(connection)?) {
+            return Err(Error::damaged(difference).into());
+        }
+        self.check_history(connection, version)
+    }
+
+    fn check_history(&self, connection: &Connection, version: i64) -> Result<(), Failure> {
+        let mut statement = connection.prepare(HISTORY)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let found: Vec<(i64, String)> = rows.collect::<rusqlite::Result<_>>()?;
+        let expected = (1..=version).zip(self.migrations).map(|(number, migration)| (number, migration.name()));
+        if found.iter().map(|(number, name)| (*number, name.as_str())).eq(expected) {
+            Ok(())
+        } else {
+            Err(Error::damaged("the history of migrations was altered").into())
+        }
+    }
+
+    fn made(&self) -> Result<&[Vec<Object>], Failure> {
+        if let Some(made) = self.made.get() {
+            return Ok(made);
+        }
+        let connection = Connection::open_in_memory()?;
+        connection.execute_batch(CREATE_HISTORY)?;
+        let mut made = vec![objects(&connection)?];
+        for migration in self.migrations {
+            connection.execute_batch(migration.sql)?;
+            made.push(objects(&connection)?);
+        }
+        Ok(self.made.get_or_init(|| made))
+    }
+}
+
+fn objects(connection: &Connection) -> Result<Vec<Object>, Failure> {
+    let mut statement = connection.prepare(OBJECTS)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What is missing, was altered or does not belong, in words.
+fn first_difference(expected: &[Object], found: &[Object]) -> Option<String> {
+    let is_same = |one: &Object, other: &Object| (&one.0, &one.1) == (&other.0, &other.1);
+    let describe = |(kind, name, ..): &Object, what| format!("{kind} {name:?} {what}");
+    let is_there = |object: &Object| found.iter().any(|other| is_same(object, other));
+    if let Some(object) = expected.iter().find(|object| !found.contains(object)) {
+        return Some(describe(object, if is_there(object) { "was altered" } else { "is missing" }));
+    }
+    let is_ours = |object: &Object| expected.iter().any(|other| is_same(object, other));
+    let stranger = found.iter().find(|object| !is_ours(object))?;
+    Some(describe(stranger, "does not belong to a store"))
+}

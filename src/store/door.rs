@@ -1,0 +1,169 @@
+//! The door: every write goes through it, one at a time.
+//!
+//! It owns BEGIN IMMEDIATE, the commit, the rollback and what became of it. One connection writes; who holds it is
+//! alone. Waiting for it and waiting for SQLite's lock, which another store or process may hold, share one deadline,
+//! which is why a condition variable stands here: a std mutex cannot wait with a deadline.
+//!
+//! Nothing of the caller's runs in here: requests are validated, iterators drained, clock and ids asked before. The work
+//! is owned (`Send + 'static`), so that one thread could do another's.
+//!
+//! A commit that fails may hold all the same: after an error of the disk nobody knows what is on it. The connection is
+//! then given up, the caller told [`Error::OutcomeUnknown`], and the next write begins with a fresh connection.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
+
+use crate::error::{Error, Failure, Result};
+use crate::model::ids::DatasetId;
+use crate::sqlite::connection::set_busy_timeout;
+use crate::sqlite::opening::Database;
+use crate::sqlite::transaction;
+
+pub(super) struct Door {
+    state: Mutex<State>,
+    /// Rung when the connection comes back.
+    free: Condvar,
+    /// Where a fresh connection comes from; none in memory, where the connection is the database.
+    database: Option<Arc<Database>>,
+    busy_timeout: Duration,
+}
+
+enum State {
+    Free(Connection),
+    InUse,
+    /// The connection was given up.
+    Lost,
+    Closed,
+}
+
+impl Door {
+    pub(super) fn new(writer: Connection, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
+        Self { state: Mutex::new(State::Free(writer)), free: Condvar::new(), database, busy_timeout }
+    }
+
+    /// Does `work` in one transaction that writes the datasets `ids`.
+    pub(super) fn write<T: Send + 'static>(
+        &self,
+        ids: Vec<DatasetId>,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T> {
+        let started = Instant::now();
+        let written = self.enter(started).and_then(|mut held| self.transact(&mut held, started, ids, work));
+        written.map_err(|Failure(error)| error.having_waited(started.elapsed()))
+    }
+
+    fn transact<T>(
+        &self,
+        held: &mut Held<'_>,
+        started: Instant,
+        ids: Vec<DatasetId>,
+        work: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let connection = held.connection()?;
+        set_busy_timeout(connection, self.busy_timeout.saturating_sub(started.elapsed()))?;
+        transaction::begin_write(connection)?;
+        // Whatever ends this early, a panic included, the drop of `held` rolls back.
+        let done = work(connection)?;
+        match transaction::commit(connection) {
+            Ok(()) => Ok(done),
+            // Busy is the one failure that says that nothing was committed.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Err(error.into()),
+            Err(error) => {
+                if self.database.is_some() {
+                    held.give_up();
+                }
+                Err(Error::outcome_unknown(ids, error).into())
+            }
+        }
+    }
+
+    /// Does `work` on the one connection of a store in memory.
+    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
+        let started = Instant::now();
+        let read = self.enter(started).and_then(|mut held| work(held.connection()?));
+        read.map_err(|Failure(error)| error.having_waited(started.elapsed()))
+    }
+
+    /// Closes the store once the write in progress is done; `meanwhile` runs when nobody can write any more.
+    pub(super) fn close(&self, meanwhile: impl FnOnce()) -> Result<()> {
+        let started = Instant::now();
+        let mut held = self.enter(started).map_err(|Failure(error)| error.having_waited(started.elapsed()))?;
+        held.is_last = true;
+        meanwhile();
+        let Some(connection) = held.connection.take() else { return Ok(()) };
+        let checkpointed = transaction::checkpoint(&connection);
+        let closed = connection.close().map_err(|(_, error)| error);
+        Ok(checkpointed.and(closed).map_err(Failure::from)?)
+    }
+
+    /// Waits until the connection is free.
+    fn enter(&self, started: Instant) -> Result<Held<'_>, Failure> {
+        let mut state = self.lock();
+        loop {
+            match std::mem::replace(&mut *state, State::InUse) {
+                State::Free(connection) => return Ok(self.held(Some(connection))),
+                State::Lost => return Ok(self.held(None)),
+                State::Closed => {
+                    *state = State::Closed;
+                    return Err(Error::Closed.into());
+                }
+                State::InUse => state = self.wait(state, started)?,
+            }
+        }
+    }
+
+    fn held(&self, connection: Option<Connection>) -> Held<'_> {
+        Held { door: self, connection, is_last: false }
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, started: Instant) -> Result<MutexGuard<'a, State>, Failure> {
+        let left = self.busy_timeout.saturating_sub(started.elapsed());
+        if left.is_zero() {
+            return Err(Error::Busy { waited: started.elapsed(), source: None }.into());
+        }
+        Ok(self.free.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic cannot leave the state half changed: each change is one assignment.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connection, held by the one who is inside; dropping this rolls back what was not committed and hands it on.
+struct Held<'a> {
+    door: &'a Door,
+    connection: Option<Connection>,
+    is_last: bool,
+}
+
+impl Held<'_> {
+    /// The connection; a fresh one if the one before was given up.
+    fn connection(&mut self) -> Result<&Connection, Failure> {
+        let connection = match (self.connection.take(), &self.door.database) {
+            (Some(connection), _) => connection,
+            (None, Some(database)) => database.writer()?,
+            (None, None) => return Err(Error::Storage { source: None }.into()),
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    fn give_up(&mut self) {
+        self.connection = None;
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let whole = self.connection.take().filter(transaction::roll_back);
+        let state = match whole {
+            _ if self.is_last => State::Closed,
+            Some(connection) => State::Free(connection),
+            None => State::Lost,
+        };
+        *self.door.lock() = state;
+        if self.is_last { self.door.free.notify_all() } else { self.door.free.notify_one() }
+    }
+}

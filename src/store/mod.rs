@@ -1,0 +1,170 @@
+//! The public handle: a store, seen through an organisation. One operation per file; no SQL.
+//!
+//! - [`options`]: how a store is opened. [`close`]: how it is left.
+//! - [`organization`]: the view through which everything is read and written.
+//! - [`create`], [`dataset`], [`datasets`], [`count`], [`organizations`]: the operations.
+//! - [`query`], [`cursor`]: what a listing is asked, and where it goes on.
+//! - [`door`]: every write. [`readers`]: every read.
+
+mod close;
+mod count;
+mod create;
+pub(crate) mod cursor;
+mod dataset;
+pub(crate) mod datasets;
+mod door;
+pub(crate) mod options;
+pub(crate) mod organization;
+mod organizations;
+pub(crate) mod query;
+mod readers;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use self::door::Door;
+use self::options::StoreOptions;
+use self::organization::Organization;
+use self::readers::Readers;
+use crate::error::{Error, Failure, Result};
+use crate::model::ids::{DatasetId, OrganizationId};
+use crate::model::time;
+use crate::sqlite::opening::Database;
+
+/// A store of datasets: one SQLite file, or a database in memory.
+///
+/// Everything is read and written through an [`Organization`]. A clone is another handle on the same store; handles
+/// can be used from any number of threads at once. A file can also be opened several times, in one process and in
+/// others. Dropping the last handle closes the store; [`close`](Self::close) does so and says what went wrong.
+///
+/// # Examples
+///
+/// ```
+/// use kpi_store::{NewDataset, NewKpi, OrganizationId, Store};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("kpis.db");
+/// let store = Store::open(&path)?;
+/// let organization = store.organization(OrganizationId::new());
+/// let dataset = organization.create_dataset(NewDataset::new("Water").kpi(NewKpi::new("Withdrawal").unit("m³")))?;
+/// assert_eq!(organization.dataset(dataset.id)?, Some(dataset));
+/// store.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+/// What all handles on a store share.
+struct Shared {
+    // IMPORTANT: the readers stand before the door, so that the writer is dropped last: the last connection to close is
+    // the one that SQLite lets checkpoint.
+    readers: Option<Readers>,
+    door: Door,
+    database: Option<Arc<Database>>,
+    clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    ids: Box<dyn Fn() -> Uuid + Send + Sync>,
+}
+
+impl Store {
+    /// Opens the store in the file at `path`, which is created if there is none, with the default [options](Self::options).
+    ///
+    /// The folder must exist. A new file can be read and written by its owner alone (mode 0600). While the store is
+    /// open, SQLite keeps two files of the same name with `-wal` and `-shm` beside it.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::InvalidPath`] if no store can be there: a folder, a device, a missing folder, a dangling link.
+    /// - [`Error::NotAStore`] if the file is something else, [`Error::TooNew`] if a later version of this crate made it.
+    /// - [`Error::Corrupt`] if it is a store, but its schema or history was altered.
+    ///   In all of these, file and folder stay as they were.
+    /// - [`Error::ReadOnly`], [`Error::StorageFull`], [`Error::Busy`] if the file cannot be written (now).
+    /// - [`Error::UnsupportedSqlite`] if the linked SQLite is one that can lose commits.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open(path)
+    }
+
+    /// Opens a new, empty store in memory, private to this handle and its clones.
+    ///
+    /// It gives the same answers as one in a file, but has a single connection: reads wait for writes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnsupportedSqlite`] if the linked SQLite is one that can lose commits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let store = kpi_store::Store::open_in_memory()?;
+    /// assert_eq!(store.path(), None);
+    /// # Ok::<(), kpi_store::Error>(())
+    /// ```
+    pub fn open_in_memory() -> Result<Self> {
+        Self::options().open_in_memory()
+    }
+
+    /// Options to open a store with: durability, waiting, clock, ids.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kpi_store::{Durability, Store};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("kpis.db");
+    /// let store = Store::options().durability(Durability::Normal).open(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn options() -> StoreOptions {
+        StoreOptions::default()
+    }
+
+    /// The store seen through one organisation, acting as no user.
+    ///
+    /// An organisation needs no registration: it is its id.
+    #[must_use]
+    pub fn organization(&self, id: OrganizationId) -> Organization {
+        Organization::new(self.clone(), id)
+    }
+
+    /// The file: an absolute path, in which symbolic links are resolved. None for a store in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.shared.database.as_deref().map(|database| database.file.as_path())
+    }
+
+    /// Does `work` in one transaction that writes the datasets `ids`.
+    fn write<T: Send + 'static>(
+        &self,
+        ids: Vec<DatasetId>,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T> {
+        self.shared.door.write(ids, work)
+    }
+
+    /// Does `work`, which must read by one statement, or by others while the first stands: one snapshot.
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
+        match &self.shared.readers {
+            Some(readers) => readers.read(work),
+            None => self.shared.door.read(work),
+        }
+    }
+
+    /// The time of one write: the clock is asked once.
+    fn now(&self) -> Result<DateTime<Utc>> {
+        let now = (self.shared.clock)();
+        time::to_micros(now).and_then(time::from_micros).ok_or(Error::ClockOutOfRange { now })
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("path", &self.path()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,121 @@
+//! How a store is opened.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::door::Door;
+use super::readers::Readers;
+use super::{Shared, Store};
+use crate::error::Result;
+use crate::model::{ids, time};
+use crate::sqlite::connection::Durability;
+use crate::sqlite::opening::{self, Database, Settings};
+
+/// Options to open a [`Store`] with; had from [`Store::options`].
+///
+/// # Examples
+///
+/// A store whose times and waits a test controls:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use chrono::{DateTime, Utc};
+/// use kpi_store::{NewDataset, OrganizationId, Store};
+///
+/// let store = Store::options()
+///     .busy_timeout(Duration::from_millis(200))
+///     .clock(|| DateTime::UNIX_EPOCH)
+///     .open_in_memory()?;
+/// let dataset = store.organization(OrganizationId::new()).create_dataset(NewDataset::new("Water"))?;
+/// assert_eq!(dataset.created_at, DateTime::UNIX_EPOCH);
+/// # Ok::<(), kpi_store::Error>(())
+/// ```
+#[must_use]
+pub struct StoreOptions {
+    settings: Settings,
+    clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    ids: Box<dyn Fn() -> Uuid + Send + Sync>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            settings: Settings { durability: Durability::default(), busy_timeout: Duration::from_secs(5) },
+            clock: Box::new(time::system_clock),
+            ids: Box::new(ids::fresh_uuid),
+        }
+    }
+}
+
+impl StoreOptions {
+    /// What an acknowledged write survives. By default [`Durability::Full`]. In memory nothing survives either way.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.settings.durability = durability;
+        self
+    }
+
+    /// How long a call may wait in all for other writers, in this process and others, before it answers
+    /// [`Busy`](crate::Error::Busy). By default 5 seconds.
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.busy_timeout = timeout;
+        self
+    }
+
+    /// Where times come from. By default the system clock.
+    ///
+    /// It is asked once for each call that writes, while no lock is held, and its answer cut to the microsecond.
+    pub fn clock(mut self, clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Where the ids come from that a request does not give. By default each is a UUIDv7 greater than every one before
+    /// it in this process.
+    ///
+    /// It is asked while no lock is held. An id that is taken makes the call fail with
+    /// [`AlreadyExists`](crate::Error::AlreadyExists).
+    pub fn ids(mut self, ids: impl Fn() -> Uuid + Send + Sync + 'static) -> Self {
+        self.ids = Box::new(ids);
+        self
+    }
+
+    /// Opens the store in the file at `path`, which is created if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::open`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        let busy_timeout = self.settings.busy_timeout;
+        let (database, writer) = Database::open(path.as_ref(), self.settings.clone())?;
+        let database = Arc::new(database);
+        let door = Door::new(writer, Some(Arc::clone(&database)), busy_timeout);
+        let readers = Readers::new(Arc::clone(&database), busy_timeout);
+        Ok(self.finish(Some(database), door, Some(readers)))
+    }
+
+    /// Opens a new, empty store in memory, private to the handle and its clones.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::open_in_memory`].
+    pub fn open_in_memory(self) -> Result<Store> {
+        let door = Door::new(opening::open_in_memory()?, None, self.settings.busy_timeout);
+        Ok(self.finish(None, door, None))
+    }
+
+    fn finish(self, database: Option<Arc<Database>>, door: Door, readers: Option<Readers>) -> Store {
+        Store { shared: Arc::new(Shared { readers, door, database, clock: self.clock, ids: self.ids }) }
+    }
+}
+
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreOptions").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

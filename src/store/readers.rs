@@ -1,0 +1,105 @@
+//! The readers: connections of their own for reading a file, opened when they are needed and kept.
+//!
+//! In WAL mode a reader waits for no writer and blocks none. A connection serves one thread at a time, and no lock is
+//! held while it does.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::error::{Error, Failure, Result};
+use crate::sqlite::opening::Database;
+
+/// As many as read at once; the next waits.
+const READERS_MAX: usize = 8;
+
+pub(super) struct Readers {
+    pool: Mutex<Pool>,
+    /// Rung when a connection comes back.
+    returned: Condvar,
+    database: Arc<Database>,
+    busy_timeout: Duration,
+}
+
+struct Pool {
+    idle: Vec<Connection>,
+    in_use: usize,
+    is_closed: bool,
+}
+
+impl Readers {
+    pub(super) fn new(database: Arc<Database>, busy_timeout: Duration) -> Self {
+        let pool = Pool { idle: Vec::new(), in_use: 0, is_closed: false };
+        Self { pool: Mutex::new(pool), returned: Condvar::new(), database, busy_timeout }
+    }
+
+    /// Does `work` on a connection for reading.
+    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
+        let started = Instant::now();
+        let read = self.borrow(started).and_then(|mut reader| work(reader.connection()?));
+        read.map_err(|Failure(error)| error.having_waited(started.elapsed()))
+    }
+
+    /// Closes the idle connections now, the others when they come back.
+    pub(super) fn close(&self) {
+        let idle = {
+            let mut pool = self.lock();
+            pool.is_closed = true;
+            std::mem::take(&mut pool.idle)
+        };
+        drop(idle);
+        self.returned.notify_all();
+    }
+
+    fn borrow(&self, started: Instant) -> Result<Reader<'_>, Failure> {
+        let mut pool = self.lock();
+        loop {
+            if pool.is_closed {
+                return Err(Error::Closed.into());
+            }
+            if pool.in_use < READERS_MAX {
+                pool.in_use += 1;
+                return Ok(Reader { readers: self, connection: pool.idle.pop() });
+            }
+            let left = self.busy_timeout.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Err(Error::Busy { waited: started.elapsed(), source: None }.into());
+            }
+            pool = self.returned.wait_timeout(pool, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pool> {
+        // A panic cannot leave the pool half changed: nothing in between can panic.
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection, borrowed by the one who reads; it goes back when this is dropped.
+struct Reader<'a> {
+    readers: &'a Readers,
+    connection: Option<Connection>,
+}
+
+impl Reader<'_> {
+    fn connection(&mut self) -> Result<&Connection, Failure> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.readers.database.reader()?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let mut pool = self.readers.lock();
+        pool.in_use -= 1;
+        if !pool.is_closed {
+            pool.idle.extend(self.connection.take());
+        }
+        drop(pool);
+        self.readers.returned.notify_one();
+    }
+}

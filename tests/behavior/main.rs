@@ -1,0 +1,34 @@
+//! What is promised, and the tests that would catch its breach. The list of modules is the table of contents.
+
+#![allow(missing_debug_implementations, reason = "nothing here is printed")]
+
+mod support;
+
+/// The contract: what is accepted and refused, where, with which code.
+mod contract;
+/// Accept or refuse agrees with a second statement of the limits, over generated requests; what is created is read back.
+mod property;
+/// Bad requests, one by one: every limit, wrong types, sizes, nesting, and how violations read.
+mod requests;
+/// Responses, to the byte.
+mod responses;
+
+/// Creating: what is stored, atomicity, batches, ids that are taken.
+mod creating;
+/// Ids and times: fresh, given, increasing, out of range, from sources that panic.
+mod ids_and_times;
+/// Listing: pages, cursors, iterating, counting.
+mod listing;
+/// Two organisations in one file know nothing of each other.
+mod tenants;
+/// Threads, two stores on one file, waiting with a deadline, closing.
+mod threads;
+
+/// Damage: a row that is not what was written is an error, and hides nothing else.
+mod damage;
+/// Errors: codes, sources, and that none carries a stored value.
+mod errors;
+/// The file format: schema, limits as CHECKs, digest, fixtures of every version.
+mod file_format;
+/// Opening: which paths and files are refused, with which error, and what stays as it was.
+mod opening;
