@@ -1,4 +1,31 @@
 //! An embedded, local-first store for custom KPI datasets, on one SQLite file.
+//!
+//! An organisation defines a dataset, a named group of KPIs, each a typed question with a unit. This crate creates, keeps
+//! and returns it exactly as the REST operation *Create Dataset* (`POST /v1/custom-kpi-datasets`) would: same fields,
+//! limits, JSON and validation answers, offline, in the application's own file.
+//!
+//! - A [`Store`] is a file, opened with [`Store::open`] or [`StoreOptions`]; an [`Organization`] is the view through which
+//!   everything is read and written.
+//! - A [`NewDataset`] asks, built in code or read from the JSON of a request; a [`Dataset`] is what is stored and returned.
+//! - [`Violations`] say everything that is wrong with an input, each with its place and code; [`Error`] says what went
+//!   wrong otherwise, with a table of what to do.
+//! - [`DatasetQuery`], [`Page`] and [`Cursor`] list what is there.
+//!
+//! ```
+//! use kpi_store::{NewDataset, NewKpi, OrganizationId, Store};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("kpis.db");
+//! let store = Store::open(&path)?;
+//! let organization = store.organization(OrganizationId::new());
+//!
+//! let request = NewDataset::new("Water").kpi(NewKpi::new("Total water withdrawal").unit("m³"));
+//! let dataset = organization.create_dataset(request)?;
+//! assert_eq!(organization.dataset(dataset.id)?, Some(dataset));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Durability, threads and processes, and what can stand beside this crate in an application are in the README.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -32,3 +59,17 @@ pub use store::cursor::Cursor;
 pub use store::options::StoreOptions;
 pub use store::organization::Organization;
 pub use store::query::{DatasetQuery, Page};
+
+/// The longer texts of the project, as they stand in `docs/`.
+#[cfg(doc)]
+pub mod documentation {
+    #[doc = include_str!("../docs/design.md")]
+    pub mod design {}
+    #[doc = include_str!("../docs/file-format.md")]
+    pub mod file_format {}
+}
+
+/// The README's program, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

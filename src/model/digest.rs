@@ -1,31 +1,7 @@
 //! The digest of a dataset: 64 bits over everything a read returns, written with it and checked by every read.
 //!
 //! SQLite does not notice most single flipped bytes in a file; with the digest such a row is an error, not an answer.
-//! The algorithm is part of the file format: XXH3 with 64 bits and seed 0 over these bytes, integers little-endian:
-//!
-//! | what | bytes |
-//! |---|---|
-//! | organisation id and dataset id, those *asked for* | 16 + 16 |
-//! | revision | i64 |
-//! | name | text |
-//! | description | text or null |
-//! | `created_at` | i64, microseconds since 1970 |
-//! | `created_by` | id or null |
-//! | `updated_by` | id or null |
-//! | `updated_at` | i64 or null |
-//! | number of KPIs | u64 |
-//! | each KPI in display order: id | 16 |
-//! | name | text |
-//! | description, unit | text or null each |
-//! | `value_type` | u8, 0 to 4 |
-//! | required | u8, 0 or 1 |
-//! | `sort_order` | i64 |
-//! | `created_at` | i64 |
-//! | `updated_at` | i64 or null |
-//!
-//! A text is its length in bytes as u64, then its UTF-8. What may be null is one byte 0 for null, or one byte 1 and
-//! then the value. The bytes above end where their counts say, so that a later version can append fields: a tag and a
-//! value for each field that does not have its default, nothing for one that has, and no old row needs a new digest.
+//! What is hashed, byte for byte, is part of the file format and stands in `docs/file-format.md`.
 
 use chrono::{DateTime, Utc};
 use xxhash_rust::xxh3::Xxh3Default;

@@ -5,7 +5,7 @@
 //! comes from `stat`, and a file that is being made is hidden from other threads until its descriptor is closed.
 
 use std::fs::{self, FileType, Metadata, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -27,7 +27,7 @@ pub(super) fn find_or_make(path: &Path) -> Result<PathBuf, Error> {
     match fs::symlink_metadata(path) {
         Ok(metadata) => find(path, &metadata),
         Err(error) if error.kind() == ErrorKind::NotFound => make(path),
-        Err(error) => Err(unusable(path, "it cannot be looked up", error)),
+        Err(error) => Err(Error::invalid_path(path, "it cannot be looked up", shared(error))),
     }
 }
 
@@ -47,8 +47,9 @@ fn check_spelling(path: &Path) -> Result<(), Error> {
 
 fn find(path: &Path, metadata: &Metadata) -> Result<PathBuf, Error> {
     let (real, metadata) = if metadata.is_symlink() {
-        let real = fs::canonicalize(path).map_err(|error| unusable(path, "it is a link that leads nowhere", error))?;
-        let metadata = fs::metadata(&real).map_err(|error| unusable(path, "it cannot be looked up", error))?;
+        let dangles = |error| Error::invalid_path(path, "it is a link that leads nowhere", shared(error));
+        let real = fs::canonicalize(path).map_err(dangles)?;
+        let metadata = fs::metadata(&real).map_err(dangles)?;
         (real, metadata)
     } else {
         (real_path(path)?, metadata.clone())
@@ -81,7 +82,9 @@ fn make(path: &Path) -> Result<PathBuf, Error> {
         Ok(_) => Ok(real),
         // Another process was faster: it is as good as ours.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(real),
-        Err(error) => Err(unusable(path, "it cannot be created", error)),
+        Err(error) => {
+            Err(from_io(error).unwrap_or_else(|error| Error::invalid_path(path, "it cannot be created", shared(error))))
+        }
     }
 }
 
@@ -90,10 +93,8 @@ fn real_path(path: &Path) -> Result<PathBuf, Error> {
     let Some(name) = path.file_name() else {
         return Err(Error::invalid_path(path, "it names a folder", None));
     };
-    let folder = fs::canonicalize(folder_of(path)).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::invalid_path(path, "its folder does not exist", shared(error)),
-        _ => unusable(path, "its folder cannot be looked up", error),
-    })?;
+    let folder = fs::canonicalize(folder_of(path))
+        .map_err(|error| Error::invalid_path(path, "its folder cannot be found", shared(error)))?;
     let real = folder.join(name);
     if cfg!(unix) && real.as_os_str().len() > PATH_MAX_BYTES {
         return Err(Error::invalid_path(path, "it is longer than SQLite opens, 504 bytes", None));
@@ -103,10 +104,6 @@ fn real_path(path: &Path) -> Result<PathBuf, Error> {
 
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn unusable(path: &Path, reason: &'static str, error: io::Error) -> Error {
-    from_io(error).unwrap_or_else(|error| Error::invalid_path(path, reason, shared(error)))
 }
 
 /// Whether a write-ahead log lies beside the file.

@@ -80,7 +80,6 @@ impl DatasetQuery {
 
 /// A stretch of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Page<T> {
     /// At most as many as the query's limit.
     pub items: Vec<T>,
