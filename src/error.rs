@@ -8,7 +8,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rusqlite::ErrorCode;
 
-use crate::{Cursor, DatasetId, KpiId, Violations};
+use crate::model::cursor::Cursor;
+use crate::model::ids::{DatasetId, KpiId};
+use crate::model::violation::Violations;
 
 /// The result of an operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -47,6 +47,7 @@ mod sqlite;
 mod store;
 
 pub use error::{Error, Result};
+pub use model::cursor::Cursor;
 pub use model::dataset::{Dataset, Kpi};
 pub use model::ids::{DatasetId, KpiId, OrganizationId, UserId};
 pub use model::limits;
@@ -55,7 +56,6 @@ pub use model::value_type::{UnknownValueType, ValueType};
 pub use model::violation::{Segment, Violation, Violations};
 pub use sqlite::connection::Durability;
 pub use store::Store;
-pub use store::cursor::Cursor;
 pub use store::options::StoreOptions;
 pub use store::organization::Organization;
 pub use store::query::{DatasetQuery, Page};

@@ -1,6 +1,7 @@
 //! The domain: what a dataset is, what the contract allows, how it reads as JSON. No SQL, no I/O.
 
 pub(crate) mod admission;
+pub(crate) mod cursor;
 pub(crate) mod dataset;
 pub(crate) mod digest;
 pub(crate) mod ids;

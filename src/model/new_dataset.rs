@@ -4,8 +4,6 @@ use serde::Serialize;
 
 use super::ids::{DatasetId, KpiId};
 use super::value_type::ValueType;
-use super::violation::Violations;
-use super::{request_json, validation};
 
 /// A dataset to be created, with its KPIs.
 ///
@@ -68,58 +66,6 @@ impl NewDataset {
     pub fn id(mut self, id: DatasetId) -> Self {
         self.id = Some(id);
         self
-    }
-
-    /// Reads the JSON body of a *Create Dataset* request.
-    ///
-    /// What this accepts, the server accepts too; what the server refuses, this refuses at the same place, with the
-    /// code that pydantic's strict mode gives. Stricter than the server, it also refuses what would be stored
-    /// otherwise than it was written: unknown and repeated keys, numbers in strings, U+0000.
-    ///
-    /// # Errors
-    ///
-    /// Every [`Violation`](crate::Violation), not only the first: in the order of the fields, depth first, KPIs by
-    /// index. A body that is no JSON has the one violation `json_invalid`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use kpi_store::NewDataset;
-    ///
-    /// let request = NewDataset::from_json(r#"{"name": "Water", "kpis": [{"name": "Withdrawal", "unit": "m³"}]}"#)?;
-    /// assert_eq!(request.kpis[0].unit.as_deref(), Some("m³"));
-    ///
-    /// let violations = NewDataset::from_json(r#"{"kpis": [{"name": "", "sort_order": "1"}]}"#).unwrap_err();
-    /// let found: Vec<_> = violations.iter().map(|violation| (violation.path(), violation.code())).collect();
-    /// assert_eq!(found, [
-    ///     ("name".to_owned(), "missing"),
-    ///     ("kpis[0].name".to_owned(), "string_too_short"),
-    ///     ("kpis[0].sort_order".to_owned(), "int_type"),
-    /// ]);
-    /// # Ok::<(), kpi_store::Violations>(())
-    /// ```
-    pub fn from_json(body: impl AsRef<[u8]>) -> Result<Self, Violations> {
-        request_json::read(body.as_ref())
-    }
-
-    /// Checks every limit of the contract without storing anything.
-    ///
-    /// # Errors
-    ///
-    /// Every [`Violation`](crate::Violation), not only the first, in the order in which
-    /// [`from_json`](Self::from_json) gives them.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use kpi_store::{NewDataset, NewKpi};
-    ///
-    /// let violations = NewDataset::new("").kpi(NewKpi::new("Waste").sort_order(-1)).validate().unwrap_err();
-    /// let paths: Vec<_> = violations.iter().map(|violation| violation.path()).collect();
-    /// assert_eq!(paths, ["name", "kpis[0].sort_order"]);
-    /// ```
-    pub fn validate(&self) -> Result<(), Violations> {
-        validation::validate(self)
     }
 }
 

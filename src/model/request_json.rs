@@ -25,7 +25,41 @@ const KPI_CLASS: &str = "KpiInlineCreateSch";
 const DATASET_FIELDS: [&str; 3] = ["name", "description", "kpis"];
 const KPI_FIELDS: [&str; 6] = ["name", "description", "unit", "value_type", "required", "sort_order"];
 
-pub(crate) fn read(body: &[u8]) -> Result<NewDataset, Violations> {
+impl NewDataset {
+    /// Reads the JSON body of a *Create Dataset* request.
+    ///
+    /// What this accepts, the server accepts too; what the server refuses, this refuses at the same place, with the
+    /// code that pydantic's strict mode gives. Stricter than the server, it also refuses what would be stored
+    /// otherwise than it was written: unknown and repeated keys, numbers in strings, U+0000.
+    ///
+    /// # Errors
+    ///
+    /// Every [`Violation`](crate::Violation), not only the first: in the order of the fields, depth first, KPIs by
+    /// index. A body that is no JSON has the one violation `json_invalid`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kpi_store::NewDataset;
+    ///
+    /// let request = NewDataset::from_json(r#"{"name": "Water", "kpis": [{"name": "Withdrawal", "unit": "m³"}]}"#)?;
+    /// assert_eq!(request.kpis[0].unit.as_deref(), Some("m³"));
+    ///
+    /// let violations = NewDataset::from_json(r#"{"kpis": [{"name": "", "sort_order": "1"}]}"#).unwrap_err();
+    /// let found: Vec<_> = violations.iter().map(|violation| (violation.path(), violation.code())).collect();
+    /// assert_eq!(found, [
+    ///     ("name".to_owned(), "missing"),
+    ///     ("kpis[0].name".to_owned(), "string_too_short"),
+    ///     ("kpis[0].sort_order".to_owned(), "int_type"),
+    /// ]);
+    /// # Ok::<(), kpi_store::Violations>(())
+    /// ```
+    pub fn from_json(body: impl AsRef<[u8]>) -> Result<Self, Violations> {
+        read(body.as_ref())
+    }
+}
+
+fn read(body: &[u8]) -> Result<NewDataset, Violations> {
     let text = check_utf8(body).and_then(check_depth).map_err(NotJson::into_violations)?;
     let mut findings = Findings::in_body();
     let dataset = Reader { text }.dataset(&mut findings).map_err(NotJson::into_violations)?;

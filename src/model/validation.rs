@@ -4,6 +4,38 @@ use super::limits::{DESCRIPTION_MAX, KPIS_MAX, NAME_MAX, NAME_MIN, SORT_ORDER_MI
 use super::new_dataset::{NewDataset, NewKpi};
 use super::violation::{Rule, Segment, Violation, Violations};
 
+impl NewDataset {
+    /// Checks every limit of the contract without storing anything.
+    ///
+    /// # Errors
+    ///
+    /// Every [`Violation`](crate::Violation), not only the first, in the order in which
+    /// [`from_json`](Self::from_json) gives them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kpi_store::{NewDataset, NewKpi};
+    ///
+    /// let violations = NewDataset::new("").kpi(NewKpi::new("Waste").sort_order(-1)).validate().unwrap_err();
+    /// let paths: Vec<_> = violations.iter().map(|violation| violation.path()).collect();
+    /// assert_eq!(paths, ["name", "kpis[0].sort_order"]);
+    /// ```
+    pub fn validate(&self) -> Result<(), Violations> {
+        let mut findings = Findings::in_body();
+        findings.field("name", check_name(&self.name));
+        findings.field("description", check_description(self.description.as_deref()));
+        if findings.field("kpis", check_count(self.kpis.len())).is_some() {
+            findings.within(Segment::key("kpis"), |findings| {
+                for (index, kpi) in self.kpis.iter().enumerate() {
+                    findings.within(Segment::Index(index), |findings| validate_kpi(kpi, findings));
+                }
+            });
+        }
+        findings.finish()
+    }
+}
+
 /// Collects violations while walking an input: it knows the place and what was found.
 pub(crate) struct Findings {
     place: Vec<Segment>,
@@ -42,21 +74,6 @@ impl Findings {
     pub(crate) fn finish(self) -> Result<(), Violations> {
         Violations::check(self.found)
     }
-}
-
-pub(crate) fn validate(new: &NewDataset) -> Result<(), Violations> {
-    let mut findings = Findings::in_body();
-    findings.field("name", check_name(&new.name));
-    findings.field("description", check_description(new.description.as_deref()));
-    findings.field("kpis", check_count(new.kpis.len()));
-    if new.kpis.len() <= KPIS_MAX {
-        findings.within(Segment::key("kpis"), |findings| {
-            for (index, kpi) in new.kpis.iter().enumerate() {
-                findings.within(Segment::Index(index), |findings| validate_kpi(kpi, findings));
-            }
-        });
-    }
-    findings.finish()
 }
 
 fn validate_kpi(kpi: &NewKpi, findings: &mut Findings) {

@@ -9,6 +9,7 @@ use super::kpi;
 use super::row::Columns;
 use crate::error::{Error, Failure};
 use crate::model::admission::Admitted;
+use crate::model::cursor::Order;
 use crate::model::dataset::Dataset;
 use crate::model::digest::digest;
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
@@ -65,14 +66,6 @@ pub(crate) fn get(
         Some(row) => read(connection, row, organization, Some(id)).map(Some),
         None => Ok(None),
     }
-}
-
-/// In which order datasets are listed, by their creation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Order {
-    #[default]
-    OldestFirst,
-    NewestFirst,
 }
 
 /// A stretch of a listing.

@@ -1,9 +1,9 @@
 //! Listing datasets: a page, or all of them one by one.
 
-use super::cursor::Cursor;
 use super::organization::Organization;
 use super::query::{DatasetQuery, Page};
 use crate::error::{Error, Result};
+use crate::model::cursor::Cursor;
 use crate::model::dataset::Dataset;
 use crate::sqlite;
 

@@ -3,13 +3,12 @@
 //! - [`options`]: how a store is opened. [`close`]: how it is left.
 //! - [`organization`]: the view through which everything is read and written.
 //! - [`create`], [`dataset`], [`datasets`], [`count`], [`organizations`]: the operations.
-//! - [`query`], [`cursor`]: what a listing is asked, and where it goes on.
+//! - [`query`]: what a listing is asked, and a page of its answer.
 //! - [`door`]: every write. [`readers`]: every read.
 
 mod close;
 mod count;
 mod create;
-pub(crate) mod cursor;
 mod dataset;
 pub(crate) mod datasets;
 mod door;

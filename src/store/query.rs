@@ -1,10 +1,9 @@
 //! What a listing is asked, and a page of its answer.
 
-use super::cursor::Cursor;
 use crate::error::Result;
+use crate::model::cursor::{Cursor, Order};
 use crate::model::limits::{PAGE_DEFAULT, PAGE_MAX, PAGE_MIN};
 use crate::model::violation::{Rule, Segment, Violations};
-use crate::sqlite::dataset::Order;
 
 /// Which datasets of an organisation to list, in which order, how many at a time.
 ///

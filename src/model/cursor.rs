@@ -6,12 +6,19 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::ids::{FromText, OrganizationId};
 use crate::error::{Error, Result};
-use crate::model::ids::{FromText, OrganizationId};
-use crate::sqlite::dataset::Order;
 
 /// The first character of every cursor; another form gets another.
 const VERSION: char = '1';
+
+/// In which order datasets are listed, by their creation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Order {
+    #[default]
+    OldestFirst,
+    NewestFirst,
+}
 
 /// A place in a listing of one organisation in one order: the listing goes on behind it.
 ///
@@ -41,7 +48,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn new(organization: OrganizationId, order: Order, place: i64) -> Self {
+    pub(crate) fn new(organization: OrganizationId, order: Order, place: i64) -> Self {
         let order = match order {
             Order::OldestFirst => 'o',
             Order::NewestFirst => 'n',
@@ -50,7 +57,7 @@ impl Cursor {
     }
 
     /// The place, if the cursor was given for this organisation and order.
-    pub(super) fn place(&self, organization: OrganizationId, order: Order) -> Result<i64> {
+    pub(crate) fn place(&self, organization: OrganizationId, order: Order) -> Result<i64> {
         if *self == Self::new(organization, order, self.place) { Ok(self.place) } else { Err(Error::InvalidCursor) }
     }
 }
