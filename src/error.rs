@@ -39,6 +39,27 @@ pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
 /// | [`Storage`](Self::Storage) | the operating system or SQLite failed otherwise | nothing | see the source |
 ///
 /// No text of an error carries a stored value: none of its `Display`, `Debug` and sources.
+///
+/// # Examples
+///
+/// ```
+/// use kpi_store::{Dataset, Error, NewDataset, Organization};
+///
+/// fn save(organization: &Organization, request: NewDataset) -> Result<Dataset, String> {
+///     organization.create_dataset(request).map_err(|error| match error {
+///         Error::Invalid(violations) => format!("Please correct:\n{violations}"),
+///         Error::AlreadyExists { .. } => "This was saved before.".to_owned(),
+///         error if error.is_retryable() => format!("Please try again: {error}."),
+///         error => format!("This cannot be saved ({}): {error}.", error.code()),
+///     })
+/// }
+/// # let organization = kpi_store::Store::open_in_memory()?.organization(kpi_store::OrganizationId::new());
+/// assert_eq!(
+///     save(&organization, NewDataset::new("")).unwrap_err(),
+///     "Please correct:\nname: String should have at least 1 character"
+/// );
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

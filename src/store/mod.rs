@@ -85,6 +85,21 @@ impl Store {
     ///   In all of these, file and folder stay as they were.
     /// - [`Error::ReadOnly`], [`Error::StorageFull`], [`Error::Busy`] if the file cannot be written (now).
     /// - [`Error::UnsupportedSqlite`] if the linked SQLite is one that can lose commits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kpi_store::{Error, Store};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let folder = folder.path();
+    /// let store = Store::open(folder.join("kpis.db"))?;
+    /// assert_eq!(store.path(), Some(folder.canonicalize()?.join("kpis.db").as_path()));
+    ///
+    /// std::fs::write(folder.join("notes.txt"), "Water, waste, energy")?;
+    /// assert!(matches!(Store::open(folder.join("notes.txt")), Err(Error::NotAStore { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::options().open(path)
     }
@@ -127,6 +142,17 @@ impl Store {
     /// The store seen through one organisation, acting as no user.
     ///
     /// An organisation needs no registration: it is its id.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kpi_store::{OrganizationId, Store};
+    ///
+    /// let id: OrganizationId = "018f4e9a-5b1c-7d30-8a52-3f6d1c2b9e47".parse()?;
+    /// let organization = Store::open_in_memory()?.organization(id);
+    /// assert_eq!((organization.id(), organization.user()), (id, None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn organization(&self, id: OrganizationId) -> Organization {
         Organization::new(self.clone(), id)
