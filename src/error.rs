@@ -30,6 +30,7 @@ pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
 /// | [`StorageFull`](Self::StorageFull) | no room on the disk | nothing | make room, try again; no reopening is needed |
 /// | [`ReadOnly`](Self::ReadOnly) | the file or its folder may not be written | nothing | change the permissions |
 /// | [`Closed`](Self::Closed) | the store was closed | nothing | open it again |
+/// | [`Cancelled`](Self::Cancelled) | the progress callback ended a long operation | nothing | |
 /// | [`InvalidPath`](Self::InvalidPath) | the path cannot be that of a store | nothing, no file was touched | give another path |
 /// | [`NotAStore`](Self::NotAStore) | the file is something else | nothing, the file is as it was | give another path |
 /// | [`TooNew`](Self::TooNew) | a later version of this crate made the file | nothing, the file is as it was | update the application |
@@ -118,6 +119,10 @@ pub enum Error {
     /// The store was closed, through this handle or a clone.
     #[error("the store is closed")]
     Closed,
+
+    /// The caller's progress callback ended it.
+    #[error("the operation was cancelled")]
+    Cancelled,
 
     /// The path cannot be that of a store.
     #[error("no store can be at {path:?}: {reason}")]
@@ -208,6 +213,7 @@ impl Error {
             Error::StorageFull { .. } => "storage_full",
             Error::ReadOnly { .. } => "read_only",
             Error::Closed => "closed",
+            Error::Cancelled => "cancelled",
             Error::InvalidPath { .. } => "invalid_path",
             Error::NotAStore { .. } => "not_a_store",
             Error::TooNew { .. } => "too_new",
@@ -232,6 +238,11 @@ impl Error {
 
     pub(crate) fn invalid_path(path: &Path, reason: &'static str, source: Option<Source>) -> Self {
         Error::InvalidPath { path: path.to_owned(), reason, source }
+    }
+
+    /// The file that was opened does not have its name any more.
+    pub(crate) fn moved(file: &Path, source: Option<Source>) -> Self {
+        Error::invalid_path(file, "it was moved, replaced or removed while it was open", source)
     }
 
     pub(crate) fn outcome_unknown(ids: Vec<DatasetId>, source: rusqlite::Error) -> Self {
@@ -269,6 +280,17 @@ pub(crate) fn shared(source: impl std::error::Error + Send + Sync + 'static) -> 
     Some(Arc::new(source))
 }
 
+/// Why a file cannot be written, or not even read without being written, where SQLite does not say it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum ReadOnlyCause {
+    #[error("the store was opened for reading only")]
+    Asked,
+    #[error("it has schema version {0} and must be upgraded before it can be read")]
+    OldVersion(i64),
+    #[error("a write-ahead log lies beside it that cannot be used without writing")]
+    UnusableLog(#[source] Source),
+}
+
 /// An error on its way out of the rooms that speak to SQLite.
 ///
 /// It exists so that `?` turns rusqlite's errors into this crate's there, while no type of rusqlite enters the public
@@ -303,6 +325,7 @@ impl From<rusqlite::Error> for Failure {
         let source = shared(error);
         Failure(match code {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { waited: Duration::ZERO, source },
+            Some(ErrorCode::OperationInterrupted) => Error::Cancelled,
             Some(ErrorCode::DiskFull) => Error::StorageFull { source },
             Some(ErrorCode::ReadOnly) => Error::ReadOnly { source },
             // No text that this crate writes comes near the length limit of its connections.

@@ -53,6 +53,7 @@ pub use model::ids::{DatasetId, KpiId, OrganizationId, UserId};
 pub use model::limits;
 pub use model::new_dataset::{NewDataset, NewKpi};
 pub use model::value_type::{UnknownValueType, ValueType};
+pub use model::verification::{Finding, Progress, Verification};
 pub use model::violation::{Segment, Violation, Violations};
 pub use sqlite::connection::Durability;
 pub use store::Store;

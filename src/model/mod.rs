@@ -11,4 +11,5 @@ mod request_json;
 pub(crate) mod time;
 mod validation;
 pub(crate) mod value_type;
+pub(crate) mod verification;
 pub(crate) mod violation;

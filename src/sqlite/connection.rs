@@ -72,21 +72,47 @@ fn is_supported(version: i32) -> bool {
     version >= 3_051_003 && version != 3_052_000
 }
 
+/// How a connection uses its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    ReadWrite,
+    ReadOnly,
+    /// Read-only, of a file that nobody can change: without locks and write-ahead log, which need a folder that can be
+    /// written.
+    Immutable,
+}
+
 /// A hardened connection to an existing file, which is read nowhere yet.
-pub(super) fn connect(file: &Path, busy_timeout: Duration) -> Result<Connection, Failure> {
-    // No CREATE: a file is made elsewhere. No URI: the path is a path. The caller's mutex serialises (NO_MUTEX).
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_EXRESCODE
-        | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-    let connection = Connection::open_with_flags(file, flags)?;
+pub(super) fn connect(file: &Path, access: Access, busy_timeout: Duration) -> Result<Connection, Failure> {
+    // No CREATE: a file is made elsewhere. No URI, but for one of our own: the path is a path. NO_MUTEX: a connection
+    // is used by one thread at a time.
+    let common =
+        OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+    let read_only = common | OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let connection = match access {
+        Access::ReadWrite => Connection::open_with_flags(file, common | OpenFlags::SQLITE_OPEN_READ_WRITE)?,
+        Access::ReadOnly => Connection::open_with_flags(file, read_only)?,
+        Access::Immutable => Connection::open_with_flags(immutable_uri(file), read_only | OpenFlags::SQLITE_OPEN_URI)?,
+    };
     // SQLite falls back to reading without a word.
-    if connection.is_readonly("main")? {
+    if access == Access::ReadWrite && connection.is_readonly("main")? {
         return Err(Error::ReadOnly { source: None }.into());
     }
     set_busy_timeout(&connection, busy_timeout)?;
     harden(&connection)?;
     Ok(connection)
+}
+
+/// The URI of a file, every byte but the plainest percent-encoded.
+fn immutable_uri(file: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in file.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            byte => uri.extend(["%", &format!("{byte:02X}")]),
+        }
+    }
+    uri + "?immutable=1"
 }
 
 /// A hardened connection to a database of its own in memory.
@@ -100,6 +126,17 @@ pub(super) fn connect_in_memory() -> Result<Connection, Failure> {
 pub(crate) fn set_busy_timeout(connection: &Connection, timeout: Duration) -> rusqlite::Result<()> {
     const MAX: Duration = Duration::from_millis(i32::MAX as u64);
     connection.busy_timeout(timeout.min(MAX))
+}
+
+/// Does `work` on a connection that may attach one database, as VACUUM INTO does with its target.
+pub(super) fn with_attach<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&mut Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1)?;
+    let worked = work(connection);
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    worked
 }
 
 fn harden(connection: &Connection) -> Result<(), Failure> {

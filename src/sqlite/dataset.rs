@@ -44,15 +44,15 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT seq, id, organization_id, name, description, created_at, created_by, updated_by, updated_at, ",
-            "revision, digest FROM dataset WHERE organization_id = ?1 ",
+            "revision, digest FROM dataset ",
             $rest
         )
     };
 }
 
-const SELECT_ONE: &str = select!("AND id = ?2");
-const SELECT_OLDEST_FIRST: &str = select!("AND seq > ?2 ORDER BY seq LIMIT ?3");
-const SELECT_NEWEST_FIRST: &str = select!("AND seq < ?2 ORDER BY seq DESC LIMIT ?3");
+const SELECT_ONE: &str = select!("WHERE organization_id = ?1 AND id = ?2");
+const SELECT_OLDEST_FIRST: &str = select!("WHERE organization_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3");
+const SELECT_NEWEST_FIRST: &str = select!("WHERE organization_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3");
 
 /// The dataset of this organisation with this id.
 pub(crate) fn get(
@@ -114,39 +114,97 @@ pub(crate) fn list(
 }
 
 /// Reads a dataset and its KPIs and checks them against the digest. `asked` is the id asked for, if one was.
-fn read(
+pub(super) fn read(
     connection: &Connection,
     row: &Row<'_>,
     organization: OrganizationId,
     asked: Option<DatasetId>,
 ) -> Result<Dataset, Failure> {
-    let columns = Columns(row);
     let id = match asked {
         Some(id) => id,
-        None => columns.id(1)?,
+        None => Columns(row).id(1)?,
     };
     let checked = || -> Result<Dataset, Failure> {
-        let dataset = Dataset {
-            id: columns.id(1)?,
-            organization_id: columns.id(2)?,
-            name: columns.text(3)?,
-            description: columns.optional_text(4)?,
-            created_at: columns.time(5)?,
-            created_by: columns.optional_id(6)?,
-            updated_by: columns.optional_id(7)?,
-            updated_at: columns.optional_time(8)?,
-            kpis: kpi::of_dataset(connection, columns.integer(0)?, id)?,
-        };
-        let expected = digest(organization, id, columns.integer(9)?, &dataset);
-        let is_whole = columns.integer(10)?.cast_unsigned() == expected;
-        if is_whole && (dataset.id, dataset.organization_id) == (id, organization) {
-            Ok(dataset)
+        let stored = read_unchecked(connection, row, id)?;
+        let expected = digest(organization, id, stored.revision, &stored.dataset);
+        let is_asked_for = (stored.dataset.id, stored.dataset.organization_id) == (id, organization);
+        if is_asked_for && stored.digest == expected {
+            Ok(stored.dataset)
         } else {
             Err(Error::damaged("it does not match its digest").into())
         }
     };
     checked().map_err(|Failure(error)| error.about(id).into())
 }
+
+/// What the rows of a dataset hold.
+struct Stored {
+    dataset: Dataset,
+    revision: i64,
+    digest: u64,
+}
+
+fn read_unchecked(connection: &Connection, row: &Row<'_>, id: DatasetId) -> Result<Stored, Failure> {
+    let columns = Columns(row);
+    let dataset = Dataset {
+        id: columns.id(1)?,
+        organization_id: columns.id(2)?,
+        name: columns.text(3)?,
+        description: columns.optional_text(4)?,
+        created_at: columns.time(5)?,
+        created_by: columns.optional_id(6)?,
+        updated_by: columns.optional_id(7)?,
+        updated_at: columns.optional_time(8)?,
+        kpis: kpi::of_dataset(connection, columns.integer(0)?, id)?,
+    };
+    Ok(Stored { dataset, revision: columns.integer(9)?, digest: columns.integer(10)?.cast_unsigned() })
+}
+
+const ACCEPT: &str = "UPDATE dataset SET revision = ?3, digest = ?4 WHERE organization_id = ?1 AND id = ?2";
+
+/// Gives a dataset the digest of what its rows hold now, as a change of its own.
+pub(crate) fn accept(
+    connection: &Connection,
+    organization: OrganizationId,
+    id: DatasetId,
+) -> Result<Option<Dataset>, Failure> {
+    let stored = {
+        let mut statement = connection.prepare_cached(SELECT_ONE)?;
+        let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        read_unchecked(connection, row, id).map_err(|Failure(error)| Failure(error.about(id)))?
+    };
+    let revision = stored.revision.saturating_add(1);
+    let digest = digest(organization, id, revision, &stored.dataset).cast_signed();
+    let mut statement = connection.prepare_cached(ACCEPT)?;
+    statement.execute(params![organization.as_bytes(), id.as_bytes(), revision, digest])?;
+    Ok(Some(stored.dataset))
+}
+
+/// Every dataset, by the table itself and no index.
+pub(super) const SELECT_ALL: &str = select!("NOT INDEXED ORDER BY seq");
+
+/// Looks for a dataset as a read does.
+pub(super) const FIND_BY_ID: &str = "
+    SELECT seq FROM dataset INDEXED BY sqlite_autoindex_dataset_1
+    WHERE organization_id = ?1 AND id = ?2 AND seq = ?3";
+
+/// Looks for a dataset as a listing does.
+pub(super) const FIND_BY_PLACE: &str = "
+    SELECT seq FROM dataset INDEXED BY dataset_by_organization
+    WHERE organization_id = ?1 AND id = ?2 AND seq = ?3";
+
+/// How many datasets each index leads to.
+pub(super) const COUNTS: [(&str, &str); 2] = [
+    (
+        "the index of ids",
+        "SELECT count(*) FROM dataset INDEXED BY sqlite_autoindex_dataset_1 WHERE organization_id >= x''",
+    ),
+    (
+        "the index of listings",
+        "SELECT count(*) FROM dataset INDEXED BY dataset_by_organization WHERE organization_id >= x''",
+    ),
+];
 
 const COUNT: &str = "SELECT count(*) FROM dataset WHERE organization_id = ?1";
 

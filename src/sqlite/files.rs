@@ -5,7 +5,7 @@
 //! comes from `stat`, and a file that is being made is hidden from other threads until its descriptor is closed.
 
 use std::fs::{self, FileType, Metadata, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -24,9 +24,35 @@ static MAKING: Mutex<()> = Mutex::new(());
 pub(super) fn find_or_make(path: &Path) -> Result<PathBuf, Error> {
     check_spelling(path)?;
     let _made_by_one_thread = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    match look_up(path)? {
+        Some(metadata) => find(path, &metadata),
+        None => make(path, real_path(path)?),
+    }
+}
+
+/// The same for a file that must be there.
+pub(super) fn find_existing(path: &Path) -> Result<PathBuf, Error> {
+    check_spelling(path)?;
+    let _not_being_made = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    match look_up(path)? {
+        Some(metadata) => find(path, &metadata),
+        None => Err(Error::invalid_path(path, "there is no such file", None)),
+    }
+}
+
+/// The same for a file that must not be there yet; none is made.
+pub(super) fn find_vacant(path: &Path) -> Result<PathBuf, Error> {
+    check_spelling(path)?;
+    match look_up(path)? {
+        Some(_) => Err(Error::invalid_path(path, "something is there already", None)),
+        None => real_path(path),
+    }
+}
+
+fn look_up(path: &Path) -> Result<Option<Metadata>, Error> {
     match fs::symlink_metadata(path) {
-        Ok(metadata) => find(path, &metadata),
-        Err(error) if error.kind() == ErrorKind::NotFound => make(path),
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::invalid_path(path, "it cannot be looked up", shared(error))),
     }
 }
@@ -72,20 +98,24 @@ fn check_kind(path: &Path, kind: FileType) -> Result<(), Error> {
     Ok(())
 }
 
-fn make(path: &Path) -> Result<PathBuf, Error> {
-    let real = real_path(path)?;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(&real) {
-        Ok(_) => Ok(real),
+fn make(path: &Path, real: PathBuf) -> Result<PathBuf, Error> {
+    match make_private(&real) {
+        Ok(()) => Ok(real),
         // Another process was faster: it is as good as ours.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(real),
         Err(error) => {
             Err(from_io(error).unwrap_or_else(|error| Error::invalid_path(path, "it cannot be created", shared(error))))
         }
     }
+}
+
+/// Makes an empty file that its owner alone can read, from its first moment on.
+fn make_private(file: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
 }
 
 /// The path with its folder canonicalised.
@@ -106,11 +136,86 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether a write-ahead log lies beside the file.
-pub(super) fn has_wal(file: &Path) -> bool {
-    let mut wal = file.as_os_str().to_owned();
-    wal.push("-wal");
-    fs::symlink_metadata(wal).is_ok()
+/// How many bytes of a write-ahead log lie beside the file; none if there is none.
+pub(super) fn wal_length(file: &Path) -> Option<u64> {
+    fs::symlink_metadata(beside(file, "-wal")).ok().map(|metadata| metadata.len())
+}
+
+/// Whether a rollback journal lies beside the file.
+pub(super) fn has_journal(file: &Path) -> bool {
+    fs::symlink_metadata(beside(file, "-journal")).is_ok()
+}
+
+/// How many bytes the file has.
+pub(super) fn length(file: &Path) -> io::Result<u64> {
+    fs::metadata(file).map(|metadata| metadata.len())
+}
+
+/// The path of a file whose name begins with that of `file`.
+pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// What the file is, whatever its name: device and number. Elsewhere than on Unix an open file cannot be renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity(u64, u64);
+
+/// The identity of the file that has this name now.
+pub(super) fn identity(file: &Path) -> io::Result<Identity> {
+    let metadata = fs::metadata(file)?;
+    #[cfg(unix)]
+    let identity = (std::os::unix::fs::MetadataExt::dev(&metadata), std::os::unix::fs::MetadataExt::ino(&metadata));
+    #[cfg(not(unix))]
+    let identity = (0, u64::from(metadata.is_file()));
+    Ok(Identity(identity.0, identity.1))
+}
+
+/// A file that is being written under another name, and goes if it is not given its own.
+pub(super) struct Draft {
+    file: PathBuf,
+}
+
+impl Draft {
+    /// An empty draft of `target`, in the same folder.
+    pub(super) fn new(target: &Path) -> Result<Self, Error> {
+        let (_, random) = uuid::Uuid::now_v7().as_u64_pair();
+        let file = beside(target, &format!(".{random:016x}.draft"));
+        make_private(&file)
+            .map_err(|error| from_io(error).unwrap_or_else(|error| Error::Storage { source: shared(error) }))?;
+        Ok(Self { file })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.file
+    }
+
+    /// Makes the draft durable and gives it the name `target`, unless something has that name.
+    pub(super) fn publish(self, target: &Path) -> Result<(), Error> {
+        let taken = || Error::invalid_path(target, "something is there already", None);
+        let failed = |error| from_io(error).unwrap_or_else(|error| Error::Storage { source: shared(error) });
+        // No connection has the draft open any more, so that this descriptor drops no locks.
+        fs::File::options().write(true).open(&self.file).and_then(|file| file.sync_all()).map_err(failed)?;
+        match fs::hard_link(&self.file, target) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(taken()),
+            // Some file systems have no hard links. There, between the look and the renaming, another could take the name.
+            Err(_) if fs::symlink_metadata(target).is_ok() => return Err(taken()),
+            Err(_) => fs::rename(&self.file, target).map_err(failed)?,
+        }
+        drop(self);
+        sync_folder(target)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        for suffix in ["", "-journal", "-wal", "-shm"] {
+            // What is not there need not go; what cannot go is left, under a name that says what it is.
+            let _ = fs::remove_file(beside(&self.file, suffix));
+        }
+    }
 }
 
 /// Makes the name of a new file as durable as its contents.

@@ -51,6 +51,9 @@ pub(super) fn of_dataset(connection: &Connection, dataset_seq: i64, dataset: Dat
     Ok(kpis.into_iter().map(|(_, kpi)| kpi).collect())
 }
 
+/// The places in the order of addition that the KPIs of a dataset have.
+pub(super) const POSITIONS: &str = "SELECT position FROM kpi WHERE dataset_seq = ?1";
+
 fn read(columns: &Columns<'_>, dataset_id: DatasetId) -> Result<(i64, Kpi), Error> {
     let kpi = Kpi {
         id: columns.id(0)?,

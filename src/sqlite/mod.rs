@@ -5,17 +5,21 @@
 //! - [`opening`]: the steps from a path to a connection on a file that is known to be ours.
 //! - [`schema`], [`migration`]: what must be in the file, and how it gets there.
 //! - [`transaction`]: begin, commit, roll back.
+//! - [`verification`], [`backup`]: a look at every row, and a copy of all of them; [`progress`] tells how far they are.
 //! - [`dataset`], [`kpi`]: the statements and the row mapper of each table; [`row`]: columns as borrowed, checked values.
 
+pub(crate) mod backup;
 pub(crate) mod connection;
 pub(crate) mod dataset;
 mod files;
 mod kpi;
 mod migration;
 pub(crate) mod opening;
+pub(crate) mod progress;
 mod row;
 mod schema;
 pub(crate) mod transaction;
+pub(crate) mod verification;
 
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 

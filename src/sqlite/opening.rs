@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
-use super::connection::{self, Durability, set_pragma};
-use super::schema::{APPLICATION_ID, SCHEMA, Schema};
-use super::{files, migration, transaction};
-use crate::error::{Error, Failure};
+use super::connection::{self, Access, Durability, set_pragma};
+use super::files::{self, Identity};
+use super::schema::{APPLICATION_ID, BACKUP_ID, SCHEMA, Schema};
+use super::{backup, migration, transaction};
+use crate::error::{Error, Failure, ReadOnlyCause, shared};
 
 /// In bytes. The rows of a dataset fill a few such pages; twice as large, and texts of full length triple the file.
 const PAGE_SIZE: i64 = 4096;
@@ -22,10 +23,12 @@ const PAGE_SIZE: i64 = 4096;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// How a store's connections are set up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) durability: Durability,
     pub(crate) busy_timeout: Duration,
+    pub(crate) read_only: bool,
+    pub(crate) backup_before_upgrade: bool,
 }
 
 /// A file that was opened once; further connections to it can be had.
@@ -33,12 +36,17 @@ pub(crate) struct Settings {
 pub(crate) struct Database {
     /// Absolute, with no symbolic link in it.
     pub(crate) file: PathBuf,
+    /// What the file was when it was opened.
+    identity: Identity,
+    access: Access,
     settings: Settings,
     schema: &'static Schema,
 }
 
 impl Database {
-    /// Opens the file at `path`, which is made if there is none and brought up to date if it is older.
+    /// Opens the file at `path`, with a first connection: for writing, unless the settings say that it is only read.
+    ///
+    /// It is made if there is none and brought up to date if it is older, unless it is only read.
     pub(crate) fn open(path: &Path, settings: Settings) -> Result<(Self, Connection), Error> {
         Self::open_with_schema(path, settings, &SCHEMA)
     }
@@ -51,71 +59,143 @@ impl Database {
     ) -> Result<(Self, Connection), Error> {
         connection::check_sqlite()?;
         let started = Instant::now();
-        let file = files::find_or_make(path)?;
-        let database = Self { file, settings, schema };
-        let connection = database
-            .connect(Expect::AnyVersion, started)
-            .map_err(|Failure(error)| refused(error, path).having_waited(started.elapsed()))?;
+        let find = if settings.read_only { files::find_existing } else { files::find_or_make };
+        let file = find(path)?;
+        let identity = files::identity(&file).map_err(|error| Error::moved(&file, shared(error)))?;
+        let access = if settings.read_only { Access::ReadOnly } else { Access::ReadWrite };
+        let mut database = Self { file, identity, access, settings, schema };
+        let connection = if settings.read_only { database.first_reader() } else { database.first_writer(started) };
+        let connection = connection.map_err(|Failure(error)| refused(error, path).having_waited(started.elapsed()))?;
         Ok((database, connection))
     }
 
-    /// A further connection, for writing.
-    pub(crate) fn writer(&self) -> Result<Connection, Failure> {
-        self.connect(Expect::Current, Instant::now())
-    }
-
-    /// A further connection, for reading.
-    pub(crate) fn reader(&self) -> Result<Connection, Failure> {
-        let connection = self.connect(Expect::Current, Instant::now())?;
-        set_pragma(&connection, "query_only", 1)?;
-        Ok(connection)
-    }
-
-    fn connect(&self, expect: Expect, started: Instant) -> Result<Connection, Failure> {
-        let Settings { durability, busy_timeout } = self.settings;
-        let connection = connection::connect(&self.file, busy_timeout)?;
+    fn first_writer(&self, started: Instant) -> Result<Connection, Failure> {
+        let left = || self.settings.busy_timeout.saturating_sub(started.elapsed());
+        let wal = files::wal_length(&self.file);
+        if wal.is_some_and(|length| length > 0) {
+            self.refuse_log_beside_backup()?;
+        }
+        let connection = connection::connect(&self.file, Access::ReadWrite, left())?;
         // A refused file must not be checkpointed when this connection, perhaps its last, is closed.
-        let has_wal = files::has_wal(&self.file);
-        if has_wal {
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        }
-        let version = inspect(&connection, self.schema)?;
-        if expect == Expect::Current && version != self.schema.current() {
-            return Err(Error::damaged("another file took its place while it was open").into());
-        }
-        if version == 0 {
+        let keep_log =
+            |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep && wal.is_some());
+        keep_log(true)?;
+        let found = self.inspect(&connection)?;
+        if found.version == 0 {
             set_pragma(&connection, "page_size", PAGE_SIZE)?;
         }
-        connection::set_durability(&connection, durability)?;
-        switch_to_wal(&connection, started, busy_timeout)?;
-        if has_wal {
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        connection::set_durability(&connection, self.settings.durability)?;
+        if found.is_backup {
+            // IMPORTANT: before there is a write-ahead log, which beside a backup is taken for another file's.
+            connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         }
-        if version < self.schema.current() {
-            connection::set_busy_timeout(&connection, busy_timeout.saturating_sub(started.elapsed()))?;
-            migrate(&connection, self.schema)?;
+        switch_to_wal(&connection, started, self.settings.busy_timeout)?;
+        keep_log(false)?;
+        if found.version < self.schema.current() {
+            connection::set_busy_timeout(&connection, left())?;
+            migrate(&connection, self.schema, |version| self.back_up_before_upgrade(version))?;
         }
-        if version == 0 {
+        if found.version == 0 {
             files::sync_folder(&self.file)?;
         }
         Ok(connection)
     }
-}
 
-/// Which version of the file a connection may find.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Expect {
-    /// Any: it is brought up to date.
-    AnyVersion,
-    /// The current one: the file was brought up to date when it was opened.
-    Current,
+    /// A first connection for reading only: plainly, or where the folder does not let SQLite keep its files, as a file
+    /// that nobody can change.
+    fn first_reader(&mut self) -> Result<Connection, Failure> {
+        let plainly = self.reader();
+        let Err(Failure(Error::Storage { source: Some(source) })) = &plainly else { return plainly };
+        if !is_cannot_open(source) {
+            return plainly;
+        }
+        if files::wal_length(&self.file).is_some_and(|length| length > 0) {
+            return Err(Error::ReadOnly { source: shared(ReadOnlyCause::UnusableLog(source.clone())) }.into());
+        }
+        self.access = Access::Immutable;
+        self.reader()
+    }
+
+    /// A further connection, for writing.
+    pub(crate) fn writer(&self) -> Result<Connection, Failure> {
+        self.check_unmoved()?;
+        let connection = connection::connect(&self.file, self.access, self.settings.busy_timeout)?;
+        let version = self.inspect(&connection)?.version;
+        if version == 0 {
+            return Err(Error::NotAStore { reason: "it is empty", source: None }.into());
+        }
+        if version < self.schema.current() {
+            return Err(Error::ReadOnly { source: shared(ReadOnlyCause::OldVersion(version)) }.into());
+        }
+        connection::set_durability(&connection, self.settings.durability)?;
+        Ok(connection)
+    }
+
+    /// A further connection, for reading.
+    pub(crate) fn reader(&self) -> Result<Connection, Failure> {
+        let connection = self.writer()?;
+        set_pragma(&connection, "query_only", 1)?;
+        Ok(connection)
+    }
+
+    /// Refuses when another file has the name by now, or none: what is written would be found by nobody.
+    pub(crate) fn check_unmoved(&self) -> Result<(), Error> {
+        match files::identity(&self.file) {
+            Ok(identity) if identity == self.identity => Ok(()),
+            Ok(_) => Err(Error::moved(&self.file, None)),
+            Err(error) => Err(Error::moved(&self.file, shared(error))),
+        }
+    }
+
+    /// Refuses a backup that was put in the place of a file whose log is still there: SQLite would mix the two.
+    fn refuse_log_beside_backup(&self) -> Result<(), Failure> {
+        let without_log = connection::connect(&self.file, Access::Immutable, Duration::ZERO)?;
+        // What cannot be read without its log is no backup, which has none.
+        if pragma(&without_log, "application_id").is_ok_and(|id| id == BACKUP_ID) {
+            return Err(Error::damaged("it is a backup with the write-ahead log of another file beside it").into());
+        }
+        Ok(())
+    }
+
+    fn back_up_before_upgrade(&self, version: i64) -> Result<(), Failure> {
+        if !self.settings.backup_before_upgrade {
+            return Ok(());
+        }
+        let connection = connection::connect(&self.file, Access::ReadWrite, self.settings.busy_timeout)?;
+        backup::before_upgrade(connection, &self.file, version, self.schema)
+    }
+
+    /// What the file is; refuses what is no store. Reads one snapshot and writes nothing.
+    fn inspect(&self, connection: &Connection) -> Result<Found, Failure> {
+        transaction::begin_read(connection)?;
+        let found = identify(connection, self.schema).and_then(|found| {
+            if found.version > 0 {
+                self.schema.check(connection, found.version)?;
+            }
+            self.check_length(connection)?;
+            Ok(found)
+        });
+        transaction::roll_back(connection);
+        found
+    }
+
+    /// A file with part of a page, and neither log nor journal that could mend it, was cut.
+    fn check_length(&self, connection: &Connection) -> Result<(), Failure> {
+        let page_size = pragma(connection, "page_size")?.cast_unsigned().max(1);
+        let length = files::length(&self.file).map_err(|error| Error::moved(&self.file, shared(error)))?;
+        let is_mended_later = || files::wal_length(&self.file).is_some() || files::has_journal(&self.file);
+        if length % page_size != 0 && !is_mended_later() {
+            return Err(Error::damaged("it was cut inside a page").into());
+        }
+        Ok(())
+    }
 }
 
 /// Opens a database of its own in memory.
 pub(crate) fn open_in_memory() -> Result<Connection, Failure> {
     connection::check_sqlite()?;
     let connection = connection::connect_in_memory()?;
-    migrate(&connection, &SCHEMA)?;
+    migrate(&connection, &SCHEMA, |_| Ok(()))?;
     Ok(connection)
 }
 
@@ -133,36 +213,39 @@ fn refused(error: Error, path: &Path) -> Error {
     }
 }
 
-/// The version of the file, 0 if it is empty; refuses what is not a store. Reads one snapshot and writes nothing.
-fn inspect(connection: &Connection, schema: &Schema) -> Result<i64, Failure> {
-    transaction::begin_read(connection)?;
-    let version = identify(connection, schema).and_then(|version| {
-        if version > 0 {
-            schema.check(connection, version)?;
-        }
-        Ok(version)
-    });
-    transaction::roll_back(connection);
-    version
+fn is_cannot_open(source: &crate::error::Source) -> bool {
+    let code = source.downcast_ref().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(code, Some(ErrorCode::CannotOpen))
 }
 
-fn identify(connection: &Connection, schema: &Schema) -> Result<i64, Failure> {
+/// What a file is when it is found.
+#[derive(Clone, Copy)]
+struct Found {
+    /// 0 if it is empty.
+    version: i64,
+    is_backup: bool,
+}
+
+fn identify(connection: &Connection, schema: &Schema) -> Result<Found, Failure> {
     let application_id = pragma(connection, "application_id")?;
     let version = pragma(connection, "user_version")?;
     let refuse = |reason| Err(Error::NotAStore { reason, source: None }.into());
+    let is_backup = application_id == BACKUP_ID;
     match (application_id, version) {
-        (0, 0) if connection.query_one("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))? => Ok(0),
+        (0, 0) if connection.query_one("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))? => {
+            Ok(Found { version, is_backup })
+        }
         (0, _) => refuse("it is a database without a mark of its application"),
-        (APPLICATION_ID, version) if version > schema.current() => {
+        (APPLICATION_ID | BACKUP_ID, version) if version > schema.current() => {
             Err(Error::TooNew { found: version, supported: schema.current() }.into())
         }
-        (APPLICATION_ID, 1..) => Ok(version),
-        (APPLICATION_ID, _) => Err(Error::damaged("the schema version was altered").into()),
+        (APPLICATION_ID | BACKUP_ID, 1..) => Ok(Found { version, is_backup }),
+        (APPLICATION_ID | BACKUP_ID, _) => Err(Error::damaged("the schema version was altered").into()),
         _ => refuse("it is the database of another application"),
     }
 }
 
-fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+pub(super) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, name, |row| row.get(0))
 }
 
@@ -184,22 +267,35 @@ fn switch_to_wal(connection: &Connection, started: Instant, timeout: Duration) -
     }
 }
 
-/// Brings the file up to date in one transaction.
-fn migrate(connection: &Connection, schema: &Schema) -> Result<(), Failure> {
+/// Brings the file up to date in one transaction. `prepare` is told the version of a file that is not empty, when nobody
+/// else can change it any more and nothing was changed yet.
+fn migrate(
+    connection: &Connection,
+    schema: &Schema,
+    prepare: impl FnOnce(i64) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     // IMPORTANT: with foreign keys on, the DROP TABLE of a migration that rebuilds a table would delete every KPI. The
     // pragma does nothing inside a transaction, so it stands around it, and comes back on whatever happens.
     set_pragma(connection, "foreign_keys", 0)?;
-    let migrated = migrate_in_transaction(connection, schema);
+    let migrated = migrate_in_transaction(connection, schema, prepare);
     transaction::roll_back(connection);
     set_pragma(connection, "foreign_keys", 1)?;
     migrated
 }
 
-fn migrate_in_transaction(connection: &Connection, schema: &Schema) -> Result<(), Failure> {
+fn migrate_in_transaction(
+    connection: &Connection,
+    schema: &Schema,
+    prepare: impl FnOnce(i64) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     transaction::begin_write(connection)?;
     // Another process may have done it since.
-    if identify(connection, schema)? == schema.current() {
+    let Found { version, .. } = identify(connection, schema)?;
+    if version == schema.current() {
         return Ok(());
+    }
+    if version > 0 {
+        prepare(version)?;
     }
     migration::run(connection, schema)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -12,6 +12,9 @@ use crate::error::{Error, Failure};
 /// Marks the file as one of this crate: "KPIS".
 pub(super) const APPLICATION_ID: i64 = 0x4B50_4953;
 
+/// Marks a backup that was not opened for writing yet: "KPIB".
+pub(super) const BACKUP_ID: i64 = 0x4B50_4942;
+
 /// refinery's history, with our own text: refinery's differs between features that any crate of the tree may enable.
 pub(super) const HISTORY_TABLE: &str = "kpi_store_migration";
 pub(super) const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS kpi_store_migration (

@@ -1,6 +1,10 @@
 //! Begin, commit, roll back: prepared once and kept, since parsing them would cost more than running them.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
+
+use crate::error::{Error, Failure};
 
 /// Takes the write lock at once, so that waiting for it happens here and nowhere later.
 pub(crate) fn begin_write(connection: &Connection) -> rusqlite::Result<()> {
@@ -24,6 +28,12 @@ pub(crate) fn roll_back(connection: &Connection) -> bool {
 /// Copies the write-ahead log into the file as far as readers let it, waiting for nobody.
 pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
+
+/// Copies all of the write-ahead log into the file and makes that durable; busy if another connection prevents it.
+pub(crate) fn checkpoint_all(connection: &Connection) -> Result<(), Failure> {
+    let is_busy: bool = connection.query_one("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))?;
+    if is_busy { Err(Error::Busy { waited: Duration::ZERO, source: None }.into()) } else { Ok(()) }
 }
 
 fn run(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {

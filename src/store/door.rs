@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Failure, ReadOnlyCause, Result, shared};
 use crate::model::ids::DatasetId;
 use crate::sqlite::connection::set_busy_timeout;
 use crate::sqlite::opening::Database;
@@ -35,12 +35,25 @@ enum State {
     InUse,
     /// The connection was given up.
     Lost,
+    /// The store was opened for reading only.
+    ReadOnly,
     Closed,
 }
 
 impl Door {
     pub(super) fn new(writer: Connection, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
         Self { state: Mutex::new(State::Free(writer)), free: Condvar::new(), database, busy_timeout }
+    }
+
+    /// A door that nobody enters.
+    pub(super) fn read_only() -> Self {
+        let state = Mutex::new(State::ReadOnly);
+        Self { state, free: Condvar::new(), database: None, busy_timeout: Duration::ZERO }
+    }
+
+    /// Refuses once the store was closed.
+    pub(super) fn check_open(&self) -> Result<()> {
+        if let State::Closed = *self.lock() { Err(Error::Closed) } else { Ok(()) }
     }
 
     /// Does `work` in one transaction that writes the datasets `ids`.
@@ -61,6 +74,9 @@ impl Door {
         ids: Vec<DatasetId>,
         work: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        if let Some(database) = &self.database {
+            database.check_unmoved()?;
+        }
         let connection = held.connection()?;
         set_busy_timeout(connection, self.busy_timeout.saturating_sub(started.elapsed()))?;
         transaction::begin_write(connection)?;
@@ -80,7 +96,7 @@ impl Door {
     }
 
     /// Does `work` on the one connection of a store in memory.
-    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
+    pub(super) fn read<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
         let started = Instant::now();
         let read = self.enter(started).and_then(|mut held| work(held.connection()?));
         read.map_err(|Failure(error)| error.having_waited(started.elapsed()))
@@ -108,6 +124,10 @@ impl Door {
                 State::Closed => {
                     *state = State::Closed;
                     return Err(Error::Closed.into());
+                }
+                State::ReadOnly => {
+                    *state = State::ReadOnly;
+                    return Err(Error::ReadOnly { source: shared(ReadOnlyCause::Asked) }.into());
                 }
                 State::InUse => state = self.wait(state, started)?,
             }
@@ -141,10 +161,10 @@ struct Held<'a> {
 
 impl Held<'_> {
     /// The connection; a fresh one if the one before was given up.
-    fn connection(&mut self) -> Result<&Connection, Failure> {
+    fn connection(&mut self) -> Result<&mut Connection, Failure> {
         let connection = match (self.connection.take(), &self.door.database) {
             (Some(connection), _) => connection,
-            (None, Some(database)) => database.writer()?,
+            (None, Some(database)) => heal(database)?,
             (None, None) => return Err(Error::Storage { source: None }.into()),
         };
         Ok(self.connection.insert(connection))
@@ -153,6 +173,16 @@ impl Held<'_> {
     fn give_up(&mut self) {
         self.connection = None;
     }
+}
+
+/// A fresh connection after a commit that failed.
+///
+/// What the log holds may be in the system's memory and not on the disk, marked as written: a later commit behind it
+/// would be lost with it. So all of the log is first copied into the file, and the file made durable.
+fn heal(database: &Database) -> Result<Connection, Failure> {
+    let connection = database.writer()?;
+    transaction::checkpoint_all(&connection)?;
+    Ok(connection)
 }
 
 impl Drop for Held<'_> {

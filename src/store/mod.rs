@@ -3,9 +3,12 @@
 //! - [`options`]: how a store is opened. [`close`]: how it is left.
 //! - [`organization`]: the view through which everything is read and written.
 //! - [`create`], [`dataset`], [`datasets`], [`count`], [`organizations`]: the operations.
+//! - [`verify`], [`accept`], [`backup`]: keeping the file whole.
 //! - [`query`]: what a listing is asked, and a page of its answer.
 //! - [`door`]: every write. [`readers`]: every read.
 
+mod accept;
+mod backup;
 mod close;
 mod count;
 mod create;
@@ -17,6 +20,7 @@ pub(crate) mod organization;
 mod organizations;
 pub(crate) mod query;
 mod readers;
+mod verify;
 
 use std::fmt;
 use std::path::Path;
@@ -177,6 +181,15 @@ impl Store {
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
         match &self.shared.readers {
             Some(readers) => readers.read(work),
+            None => self.shared.door.read(|connection| work(connection)),
+        }
+    }
+
+    /// Does `work` on a connection of its own, which reads one snapshot or writes elsewhere; in memory, on the only one.
+    fn aside<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
+        self.shared.door.check_open()?;
+        match &self.shared.database {
+            Some(database) => Ok(database.writer().and_then(|mut connection| work(&mut connection))?),
             None => self.shared.door.read(work),
         }
     }

@@ -46,7 +46,12 @@ pub struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            settings: Settings { durability: Durability::default(), busy_timeout: Duration::from_secs(5) },
+            settings: Settings {
+                durability: Durability::default(),
+                busy_timeout: Duration::from_secs(5),
+                read_only: false,
+                backup_before_upgrade: true,
+            },
             clock: Box::new(time::system_clock),
             ids: Box::new(ids::fresh_uuid),
         }
@@ -64,6 +69,27 @@ impl StoreOptions {
     /// [`Busy`](crate::Error::Busy). By default 5 seconds.
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.settings.busy_timeout = timeout;
+        self
+    }
+
+    /// Whether the file is only read. By default it is not.
+    ///
+    /// The file must be there and up to date. What others write is seen. Every call that would write answers
+    /// [`ReadOnly`](crate::Error::ReadOnly), and so does opening, if a write-ahead log lies beside the file that SQLite
+    /// cannot use without writing. A file in a folder that cannot be written, closed cleanly before, is read as one that
+    /// nobody changes. In memory this has no meaning.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.settings.read_only = read_only;
+        self
+    }
+
+    /// Whether a file of an older version is copied before it is upgraded. By default it is.
+    ///
+    /// The copy lies beside it, `<file>.v<version>.backup` or with a number behind that, verified and durable before the
+    /// upgrade begins, and stays: remove it when the upgraded application has proved itself. Without room for it the
+    /// upgrade fails with [`StorageFull`](crate::Error::StorageFull), and the file is as it was.
+    pub fn backup_before_upgrade(mut self, backup: bool) -> Self {
+        self.settings.backup_before_upgrade = backup;
         self
     }
 
@@ -92,10 +118,14 @@ impl StoreOptions {
     /// Those of [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
         let busy_timeout = self.settings.busy_timeout;
-        let (database, writer) = Database::open(path.as_ref(), self.settings.clone())?;
+        let (database, first) = Database::open(path.as_ref(), self.settings)?;
         let database = Arc::new(database);
-        let door = Door::new(writer, Some(Arc::clone(&database)), busy_timeout);
-        let readers = Readers::new(Arc::clone(&database), busy_timeout);
+        let (door, reader) = if self.settings.read_only {
+            (Door::read_only(), Some(first))
+        } else {
+            (Door::new(first, Some(Arc::clone(&database)), busy_timeout), None)
+        };
+        let readers = Readers::new(Arc::clone(&database), reader, busy_timeout);
         Ok(self.finish(Some(database), door, Some(readers)))
     }
 

@@ -29,8 +29,8 @@ struct Pool {
 }
 
 impl Readers {
-    pub(super) fn new(database: Arc<Database>, busy_timeout: Duration) -> Self {
-        let pool = Pool { idle: Vec::new(), in_use: 0, is_closed: false };
+    pub(super) fn new(database: Arc<Database>, first: Option<Connection>, busy_timeout: Duration) -> Self {
+        let pool = Pool { idle: Vec::from_iter(first), in_use: 0, is_closed: false };
         Self { pool: Mutex::new(pool), returned: Condvar::new(), database, busy_timeout }
     }
 

@@ -1,0 +1,83 @@
+//! A copy of a whole database: one compact file, verified before it has its name.
+//!
+//! VACUUM INTO reads one snapshot while writers go on. The copy is made under a name of its own in the target's folder,
+//! marked as a backup, checked, made durable, and only then given the target's name; whatever fails, the draft goes.
+//!
+//! The mark is an `application_id` of its own. A backup is complete without a write-ahead log. If one lies beside it, it
+//! was put in the place of a file that crashed, whose log would be mixed into it: opening refuses that.
+
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+
+use rusqlite::Connection;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+
+use super::connection::{self, Access, Durability};
+use super::files::{self, Draft};
+use super::opening::pragma;
+use super::schema::{BACKUP_ID, Schema};
+use super::{progress, verification};
+use crate::error::{Error, Failure};
+use crate::model::verification::Watch;
+
+/// Copies the database of `source` to the file `target`, which must not be there.
+pub(crate) fn write(source: &mut Connection, target: &Path, watch: Watch) -> Result<(), Failure> {
+    let target = files::find_vacant(target)?;
+    let draft = Draft::new(&target)?;
+    copy(source, &draft, watch)?;
+    finish(draft, &target, |copy| {
+        let verification = verification::verify(copy, &AtomicU64::new(0))?;
+        match verification.findings.into_iter().next() {
+            Some(finding) => Err(finding.into_error().into()),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Copies a file of an older version beside itself, before it is upgraded: `<file>.v<version>.backup`, or with a number
+/// behind it if that is taken.
+pub(super) fn before_upgrade(
+    mut source: Connection,
+    file: &Path,
+    version: i64,
+    schema: &Schema,
+) -> Result<(), Failure> {
+    let name = |number| match number {
+        1 => files::beside(file, &format!(".v{version}.backup")),
+        number => files::beside(file, &format!(".v{version}.backup.{number}")),
+    };
+    let target = (1..=1_000).map(name).find(|target| files::find_vacant(target).is_ok());
+    let target = target.ok_or_else(|| Error::Storage { source: None })?;
+    let draft = Draft::new(&target)?;
+    copy(&mut source, &draft, progress::unwatched())?;
+    finish(draft, &target, |copy| {
+        schema.check(copy, version)?;
+        match verification::integrity(copy)?.into_iter().next() {
+            Some(finding) => Err(finding.into_error().into()),
+            None => Ok(()),
+        }
+    })
+}
+
+fn copy(source: &mut Connection, draft: &Draft, watch: Watch) -> Result<(), Failure> {
+    let total = (pragma(source, "page_count")? * pragma(source, "page_size")?).cast_unsigned();
+    let path = draft.path().to_owned();
+    let copied = move || files::length(&path).unwrap_or(0);
+    connection::with_attach(source, |source| {
+        progress::watched(source, watch, total, copied, |source| {
+            // As bytes: a path need not be UTF-8.
+            let target = ToSqlOutput::Borrowed(ValueRef::Text(draft.path().as_os_str().as_encoded_bytes()));
+            source.execute("VACUUM INTO ?1", [target])?;
+            Ok(())
+        })
+    })
+}
+
+fn finish(draft: Draft, target: &Path, check: impl FnOnce(&Connection) -> Result<(), Failure>) -> Result<(), Failure> {
+    let copy = connection::connect(draft.path(), Access::ReadWrite, std::time::Duration::ZERO)?;
+    connection::set_durability(&copy, Durability::Full)?;
+    copy.pragma_update(None, "application_id", BACKUP_ID)?;
+    check(&copy)?;
+    copy.close().map_err(|(_, error)| error)?;
+    Ok(draft.publish(target)?)
+}

@@ -1,0 +1,139 @@
+//! A look at every row: what SQLite's own checks see, what only the digests see, and what an index hides.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::row::Columns;
+use super::{dataset, kpi, progress, transaction};
+use crate::error::{Error, Failure};
+use crate::model::ids::{DatasetId, OrganizationId};
+use crate::model::verification::{Finding, Verification, Watch};
+
+/// Looks at everything, in one snapshot, while `watch` is told how many datasets were looked at.
+pub(crate) fn verify_watched(connection: &mut Connection, watch: Watch) -> Result<Verification, Failure> {
+    let total: i64 = connection.query_one("SELECT count(*) FROM dataset", [], |row| row.get(0)).unwrap_or_default();
+    let looked_at = Arc::new(AtomicU64::new(0));
+    let done = Arc::clone(&looked_at);
+    progress::watched(
+        connection,
+        watch,
+        total.cast_unsigned(),
+        move || done.load(Relaxed),
+        |connection| verify(connection, &looked_at),
+    )
+}
+
+/// Looks at everything, in one snapshot.
+pub(super) fn verify(connection: &Connection, looked_at: &AtomicU64) -> Result<Verification, Failure> {
+    transaction::begin_read(connection)?;
+    let verification = verify_snapshot(connection, looked_at);
+    transaction::roll_back(connection);
+    verification
+}
+
+fn verify_snapshot(connection: &Connection, looked_at: &AtomicU64) -> Result<Verification, Failure> {
+    let mut verification = Verification { datasets: 0, kpis: 0, findings: integrity(connection)? };
+    // Damage of the tables' structure ends a walk early; SQLite's check has named it, if not this does.
+    if let Err(failure) =
+        walk(connection, &mut verification, looked_at).and_then(|()| counts(connection, &mut verification))
+    {
+        verification.findings.push(unreadable(failure)?);
+    }
+    Ok(verification)
+}
+
+/// What SQLite finds by itself.
+pub(super) fn integrity(connection: &Connection) -> Result<Vec<Finding>, Failure> {
+    let mut findings = Vec::new();
+    match texts(connection, "PRAGMA integrity_check(1000000)") {
+        Ok(texts) => {
+            let found = texts.into_iter().filter(|text| text != "ok");
+            findings.extend(found.map(|text| Finding::new("integrity", text)));
+        }
+        Err(failure) => findings.push(unreadable(failure)?),
+    }
+    match connection.prepare("PRAGMA foreign_key_check")?.query_map([], |_| Ok(()))?.count() {
+        0 => {}
+        rows => findings.push(Finding::new("foreign_key", format!("{rows} KPIs belong to no dataset"))),
+    }
+    Ok(findings)
+}
+
+fn texts(connection: &Connection, sql: &str) -> Result<Vec<String>, Failure> {
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Damage as a finding; anything else is the error that it is.
+fn unreadable(Failure(error): Failure) -> Result<Finding, Failure> {
+    match error {
+        Error::Corrupt { dataset, .. } => Ok(Finding::new("integrity", error.to_string()).about(None, dataset)),
+        error => Err(error.into()),
+    }
+}
+
+/// Reads every dataset by the table itself, and looks for it by each index.
+fn walk(connection: &Connection, verification: &mut Verification, looked_at: &AtomicU64) -> Result<(), Failure> {
+    let mut statement = connection.prepare(dataset::SELECT_ALL)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        verification.datasets += 1;
+        looked_at.store(verification.datasets, Relaxed);
+        let columns = Columns(row);
+        let seq = columns.integer(0)?;
+        let organization: Option<OrganizationId> = columns.optional_id(2).unwrap_or_default();
+        let id: Option<DatasetId> = columns.optional_id(1).unwrap_or_default();
+        let mut note = |finding: Finding| verification.findings.push(finding.about(organization, id));
+        let (Some(organization), Some(id)) = (organization, id) else {
+            note(Finding::new("dataset", "its ids cannot be read"));
+            continue;
+        };
+        match dataset::read(connection, row, organization, Some(id)) {
+            Ok(dataset) => verification.kpis += dataset.kpis.len() as u64,
+            Err(Failure(error @ Error::Corrupt { .. })) => note(Finding::new("dataset", error.to_string())),
+            Err(failure) => return Err(failure),
+        }
+        let mut note = |finding: Finding| verification.findings.push(finding.about(Some(organization), Some(id)));
+        for (sql, what) in [(dataset::FIND_BY_ID, "a read"), (dataset::FIND_BY_PLACE, "a listing")] {
+            let found: Option<i64> = connection
+                .prepare_cached(sql)?
+                .query_one(params![organization.as_bytes(), id.as_bytes(), seq], |row| row.get(0))
+                .optional()?;
+            if found != Some(seq) {
+                note(Finding::new("hidden", format!("an index is damaged: {what} does not find it")));
+            }
+        }
+        if has_repeated_position(connection, seq)? {
+            note(Finding::new("order", "two of its KPIs have one place in the order of addition"));
+        }
+    }
+    Ok(())
+}
+
+fn has_repeated_position(connection: &Connection, seq: i64) -> Result<bool, Failure> {
+    let mut statement = connection.prepare_cached(kpi::POSITIONS)?;
+    let mut rows = statement.query([seq])?;
+    let mut seen = HashSet::new();
+    while let Some(row) = rows.next()? {
+        if !seen.insert(Columns(row).integer(0)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the tables and their indexes agree on how many rows there are.
+fn counts(connection: &Connection, verification: &mut Verification) -> Result<(), Failure> {
+    for (what, sql) in dataset::COUNTS {
+        let count: i64 = connection.query_one(sql, [], |row| row.get(0))?;
+        if count.cast_unsigned() != verification.datasets {
+            let detail = format!("{what} has {count} datasets, the table {}", verification.datasets);
+            verification.findings.push(Finding::new("count", detail));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Copying a store while it is in use.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use super::Store;
+use crate::error::Result;
+use crate::model::verification::Progress;
+use crate::sqlite;
+
+impl Store {
+    /// Copies the store as it is at this moment into one new file, compact and verified, while others read and write.
+    ///
+    /// The file appears under its name only when it is whole and durable; its owner alone can read it (mode 0600). It is a
+    /// store itself: open it where it is, or to restore it, put it in the place of the lost one with all handles closed and
+    /// the `-wal` and `-shm` beside that one removed. A forgotten `-wal` is noticed: the store is then refused as
+    /// [`Corrupt`](crate::Error::Corrupt) until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidPath`](crate::Error::InvalidPath) if something has that name already, or no file can be there.
+    /// - [`Corrupt`](crate::Error::Corrupt) if the store is damaged: [`verify`](Self::verify) says all about it.
+    /// - [`StorageFull`](crate::Error::StorageFull), [`ReadOnly`](crate::Error::ReadOnly),
+    ///   [`Storage`](crate::Error::Storage), [`Closed`](crate::Error::Closed).
+    ///   In all of these there is no new file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kpi_store::{DatasetQuery, NewDataset, OrganizationId, Store};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let folder = folder.path();
+    /// let store = Store::open(folder.join("kpis.db"))?;
+    /// let id = OrganizationId::new();
+    /// store.organization(id).create_dataset(NewDataset::new("Water"))?;
+    /// store.backup_to(folder.join("kpis-2026-11-24.db"))?;
+    ///
+    /// let copy = Store::open(folder.join("kpis-2026-11-24.db"))?;
+    /// assert_eq!(copy.organization(id).count_datasets(&DatasetQuery::new())?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn backup_to(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.backup_to_with(path, |_| ControlFlow::Continue(()))
+    }
+
+    /// [`backup_to`](Self::backup_to), telling how many bytes were copied, and ending without a file when the callback
+    /// breaks.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`backup_to`](Self::backup_to), and [`Cancelled`](crate::Error::Cancelled).
+    pub fn backup_to_with(
+        &self,
+        path: impl AsRef<Path>,
+        watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<()> {
+        let path = path.as_ref();
+        self.aside(|connection| sqlite::backup::write(connection, path, Box::new(watch)))
+    }
+}
