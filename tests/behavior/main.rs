@@ -30,5 +30,7 @@ mod damage;
 mod errors;
 /// The file format: schema, limits as CHECKs, digest, fixtures of every version.
 mod file_format;
-/// Opening: which paths and files are refused, with which error, and what stays as it was.
+/// Opening: names, links, other handles, logs left behind; what the file is.
 mod opening;
+/// Refusing to open: which paths and files, with which error, and what stays as it was.
+mod refusing;
