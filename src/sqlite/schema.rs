@@ -127,3 +127,55 @@ fn first_difference(expected: &[Object], found: &[Object]) -> Option<String> {
     let stranger = found.iter().find(|object| !is_ours(object))?;
     Some(describe(stranger, "does not belong to a store"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// File, refinery's checksum and the length of the text of each migration that was released.
+    const RELEASED: [(&str, u64, usize); 1] = [("V1__create_dataset_and_kpi", 7_665_575_347_425_858_093, 2_827)];
+
+    #[test]
+    fn released_migrations_are_frozen_to_the_byte() {
+        let found: Vec<_> = SCHEMA
+            .migrations
+            .iter()
+            .map(|Migration { file, sql }| {
+                (*file, refinery_core::Migration::unapplied(file, sql).unwrap().checksum(), sql.len())
+            })
+            .collect();
+        assert_eq!(found, RELEASED);
+    }
+
+    #[test]
+    fn the_list_is_the_folder_and_is_numbered_from_one() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+        let in_the_folder: BTreeSet<_> =
+            folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let in_the_list: BTreeSet<_> =
+            SCHEMA.migrations.iter().map(|Migration { file, .. }| format!("{file}.sql")).collect();
+        assert_eq!(in_the_list, in_the_folder);
+
+        for (number, migration) in (1_i64..).zip(SCHEMA.migrations) {
+            let Migration { file, sql } = migration;
+            assert_eq!(*file, format!("V{number}__{}", migration.name()));
+            assert_eq!(*sql, std::fs::read_to_string(folder.join(format!("{file}.sql"))).unwrap(), "{file}");
+            assert!(!sql.contains('\r'), "{file} was checked out with other line ends");
+        }
+    }
+
+    #[test]
+    fn the_difference_is_named_that_comes_first() {
+        let object = |name: &str, sql: &str| ("table".to_owned(), name.to_owned(), name.to_owned(), sql.to_owned());
+        let expected = [object("a", "1"), object("b", "2")];
+        let difference = |found: &[Object]| first_difference(&expected, found);
+        assert_eq!(difference(&expected), None);
+        assert_eq!(difference(&expected[..1]).as_deref(), Some("table \"b\" is missing"));
+        assert_eq!(difference(&[object("a", "1"), object("b", "3")]).as_deref(), Some("table \"b\" was altered"));
+        let more = [object("a", "1"), object("b", "2"), object("c", "3")];
+        assert_eq!(difference(&more).as_deref(), Some("table \"c\" does not belong to a store"));
+    }
+}
