@@ -170,12 +170,17 @@ fn the_file_and_those_beside_it_are_their_owner_s_alone() {
 
 /// What is stored in a new file at `path` is found there again, by this crate and by plain SQLite.
 fn holds_what_is_stored(path: &Path) {
-    let store = Store::open(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let store = Store::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let created = organization(&store).create_dataset(request_with_kpis(2)).unwrap();
     assert_eq!(store.path(), Some(fs::canonicalize(path).unwrap().as_path()));
     drop(store);
     let store = Store::open(path).unwrap();
-    assert_eq!(store.organization(created.organization_id).dataset(created.id).unwrap(), Some(created), "{path:?}");
+    assert_eq!(
+        store.organization(created.organization_id).dataset(created.id).unwrap(),
+        Some(created),
+        "{}",
+        path.display()
+    );
     drop(store);
-    assert_eq!(rows_seen_by_plain_sqlite(&fs::canonicalize(path).unwrap()), (1, 2), "{path:?}");
+    assert_eq!(rows_seen_by_plain_sqlite(&fs::canonicalize(path).unwrap()), (1, 2), "{}", path.display());
 }

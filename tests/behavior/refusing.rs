@@ -232,7 +232,8 @@ fn a_refusal_says_what_to_do() {
 
 #[test]
 fn the_comparison_of_folders_notices_every_change() {
-    let changes: [(&str, fn(&Path)); 6] = [
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 6] = [
         ("a byte", |folder| drop(file(folder, "b", b"2"))),
         ("a length", |folder| drop(file(folder, "b", b"11"))),
         ("a new file", |folder| drop(file(folder, "b-wal", b""))),
@@ -252,7 +253,7 @@ fn the_comparison_of_folders_notices_every_change() {
 }
 
 /// How a database lies on the disk when it is opened.
-const LOGS: &[Log] = &[Log::Rollback, Log::WriteAhead, Log::LeftBehind];
+const LOGS: [Log; 3] = [Log::Rollback, Log::WriteAhead, Log::LeftBehind];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Log {
@@ -265,14 +266,14 @@ enum Log {
 }
 
 /// Alters what lies at `place` by plain SQL; it is then refused and stays as it was.
-fn refuses_altered(what: &str, code: &str, sql: &str, log: &Log, place: impl Fn() -> Place) {
+fn refuses_altered(what: &str, code: &str, sql: &str, log: Log, place: impl Fn() -> Place) {
     let what = format!("{what} ({log:?})");
     let place = place();
     let plain = plain_sqlite(&place.file);
-    let mode = if *log == Log::Rollback { "DELETE" } else { "WAL" };
+    let mode = if log == Log::Rollback { "DELETE" } else { "WAL" };
     plain.pragma_update_and_check(None, "journal_mode", mode, |_| Ok(())).unwrap();
     plain.execute_batch(sql).unwrap_or_else(|error| panic!("{what}: {error}"));
-    if *log != Log::LeftBehind {
+    if log != Log::LeftBehind {
         drop(plain);
         return refuses(&what, place.folder.path(), &place.file, code);
     }
