@@ -122,7 +122,13 @@ pub(crate) fn in_a_child(test: &str, work: impl FnOnce(&Path)) {
         std::os::unix::fs::chown(&own, Some(NOBODY), None).unwrap();
         child.uid(NOBODY);
     }
-    let done = child.output().unwrap();
+    // A process that another test is just starting may still hold the copy open for writing.
+    let done = loop {
+        match child.output() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            done => break done.unwrap(),
+        }
+    };
     let [said, complained] = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(done.status.success() && said.contains("1 passed"), "{said}{complained}");
 }
