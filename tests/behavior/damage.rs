@@ -129,6 +129,38 @@ fn a_page_ends_before_the_damage_and_the_next_is_the_error_that_leads_on() {
 }
 
 #[test]
+fn a_row_longer_than_sqlite_may_read_hides_no_other() {
+    let whole = Whole::new();
+    for table in ["kpi", "dataset"] {
+        let change = on_the_third(&format!("UPDATE {table} SET description = printf('%.*c', 2000000, 'x')"));
+        let (_place, ours) = whole.altered(&[&change]);
+        whole.is_damaged_at(&ours, &[2], &change);
+    }
+}
+
+#[test]
+fn a_row_whose_pages_are_torn_apart_hides_no_other() {
+    let mut whole = Whole::new();
+    let (place, ours) = whole.altered(&[]);
+    // Long enough for a chain of two pages beside that of the row.
+    let torn = NewDataset::new("🌊".repeat(60)).description("🌊".repeat(2_000));
+    whole.datasets.extend(ours.create_datasets([torn, NewDataset::new("Waste")]).unwrap());
+    drop(ours);
+    let mut file = fs::read(&place.file).unwrap();
+    let is_chained = |page: &&mut [u8]| page[4..1_000].iter().all(|byte| "🌊".as_bytes().contains(byte));
+    let chain: Vec<_> = file.chunks_exact_mut(4_096).filter(is_chained).collect();
+    assert_eq!(chain.len(), 2);
+    // A page of a chain begins with the number of the next.
+    for page in chain {
+        page[..4].fill(0x7f);
+    }
+    fs::write(&place.file, file).unwrap();
+
+    let ours = Store::open(&place.file).unwrap().organization(whole.datasets[0].organization_id);
+    whole.is_damaged_at(&ours, &[5], "a torn chain");
+}
+
+#[test]
 fn kpis_exchanged_between_datasets_damage_both() {
     let whole = Whole::new();
     let (_place, ours) = whole.altered(&[

@@ -220,6 +220,51 @@ fn refuses_to_write_what_may_only_be_read_and_leaves_it_as_it_was() {
 }
 
 #[test]
+fn refuses_a_file_that_was_cut_within_its_last_page_and_leaves_it_as_it_was() {
+    let store = fs::read(checkpointed_store().file).unwrap();
+    for length in [store.len() - 1, store.len() - 4_095, store.len() + 1] {
+        let place = Place::new();
+        let mut content = store.clone();
+        content.resize(length, 0);
+        fs::write(&place.file, content).unwrap();
+        refuses(&format!("{length} bytes of {}", store.len()), place.folder.path(), &place.file, "corrupt");
+    }
+}
+
+/// Objects by the name of a statistic of ANALYZE, which alone are tolerated, as tables.
+const DISGUISED: &[(&str, &str, &str)] = &[
+    ("trigger", "t", "CREATE TRIGGER t AFTER INSERT ON kpi BEGIN DELETE FROM dataset; END"),
+    ("view", "v", "CREATE VIEW v AS SELECT * FROM kpi"),
+    ("index", "i", "CREATE INDEX i ON kpi (name)"),
+];
+
+#[test]
+fn refuses_a_trigger_view_or_index_by_the_name_of_a_statistic() {
+    for (kind, name, sql) in DISGUISED {
+        let disguise = format!(
+            "{sql}; PRAGMA writable_schema = ON; UPDATE sqlite_schema SET name = 'sqlite_stat1',
+                tbl_name = iif(tbl_name = name, 'sqlite_stat1', tbl_name),
+                sql = replace(sql, '{kind} {name} ', '{kind} sqlite_stat1 ') WHERE name = '{name}'",
+            kind = kind.to_uppercase()
+        );
+        refuses_altered(kind, "corrupt", &disguise, Log::WriteAhead, checkpointed_store);
+    }
+}
+
+/// Empty databases that would not become what the file format says.
+const EMPTY: &[(&str, &str)] = &[
+    ("UTF-16", "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t (x); DROP TABLE t"),
+    ("other pages", "PRAGMA page_size = 1024; CREATE TABLE t (x); DROP TABLE t"),
+];
+
+#[test]
+fn refuses_an_empty_database_of_another_encoding_or_page_size() {
+    for (what, sql) in EMPTY {
+        refuses_altered(what, "not_a_store", sql, Log::Rollback, Place::new);
+    }
+}
+
+#[test]
 fn a_refusal_says_what_to_do() {
     let place = checkpointed_store();
     plain_sqlite(&place.file).execute_batch("PRAGMA user_version = 7").unwrap();
