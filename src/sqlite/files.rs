@@ -108,9 +108,24 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Whether a write-ahead log lies beside the file.
 pub(super) fn has_wal(file: &Path) -> bool {
-    let mut wal = file.as_os_str().to_owned();
-    wal.push("-wal");
-    fs::symlink_metadata(wal).is_ok()
+    fs::symlink_metadata(beside(file, "-wal")).is_ok()
+}
+
+/// Whether a rollback journal lies beside the file.
+pub(super) fn has_journal(file: &Path) -> bool {
+    fs::symlink_metadata(beside(file, "-journal")).is_ok()
+}
+
+/// The path of a file whose name begins with that of `file`.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// How many bytes the file has.
+pub(super) fn length(file: &Path) -> Result<u64, Error> {
+    fs::metadata(file).map(|metadata| metadata.len()).map_err(|error| Error::Storage { source: shared(error) })
 }
 
 /// Makes the name of a new file as durable as its contents.

@@ -80,6 +80,7 @@ impl Database {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         }
         let version = inspect(&connection, self.schema)?;
+        self.check_length(&connection, has_wal)?;
         if expect == Expect::Current && version != self.schema.current() {
             return Err(Error::damaged("another file took its place while it was open").into());
         }
@@ -99,6 +100,16 @@ impl Database {
             files::sync_folder(&self.file)?;
         }
         Ok(connection)
+    }
+
+    /// A file with part of a page, and neither log nor journal that could mend it, was cut.
+    fn check_length(&self, connection: &Connection, had_wal: bool) -> Result<(), Failure> {
+        let page_size = pragma(connection, "page_size")?.cast_unsigned().max(1);
+        let is_mended_later = had_wal || files::has_journal(&self.file);
+        if !files::length(&self.file)?.is_multiple_of(page_size) && !is_mended_later {
+            return Err(Error::damaged("it was cut inside a page").into());
+        }
+        Ok(())
     }
 }
 
@@ -151,7 +162,9 @@ fn identify(connection: &Connection, schema: &Schema) -> Result<i64, Failure> {
     let version = pragma(connection, "user_version")?;
     let refuse = |reason| Err(Error::NotAStore { reason, source: None }.into());
     match (application_id, version) {
-        (0, 0) if connection.query_one("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))? => Ok(0),
+        (0, 0) if connection.query_one("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))? => {
+            if is_fresh(connection)? { Ok(0) } else { refuse("it is an empty database made by something else") }
+        }
         (0, _) => refuse("it is a database without a mark of its application"),
         (APPLICATION_ID, version) if version > schema.current() => {
             Err(Error::TooNew { found: version, supported: schema.current() }.into())
@@ -160,6 +173,15 @@ fn identify(connection: &Connection, schema: &Schema) -> Result<i64, Failure> {
         (APPLICATION_ID, _) => Err(Error::damaged("the schema version was altered").into()),
         _ => refuse("it is the database of another application"),
     }
+}
+
+/// Whether an empty database is one that this crate made, or a file without a byte: in its own form, in which others do
+/// not need to be.
+fn is_fresh(connection: &Connection) -> rusqlite::Result<bool> {
+    let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
+    let has_our_form =
+        encoding == "UTF-8" && pragma(connection, "page_size")? == PAGE_SIZE && pragma(connection, "auto_vacuum")? == 0;
+    Ok(has_our_form || pragma(connection, "page_count")? == 0)
 }
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {

@@ -21,10 +21,10 @@ pub(super) const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS kpi_store_mi
     checksum TEXT NOT NULL
 ) STRICT";
 
-/// Statistics of ANALYZE may be there or not.
+/// The tables in which ANALYZE keeps its statistics may be there or not.
 const OBJECTS: &str = "
     SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema
-    WHERE name NOT GLOB 'sqlite_stat[0-9]'
+    WHERE NOT (type = 'table' AND name IN ('sqlite_stat1', 'sqlite_stat3', 'sqlite_stat4'))
     ORDER BY type, name";
 
 const HISTORY: &str = "SELECT version, name FROM kpi_store_migration ORDER BY version";
@@ -117,6 +117,9 @@ fn objects(connection: &Connection) -> Result<Vec<Object>, Failure> {
 
 /// What is missing, was altered or does not belong, in words.
 fn first_difference(expected: &[Object], found: &[Object]) -> Option<String> {
+    if expected == found {
+        return None;
+    }
     let is_same = |one: &Object, other: &Object| (&one.0, &one.1) == (&other.0, &other.1);
     let describe = |(kind, name, ..): &Object, what| format!("{kind} {name:?} {what}");
     let is_there = |object: &Object| found.iter().any(|other| is_same(object, other));
@@ -124,8 +127,11 @@ fn first_difference(expected: &[Object], found: &[Object]) -> Option<String> {
         return Some(describe(object, if is_there(object) { "was altered" } else { "is missing" }));
     }
     let is_ours = |object: &Object| expected.iter().any(|other| is_same(object, other));
-    let stranger = found.iter().find(|object| !is_ours(object))?;
-    Some(describe(stranger, "does not belong to a store"))
+    let stranger = found.iter().find(|object| !is_ours(object));
+    Some(stranger.map_or_else(
+        || "an object of the schema stands there twice".to_owned(),
+        |object| describe(object, "does not belong to a store"),
+    ))
 }
 
 #[cfg(test)]
