@@ -87,9 +87,9 @@ fn refuses_lone_surrogates_in_texts_and_as_other_values() {
         r#""\ud83d\ud83d\ude00""#,
         r#""\uD800\u0041""#,
     ];
-    let long = format!(r#""{}\ud800""#, "a".repeat(2_001));
+    let too_long = format!(r#""{}\ud800""#, "a".repeat(2_001));
     for place in PLACES {
-        for raw in lone.into_iter().chain([long.as_str()]) {
+        for raw in lone.into_iter().chain([too_long.as_str()]) {
             let violations = NewDataset::from_json(body_with(place, raw)).unwrap_err();
             let code = if ["kpis", "kpis[0]"].contains(&place) { "json_invalid" } else { "string_unicode" };
             assert_eq!(codes(&violations), [code], "{raw} as {place}");

@@ -86,7 +86,7 @@ fn validates_all_values_of_a_repeated_key_and_names_the_first_violation() {
     ];
     for (place, values, violation) in table {
         let (in_kpi, key) = place.strip_prefix("kpis[0].").map_or((false, place), |key| (true, key));
-        let entries: String = values.iter().map(|value| format!(",\"{key}\":{value}")).collect();
+        let entries = values.iter().map(|value| format!(",\"{key}\":{value}")).collect::<Vec<_>>().concat();
         // `name` is there anyway unless it is the one that is repeated.
         let name = if place == "name" { "" } else { ",\"name\":\"Water\"" };
         let body = if in_kpi {

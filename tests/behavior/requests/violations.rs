@@ -136,7 +136,8 @@ fn read_as_a_line_each_whatever_a_key_holds() {
         ("\u{202e}", r#"["\u{202e}"]"#),
         ("é", r#"["é"]"#),
     ];
-    let entries: String = table.iter().map(|(key, _)| format!(",{}:1", serde_json::to_string(key).unwrap())).collect();
+    let entries =
+        table.iter().map(|(key, _)| format!(",{}:1", serde_json::to_string(key).unwrap())).collect::<Vec<_>>().concat();
     let violations = refused(&format!(r#"{{"name":"w","kpis":[{{"name":"k"{entries}}}]{entries}}}"#));
     let paths: Vec<_> = violations.iter().map(Violation::path).collect();
     let at_root = table.iter().map(|(_, path)| (*path).to_owned());
