@@ -45,6 +45,37 @@ fn names_the_character_at_which_broken_json_breaks() {
     }
 }
 
+/// Bodies that end too early, hold a control character in a text, or a word that is no literal; `¦` as above, which is
+/// where the stored answers of the server have it.
+const BROKEN_WHERE_THE_PARSER_HAS_READ_ON: [&str; 12] = [
+    "  ¦",
+    "\n¦",
+    "{¦",
+    "{\"name\":¦",
+    "{\"name\":\"水\"¦",
+    "{\"name\":\"水\",\"kpis\":[¦",
+    "{\"name\":\"水¦\t\"}",
+    "{\"name\":\"水¦\n\"}",
+    "{\"name\":\"水¦\0\"}",
+    "¦name=Water",
+    "{\"name\":¦nan}",
+    "{\"name\":¦tru}",
+];
+
+#[test]
+fn names_the_place_at_which_the_server_sees_json_break() {
+    let mut wrong = Vec::new();
+    for marked in BROKEN_WHERE_THE_PARSER_HAS_READ_ON {
+        let (before, after) = marked.split_once('¦').unwrap();
+        let violations = NewDataset::from_json(format!("{before}{after}")).unwrap_err();
+        let loc = violations.iter().next().unwrap().loc();
+        if loc != [Segment::Key("body".into()), Segment::Index(before.chars().count())] {
+            wrong.push(format!("{marked:?}: {loc:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn refuses_what_is_not_utf_8_wherever_it_stands() {
     // Latin-1, an overlong slash, half a character, a surrogate, a code point beyond the last.
