@@ -42,7 +42,7 @@ pub struct Dataset {
     /// The user of the last change; none until the first.
     pub updated_by: Option<UserId>,
     /// When it was last changed: UTC, whole microseconds; none until the first change.
-    #[serde(with = "time::utc_or_null")]
+    #[serde(default, with = "time::utc_or_null")]
     pub updated_at: Option<DateTime<Utc>>,
     /// In display order: by `sort_order`, ties in the order in which they were added.
     pub kpis: Vec<Kpi>,
@@ -92,6 +92,6 @@ pub struct Kpi {
     /// Whether a value must be given.
     pub required: bool,
     /// When it was last changed: UTC, whole microseconds; none until the first change.
-    #[serde(with = "time::utc_or_null")]
+    #[serde(default, with = "time::utc_or_null")]
     pub updated_at: Option<DateTime<Utc>>,
 }

@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
 
     fn parse<T: Deserialize<'a>>(&self, part: &'a str) -> Result<T, NotJson> {
         serde_json::from_str(part).map_err(|error| {
-            let inside = byte_offset(part, error.line(), error.column());
+            let inside = byte_offset(part, &error);
             let message = error.to_string();
             let reason = message.split(" at line ").next().unwrap_or_default();
             NotJson::at(self.before(part, inside), reason)
@@ -254,10 +254,24 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The offset of the byte that `serde_json` means by a line and column, both counted from 1, columns in bytes.
-fn byte_offset(text: &str, line: usize, column: usize) -> usize {
-    let lines_before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    lines_before + column.saturating_sub(1)
+/// The byte of `text` that broke it. `serde_json` says it by line and column, counted from 1, columns in bytes, of the
+/// byte that it looked at last: mostly the culprit, but the one before a control character, and one inside of a word that
+/// is no literal.
+fn byte_offset(text: &str, error: &serde_json::Error) -> usize {
+    if error.is_eof() {
+        return text.len();
+    }
+    let lines_before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let looked_at = lines_before + error.column();
+    let before = text.as_bytes().get(..looked_at.saturating_sub(1)).unwrap_or_default();
+    let reason = error.to_string();
+    if reason.starts_with("control character") {
+        looked_at
+    } else if reason.starts_with("expected ident") {
+        before.iter().rposition(|byte| !byte.is_ascii_alphabetic()).map_or(0, |last| last + 1)
+    } else {
+        before.len()
+    }
 }
 
 /// The entries of a JSON object as they stand in the text, repeated keys included.

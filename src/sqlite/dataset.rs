@@ -62,7 +62,7 @@ pub(crate) fn get(
 ) -> Result<Option<Dataset>, Failure> {
     let mut statement = connection.prepare_cached(SELECT_ONE)?;
     let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
-    match rows.next()? {
+    match rows.next().map_err(Failure::from).map_err(|Failure(error)| error.about(id))? {
         Some(row) => read(connection, row, organization, Some(id)).map(Some),
         None => Ok(None),
     }
@@ -87,30 +87,59 @@ pub(crate) fn list(
     after: Option<i64>,
     limit: u32,
 ) -> Result<Stretch, Failure> {
-    let (sql, start) = match order {
-        Order::OldestFirst => (SELECT_OLDEST_FIRST, i64::MIN),
-        Order::NewestFirst => (SELECT_NEWEST_FIRST, i64::MAX),
+    let (sql, next, start) = match order {
+        Order::OldestFirst => (SELECT_OLDEST_FIRST, NEXT_OLDEST_FIRST, i64::MIN),
+        Order::NewestFirst => (SELECT_NEWEST_FIRST, NEXT_NEWEST_FIRST, i64::MAX),
     };
     let mut statement = connection.prepare_cached(sql)?;
+    let mut place = after.unwrap_or(start);
     // One more than asked for shows whether there are more.
-    let mut rows = statement.query(params![organization.as_bytes(), after.unwrap_or(start), i64::from(limit) + 1])?;
+    let mut rows = statement.query(params![organization.as_bytes(), place, i64::from(limit) + 1])?;
     let mut stretch = Stretch { items: Vec::new(), damage: None, has_more: false };
-    while let Some(row) = rows.next()? {
-        if stretch.items.len() as u64 == u64::from(limit) {
-            stretch.has_more = true;
-            break;
-        }
-        let seq = Columns(row).integer(0)?;
-        match read(connection, row, organization, None) {
-            Ok(dataset) => stretch.items.push((seq, dataset)),
+    loop {
+        let read = match rows.next().map_err(Failure::from) {
+            Ok(None) => break,
+            Ok(Some(_)) if stretch.items.len() as u64 == u64::from(limit) => {
+                stretch.has_more = true;
+                break;
+            }
+            Ok(Some(row)) => {
+                place = Columns(row).integer(0)?;
+                read(connection, row, organization, None)
+            }
             Err(Failure(error @ Error::Corrupt { .. })) => {
-                stretch.damage = Some((seq, error));
+                let id;
+                (place, id) = unreadable(connection, next, organization, place)?;
+                Err(id.map_or(error.clone(), |id| error.about(id)).into())
+            }
+            Err(failure) => return Err(failure),
+        };
+        match read {
+            Ok(dataset) => stretch.items.push((place, dataset)),
+            Err(Failure(error @ Error::Corrupt { .. })) => {
+                stretch.damage = Some((place, error));
                 break;
             }
             Err(failure) => return Err(failure),
         }
     }
     Ok(stretch)
+}
+
+const NEXT_OLDEST_FIRST: &str = "SELECT min(seq) FROM dataset WHERE organization_id = ?1 AND seq > ?2";
+const NEXT_NEWEST_FIRST: &str = "SELECT max(seq) FROM dataset WHERE organization_id = ?1 AND seq < ?2";
+const SELECT_ID: &str = "SELECT id FROM dataset WHERE seq = ?1";
+
+/// The dataset behind `place` whose row SQLite cannot read: its place by the index alone, its id if that much can be read.
+fn unreadable(
+    connection: &Connection,
+    next: &str,
+    organization: OrganizationId,
+    place: i64,
+) -> Result<(i64, Option<DatasetId>), Failure> {
+    let seq = connection.query_one(next, params![organization.as_bytes(), place], |row| row.get(0))?;
+    let id = connection.query_one(SELECT_ID, [seq], |row| Ok(Columns(row).id(0).ok()));
+    Ok((seq, id.unwrap_or_default()))
 }
 
 /// Reads a dataset and its KPIs and checks them against the digest. `asked` is the id asked for, if one was.

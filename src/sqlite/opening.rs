@@ -80,7 +80,7 @@ impl Database {
         let keep_log =
             |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep && wal.is_some());
         keep_log(true)?;
-        let found = self.inspect(&connection)?;
+        let found = self.inspect(&connection, wal.is_some())?;
         if found.version == 0 {
             set_pragma(&connection, "page_size", PAGE_SIZE)?;
         }
@@ -119,8 +119,9 @@ impl Database {
     /// A further connection, for writing.
     pub(crate) fn writer(&self) -> Result<Connection, Failure> {
         self.check_unmoved()?;
+        let has_wal = files::wal_length(&self.file).is_some();
         let connection = connection::connect(&self.file, self.access, self.settings.busy_timeout)?;
-        let version = self.inspect(&connection)?.version;
+        let version = self.inspect(&connection, has_wal)?.version;
         if version == 0 {
             return Err(Error::NotAStore { reason: "it is empty", source: None }.into());
         }
@@ -166,13 +167,15 @@ impl Database {
     }
 
     /// What the file is; refuses what is no store. Reads one snapshot and writes nothing.
-    fn inspect(&self, connection: &Connection) -> Result<Found, Failure> {
+    ///
+    /// Whether there was a write-ahead log must be known from before: reading makes an empty one.
+    fn inspect(&self, connection: &Connection, had_wal: bool) -> Result<Found, Failure> {
         transaction::begin_read(connection)?;
         let found = identify(connection, self.schema).and_then(|found| {
             if found.version > 0 {
                 self.schema.check(connection, found.version)?;
             }
-            self.check_length(connection)?;
+            self.check_length(connection, had_wal)?;
             Ok(found)
         });
         transaction::roll_back(connection);
@@ -180,11 +183,11 @@ impl Database {
     }
 
     /// A file with part of a page, and neither log nor journal that could mend it, was cut.
-    fn check_length(&self, connection: &Connection) -> Result<(), Failure> {
+    fn check_length(&self, connection: &Connection, had_wal: bool) -> Result<(), Failure> {
         let page_size = pragma(connection, "page_size")?.cast_unsigned().max(1);
         let length = files::length(&self.file).map_err(|error| Error::moved(&self.file, shared(error)))?;
-        let is_mended_later = || files::wal_length(&self.file).is_some() || files::has_journal(&self.file);
-        if length % page_size != 0 && !is_mended_later() {
+        let is_mended_later = had_wal || files::has_journal(&self.file);
+        if !length.is_multiple_of(page_size) && !is_mended_later {
             return Err(Error::damaged("it was cut inside a page").into());
         }
         Ok(())
@@ -233,7 +236,11 @@ fn identify(connection: &Connection, schema: &Schema) -> Result<Found, Failure> 
     let is_backup = application_id == BACKUP_ID;
     match (application_id, version) {
         (0, 0) if connection.query_one("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))? => {
-            Ok(Found { version, is_backup })
+            if is_fresh(connection)? {
+                Ok(Found { version, is_backup })
+            } else {
+                refuse("it is an empty database made by something else")
+            }
         }
         (0, _) => refuse("it is a database without a mark of its application"),
         (APPLICATION_ID | BACKUP_ID, version) if version > schema.current() => {
@@ -243,6 +250,15 @@ fn identify(connection: &Connection, schema: &Schema) -> Result<Found, Failure> 
         (APPLICATION_ID | BACKUP_ID, _) => Err(Error::damaged("the schema version was altered").into()),
         _ => refuse("it is the database of another application"),
     }
+}
+
+/// Whether an empty database is one that this crate made, or a file without a byte: in its own form, in which others do
+/// not need to be.
+fn is_fresh(connection: &Connection) -> rusqlite::Result<bool> {
+    let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
+    let has_our_form =
+        encoding == "UTF-8" && pragma(connection, "page_size")? == PAGE_SIZE && pragma(connection, "auto_vacuum")? == 0;
+    Ok(has_our_form || pragma(connection, "page_count")? == 0)
 }
 
 pub(super) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {

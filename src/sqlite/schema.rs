@@ -24,10 +24,10 @@ pub(super) const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS kpi_store_mi
     checksum TEXT NOT NULL
 ) STRICT";
 
-/// Statistics of ANALYZE may be there or not.
+/// The tables in which ANALYZE keeps its statistics may be there or not.
 const OBJECTS: &str = "
     SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema
-    WHERE name NOT GLOB 'sqlite_stat[0-9]'
+    WHERE NOT (type = 'table' AND name IN ('sqlite_stat1', 'sqlite_stat3', 'sqlite_stat4'))
     ORDER BY type, name";
 
 const HISTORY: &str = "SELECT version, name FROM kpi_store_migration ORDER BY version";
@@ -120,6 +120,9 @@ fn objects(connection: &Connection) -> Result<Vec<Object>, Failure> {
 
 /// What is missing, was altered or does not belong, in words.
 fn first_difference(expected: &[Object], found: &[Object]) -> Option<String> {
+    if expected == found {
+        return None;
+    }
     let is_same = |one: &Object, other: &Object| (&one.0, &one.1) == (&other.0, &other.1);
     let describe = |(kind, name, ..): &Object, what| format!("{kind} {name:?} {what}");
     let is_there = |object: &Object| found.iter().any(|other| is_same(object, other));
@@ -127,6 +130,61 @@ fn first_difference(expected: &[Object], found: &[Object]) -> Option<String> {
         return Some(describe(object, if is_there(object) { "was altered" } else { "is missing" }));
     }
     let is_ours = |object: &Object| expected.iter().any(|other| is_same(object, other));
-    let stranger = found.iter().find(|object| !is_ours(object))?;
-    Some(describe(stranger, "does not belong to a store"))
+    let stranger = found.iter().find(|object| !is_ours(object));
+    Some(stranger.map_or_else(
+        || "an object of the schema stands there twice".to_owned(),
+        |object| describe(object, "does not belong to a store"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// File, refinery's checksum and the length of the text of each migration that was released.
+    const RELEASED: [(&str, u64, usize); 1] = [("V1__create_dataset_and_kpi", 7_665_575_347_425_858_093, 2_827)];
+
+    #[test]
+    fn released_migrations_are_frozen_to_the_byte() {
+        let found: Vec<_> = SCHEMA
+            .migrations
+            .iter()
+            .map(|Migration { file, sql }| {
+                (*file, refinery_core::Migration::unapplied(file, sql).unwrap().checksum(), sql.len())
+            })
+            .collect();
+        assert_eq!(found, RELEASED);
+    }
+
+    #[test]
+    fn the_list_is_the_folder_and_is_numbered_from_one() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+        let in_the_folder: BTreeSet<_> =
+            folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let in_the_list: BTreeSet<_> =
+            SCHEMA.migrations.iter().map(|Migration { file, .. }| format!("{file}.sql")).collect();
+        assert_eq!(in_the_list, in_the_folder);
+
+        for (number, migration) in (1_i64..).zip(SCHEMA.migrations) {
+            let Migration { file, sql } = migration;
+            assert_eq!(*file, format!("V{number}__{}", migration.name()));
+            assert_eq!(*sql, std::fs::read_to_string(folder.join(format!("{file}.sql"))).unwrap(), "{file}");
+            assert!(!sql.contains('\r'), "{file} was checked out with other line ends");
+        }
+    }
+
+    #[test]
+    fn the_difference_is_named_that_comes_first() {
+        let object = |name: &str, sql: &str| ("table".to_owned(), name.to_owned(), name.to_owned(), sql.to_owned());
+        let expected = [object("a", "1"), object("b", "2")];
+        let difference = |found: &[Object]| first_difference(&expected, found);
+        assert_eq!(difference(&expected), None);
+        assert_eq!(difference(&expected[..1]).as_deref(), Some("table \"b\" is missing"));
+        assert_eq!(difference(&[object("a", "1"), object("b", "3")]).as_deref(), Some("table \"b\" was altered"));
+        let more = [object("a", "1"), object("b", "2"), object("c", "3")];
+        assert_eq!(difference(&more).as_deref(), Some("table \"c\" does not belong to a store"));
+    }
 }

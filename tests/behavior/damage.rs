@@ -1,1 +1,330 @@
-//! x
+//! Damage: a row that is not what was written is an error that names its dataset, never an answer; it hides no other
+//! dataset, and a listing goes on behind it.
+
+use std::fs;
+
+use kpi_store::{Cursor, Dataset, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, Store, UserId};
+use uuid::Uuid;
+
+use crate::support::{Place, organization, plain_sqlite};
+
+/// Changes to the dataset with `seq` 3 and to its KPIs that the schema allows: SQLite finds nothing wrong.
+const ALLOWED: &[&str] = &[
+    "UPDATE dataset SET name = 'Wate'",
+    "UPDATE dataset SET name = name || ' '",
+    "UPDATE dataset SET name = CAST(x'ff' AS TEXT)",
+    "UPDATE dataset SET description = NULL",
+    "UPDATE dataset SET description = ''",
+    "UPDATE dataset SET description = CAST(x'c3' AS TEXT)",
+    "UPDATE dataset SET created_at = created_at + 1",
+    "UPDATE dataset SET created_by = NULL",
+    "UPDATE dataset SET created_by = id",
+    "UPDATE dataset SET updated_by = created_by",
+    "UPDATE dataset SET updated_by = created_by, created_by = NULL",
+    "UPDATE dataset SET updated_at = created_at",
+    "UPDATE dataset SET revision = 2",
+    "UPDATE dataset SET digest = ~digest",
+    "UPDATE dataset SET digest = 0",
+    "UPDATE dataset SET digest = (SELECT digest FROM dataset WHERE seq = 2)",
+    "UPDATE kpi SET id = randomblob(16)",
+    "UPDATE kpi SET name = name || '.'",
+    "UPDATE kpi SET name = CAST(x'fffe' AS TEXT)",
+    "UPDATE kpi SET description = ''",
+    "UPDATE kpi SET description = CAST(x'eda080' AS TEXT)",
+    "UPDATE kpi SET unit = NULL",
+    "UPDATE kpi SET unit = 'm2'",
+    "UPDATE kpi SET unit = CAST(x'80' AS TEXT)",
+    "UPDATE kpi SET unit = name, name = unit",
+    "UPDATE kpi SET value_type = 4 - value_type",
+    "UPDATE kpi SET required = 1 - required",
+    "UPDATE kpi SET sort_order = sort_order + 1",
+    "UPDATE kpi SET created_at = created_at - 1",
+    "UPDATE kpi SET updated_at = created_at",
+    // Two KPIs share a sort_order; this shows them the other way round.
+    "UPDATE kpi SET position = 10 - position",
+    "DELETE FROM kpi",
+    "DELETE FROM kpi WHERE position = 2",
+    "INSERT INTO kpi SELECT dataset_seq, randomblob(16), 9, name, NULL, NULL, 0, 1, 9, 0, NULL FROM kpi",
+    "UPDATE kpi SET sort_order = 5 - sort_order",
+];
+
+/// Changes that a CHECK refuses; here it is off.
+const REFUSED: &[&str] = &[
+    "UPDATE dataset SET name = ''",
+    "UPDATE dataset SET name = name || char(0)",
+    "UPDATE dataset SET created_at = 9223372036854775807",
+    "UPDATE dataset SET created_by = zeroblob(15)",
+    "UPDATE dataset SET updated_by = x''",
+    "UPDATE dataset SET updated_at = -9223372036854775808",
+    "UPDATE dataset SET revision = 0",
+    "UPDATE kpi SET id = zeroblob(15) WHERE position = 0",
+    "UPDATE kpi SET name = ''",
+    "UPDATE kpi SET description = char(0)",
+    "UPDATE kpi SET unit = printf('%.*c', 100000, 'x')",
+    "UPDATE kpi SET value_type = 5",
+    "UPDATE kpi SET value_type = -1",
+    "UPDATE kpi SET value_type = value_type + 256",
+    "UPDATE kpi SET required = 2",
+    "UPDATE kpi SET sort_order = -1",
+    "UPDATE kpi SET created_at = -62135596800000001",
+    "UPDATE kpi SET updated_at = 253402300800000000",
+];
+
+#[test]
+fn every_change_of_a_row_is_an_error_that_names_the_dataset_and_hides_no_other() {
+    let whole = Whole::new();
+    for change in ALLOWED.iter().chain(REFUSED) {
+        let (_place, ours) = whole.altered(&[&on_the_third(change)]);
+        whole.is_damaged_at(&ours, &[2], change);
+    }
+}
+
+#[test]
+fn the_harness_finds_no_damage_where_there_is_none() {
+    let whole = Whole::new();
+    let (_place, ours) = whole.altered(&["UPDATE dataset SET name = name", "UPDATE kpi SET position = position + 1"]);
+    whole.is_damaged_at(&ours, &[], "nothing");
+}
+
+/// The control: without the digest, these would be answers.
+#[test]
+fn plain_sqlite_finds_nothing_wrong_with_the_changes_that_the_schema_allows() {
+    let whole = Whole::new();
+    for change in ALLOWED {
+        let (place, _) = whole.altered(&[&on_the_third(change)]);
+        let plain = plain_sqlite(&place.file);
+        let check: String = plain.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        // It looks into texts, though not on every read.
+        assert!(check == "ok" || change.contains("AS TEXT"), "{change}: {check}");
+        let read = plain.query_row("SELECT count(*) FROM dataset JOIN kpi ON seq = dataset_seq", [], |row| row.get(0));
+        assert!(read.is_ok_and(|count: i64| count >= 12), "{change}");
+    }
+}
+
+#[test]
+fn a_listing_goes_on_behind_every_damaged_dataset_wherever_they_stand() {
+    let whole = Whole::new();
+    for subset in 0_u32..1 << 5 {
+        let damaged: Vec<usize> = (0..5).filter(|index| subset & (1 << index) != 0).collect();
+        let change = |index: &usize| format!("UPDATE dataset SET digest = ~digest WHERE seq = {}", index + 1);
+        let changes: Vec<_> = damaged.iter().map(change).collect();
+        let (_place, ours) = whole.altered(&changes.iter().map(String::as_str).collect::<Vec<_>>());
+        whole.is_damaged_at(&ours, &damaged, "digests");
+    }
+}
+
+#[test]
+fn a_page_ends_before_the_damage_and_the_next_is_the_error_that_leads_on() {
+    let whole = Whole::new();
+    let (_place, ours) = whole.altered(&["UPDATE dataset SET revision = 9 WHERE seq = 3"]);
+    let query = DatasetQuery::new().limit(50);
+    let first = ours.datasets(&query).unwrap();
+    assert_eq!(first.items, whole.datasets[..2]);
+    let error = ours.datasets(&query.clone().after(&first.next.unwrap())).unwrap_err();
+    let (dataset, next) = parts(&error);
+    assert_eq!(dataset, Some(whole.datasets[2].id));
+    let last = ours.datasets(&query.after(&next.unwrap())).unwrap();
+    assert_eq!(last.items, whole.datasets[3..]);
+    assert_eq!(last.next, None);
+}
+
+#[test]
+fn a_row_longer_than_sqlite_may_read_hides_no_other() {
+    let whole = Whole::new();
+    for table in ["kpi", "dataset"] {
+        let change = on_the_third(&format!("UPDATE {table} SET description = printf('%.*c', 2000000, 'x')"));
+        let (_place, ours) = whole.altered(&[&change]);
+        whole.is_damaged_at(&ours, &[2], &change);
+    }
+}
+
+#[test]
+fn a_row_whose_pages_are_torn_apart_hides_no_other() {
+    let mut whole = Whole::new();
+    let (place, ours) = whole.altered(&[]);
+    // Long enough for a chain of two pages beside that of the row.
+    let torn = NewDataset::new("🌊".repeat(60)).description("🌊".repeat(2_000));
+    whole.datasets.extend(ours.create_datasets([torn, NewDataset::new("Waste")]).unwrap());
+    drop(ours);
+    let mut file = fs::read(&place.file).unwrap();
+    let is_chained = |page: &&mut [u8]| page[4..1_000].iter().all(|byte| "🌊".as_bytes().contains(byte));
+    let chain: Vec<_> = file.chunks_exact_mut(4_096).filter(is_chained).collect();
+    assert_eq!(chain.len(), 2);
+    // A page of a chain begins with the number of the next.
+    for page in chain {
+        page[..4].fill(0x7f);
+    }
+    fs::write(&place.file, file).unwrap();
+
+    let ours = Store::open(&place.file).unwrap().organization(whole.datasets[0].organization_id);
+    whole.is_damaged_at(&ours, &[5], "a torn chain");
+}
+
+#[test]
+fn kpis_exchanged_between_datasets_damage_both() {
+    let whole = Whole::new();
+    let (_place, ours) = whole.altered(&[
+        "UPDATE kpi SET dataset_seq = dataset_seq + 100 WHERE position = 0 AND dataset_seq IN (2, 4)",
+        "UPDATE kpi SET dataset_seq = 106 - dataset_seq WHERE dataset_seq > 100",
+    ]);
+    whole.is_damaged_at(&ours, &[1, 3], "exchanged KPIs");
+}
+
+#[test]
+fn a_kpi_that_moved_damages_both_datasets() {
+    let whole = Whole::new();
+    let (_place, ours) = whole.altered(&["UPDATE kpi SET dataset_seq = 5 WHERE position = 1 AND dataset_seq = 1"]);
+    whole.is_damaged_at(&ours, &[0, 4], "a moved KPI");
+}
+
+#[test]
+fn a_dataset_with_another_s_id_is_an_error_under_that_id_and_none_under_its_own() {
+    let whole = Whole::new();
+    let (_place, ours) = whole.altered(&["UPDATE dataset SET id = zeroblob(16) WHERE seq = 3"]);
+    let other = DatasetId::from(Uuid::nil());
+    assert_eq!(parts(&ours.dataset(other).unwrap_err()).0, Some(other));
+    assert_eq!(ours.dataset(whole.datasets[2].id).unwrap(), None);
+    whole.lists(&ours, &|index| if index == 2 { Some(Some(other)) } else { None }, "another id");
+
+    // An id of a wrong length names no dataset, but the listing goes on.
+    let (_place, ours) = whole.altered(&["UPDATE dataset SET id = zeroblob(15) WHERE seq = 3"]);
+    whole.lists(&ours, &|index| if index == 2 { Some(None) } else { None }, "an id of 15 bytes");
+}
+
+#[test]
+fn exchanged_ids_are_errors_and_never_the_other_dataset() {
+    let whole = Whole::new();
+    let (_place, ours) = whole.altered(&[
+        "CREATE TEMP TABLE swap AS SELECT 7 - seq AS seq, id FROM dataset WHERE seq IN (3, 4)",
+        "UPDATE dataset SET id = randomblob(16) WHERE seq IN (3, 4)",
+        "UPDATE dataset SET id = (SELECT id FROM swap WHERE swap.seq = dataset.seq) WHERE seq IN (3, 4)",
+    ]);
+    let [third, fourth] = [2, 3].map(|index| whole.datasets[index].id);
+    for id in [third, fourth] {
+        assert_eq!(parts(&ours.dataset(id).unwrap_err()).0, Some(id));
+    }
+    let named = |index| [None, None, Some(Some(fourth)), Some(Some(third)), None][index];
+    whole.lists(&ours, &named, "exchanged ids");
+}
+
+#[test]
+fn a_dataset_that_moved_to_another_organization_is_an_error_there_and_none_here() {
+    let whole = Whole::new();
+    let (place, ours) = whole.altered(&["UPDATE dataset SET organization_id = zeroblob(16) WHERE seq = 3"]);
+    let moved = whole.datasets[2].id;
+    assert_eq!(ours.dataset(moved).unwrap(), None);
+    assert_eq!(ours.count_datasets(&DatasetQuery::new()).unwrap(), 4);
+    let left: Vec<_> = ours.iter_datasets(&DatasetQuery::new()).map(|dataset| dataset.unwrap().id).collect();
+    assert_eq!(left, [0, 1, 3, 4].map(|index| whole.datasets[index].id));
+
+    let theirs = Store::open(&place.file).unwrap().organization(Uuid::nil().into());
+    assert_eq!(parts(&theirs.dataset(moved).unwrap_err()).0, Some(moved));
+    let listed: Vec<_> = theirs.iter_datasets(&DatasetQuery::new()).collect();
+    let [Err(error)] = &listed[..] else { panic!("expected one error, got {listed:?}") };
+    assert_eq!(parts(error).0, Some(moved));
+}
+
+#[test]
+fn damage_done_while_the_store_is_open_is_found_too() {
+    let whole = Whole::new();
+    let (place, ours) = whole.altered(&[]);
+    whole.is_damaged_at(&ours, &[], "nothing yet");
+    plain_sqlite(&place.file).execute("UPDATE kpi SET name = 'x' WHERE dataset_seq = 2", []).unwrap();
+    whole.is_damaged_at(&ours, &[1], "a change beside the open store");
+    let added = ours.create_dataset(NewDataset::new("Waste")).unwrap();
+    assert_eq!(ours.dataset(added.id).unwrap(), Some(added), "the store still takes new datasets");
+}
+
+/// A file with five datasets of one organisation, and what was stored in them.
+struct Whole {
+    file: Vec<u8>,
+    datasets: Vec<Dataset>,
+}
+
+impl Whole {
+    fn new() -> Self {
+        let place = Place::new();
+        let store = Store::open(&place.file).unwrap();
+        let ours = organization(&store).acting_as(UserId::new());
+        let kpi = |sort_order| NewKpi::new("Withdrawal").unit("m³").sort_order(sort_order);
+        let water = |_| NewDataset::new("Water").description("Withdrawal").kpis([5, 0, 5].map(kpi));
+        let datasets = ours.create_datasets((0..5).map(water)).unwrap();
+        store.close().unwrap();
+        Self { file: fs::read(&place.file).unwrap(), datasets }
+    }
+
+    /// A copy, altered by plain SQL with every guard off, and the organisation in it.
+    fn altered(&self, changes: &[&str]) -> (Place, Organization) {
+        let place = Place::new();
+        fs::write(&place.file, &self.file).unwrap();
+        let plain = plain_sqlite(&place.file);
+        plain.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF").unwrap();
+        for change in changes {
+            let rows = plain.execute(change, []).unwrap_or_else(|error| panic!("{change}: {error}"));
+            assert!(rows > 0 || change.starts_with("CREATE"), "{change} changes nothing");
+        }
+        let ours = Store::open(&place.file).unwrap().organization(self.datasets[0].organization_id);
+        (place, ours)
+    }
+
+    /// Every way to read gives an error for the `damaged` ones, and the others as they were stored.
+    fn is_damaged_at(&self, ours: &Organization, damaged: &[usize], what: &str) {
+        for (index, dataset) in self.datasets.iter().enumerate() {
+            let read = ours.dataset(dataset.id).map_err(|error| parts(&error).0);
+            let expected = if damaged.contains(&index) { Err(Some(dataset.id)) } else { Ok(Some(dataset.clone())) };
+            assert_eq!(read, expected, "{what}: dataset {index}");
+        }
+        self.lists(ours, &|index| damaged.contains(&index).then_some(Some(self.datasets[index].id)), what);
+    }
+
+    /// Listings in both orders give the datasets in their places, and an error where `named` names one.
+    fn lists(&self, ours: &Organization, named: &dyn Fn(usize) -> Option<Option<DatasetId>>, what: &str) {
+        let place = |(index, dataset): (usize, &Dataset)| named(index).map_or_else(|| Ok(dataset.clone()), Err);
+        let oldest_first: Vec<_> = self.datasets.iter().enumerate().map(place).collect();
+        let newest_first: Vec<_> = oldest_first.iter().rev().cloned().collect();
+        for limit in [1, 2, 3, 5, 50] {
+            let query = DatasetQuery::new().limit(limit);
+            for (query, expected) in [(query.clone(), &oldest_first), (query.newest_first(), &newest_first)] {
+                assert_eq!(&page_by_page(ours, &query), expected, "{what}: {query:?}");
+                let iterated = ours.iter_datasets(&query).map(|item| item.map_err(|error| parts(&error).0));
+                assert_eq!(&iterated.collect::<Vec<_>>(), expected, "{what}: {query:?}");
+            }
+        }
+        assert_eq!(ours.count_datasets(&DatasetQuery::new()).unwrap(), self.datasets.len() as u64, "{what}");
+    }
+}
+
+/// Puts the condition on the third dataset behind the change.
+fn on_the_third(change: &str) -> String {
+    let column = if change.contains(" dataset SET") { "seq" } else { "dataset_seq" };
+    let word = if change.contains("WHERE position") { "AND" } else { "WHERE" };
+    format!("{change} {word} {column} = 3")
+}
+
+fn page_by_page(ours: &Organization, query: &DatasetQuery) -> Vec<Result<Dataset, Option<DatasetId>>> {
+    let mut found = Vec::new();
+    let mut query = Some(query.clone());
+    while let Some(page) = query.take() {
+        assert!(found.len() < 10, "the listing does not end: {found:?}");
+        let next = match ours.datasets(&page) {
+            Ok(read) => {
+                found.extend(read.items.into_iter().map(Ok));
+                read.next
+            }
+            Err(error) => {
+                let (dataset, next) = parts(&error);
+                found.push(Err(dataset));
+                assert!(next.is_some(), "{error:?} does not lead on");
+                next
+            }
+        };
+        query = next.map(|cursor| page.after(&cursor));
+    }
+    found
+}
+
+/// What an error of damage names, and where it leads.
+fn parts(error: &Error) -> (Option<DatasetId>, Option<Cursor>) {
+    let Error::Corrupt { dataset, next, .. } = error else { panic!("expected damage, got {error:?}") };
+    (*dataset, next.clone())
+}

@@ -28,7 +28,11 @@ mod threads;
 mod damage;
 /// Errors: codes, sources, and that none carries a stored value.
 mod errors;
-/// The file format: schema, limits as CHECKs, digest, fixtures of every version.
+/// The file format: schema, digest, fixtures of every version.
 mod file_format;
-/// Opening: which paths and files are refused, with which error, and what stays as it was.
+/// The limits: the schema repeats each as a CHECK, and the docs state it.
+mod limits;
+/// Opening: names, links, other handles, logs left behind; what the file is.
 mod opening;
+/// Refusing to open: which paths and files, with which error, and what stays as it was.
+mod refusing;

@@ -1,1 +1,186 @@
-//! x
+//! Opening: whatever its name and whoever has it open, a store opens, and what was acknowledged is in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kpi_store::{DatasetQuery, Durability, NewDataset, Store};
+
+use crate::support::{
+    Place, checkpointed_store, entries, in_a_child, organization, plain_sqlite, request_with_kpis,
+    rows_seen_by_plain_sqlite, with_text,
+};
+
+/// Names that a file may have, whatever SQLite, a shell or a URI would make of them.
+const NAMES: [&str; 9] = [
+    "kpis",
+    "a name with spaces.db",
+    "größe-水.db",
+    "100%25 %20.db",
+    "what?mode=memory#fragment.db",
+    "file:x?mode=memory",
+    "file:///x.db?mode=ro",
+    "'; DROP TABLE dataset; --",
+    "...",
+];
+
+#[test]
+fn opens_a_file_of_any_name_in_its_folder_and_nowhere_else() {
+    for name in NAMES.iter().filter(|name| cfg!(unix) || !name.contains([':', '?', ';'])) {
+        let Place { folder, .. } = Place::new();
+        // A name with a separator in it names folders too.
+        let file = folder.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        holds_what_is_stored(&file);
+        let found: Vec<PathBuf> = entries(folder.path()).into_iter().map(|entry| entry.path).collect();
+        let real = fs::canonicalize(&file).unwrap();
+        assert!(found.contains(&real.strip_prefix(fs::canonicalize(folder.path()).unwrap()).unwrap().to_owned()));
+        assert_eq!(found.len(), file.strip_prefix(folder.path()).unwrap().components().count(), "{name}: {found:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn opens_a_file_whose_name_is_no_unicode() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    holds_what_is_stored(&folder.path().join(std::ffi::OsStr::from_bytes(b"kp\xff\xfe.db")));
+}
+
+#[test]
+fn opens_a_relative_path_in_the_current_folder() {
+    let paths = ["kpis.db", "./dot.db", "sub/../up.db", "sub/down.db", "file:x?mode=memory"];
+    let paths = paths.iter().filter(|path| cfg!(unix) || !path.contains(':'));
+    in_a_child("opening::opens_a_relative_path_in_the_current_folder", |folder| {
+        fs::create_dir("sub").unwrap();
+        for path in paths {
+            holds_what_is_stored(Path::new(path));
+            assert_eq!(rows_seen_by_plain_sqlite(&folder.join(path)), (1, 2));
+        }
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn every_handle_agrees_on_the_one_real_file_behind_links() {
+    let folder = tempfile::tempdir().unwrap();
+    let real_folder = folder.path().join("real");
+    fs::create_dir(&real_folder).unwrap();
+    let real = Store::open(real_folder.join("kpis.db")).unwrap();
+    let dataset = organization(&real).create_dataset(request_with_kpis(3)).unwrap();
+    for (link, to) in [("to-file.db", "real/kpis.db"), ("to-link.db", "to-file.db"), ("to-folder", "real")] {
+        std::os::unix::fs::symlink(to, folder.path().join(link)).unwrap();
+    }
+    for path in ["to-file.db", "to-link.db", "to-folder/kpis.db"].map(|link| folder.path().join(link)) {
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.path(), real.path(), "{path:?}");
+        let same = store.organization(dataset.organization_id);
+        assert_eq!(same.dataset(dataset.id).unwrap().as_ref(), Some(&dataset), "{path:?}");
+    }
+    drop(real);
+    let left: Vec<_> = entries(folder.path()).into_iter().map(|entry| entry.path).collect();
+    assert_eq!(left, ["real", "real/kpis.db", "to-file.db", "to-folder", "to-link.db"].map(PathBuf::from));
+}
+
+#[test]
+fn takes_an_empty_file_for_a_new_one() {
+    let place = Place::new();
+    fs::write(&place.file, b"").unwrap();
+    holds_what_is_stored(&place.file);
+}
+
+#[test]
+fn a_store_that_is_open_can_be_opened_again() {
+    let place = Place::new();
+    let first = Store::open(&place.file).unwrap();
+    let ours = organization(&first);
+    let second = Store::open(&place.file).unwrap();
+    let water = ours.create_dataset(request_with_kpis(2)).unwrap();
+    let theirs = second.organization(ours.id());
+    assert_eq!(theirs.dataset(water.id).unwrap(), Some(water));
+    let waste = theirs.create_dataset(NewDataset::new("Waste")).unwrap();
+    second.close().unwrap();
+    assert_eq!(ours.dataset(waste.id).unwrap(), Some(waste));
+}
+
+#[test]
+fn everything_acknowledged_is_in_a_file_whose_log_was_left_behind() {
+    let place = Place::new();
+    let store = Store::open(&place.file).unwrap();
+    let ours = organization(&store);
+    let created: Vec<_> = (0..20).map(|count| ours.create_dataset(request_with_kpis(count)).unwrap()).collect();
+    // A killed process leaves these two; the third, -shm, is made anew.
+    let left = Place::new();
+    fs::copy(&place.file, &left.file).unwrap();
+    let without_log = Place::new();
+    fs::copy(&place.file, &without_log.file).unwrap();
+    fs::copy(with_text(&place.file, "-wal"), with_text(&left.file, "-wal")).unwrap();
+
+    let recovered = Store::open(&left.file).unwrap();
+    let theirs = recovered.organization(ours.id());
+    let read: Vec<_> = theirs.iter_datasets(&DatasetQuery::new()).collect::<Result<_, _>>().unwrap();
+    assert_eq!(read, created);
+    recovered.close().unwrap();
+    assert_eq!(entries(left.folder.path()).len(), 1, "the log was copied into the file");
+
+    // The control: the log was needed.
+    let tables = plain_sqlite(&without_log.file).query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
+    assert_eq!(tables, Ok(0));
+}
+
+#[test]
+fn tolerates_the_statistics_of_analyze() {
+    let place = checkpointed_store();
+    let plain = plain_sqlite(&place.file);
+    plain.execute_batch("ANALYZE").unwrap();
+    let tables =
+        plain.query_row("SELECT count(*) FROM sqlite_schema WHERE name GLOB 'sqlite_stat*'", [], |row| row.get(0));
+    assert!(tables.is_ok_and(|tables: i64| tables > 0));
+    drop(plain);
+    let store = Store::open(&place.file).unwrap();
+    assert_eq!(store.organizations().unwrap().len(), 1);
+}
+
+#[test]
+fn the_file_says_what_it_is_at_either_durability() {
+    for durability in [Durability::Full, Durability::Normal] {
+        let place = Place::new();
+        let store = Store::options().durability(durability).open(&place.file).unwrap();
+        organization(&store).create_dataset(request_with_kpis(1)).unwrap();
+        let plain = plain_sqlite(&place.file);
+        let pragma = |name: &str| plain.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        let found = ["page_size", "application_id", "user_version", "auto_vacuum"].map(pragma);
+        assert_eq!(found, [4_096, 0x4B50_4953, 1, 0], "{durability:?}");
+        let text = |name: &str| plain.pragma_query_value(None, name, |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(["journal_mode", "encoding", "integrity_check"].map(text), ["wal", "UTF-8", "ok"], "{durability:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_file_and_those_beside_it_are_their_owner_s_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let store = Store::open(&place.file).unwrap();
+    organization(&store).create_dataset(request_with_kpis(1)).unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let mode = fs::metadata(with_text(&place.file, suffix)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{suffix:?}");
+    }
+}
+
+/// What is stored in a new file at `path` is found there again, by this crate and by plain SQLite.
+fn holds_what_is_stored(path: &Path) {
+    let store = Store::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let created = organization(&store).create_dataset(request_with_kpis(2)).unwrap();
+    assert_eq!(store.path(), Some(fs::canonicalize(path).unwrap().as_path()));
+    drop(store);
+    let store = Store::open(path).unwrap();
+    assert_eq!(
+        store.organization(created.organization_id).dataset(created.id).unwrap(),
+        Some(created),
+        "{}",
+        path.display()
+    );
+    drop(store);
+    assert_eq!(rows_seen_by_plain_sqlite(&fs::canonicalize(path).unwrap()), (1, 2), "{}", path.display());
+}

@@ -1,6 +1,8 @@
 //! What several modules need: stores, requests, and a second eye on the file.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use kpi_store::{Error, NewDataset, NewKpi, Organization, OrganizationId, Store};
 use tempfile::TempDir;
@@ -44,4 +46,89 @@ pub(crate) fn plain_sqlite(file: &Path) -> rusqlite::Connection {
 pub(crate) fn rows_seen_by_plain_sqlite(file: &Path) -> (i64, i64) {
     let count = "SELECT (SELECT count(*) FROM dataset), (SELECT count(*) FROM kpi)";
     plain_sqlite(file).query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+/// What lies in a folder and the folders in it: of everything the kind, of a file its bytes, of a link where it leads.
+pub(crate) fn entries(folder: &Path) -> Vec<Entry> {
+    let mut found = Vec::new();
+    collect(folder, Path::new(""), &mut found);
+    found.sort();
+    found
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    /// Relative to the folder.
+    pub(crate) path: PathBuf,
+    kind: String,
+    bytes: Vec<u8>,
+}
+
+impl Entry {
+    pub(crate) fn has_suffix(&self, suffix: &str) -> bool {
+        self.path.as_os_str().as_encoded_bytes().ends_with(suffix.as_bytes())
+    }
+}
+
+fn collect(root: &Path, below: &Path, found: &mut Vec<Entry>) {
+    for entry in fs::read_dir(root.join(below)).unwrap() {
+        let entry = entry.unwrap();
+        let (path, kind) = (below.join(entry.file_name()), entry.file_type().unwrap());
+        let bytes = match kind {
+            kind if kind.is_file() => fs::read(entry.path()).unwrap(),
+            kind if kind.is_symlink() => fs::read_link(entry.path()).unwrap().into_os_string().into_encoded_bytes(),
+            _ => Vec::new(),
+        };
+        if kind.is_dir() {
+            collect(root, &path, found);
+        }
+        found.push(Entry { path, kind: format!("{kind:?}"), bytes });
+    }
+}
+
+/// A store with something in it, closed: one file.
+pub(crate) fn checkpointed_store() -> Place {
+    let place = Place::new();
+    let store = Store::open(&place.file).unwrap();
+    organization(&store).create_dataset(request_with_kpis(60)).unwrap();
+    store.close().unwrap();
+    place
+}
+
+/// The path with `text` behind it; `join` would tidy it.
+pub(crate) fn with_text(path: &Path, text: &str) -> PathBuf {
+    let mut whole = path.as_os_str().to_owned();
+    whole.push(text);
+    whole.into()
+}
+
+/// Does `work` in a process of its own, which stands in a folder of its own, and is not root, who may write anywhere.
+pub(crate) fn in_a_child(test: &str, work: impl FnOnce(&Path)) {
+    if let Some(folder) = std::env::var_os("FOLDER_OF_THE_CHILD") {
+        return work(Path::new(&folder));
+    }
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = fs::canonicalize(temporary.path()).unwrap();
+    let (own, program) = (folder.join("own"), folder.join("program"));
+    fs::create_dir(&own).unwrap();
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let mut child = Command::new(program);
+    child.args(["--exact", test]).current_dir(&own).env("FOLDER_OF_THE_CHILD", &own);
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::uid(&fs::metadata(&own).unwrap()) == 0 {
+        use std::os::unix::{fs::PermissionsExt, process::CommandExt};
+        const NOBODY: u32 = 65_534;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::chown(&own, Some(NOBODY), None).unwrap();
+        child.uid(NOBODY);
+    }
+    // A process that another test is just starting may still hold the copy open for writing.
+    let done = loop {
+        match child.output() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            done => break done.unwrap(),
+        }
+    };
+    let [said, complained] = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(done.status.success() && said.contains("1 passed"), "{said}{complained}");
 }

@@ -1,0 +1,368 @@
+//! Refusing to open: what cannot be a store is refused with the variant that says what to do, and it and its folder stay
+//! byte for byte as they were.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kpi_store::Store;
+
+use crate::support::{Place, checkpointed_store, entries, in_a_child, plain_sqlite, with_text};
+
+/// Made in a folder; gives the path to open.
+type Make = fn(&Path) -> PathBuf;
+
+/// Paths that cannot be those of a store.
+const PATHS: &[(&str, Make)] = &[
+    ("empty", |_| PathBuf::new()),
+    (":memory:", |_| ":memory:".into()),
+    ("a NUL in the name", |folder| folder.join("kpis\0.db")),
+    ("a NUL in the folder", |folder| folder.join("a\0b").join("kpis.db")),
+    ("the folder", Path::to_owned),
+    ("the folder, with a separator", |folder| folder.join("")),
+    ("the folder as a dot", |folder| with_text(folder, "/.")),
+    ("the folder above", |folder| folder.join("..")),
+    ("two dots", |_| "..".into()),
+    ("one dot", |_| ".".into()),
+    ("the root", |_| "/".into()),
+    ("a new file, with a separator", |folder| folder.join("kpis.db").join("")),
+    ("a new file, as a folder", |folder| with_text(folder, "/kpis.db/.")),
+    ("a missing folder", |folder| folder.join("missing").join("kpis.db")),
+    ("a file in the place of a folder", |folder| file(folder, "file", b"text").join("kpis.db")),
+    ("a name longer than a name can be", |folder| folder.join("n".repeat(256))),
+];
+
+#[cfg(unix)]
+const PATHS_ON_UNIX: &[(&str, Make)] = &[
+    ("a FIFO", |folder| {
+        let fifo = folder.join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        fifo
+    }),
+    ("a device", |_| "/dev/null".into()),
+    ("a socket", |folder| {
+        drop(std::os::unix::net::UnixListener::bind(folder.join("socket")).unwrap());
+        folder.join("socket")
+    }),
+    ("a link to nothing", |folder| link(folder, "link", "missing.db")),
+    ("a link to a file in a missing folder", |folder| link(folder, "link", "missing/kpis.db")),
+    ("a link to itself", |folder| link(folder, "link", "link")),
+    ("a link to a folder", |folder| link(folder, "link", ".")),
+    ("a link to a device", |folder| link(folder, "link", "/dev/null")),
+    ("a path longer than SQLite opens", |folder| long_path(folder, 505)),
+];
+
+#[test]
+fn refuses_a_path_that_cannot_be_that_of_a_store_and_makes_nothing() {
+    #[cfg(unix)]
+    let paths = PATHS.iter().chain(PATHS_ON_UNIX);
+    #[cfg(not(unix))]
+    let paths = PATHS.iter();
+    for (what, make) in paths {
+        let folder = tempfile::tempdir().unwrap();
+        let path = make(folder.path());
+        refuses(what, folder.path(), &path, "invalid_path");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_byte_less_and_the_path_is_one_that_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = long_path(folder.path(), 504);
+    assert_eq!(Store::open(&path).unwrap().path(), Some(path.as_path()));
+}
+
+/// Contents that are no store, made from those of one.
+type Content = fn(Vec<u8>) -> Vec<u8>;
+
+const FILES: &[(&str, &str, Content)] = &[
+    ("one byte", "not_a_store", |_| b"x".to_vec()),
+    ("the first byte of a store", "not_a_store", |store| store[..1].to_vec()),
+    ("a short text", "not_a_store", |_| b"hello".to_vec()),
+    ("a long text", "not_a_store", |_| b"hello ".repeat(2_000)),
+    ("a hundred zeros", "not_a_store", |_| vec![0; 100]),
+    ("a page of zeros", "not_a_store", |_| vec![0; 4_096]),
+    ("the magic of SQLite alone", "not_a_store", |store| store[..16].to_vec()),
+    ("half a header of SQLite", "corrupt", |store| store[..50].to_vec()),
+    ("a store whose magic is gone", "not_a_store", |mut store| {
+        store[0] = b'X';
+        store
+    }),
+    ("a store cut to a page", "corrupt", |store| store[..4_096].to_vec()),
+    ("a store without its last page", "corrupt", |store| store[..store.len() - 4_096].to_vec()),
+];
+
+#[test]
+fn refuses_a_file_that_is_something_else_and_leaves_it_as_it_was() {
+    let store = fs::read(checkpointed_store().file).unwrap();
+    for (what, code, content) in FILES {
+        let place = Place::new();
+        fs::write(&place.file, content(store.clone())).unwrap();
+        refuses(what, place.folder.path(), &place.file, code);
+    }
+}
+
+/// What another application or a later version may have made, in plain SQL on an empty file.
+const DATABASES: &[(&str, &str, &str)] = &[
+    ("another's mark", "not_a_store", "PRAGMA application_id = 252006673"),
+    ("another's negative mark", "not_a_store", "PRAGMA application_id = -1"),
+    ("another's mark and our version", "not_a_store", "PRAGMA application_id = 1; PRAGMA user_version = 1"),
+    ("tables without a mark", "not_a_store", "CREATE TABLE note (body)"),
+    ("our tables without a mark", "not_a_store", "CREATE TABLE dataset (seq); CREATE TABLE kpi (id)"),
+    ("a view alone", "not_a_store", "CREATE VIEW note AS SELECT 1"),
+    ("a version alone", "not_a_store", "PRAGMA user_version = 1"),
+    ("a negative version alone", "not_a_store", "PRAGMA user_version = -7"),
+    ("our mark alone", "corrupt", "PRAGMA application_id = 0x4B504953"),
+    ("our mark and version alone", "corrupt", "PRAGMA application_id = 0x4B504953; PRAGMA user_version = 1"),
+    ("our mark and a later version", "too_new", "PRAGMA application_id = 0x4B504953; PRAGMA user_version = 2"),
+];
+
+#[test]
+fn refuses_the_database_of_another_application_and_leaves_it_as_it_was() {
+    for (what, code, sql) in DATABASES {
+        for log in LOGS {
+            refuses_altered(what, code, sql, log, Place::new);
+        }
+    }
+}
+
+/// What may have happened to a store, in plain SQL.
+const ALTERATIONS: &[(&str, &str, &str)] = &[
+    ("a later version", "too_new", "PRAGMA user_version = 2"),
+    ("the last version", "too_new", "PRAGMA user_version = 2147483647"),
+    ("a later version with its tables", "too_new", "PRAGMA user_version = 2; DROP TABLE kpi; CREATE TABLE new (x)"),
+    (
+        "a later version whose schema none can read",
+        "too_new",
+        "PRAGMA user_version = 2; PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = 'CREATE TABLE dataset ()' WHERE name = 'dataset'",
+    ),
+    ("version 0", "corrupt", "PRAGMA user_version = 0"),
+    ("version -1", "corrupt", "PRAGMA user_version = -1"),
+    ("another's mark", "not_a_store", "PRAGMA application_id = 1"),
+    ("no mark", "not_a_store", "PRAGMA application_id = 0"),
+    ("neither mark nor version", "not_a_store", "PRAGMA application_id = 0; PRAGMA user_version = 0"),
+    ("a view", "corrupt", "CREATE VIEW everything AS SELECT * FROM kpi"),
+    ("a trigger", "corrupt", "CREATE TRIGGER t AFTER INSERT ON kpi BEGIN DELETE FROM dataset; END"),
+    ("another table", "corrupt", "CREATE TABLE note (body)"),
+    ("another index", "corrupt", "CREATE INDEX by_name ON dataset (name)"),
+    (
+        "a virtual table",
+        "corrupt",
+        "PRAGMA writable_schema = ON; INSERT INTO sqlite_schema
+        VALUES ('table', 'v', 'v', 0, 'CREATE VIRTUAL TABLE v USING dbstat')",
+    ),
+    ("a dropped index", "corrupt", "DROP INDEX dataset_by_organization"),
+    ("a dropped table", "corrupt", "DROP TABLE kpi"),
+    (
+        "a changed CHECK",
+        "corrupt",
+        "PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = replace(sql, 'AND 255', 'AND 256') WHERE name = 'dataset'",
+    ),
+    (
+        "a changed comment",
+        "corrupt",
+        "PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = replace(sql, 'Ids', 'ids') WHERE name = 'dataset'",
+    ),
+    ("a renamed column", "corrupt", "ALTER TABLE dataset RENAME COLUMN description TO notes"),
+    ("a renamed table", "corrupt", "ALTER TABLE kpi RENAME TO indicator"),
+    ("another column", "corrupt", "ALTER TABLE kpi ADD COLUMN weight INTEGER"),
+    ("a dropped column", "corrupt", "ALTER TABLE kpi DROP COLUMN unit"),
+    (
+        "a schema that none can read",
+        "corrupt",
+        "PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = 'CREATE TABLE dataset ()' WHERE name = 'dataset'",
+    ),
+    ("no history", "corrupt", "DROP TABLE kpi_store_migration"),
+    ("an empty history", "corrupt", "DELETE FROM kpi_store_migration"),
+    ("a longer history", "corrupt", "INSERT INTO kpi_store_migration VALUES (2, 'more', 'now', '1')"),
+    ("a history that begins earlier", "corrupt", "INSERT INTO kpi_store_migration VALUES (0, 'first', 'now', '1')"),
+    ("a renamed migration", "corrupt", "UPDATE kpi_store_migration SET name = 'create_dataset'"),
+    ("a renumbered migration", "corrupt", "UPDATE kpi_store_migration SET version = 2"),
+];
+
+#[test]
+fn refuses_an_altered_store_and_leaves_it_as_it_was() {
+    let store = fs::read(checkpointed_store().file).unwrap();
+    let copy_of_the_store = || {
+        let place = Place::new();
+        fs::write(&place.file, &store).unwrap();
+        place
+    };
+    for (what, code, sql) in ALTERATIONS {
+        for log in LOGS {
+            refuses_altered(what, code, sql, log, copy_of_the_store);
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn refuses_to_write_what_may_only_be_read_and_leaves_it_as_it_was() {
+    use std::os::unix::fs::PermissionsExt;
+    let allow = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    in_a_child("refusing::refuses_to_write_what_may_only_be_read_and_leaves_it_as_it_was", |folder| {
+        let file = folder.join("kpis.db");
+        Store::open(&file).unwrap();
+        allow(&file, 0o400);
+        refuses("a file that may only be read", folder, &file, "read_only");
+        allow(&file, 0o600);
+        allow(folder, 0o500);
+        refuses("in a folder that may only be read", folder, &file, "read_only");
+        refuses("a new file in a folder that may only be read", folder, &folder.join("new.db"), "read_only");
+        allow(folder, 0o700);
+        Store::open(&file).unwrap();
+    });
+}
+
+#[test]
+fn refuses_a_file_that_was_cut_within_its_last_page_and_leaves_it_as_it_was() {
+    let store = fs::read(checkpointed_store().file).unwrap();
+    for length in [store.len() - 1, store.len() - 4_095, store.len() + 1] {
+        let place = Place::new();
+        let mut content = store.clone();
+        content.resize(length, 0);
+        fs::write(&place.file, content).unwrap();
+        refuses(&format!("{length} bytes of {}", store.len()), place.folder.path(), &place.file, "corrupt");
+    }
+}
+
+/// Objects by the name of a statistic of ANALYZE, which alone are tolerated, as tables.
+const DISGUISED: &[(&str, &str, &str)] = &[
+    ("trigger", "t", "CREATE TRIGGER t AFTER INSERT ON kpi BEGIN DELETE FROM dataset; END"),
+    ("view", "v", "CREATE VIEW v AS SELECT * FROM kpi"),
+    ("index", "i", "CREATE INDEX i ON kpi (name)"),
+];
+
+#[test]
+fn refuses_a_trigger_view_or_index_by_the_name_of_a_statistic() {
+    for (kind, name, sql) in DISGUISED {
+        let disguise = format!(
+            "{sql}; PRAGMA writable_schema = ON; UPDATE sqlite_schema SET name = 'sqlite_stat1',
+                tbl_name = iif(tbl_name = name, 'sqlite_stat1', tbl_name),
+                sql = replace(sql, '{kind} {name} ', '{kind} sqlite_stat1 ') WHERE name = '{name}'",
+            kind = kind.to_uppercase()
+        );
+        refuses_altered(kind, "corrupt", &disguise, Log::WriteAhead, checkpointed_store);
+    }
+}
+
+/// Empty databases that would not become what the file format says.
+const EMPTY: &[(&str, &str)] = &[
+    ("UTF-16", "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t (x); DROP TABLE t"),
+    ("other pages", "PRAGMA page_size = 1024; CREATE TABLE t (x); DROP TABLE t"),
+];
+
+#[test]
+fn refuses_an_empty_database_of_another_encoding_or_page_size() {
+    for (what, sql) in EMPTY {
+        refuses_altered(what, "not_a_store", sql, Log::Rollback, Place::new);
+    }
+}
+
+#[test]
+fn a_refusal_says_what_to_do() {
+    let place = checkpointed_store();
+    plain_sqlite(&place.file).execute_batch("PRAGMA user_version = 7").unwrap();
+    let error = Store::open(&place.file).unwrap_err();
+    assert!(matches!(error, kpi_store::Error::TooNew { found: 7, supported: 1, .. }), "{error:?}");
+
+    let error = Store::open(":memory:").unwrap_err();
+    assert!(error.to_string().contains("open_in_memory"), "{error}");
+}
+
+#[test]
+fn the_comparison_of_folders_notices_every_change() {
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 6] = [
+        ("a byte", |folder| drop(file(folder, "b", b"2"))),
+        ("a length", |folder| drop(file(folder, "b", b"11"))),
+        ("a new file", |folder| drop(file(folder, "b-wal", b""))),
+        ("a file less", |folder| fs::remove_file(folder.join("b")).unwrap()),
+        ("a new folder", |folder| fs::create_dir(folder.join("c")).unwrap()),
+        ("a new file in a folder", |folder| drop(file(folder, "a/b", b""))),
+    ];
+    for (what, change) in changes {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        file(folder.path(), "b", b"1");
+        let before = entries(folder.path());
+        assert_eq!(entries(folder.path()), before, "{what}");
+        change(folder.path());
+        assert_ne!(entries(folder.path()), before, "{what}");
+    }
+}
+
+/// How a database lies on the disk when it is opened.
+const LOGS: [Log; 3] = [Log::Rollback, Log::WriteAhead, Log::LeftBehind];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Log {
+    /// In rollback mode.
+    Rollback,
+    /// In WAL mode, with nothing beside it.
+    WriteAhead,
+    /// In WAL mode, with the `-wal` of a killed process beside it, which holds the alteration.
+    LeftBehind,
+}
+
+/// Alters what lies at `place` by plain SQL; it is then refused and stays as it was.
+fn refuses_altered(what: &str, code: &str, sql: &str, log: Log, place: impl Fn() -> Place) {
+    let what = format!("{what} ({log:?})");
+    let place = place();
+    let plain = plain_sqlite(&place.file);
+    let mode = if log == Log::Rollback { "DELETE" } else { "WAL" };
+    plain.pragma_update_and_check(None, "journal_mode", mode, |_| Ok(())).unwrap();
+    plain.execute_batch(sql).unwrap_or_else(|error| panic!("{what}: {error}"));
+    if log != Log::LeftBehind {
+        drop(plain);
+        return refuses(&what, place.folder.path(), &place.file, code);
+    }
+    let left = Place::new();
+    for suffix in ["", "-wal"] {
+        fs::copy(with_text(&place.file, suffix), with_text(&left.file, suffix)).unwrap();
+    }
+    refuses(&what, left.folder.path(), &left.file, code);
+}
+
+/// Opening `path` fails with `code`, and `folder` stays byte for byte as it was.
+fn refuses(what: &str, folder: &Path, path: &Path, code: &str) {
+    let before = entries(folder);
+    let found = Store::open(path).map(drop).map_err(|error| error.code());
+    assert_eq!(found, Err(code), "{what}");
+    let mut after = entries(folder);
+    // SQLite makes it beside a -wal that was there, and cannot read without it.
+    if before.iter().any(|entry| entry.has_suffix("-wal")) {
+        after.retain(|entry| !entry.has_suffix("-shm"));
+    }
+    assert_eq!(after, before, "{what}");
+}
+
+fn file(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, content).unwrap();
+    path
+}
+
+#[cfg(unix)]
+fn link(folder: &Path, name: &str, to: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::os::unix::fs::symlink(to, &path).unwrap();
+    path
+}
+
+/// A path whose real form has so many bytes, in a folder that exists.
+#[cfg(unix)]
+fn long_path(folder: &Path, bytes: usize) -> PathBuf {
+    let mut folder = fs::canonicalize(folder).unwrap();
+    while folder.as_os_str().len() < bytes - 120 {
+        folder.push("f".repeat(100));
+    }
+    fs::create_dir_all(&folder).unwrap();
+    let name = "n".repeat(bytes - folder.as_os_str().len() - 1);
+    folder.join(name)
+}
