@@ -4,7 +4,7 @@
 //! process holds on it, those of SQLite included (<https://sqlite.org/howtocorrupt.html>, section 2.2); so its length
 //! comes from `stat`, and a file that is being made is hidden from other threads until its descriptor is closed.
 
-use std::fs::{self, FileType, Metadata, OpenOptions};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -44,9 +44,13 @@ pub(super) fn find_existing(path: &Path) -> Result<PathBuf, Error> {
 pub(super) fn find_vacant(path: &Path) -> Result<PathBuf, Error> {
     check_spelling(path)?;
     match look_up(path)? {
-        Some(_) => Err(Error::invalid_path(path, "something is there already", None)),
+        Some(_) => Err(taken(path)),
         None => real_path(path),
     }
+}
+
+fn taken(path: &Path) -> Error {
+    Error::invalid_path(path, "something is there already", None)
 }
 
 fn look_up(path: &Path) -> Result<Option<Metadata>, Error> {
@@ -80,7 +84,7 @@ fn find(path: &Path, metadata: &Metadata) -> Result<PathBuf, Error> {
     } else {
         (real_path(path)?, metadata.clone())
     };
-    check_kind(path, metadata.file_type())?;
+    check_kind(path, &metadata)?;
     // SQLite takes a file of one byte for an empty one and overwrites it.
     if metadata.len() == 1 {
         return Err(Error::NotAStore { reason: "it is one byte long", source: None });
@@ -88,12 +92,18 @@ fn find(path: &Path, metadata: &Metadata) -> Result<PathBuf, Error> {
     Ok(real)
 }
 
-fn check_kind(path: &Path, kind: FileType) -> Result<(), Error> {
-    if kind.is_dir() {
-        return Err(Error::invalid_path(path, "it is a folder", None));
+fn check_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+    let refuse = |reason| Err(Error::invalid_path(path, reason, None));
+    if metadata.is_dir() {
+        return refuse("it is a folder");
     }
-    if !kind.is_file() {
-        return Err(Error::invalid_path(path, "it is no regular file", None));
+    if !metadata.is_file() {
+        return refuse("it is no regular file");
+    }
+    // Each name would have a write-ahead log of its own, and what one handle commits the other would overwrite.
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::nlink(metadata) > 1 {
+        return refuse("the file has several names (hard links)");
     }
     Ok(())
 }
@@ -192,19 +202,17 @@ impl Draft {
     }
 
     /// Makes the draft durable and gives it the name `target`, unless something has that name.
+    ///
+    /// Who takes the name between the look and the renaming loses what was there. A hard link would close that gap, but
+    /// after a crash leave a file with two names, which [`find_or_make`] refuses.
     pub(super) fn publish(self, target: &Path) -> Result<(), Error> {
-        let taken = || Error::invalid_path(target, "something is there already", None);
         let failed = |error| from_io(error).unwrap_or_else(|error| Error::Storage { source: shared(error) });
         // No connection has the draft open any more, so that this descriptor drops no locks.
         fs::File::options().write(true).open(&self.file).and_then(|file| file.sync_all()).map_err(failed)?;
-        match fs::hard_link(&self.file, target) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(taken()),
-            // Some file systems have no hard links. There, between the look and the renaming, another could take the name.
-            Err(_) if fs::symlink_metadata(target).is_ok() => return Err(taken()),
-            Err(_) => fs::rename(&self.file, target).map_err(failed)?,
+        if look_up(target)?.is_some() {
+            return Err(taken(target));
         }
-        drop(self);
+        fs::rename(&self.file, target).map_err(failed)?;
         sync_folder(target)
     }
 }

@@ -28,6 +28,7 @@ impl Store {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn close(self) -> Result<()> {
+        self.shared.check_process()?;
         self.shared.door.close(|| {
             if let Some(readers) = &self.shared.readers {
                 readers.close();

@@ -114,6 +114,12 @@ impl Door {
         Ok(checkpointed.and(closed).map_err(Failure::from)?)
     }
 
+    /// Leaves the connection as it is, neither used nor closed.
+    pub(super) fn forget(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        std::mem::forget(std::mem::replace(state, State::Closed));
+    }
+
     /// Waits until the connection is free.
     fn enter(&self, started: Instant) -> Result<Held<'_>, Failure> {
         let mut state = self.lock();

@@ -34,7 +34,7 @@ use self::door::Door;
 use self::options::StoreOptions;
 use self::organization::Organization;
 use self::readers::Readers;
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Failure, Result, shared};
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::time;
 use crate::sqlite::opening::Database;
@@ -71,6 +71,8 @@ struct Shared {
     readers: Option<Readers>,
     door: Door,
     database: Option<Arc<Database>>,
+    /// The process that opened the store.
+    process: u32,
     clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     ids: Box<dyn Fn() -> Uuid + Send + Sync>,
 }
@@ -174,11 +176,13 @@ impl Store {
         ids: Vec<DatasetId>,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
+        self.shared.check_process()?;
         self.shared.door.write(ids, work)
     }
 
     /// Does `work`, which must read by one statement, or by others while the first stands: one snapshot.
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
+        self.shared.check_process()?;
         match &self.shared.readers {
             Some(readers) => readers.read(work),
             None => self.shared.door.read(|connection| work(connection)),
@@ -187,6 +191,7 @@ impl Store {
 
     /// Does `work` on a connection of its own, which reads one snapshot or writes elsewhere; in memory, on the only one.
     fn aside<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
+        self.shared.check_process()?;
         self.shared.door.check_open()?;
         match &self.shared.database {
             Some(database) => Ok(database.writer().and_then(|mut connection| work(&mut connection))?),
@@ -200,6 +205,33 @@ impl Store {
         time::to_micros(now).and_then(time::from_micros).ok_or(Error::ClockOutOfRange { now })
     }
 }
+
+impl Shared {
+    /// Refuses in a child of the process that opened a file: a connection must not be carried across a fork
+    /// (<https://sqlite.org/howtocorrupt.html>, section 2.6).
+    fn check_process(&self) -> Result<()> {
+        if self.was_forked() { Err(Error::Storage { source: shared(Forked) }) } else { Ok(()) }
+    }
+
+    fn was_forked(&self) -> bool {
+        self.database.is_some() && self.process != std::process::id()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Not even closed: the connections are the parent's, and so are the locks.
+        if self.was_forked() {
+            self.door.forget();
+            self.readers.iter_mut().for_each(Readers::forget);
+        }
+    }
+}
+
+/// The handle was carried into a child process.
+#[derive(Debug, thiserror::Error)]
+#[error("the store was opened by the process that this one was forked from; open it again")]
+struct Forked;
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -140,7 +140,8 @@ impl StoreOptions {
     }
 
     fn finish(self, database: Option<Arc<Database>>, door: Door, readers: Option<Readers>) -> Store {
-        Store { shared: Arc::new(Shared { readers, door, database, clock: self.clock, ids: self.ids }) }
+        let Self { clock, ids, .. } = self;
+        Store { shared: Arc::new(Shared { readers, door, database, process: std::process::id(), clock, ids }) }
     }
 }
 

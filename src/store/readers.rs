@@ -52,6 +52,12 @@ impl Readers {
         self.returned.notify_all();
     }
 
+    /// Leaves the connections as they are, neither used nor closed.
+    pub(super) fn forget(&mut self) {
+        let pool = self.pool.get_mut().unwrap_or_else(PoisonError::into_inner);
+        std::mem::forget(std::mem::take(&mut pool.idle));
+    }
+
     fn borrow(&self, started: Instant) -> Result<Reader<'_>, Failure> {
         let mut pool = self.lock();
         loop {
