@@ -122,10 +122,12 @@ pub(super) fn connect_in_memory() -> Result<Connection, Failure> {
     Ok(connection)
 }
 
-/// How long SQLite waits for locks of other connections. rusqlite panics beyond 2^31 milliseconds.
+/// How long SQLite waits for locks of other connections, in whole milliseconds: rounded up, so that nobody waits for less
+/// than was asked for, and at most 2^31 of them, beyond which rusqlite panics.
 pub(crate) fn set_busy_timeout(connection: &Connection, timeout: Duration) -> rusqlite::Result<()> {
     const MAX: Duration = Duration::from_millis(i32::MAX as u64);
-    connection.busy_timeout(timeout.min(MAX))
+    let almost_one = Duration::from_nanos(999_999);
+    connection.busy_timeout(timeout.saturating_add(almost_one).min(MAX))
 }
 
 /// Does `work` on a connection that may attach one database, as VACUUM INTO does with its target.

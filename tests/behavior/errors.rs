@@ -1,1 +1,172 @@
-//! x
+//! Errors: a stable code each, complete sources, and no text that carries a stored value.
+
+use std::error::Error as _;
+use std::fs;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use kpi_store::{Cursor, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, OrganizationId, Store};
+
+use crate::support::{self, Place};
+
+/// Stands in every text that is stored or asked to be stored; no error may show it.
+const MARK: &str = "s3cr3t";
+
+#[test]
+fn every_error_has_its_code_and_only_waiting_and_room_are_worth_a_retry() {
+    for (code, error) in provoked() {
+        assert_eq!(error.code(), code, "{error:?}");
+        assert_eq!(error.is_retryable(), ["busy", "storage_full"].contains(&code), "{code}");
+    }
+}
+
+#[test]
+fn no_text_of_an_error_carries_a_stored_value() {
+    for (code, error) in provoked() {
+        for text in texts(&error) {
+            assert!(!text.contains(MARK), "{code}: {text}");
+        }
+    }
+    // The control: the mark is where it would be found.
+    let request = NewDataset::new(MARK).kpi(marked_kpi());
+    assert!(format!("{request:?}").contains(MARK));
+}
+
+#[test]
+fn messages_are_short_sentences_that_do_not_repeat_their_source() {
+    for (code, error) in provoked() {
+        let message = error.to_string();
+        assert!(!message.ends_with('.'), "{code}: {message}");
+        if code != "invalid" {
+            let first = message.chars().next().unwrap();
+            assert!(first.is_lowercase() || message.starts_with("KPI") || message.starts_with("SQLite"), "{message}");
+        }
+        let mut source = error.source();
+        while let Some(cause) = source {
+            assert!(!message.contains(&cause.to_string()), "{code}: {message} repeats {cause}");
+            source = cause.source();
+        }
+    }
+}
+
+#[test]
+fn what_sqlite_said_is_the_source() {
+    for (of, said) in [("busy", "locked"), ("not_a_store", "not a database")] {
+        let (_, error) = provoked().into_iter().find(|(code, _)| *code == of).unwrap();
+        assert!(error.source().unwrap().to_string().contains(said), "{error:?}");
+    }
+}
+
+#[test]
+fn errors_are_shared_and_go_to_any_thread() {
+    fn assert<T: Clone + Send + Sync + std::error::Error + 'static>() {}
+    assert::<Error>();
+}
+
+fn marked_kpi() -> NewKpi {
+    NewKpi::new(format!("{MARK} name")).description(format!("{MARK} description")).unit(format!("{MARK} unit"))
+}
+
+/// Everything an error says: itself in every form, and each of its sources.
+fn texts(error: &Error) -> Vec<String> {
+    let mut texts = vec![error.to_string(), format!("{error:?}"), format!("{error:#?}")];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        texts.extend([cause.to_string(), format!("{cause:?}")]);
+        source = cause.source();
+    }
+    texts
+}
+
+/// One error of every kind that can be had without faults of the system, with the code it must have. All stores and
+/// requests are full of the mark.
+fn provoked() -> Vec<(&'static str, Error)> {
+    let mut errors = of_requests();
+    errors.extend(of_paths_and_files());
+    errors.extend(of_damage());
+    errors
+}
+
+fn of_requests() -> Vec<(&'static str, Error)> {
+    let place = Place::new();
+    let store = Store::options().busy_timeout(Duration::from_millis(5)).open(&place.file).unwrap();
+    let organization = support::organization(&store);
+    let marked = || NewDataset::new(MARK).description(MARK).kpi(marked_kpi()).kpi(marked_kpi());
+    let kept = organization.create_dataset(marked()).unwrap();
+    let cursor = organization.create_datasets([marked(), marked()]).unwrap();
+    let cursor_text = organization.datasets(&DatasetQuery::new().limit(1)).unwrap().next.unwrap().to_string();
+
+    let too_long = NewDataset::new(MARK.repeat(100)).kpi(marked_kpi().unit(MARK.repeat(20)).sort_order(-1));
+    let json = format!(r#"{{"name": ["{MARK}"], "kpis": [{{"name": "{MARK}\u0000", "value_type": "{MARK}"}}]}}"#);
+    let broken = format!(r#"{{"name": "{MARK}" "{MARK}""#);
+    let repeated = marked().kpi(marked_kpi().id(kpi_id())).kpi(marked_kpi().id(kpi_id()));
+    let mut errors = vec![
+        ("invalid", organization.create_dataset(too_long).unwrap_err()),
+        ("invalid", NewDataset::from_json(json).unwrap_err().into()),
+        ("invalid", NewDataset::from_json(broken).unwrap_err().into()),
+        ("invalid", organization.datasets(&DatasetQuery::new().limit(0)).unwrap_err()),
+        ("already_exists", organization.create_dataset(marked().id(kept.id)).unwrap_err()),
+        ("already_exists", organization.create_dataset(repeated).unwrap_err()),
+        ("invalid_cursor", format!("{MARK}{cursor_text}").parse::<Cursor>().unwrap_err()),
+    ];
+    let foreign = store.organization(OrganizationId::new());
+    let foreign_cursor = DatasetQuery::new().after(&cursor_text.parse().unwrap());
+    errors.push(("invalid_cursor", foreign.datasets(&foreign_cursor).unwrap_err()));
+
+    let writer = support::plain_sqlite(&place.file);
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    errors.push(("busy", organization.create_dataset(marked()).unwrap_err()));
+    drop(writer);
+    store.close().unwrap();
+    errors.push(("closed", organization.dataset(cursor[0].id).unwrap_err()));
+
+    let late = Store::options().clock(|| DateTime::<Utc>::MAX_UTC).open_in_memory().unwrap();
+    errors.push(("clock_out_of_range", support::organization(&late).create_dataset(marked()).unwrap_err()));
+    errors
+}
+
+fn kpi_id() -> kpi_store::KpiId {
+    uuid::Uuid::from_u128(7).into()
+}
+
+fn of_paths_and_files() -> Vec<(&'static str, Error)> {
+    let place = Place::new();
+    let opened = |content: &[u8]| {
+        fs::write(&place.file, content).unwrap();
+        Store::open(&place.file).unwrap_err()
+    };
+    let mut errors = vec![
+        ("invalid_path", Store::open("").unwrap_err()),
+        ("invalid_path", Store::open(place.folder.path()).unwrap_err()),
+        ("invalid_path", Store::open(place.folder.path().join("missing/kpis.db")).unwrap_err()),
+        ("not_a_store", opened(MARK.repeat(1_000).as_bytes())),
+    ];
+    fs::remove_file(&place.file).unwrap();
+    drop(Store::open(&place.file).unwrap());
+    support::plain_sqlite(&place.file).execute_batch("PRAGMA user_version = 99").unwrap();
+    errors.push(("too_new", Store::open(&place.file).unwrap_err()));
+    support::plain_sqlite(&place.file)
+        .execute_batch("PRAGMA user_version = 1; CREATE VIEW extra AS SELECT name FROM dataset")
+        .unwrap();
+    errors.push(("corrupt", Store::open(&place.file).unwrap_err()));
+    errors
+}
+
+fn of_damage() -> Vec<(&'static str, Error)> {
+    let place = Place::new();
+    let store = Store::open(&place.file).unwrap();
+    let organization = support::organization(&store);
+    let id = DatasetId::new();
+    organization.create_dataset(NewDataset::new(MARK).id(id).kpi(marked_kpi())).unwrap();
+    let damaged = |sql: &str| {
+        support::plain_sqlite(&place.file).execute_batch(sql).unwrap();
+        let read = organization.dataset(id).unwrap_err();
+        let listed = organization.datasets(&DatasetQuery::new()).unwrap_err();
+        [read, listed]
+    };
+    let mut errors = Vec::new();
+    errors.extend(damaged("UPDATE kpi SET name = 's3cr3t other'"));
+    errors.extend(damaged("UPDATE dataset SET description = CAST(x'ff' || 's3cr3t' AS TEXT)"));
+    errors.extend(damaged("UPDATE dataset SET description = NULL; UPDATE kpi SET unit = CAST(x'fe' AS TEXT)"));
+    errors.into_iter().map(|error| ("corrupt", error)).collect()
+}

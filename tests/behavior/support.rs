@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use kpi_store::{Error, NewDataset, NewKpi, Organization, OrganizationId, Store};
+use kpi_store::{DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Store, StoreOptions};
 use tempfile::TempDir;
 
 /// A folder that goes with the test, and the path of a store in it.
@@ -131,4 +132,28 @@ pub(crate) fn in_a_child(test: &str, work: impl FnOnce(&Path)) {
     };
     let [said, complained] = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(done.status.success() && said.contains("1 passed"), "{said}{complained}");
+}
+
+/// Checks the same of a store in a file, whose path is given too, and of one in memory.
+pub(crate) fn in_a_file_and_in_memory(options: impl Fn() -> StoreOptions, check: impl Fn(&Store, Option<&Path>)) {
+    let place = Place::new();
+    check(&options().open(&place.file).unwrap(), Some(&place.file));
+    check(&options().open_in_memory().unwrap(), None);
+}
+
+/// How many datasets there are in all; in a file a plain connection must find as many.
+pub(crate) fn datasets_in_all(store: &Store, file: Option<&Path>) -> u64 {
+    let count = |id| store.organization(id).count_datasets(&DatasetQuery::new()).unwrap();
+    let counted = store.organizations().unwrap().into_iter().map(count).sum();
+    if let Some(file) = file {
+        assert_eq!(rows_seen_by_plain_sqlite(file).0.cast_unsigned(), counted, "two eyes on one file");
+    }
+    counted
+}
+
+/// Whether another connection can take the write lock at once: nobody holds it.
+pub(crate) fn is_unlocked(file: &Path) -> bool {
+    let connection = plain_sqlite(file);
+    connection.busy_timeout(Duration::ZERO).unwrap();
+    connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
 }
