@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use kpi_store::NewDataset;
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, ToSql, params, params_from_iter};
 use uuid::Uuid;
@@ -34,17 +36,50 @@ pub(crate) struct Dataset {
     pub(crate) kpis: Vec<Kpi>,
 }
 
-/// Opens an up-to-date file with the settings of the store.
+/// Opens an up-to-date file with the settings of the store, taking each for granted.
 pub(crate) fn open(file: &Path, synchronous: &str) -> Connection {
     let connection = Connection::open(file).unwrap();
+    for (feature, on) in FEATURES {
+        connection.set_db_config(feature, on).unwrap();
+    }
+    for (limit, value) in LIMITS {
+        connection.set_limit(limit, value).unwrap();
+    }
     connection
         .execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON;
-             PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF"
+            "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA foreign_keys = ON;
+             PRAGMA synchronous = {synchronous}; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
+             PRAGMA journal_mode = WAL"
         ))
         .unwrap();
     connection
 }
+
+const FEATURES: [(DbConfig, bool); 9] = [
+    (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+    (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+    (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+    (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE, false),
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_WRITE, false),
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
+];
+
+const LIMITS: [(Limit, i32); 11] = [
+    (Limit::SQLITE_LIMIT_LENGTH, 1_000_000),
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
+    (Limit::SQLITE_LIMIT_COLUMN, 100),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 3),
+    (Limit::SQLITE_LIMIT_VDBE_OP, 25_000),
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 8),
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 1_000),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
+];
 
 /// Creates datasets in one transaction, the KPIs of each by one statement.
 pub(crate) fn create(connection: &Connection, organization: Uuid, new: &[NewDataset]) -> Vec<Dataset> {

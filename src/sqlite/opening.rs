@@ -71,8 +71,8 @@ impl Database {
 
     fn first_writer(&self, started: Instant) -> Result<Connection, Failure> {
         let left = || self.settings.busy_timeout.saturating_sub(started.elapsed());
-        self.refuse_log_beside_backup()?;
         let wal = files::wal_length(&self.file);
+        self.refuse_log_beside_backup(wal)?;
         let connection = connection::connect(&self.file, Access::ReadWrite, left())?;
         // A refused file must not be checkpointed when this connection, perhaps its last, is closed.
         let keep_log =
@@ -102,7 +102,7 @@ impl Database {
     /// A first connection for reading only: plainly, or where the folder does not let SQLite keep its files, as a file
     /// that nobody can change.
     fn first_reader(&mut self) -> Result<Connection, Failure> {
-        self.refuse_log_beside_backup()?;
+        self.refuse_log_beside_backup(files::wal_length(&self.file))?;
         let plainly = self.reader();
         let Err(Failure(Error::Storage { source: Some(source) })) = &plainly else { return plainly };
         if !is_cannot_open(source) {
@@ -148,8 +148,8 @@ impl Database {
     }
 
     /// Refuses a backup that was put in the place of a file whose log is still there: SQLite would mix the two.
-    fn refuse_log_beside_backup(&self) -> Result<(), Failure> {
-        if files::wal_length(&self.file).is_none_or(|length| length == 0) {
+    fn refuse_log_beside_backup(&self, wal_length: Option<u64>) -> Result<(), Failure> {
+        if wal_length.is_none_or(|length| length == 0) {
             return Ok(());
         }
         let without_log = connection::connect(&self.file, Access::Immutable, Duration::ZERO)?;

@@ -13,10 +13,26 @@ use crate::support;
 /// Every public call, by the type it is a method of. Whoever adds one adds it here, and to the tests below if it reads
 /// or writes.
 const CALLS: [(&str, &[&str]); 2] = [
-    ("Store", &["close", "open", "open_in_memory", "options", "organization", "organizations", "path"]),
+    (
+        "Store",
+        &[
+            "backup_to",
+            "backup_to_with",
+            "close",
+            "open",
+            "open_in_memory",
+            "options",
+            "organization",
+            "organizations",
+            "path",
+            "verify",
+            "verify_with",
+        ],
+    ),
     (
         "Organization",
         &[
+            "accept_dataset",
             "acting_as",
             "count_datasets",
             "create_dataset",
@@ -68,6 +84,7 @@ fn no_call_of_one_shows_or_changes_anything_of_the_other() {
         tenants.ours.acting_as(UserId::new()).create_datasets((0..9).map(support::request_with_kpis)).unwrap();
         tenants.ours.create_datasets((0..9).map(support::request_with_kpis).chain([NewDataset::new("")])).unwrap_err();
         tenants.ours.create_dataset(NewDataset::new("again").id(expected[0].id)).unwrap_err();
+        tenants.ours.accept_dataset(expected[0].id).unwrap().unwrap();
         assert_eq!(tenants.seen_by_theirs(), before, "writing");
         assert_ne!(tenants.ours.count_datasets(&DatasetQuery::new()).unwrap(), expected.len() as u64, "the control");
     });
@@ -80,8 +97,9 @@ fn a_foreign_id_answers_exactly_as_an_unknown_one() {
         let foreign = tenants.theirs.create_dataset(support::request_with_kpis(3)).unwrap().id;
         let unknown = DatasetId::new();
         let ours = &tenants.ours;
-        let answers: [fn(&Organization, DatasetId) -> String; 2] = [
+        let answers: [fn(&Organization, DatasetId) -> String; 3] = [
             |organization, id| shown(organization.dataset(id), id),
+            |organization, id| shown(organization.accept_dataset(id), id),
             // Creating with the id is the other way of asking whether it is there.
             |organization, id| {
                 let created = organization.create_dataset(NewDataset::new("x").id(id));
