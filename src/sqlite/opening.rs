@@ -117,9 +117,14 @@ impl Database {
 
     /// A further connection, for writing.
     pub(crate) fn writer(&self) -> Result<Connection, Failure> {
+        self.writer_within(self.settings.busy_timeout)
+    }
+
+    /// The same, waiting for others no longer than `timeout`, then and later.
+    pub(crate) fn writer_within(&self, timeout: Duration) -> Result<Connection, Failure> {
         self.check_unmoved()?;
         let has_wal = files::wal_length(&self.file).is_some();
-        let connection = connection::connect(&self.file, self.access, self.settings.busy_timeout)?;
+        let connection = connection::connect(&self.file, self.access, timeout)?;
         let version = self.inspect(&connection, has_wal)?.version;
         if version == 0 {
             return Err(Error::NotAStore { reason: "it is empty", source: None }.into());

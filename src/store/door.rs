@@ -21,6 +21,10 @@ use crate::sqlite::connection::set_busy_timeout;
 use crate::sqlite::opening::Database;
 use crate::sqlite::transaction;
 
+#[cfg(test)]
+#[path = "door_tests.rs"]
+mod door_tests;
+
 pub(super) struct Door {
     state: Mutex<State>,
     /// Rung when the connection comes back.
@@ -77,8 +81,9 @@ impl Door {
         if let Some(database) = &self.database {
             database.check_unmoved()?;
         }
-        let connection = held.connection()?;
-        set_busy_timeout(connection, self.busy_timeout.saturating_sub(started.elapsed()))?;
+        let left = || self.busy_timeout.saturating_sub(started.elapsed());
+        let connection = held.connection(left())?;
+        set_busy_timeout(connection, left())?;
         transaction::begin_write(connection)?;
         // Whatever ends this early, a panic included, the drop of `held` rolls back.
         let done = work(connection)?;
@@ -98,7 +103,7 @@ impl Door {
     /// Does `work` on the one connection of a store in memory.
     pub(super) fn read<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
         let started = Instant::now();
-        let read = self.enter(started).and_then(|mut held| work(held.connection()?));
+        let read = self.enter(started).and_then(|mut held| work(held.connection(Duration::ZERO)?));
         read.map_err(|Failure(error)| error.having_waited(started.elapsed()))
     }
 
@@ -166,11 +171,11 @@ struct Held<'a> {
 }
 
 impl Held<'_> {
-    /// The connection; a fresh one if the one before was given up.
-    fn connection(&mut self) -> Result<&mut Connection, Failure> {
+    /// The connection; a fresh one, had within `timeout`, if the one before was given up.
+    fn connection(&mut self, timeout: Duration) -> Result<&mut Connection, Failure> {
         let connection = match (self.connection.take(), &self.door.database) {
             (Some(connection), _) => connection,
-            (None, Some(database)) => heal(database)?,
+            (None, Some(database)) => heal(database, timeout)?,
             (None, None) => return Err(Error::Storage { source: None }.into()),
         };
         Ok(self.connection.insert(connection))
@@ -185,8 +190,8 @@ impl Held<'_> {
 ///
 /// What the log holds may be in the system's memory and not on the disk, marked as written: a later commit behind it
 /// would be lost with it. So all of the log is first copied into the file, and the file made durable.
-fn heal(database: &Database) -> Result<Connection, Failure> {
-    let connection = database.writer()?;
+fn heal(database: &Database, timeout: Duration) -> Result<Connection, Failure> {
+    let connection = database.writer_within(timeout)?;
     transaction::checkpoint_all(&connection)?;
     Ok(connection)
 }
