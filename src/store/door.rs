@@ -89,8 +89,7 @@ impl Door {
         let done = work(connection)?;
         match transaction::commit(connection) {
             Ok(()) => Ok(done),
-            // Busy is the one failure that says that nothing was committed.
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Err(error.into()),
+            Err(error) if is_without_effect(&error) => Err(error.into()),
             Err(error) => {
                 if self.database.is_some() {
                     held.give_up();
@@ -184,6 +183,14 @@ impl Held<'_> {
     fn give_up(&mut self) {
         self.connection = None;
     }
+}
+
+/// Whether a commit failed in a way that says that nothing was committed.
+///
+/// A full disk refuses a write to the log, before anything is synced, and a transaction holds only once the last page of
+/// it is there whole: what is there of it has no valid checksum.
+fn is_without_effect(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull))
 }
 
 /// A fresh connection after a commit that failed.
