@@ -44,6 +44,17 @@ enum State {
     Closed,
 }
 
+impl State {
+    /// Where nobody writes there is nobody to wait for and nothing to copy.
+    fn close_if_read_only(&mut self) -> bool {
+        let is_read_only = matches!(self, State::ReadOnly);
+        if is_read_only {
+            *self = State::Closed;
+        }
+        is_read_only
+    }
+}
+
 impl Door {
     pub(super) fn new(writer: Connection, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
         Self { state: Mutex::new(State::Free(writer)), free: Condvar::new(), database, busy_timeout }
@@ -108,6 +119,10 @@ impl Door {
 
     /// Closes the store once the write in progress is done; `meanwhile` runs when nobody can write any more.
     pub(super) fn close(&self, meanwhile: impl FnOnce()) -> Result<()> {
+        if self.lock().close_if_read_only() {
+            meanwhile();
+            return Ok(());
+        }
         let started = Instant::now();
         let mut held = self.enter(started).map_err(|Failure(error)| error.having_waited(started.elapsed()))?;
         held.is_last = true;
