@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each binary uses some of it")]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -64,7 +64,7 @@ impl Child {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
         command.env(PART, part).env(FILE, file).env(SEED, seed.to_string());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let said = BufReader::new(process.stdout.take().unwrap());
         Self { process, said }
@@ -89,16 +89,26 @@ impl Child {
         pipe.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
-    /// Kills it, and gives what it had said.
+    /// Kills it, and gives what it had said. It must not have failed before.
     pub(crate) fn kill(mut self) -> Vec<String> {
         self.process.kill().unwrap();
-        std::iter::from_fn(|| self.line()).collect()
+        let said = std::iter::from_fn(|| self.line()).collect();
+        let complaint = self.complaint();
+        assert!(complaint.is_empty(), "the child failed before it was killed: {complaint}");
+        said
     }
 
-    /// Lets it end by itself, and gives what it said; none if it failed.
-    pub(crate) fn end(mut self) -> Option<Vec<String>> {
+    /// Lets it end by itself, and gives what it said, or if it failed, why.
+    pub(crate) fn end(mut self) -> Result<Vec<String>, String> {
         let said = std::iter::from_fn(|| self.line()).collect();
-        self.process.wait().unwrap().success().then_some(said)
+        let complaint = self.complaint();
+        if self.process.wait().unwrap().success() { Ok(said) } else { Err(complaint) }
+    }
+
+    fn complaint(&mut self) -> String {
+        let mut bytes = Vec::new();
+        self.process.stderr.take().unwrap().read_to_end(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 

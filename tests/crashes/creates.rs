@@ -28,7 +28,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_there_in_part() {
             opening += usize::from(said.is_empty());
             ledger.note(&said);
             let verdict = judge(TEST, "read", &file, &ledger);
-            let verdict = verdict.unwrap_or_else(|| panic!("seed {seed}, kill {round}: the file is not sound"));
+            let verdict = verdict.unwrap_or_else(|why| panic!("seed {seed}, kill {round}: {why}"));
             // Of each thread one batch may have been stored and not said any more.
             assert!(verdict.unsaid <= usize::try_from(THREADS).unwrap() * round, "seed {seed}: {verdict:?}");
             let expected = Verdict { unsaid: verdict.unsaid, ..Verdict::default() };
@@ -38,7 +38,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_there_in_part() {
         creates += ledger.len();
     }
     println!(
-        "crashes: {kills} kills in creates, {opening} before the first; {creates} acknowledged, 0 lost, 0 partial"
+        "crashes: {kills} kills, {opening} before a first create; {creates} creates acknowledged, 0 lost, 0 partial"
     );
 }
 

@@ -95,8 +95,8 @@ pub(crate) struct Verdict {
     pub(crate) unsaid: usize,
 }
 
-/// Lets a new process read the file by `part`; none if it cannot be opened, read or verified.
-pub(crate) fn judge(test: &str, part: &str, file: &Path, ledger: &Ledger) -> Option<Verdict> {
+/// Lets a new process read the file by `part`; an error if it cannot be opened, read or verified.
+pub(crate) fn judge(test: &str, part: &str, file: &Path, ledger: &Ledger) -> Result<Verdict, String> {
     let said = Child::start(test, part, file, 0).end()?;
     let mut verdict = Verdict::default();
     let mut found = HashMap::new();
@@ -121,7 +121,8 @@ pub(crate) fn judge(test: &str, part: &str, file: &Path, ledger: &Ledger) -> Opt
     verdict.partial += batches.values().filter(|(wanted, there, _)| wanted != there).count();
     verdict.unsaid = batches.values().filter(|(_, _, acknowledged)| *acknowledged == 0).count();
     // The second eye finds the file sound and counts the same.
-    (second_eye(file) == totals).then_some(verdict)
+    let counts = second_eye(file);
+    if counts == totals { Ok(verdict) } else { Err(format!("plain SQLite counts {counts:?}, the reader {totals:?}")) }
 }
 
 /// What plain SQLite counts, if it finds the file sound.
