@@ -280,6 +280,11 @@ pub(crate) fn shared(source: impl std::error::Error + Send + Sync + 'static) -> 
     Some(Arc::new(source))
 }
 
+/// The file was open when this process was forked.
+#[derive(Debug, thiserror::Error)]
+#[error("the store was open when this process was forked; open it after the fork only")]
+pub(crate) struct Forked;
+
 /// Why a file cannot be written, or not even read without being written, where SQLite does not say it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ReadOnlyCause {

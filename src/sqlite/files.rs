@@ -43,6 +43,11 @@ pub(super) fn find_existing(path: &Path) -> Result<PathBuf, Error> {
 /// The same for a file that must not be there yet; none is made.
 pub(super) fn find_vacant(path: &Path) -> Result<PathBuf, Error> {
     check_spelling(path)?;
+    // The name may be free now; the next opening would take the file for a journal of its own, play it back and delete it.
+    let text = path.as_os_str().as_encoded_bytes();
+    if ["-journal", "-wal", "-shm"].iter().any(|suffix| text.ends_with(suffix.as_bytes())) {
+        return Err(Error::invalid_path(path, "SQLite gives such names to files of its own", None));
+    }
     match look_up(path)? {
         Some(_) => Err(taken(path)),
         None => real_path(path),

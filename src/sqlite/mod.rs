@@ -1,6 +1,7 @@
 //! The file: how it is opened, what is in it, how it is read and written. No policy.
 //!
 //! - [`files`]: the file-system calls outside SQLite.
+//! - [`forks`]: which files are open, lest a forked child use them.
 //! - [`connection`]: one connection, hardened.
 //! - [`opening`]: the steps from a path to a connection on a file that is known to be ours.
 //! - [`schema`], [`migration`]: what must be in the file, and how it gets there.
@@ -12,6 +13,7 @@ pub(crate) mod backup;
 pub(crate) mod connection;
 pub(crate) mod dataset;
 mod files;
+mod forks;
 mod kpi;
 mod migration;
 pub(crate) mod opening;

@@ -11,7 +11,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
 use super::connection::{self, Access, Durability, set_pragma};
-use super::files::{self, Identity};
+use super::files;
+use super::forks::Opened;
 use super::schema::{APPLICATION_ID, BACKUP_ID, SCHEMA, Schema};
 use super::{backup, migration, transaction};
 use crate::error::{Error, Failure, ReadOnlyCause, shared};
@@ -37,7 +38,7 @@ pub(crate) struct Database {
     /// Absolute, with no symbolic link in it.
     pub(crate) file: PathBuf,
     /// What the file was when it was opened.
-    identity: Identity,
+    opened: Opened,
     access: Access,
     settings: Settings,
     schema: &'static Schema,
@@ -63,7 +64,7 @@ impl Database {
         let file = find(path)?;
         let identity = files::identity(&file).map_err(|error| Error::moved(&file, shared(error)))?;
         let access = if settings.read_only { Access::ReadOnly } else { Access::ReadWrite };
-        let mut database = Self { file, identity, access, settings, schema };
+        let mut database = Self { file, opened: Opened::new(identity)?, access, settings, schema };
         let connection = if settings.read_only { database.first_reader() } else { database.first_writer(started) };
         let connection = connection.map_err(|Failure(error)| refused(error, path).having_waited(started.elapsed()))?;
         Ok((database, connection))
@@ -117,9 +118,14 @@ impl Database {
 
     /// A further connection, for writing.
     pub(crate) fn writer(&self) -> Result<Connection, Failure> {
+        self.writer_within(self.settings.busy_timeout)
+    }
+
+    /// The same, waiting for others no longer than `timeout`, then and later.
+    pub(crate) fn writer_within(&self, timeout: Duration) -> Result<Connection, Failure> {
         self.check_unmoved()?;
         let has_wal = files::wal_length(&self.file).is_some();
-        let connection = connection::connect(&self.file, self.access, self.settings.busy_timeout)?;
+        let connection = connection::connect(&self.file, self.access, timeout)?;
         let version = self.inspect(&connection, has_wal)?.version;
         if version == 0 {
             return Err(Error::NotAStore { reason: "it is empty", source: None }.into());
@@ -141,7 +147,7 @@ impl Database {
     /// Refuses when another file has the name by now, or none: what is written would be found by nobody.
     pub(crate) fn check_unmoved(&self) -> Result<(), Error> {
         match files::identity(&self.file) {
-            Ok(identity) if identity == self.identity => Ok(()),
+            Ok(identity) if identity == self.opened.file() => Ok(()),
             Ok(_) => Err(Error::moved(&self.file, None)),
             Err(error) => Err(Error::moved(&self.file, shared(error))),
         }

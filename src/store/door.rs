@@ -21,6 +21,10 @@ use crate::sqlite::connection::set_busy_timeout;
 use crate::sqlite::opening::Database;
 use crate::sqlite::transaction;
 
+#[cfg(test)]
+#[path = "door_tests.rs"]
+mod door_tests;
+
 pub(super) struct Door {
     state: Mutex<State>,
     /// Rung when the connection comes back.
@@ -38,6 +42,17 @@ enum State {
     /// The store was opened for reading only.
     ReadOnly,
     Closed,
+}
+
+impl State {
+    /// Where nobody writes there is nobody to wait for and nothing to copy.
+    fn close_if_read_only(&mut self) -> bool {
+        let is_read_only = matches!(self, State::ReadOnly);
+        if is_read_only {
+            *self = State::Closed;
+        }
+        is_read_only
+    }
 }
 
 impl Door {
@@ -77,15 +92,15 @@ impl Door {
         if let Some(database) = &self.database {
             database.check_unmoved()?;
         }
-        let connection = held.connection()?;
-        set_busy_timeout(connection, self.busy_timeout.saturating_sub(started.elapsed()))?;
+        let left = || self.busy_timeout.saturating_sub(started.elapsed());
+        let connection = held.connection(left())?;
+        set_busy_timeout(connection, left())?;
         transaction::begin_write(connection)?;
         // Whatever ends this early, a panic included, the drop of `held` rolls back.
         let done = work(connection)?;
         match transaction::commit(connection) {
             Ok(()) => Ok(done),
-            // Busy is the one failure that says that nothing was committed.
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Err(error.into()),
+            Err(error) if is_without_effect(&error) => Err(error.into()),
             Err(error) => {
                 if self.database.is_some() {
                     held.give_up();
@@ -98,12 +113,16 @@ impl Door {
     /// Does `work` on the one connection of a store in memory.
     pub(super) fn read<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
         let started = Instant::now();
-        let read = self.enter(started).and_then(|mut held| work(held.connection()?));
+        let read = self.enter(started).and_then(|mut held| work(held.connection(Duration::ZERO)?));
         read.map_err(|Failure(error)| error.having_waited(started.elapsed()))
     }
 
     /// Closes the store once the write in progress is done; `meanwhile` runs when nobody can write any more.
     pub(super) fn close(&self, meanwhile: impl FnOnce()) -> Result<()> {
+        if self.lock().close_if_read_only() {
+            meanwhile();
+            return Ok(());
+        }
         let started = Instant::now();
         let mut held = self.enter(started).map_err(|Failure(error)| error.having_waited(started.elapsed()))?;
         held.is_last = true;
@@ -166,11 +185,11 @@ struct Held<'a> {
 }
 
 impl Held<'_> {
-    /// The connection; a fresh one if the one before was given up.
-    fn connection(&mut self) -> Result<&mut Connection, Failure> {
+    /// The connection; a fresh one, had within `timeout`, if the one before was given up.
+    fn connection(&mut self, timeout: Duration) -> Result<&mut Connection, Failure> {
         let connection = match (self.connection.take(), &self.door.database) {
             (Some(connection), _) => connection,
-            (None, Some(database)) => heal(database)?,
+            (None, Some(database)) => heal(database, timeout)?,
             (None, None) => return Err(Error::Storage { source: None }.into()),
         };
         Ok(self.connection.insert(connection))
@@ -181,12 +200,20 @@ impl Held<'_> {
     }
 }
 
+/// Whether a commit failed in a way that says that nothing was committed.
+///
+/// A full disk refuses a write to the log, before anything is synced, and a transaction holds only once the last page of
+/// it is there whole: what is there of it has no valid checksum.
+fn is_without_effect(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull))
+}
+
 /// A fresh connection after a commit that failed.
 ///
 /// What the log holds may be in the system's memory and not on the disk, marked as written: a later commit behind it
 /// would be lost with it. So all of the log is first copied into the file, and the file made durable.
-fn heal(database: &Database) -> Result<Connection, Failure> {
-    let connection = database.writer()?;
+fn heal(database: &Database, timeout: Duration) -> Result<Connection, Failure> {
+    let connection = database.writer_within(timeout)?;
     transaction::checkpoint_all(&connection)?;
     Ok(connection)
 }

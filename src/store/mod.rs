@@ -34,7 +34,7 @@ use self::door::Door;
 use self::options::StoreOptions;
 use self::organization::Organization;
 use self::readers::Readers;
-use crate::error::{Error, Failure, Result, shared};
+use crate::error::{Error, Failure, Forked, Result, shared};
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::time;
 use crate::sqlite::opening::Database;
@@ -227,11 +227,6 @@ impl Drop for Shared {
         }
     }
 }
-
-/// The handle was carried into a child process.
-#[derive(Debug, thiserror::Error)]
-#[error("the store was opened by the process that this one was forked from; open it again")]
-struct Forked;
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

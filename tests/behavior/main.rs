@@ -24,6 +24,11 @@ mod tenants;
 /// Threads, two stores on one file, waiting with a deadline, closing.
 mod threads;
 
+/// Backups: whole, compact, verified, of a store in use; restoring them.
+mod backups;
+/// A full disk: a typed error, reads go on, works again once there is room.
+mod full_disk;
+
 /// Damage: a row that is not what was written is an error, and hides nothing else.
 mod damage;
 /// Errors: codes, sources, and that none carries a stored value.

@@ -1,0 +1,139 @@
+//! A full disk: the error says so, nothing was written, reads go on, and writing works again on the same handle once
+//! there is room.
+//!
+//! A disk of one mebibyte in memory is mounted for each test, which takes a privileged user on Linux; without, the
+//! tests say that they were skipped. The door's own tests limit the pages of the file instead.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kpi_store::{Dataset, DatasetQuery, Error, NewDataset, NewKpi, Organization, Store};
+
+use crate::support::{entries, organization, request_with_kpis};
+
+#[test]
+fn a_create_on_a_full_disk_says_so_and_works_again_once_there_is_room() {
+    // A single small dataset meets the end of the disk in its commit, a batch already in its work.
+    for (what, batch) in [("one", 1), ("a few", 5), ("many", 150)] {
+        let Some(disk) = Disk::mount() else { return };
+        disk.fill(500_000);
+        let store = Store::open(disk.file()).unwrap();
+        let ours = organization(&store);
+        let mut created = Vec::new();
+        let create = || ours.create_datasets((0..batch).map(|_| request_with_kpis(3)));
+
+        let error = loop {
+            match create() {
+                Ok(datasets) => created.extend(datasets),
+                Err(error) => break error,
+            }
+        };
+        is_full(&error, what);
+        // The last byte is taken too, and it stays full however often it is tried.
+        disk.fill_to_the_end();
+        for _ in 0..3 {
+            is_full(&create().unwrap_err(), what);
+            assert_eq!(listed(&ours), created, "{what}: reads go on");
+        }
+
+        disk.make_room();
+        created.extend(create().unwrap_or_else(|error| panic!("{what}: there is room again: {error:?}")));
+        assert_eq!(listed(&ours), created, "{what}");
+        assert!(store.verify().unwrap().is_whole(), "{what}");
+        store.close().unwrap();
+        let again = Store::open(disk.file()).unwrap();
+        assert_eq!(listed(&again.organization(ours.id())), created, "{what}: nothing more, nothing less");
+    }
+}
+
+#[test]
+fn a_backup_on_a_full_disk_says_so_and_leaves_nothing() {
+    let Some(disk) = Disk::mount() else { return };
+    let store = Store::open(disk.file()).unwrap();
+    let created = organization(&store).create_datasets((0..30).map(|_| request_with_kpis(30))).unwrap();
+    disk.fill_to_the_end();
+    let before = names(&disk);
+
+    let copy = disk.folder().join("copy.db");
+    is_full(&store.backup_to(&copy).unwrap_err(), "a backup");
+    assert_eq!(names(&disk), before, "neither a copy nor a draft");
+
+    disk.make_room();
+    store.backup_to(&copy).unwrap();
+    let copy = Store::open(&copy).unwrap();
+    assert_eq!(listed(&copy.organization(created[0].organization_id)), created);
+}
+
+#[test]
+fn a_store_cannot_be_made_on_a_full_disk_but_once_there_is_room() {
+    let Some(disk) = Disk::mount() else { return };
+    disk.fill_to_the_end();
+    for _ in 0..2 {
+        is_full(&Store::open(disk.file()).unwrap_err(), "opening");
+    }
+    disk.make_room();
+    let store = Store::open(disk.file()).unwrap();
+    organization(&store).create_dataset(NewDataset::new("Water").kpi(NewKpi::new("Withdrawal"))).unwrap();
+    assert!(store.verify().unwrap().is_whole());
+}
+
+fn is_full(error: &Error, what: &str) {
+    assert!(matches!(error, Error::StorageFull { .. }) && error.is_retryable(), "{what}: {error:?}");
+}
+
+fn listed(organization: &Organization) -> Vec<Dataset> {
+    organization.iter_datasets(&DatasetQuery::new()).collect::<Result<_, _>>().unwrap()
+}
+
+fn names(disk: &Disk) -> Vec<PathBuf> {
+    entries(disk.folder()).into_iter().map(|entry| entry.path).collect()
+}
+
+/// A disk of one mebibyte, in memory; unmounted when this is dropped.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(folder.path()).output();
+        if mounted.is_ok_and(|done| done.status.success()) {
+            return Some(Self(folder));
+        }
+        println!("skipped: a disk of its own cannot be mounted here");
+        None
+    }
+
+    fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder().join("kpis.db")
+    }
+
+    fn fill(&self, bytes: usize) {
+        fs::write(self.folder().join("ballast"), vec![0; bytes]).unwrap();
+    }
+
+    fn fill_to_the_end(&self) {
+        let mut rest = fs::File::create(self.folder().join("rest")).unwrap();
+        while rest.write(&[0; 4_096]).is_ok() {}
+    }
+
+    /// Removes what fills the disk.
+    fn make_room(&self) {
+        for name in ["ballast", "rest"] {
+            let _ = fs::remove_file(self.folder().join(name));
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Detached, since handles on the disk may be dropped later than it is.
+        let unmounted = Command::new("umount").arg("--lazy").arg(self.folder()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "the disk stays mounted at {:?}", self.folder());
+    }
+}

@@ -1,0 +1,253 @@
+//! A store that is carried into a child by fork: every call is refused there and says what to do, and leaving it there
+//! does not disturb the parent.
+//!
+//! The tests take turns: a child of fork has only the thread that forked, and what other threads had locked stays locked.
+#![cfg(unix)]
+#![allow(missing_debug_implementations, reason = "nothing here is printed")]
+
+#[path = "crashes/child.rs"]
+mod child;
+
+use std::error::Error as _;
+use std::fs;
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Store};
+
+use child::Child;
+
+// SAFETY: these are the C library's, declared as every Unix declares them.
+unsafe extern "C" {
+    fn fork() -> i32;
+    fn _exit(code: i32) -> !;
+    fn waitpid(process: i32, status: *mut i32, options: i32) -> i32;
+}
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A call, and what it answers.
+type Call = (&'static str, fn(&Store, &Organization) -> Result<(), Error>);
+
+const CALLS: [Call; 11] = [
+    ("create_dataset", |_, ours| ours.create_dataset(request()).map(drop)),
+    ("create_datasets", |_, ours| ours.create_datasets([request()]).map(drop)),
+    ("dataset", |_, ours| ours.dataset(DatasetId::new()).map(drop)),
+    ("datasets", |_, ours| ours.datasets(&DatasetQuery::new()).map(drop)),
+    ("iter_datasets", |_, ours| ours.iter_datasets(&DatasetQuery::new()).collect::<Result<Vec<_>, _>>().map(drop)),
+    ("count_datasets", |_, ours| ours.count_datasets(&DatasetQuery::new()).map(drop)),
+    ("accept_dataset", |_, ours| ours.accept_dataset(DatasetId::new()).map(drop)),
+    ("organizations", |store, _| store.organizations().map(drop)),
+    ("verify", |store, _| store.verify().map(drop)),
+    ("backup_to", |store, _| store.backup_to(store.path().unwrap().with_extension("copy"))),
+    ("close", |store, _| store.clone().close()),
+];
+
+#[test]
+fn every_call_is_refused_in_a_forked_child_and_says_what_to_do() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    for read_only in [false, true] {
+        let (folder, file, parent, ours) = scene();
+        let created = ours.create_dataset(request()).unwrap();
+        let carried = Store::options().read_only(read_only).open(&file).unwrap();
+        let carried = (carried.organization(ours.id()), carried);
+        assert_eq!(listed(&carried.0), [created]);
+
+        let ((theirs, carried), wrong) =
+            in_a_fork(carried, |(theirs, store)| first_that_is_not_refused(&store, &theirs));
+        let wrong = usize::try_from(wrong).unwrap().checked_sub(1).map(|place| CALLS[place].0);
+        assert_eq!(wrong, None, "read only: {read_only}");
+        // The control: in the parent nothing is refused, but for writing where only reading was asked.
+        let answers = CALLS[..10].iter().map(|(_, call)| call(&carried, &theirs).map_err(|error| error.code()));
+        assert!(
+            answers.clone().all(|answer| matches!(answer, Ok(()) | Err("read_only"))),
+            "{:?}",
+            answers.collect::<Vec<_>>()
+        );
+        drop((theirs, carried, ours));
+        parent.close().unwrap();
+        let left = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left, 2, "the store, and the backup of the parent");
+    }
+}
+
+#[test]
+fn leaving_the_store_in_a_forked_child_does_not_disturb_the_parent() {
+    const TEST: &str = "leaving_the_store_in_a_forked_child_does_not_disturb_the_parent";
+    if let Some(order) = child::order() {
+        return child::say([take_the_whole_file(&order.file)]);
+    }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_folder, file, parent, ours) = scene();
+    let mut created = vec![ours.create_dataset(request()).unwrap()];
+    let mut carried = (parent, ours);
+    for round in 0..3 {
+        // All handles there are go in the child; the process ends with its descriptors.
+        let code;
+        (carried, code) = in_a_fork(carried, |carried| {
+            drop(carried);
+            0
+        });
+        assert_eq!(code, 0);
+        assert!(file.with_extension("db-wal").exists(), "the log went with the child");
+        let others = Child::start(TEST, "take the whole file", &file, 0).end().unwrap();
+        assert_eq!(others, ["database is locked"], "the parent's lock went with the child");
+        created.push(carried.1.create_dataset(request()).unwrap());
+        assert_eq!(listed(&carried.1), created, "round {round}");
+        assert!(carried.0.verify().unwrap().is_whole());
+    }
+    let (parent, ours) = carried;
+    parent.close().unwrap();
+    // The control: once nobody has it open, the file can be taken.
+    assert_eq!(Child::start(TEST, "take the whole file", &file, 0).end().unwrap(), ["delete"]);
+    assert_eq!(listed(&Store::open(&file).unwrap().organization(ours.id())), created);
+}
+
+#[test]
+fn a_store_in_memory_goes_on_in_both_and_each_has_its_own() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let ours = Store::open_in_memory().unwrap().organization(OrganizationId::new());
+    let (ours, count) = in_a_fork(ours, |ours| {
+        ours.create_datasets([request(), request()]).unwrap();
+        i32::try_from(listed(&ours).len()).unwrap()
+    });
+    assert_eq!((count, listed(&ours).len()), (2, 0));
+}
+
+#[test]
+fn a_child_cannot_open_what_was_open_at_the_fork_but_every_other_file() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_folder, open, parent, ours) = scene();
+    let before = ours.create_dataset(request()).unwrap();
+    let (_other_folder, closed, other, _) = scene();
+    other.close().unwrap();
+    let fresh = closed.with_extension("fresh");
+    let link = closed.with_extension("link");
+    std::os::unix::fs::symlink(&open, &link).unwrap();
+
+    let carried = (parent, ours);
+    let (carried, wrong) = in_a_fork(carried, |carried| {
+        let is_refused = |file: &Path, read_only| {
+            Store::options().read_only(read_only).open(file).is_err_and(|error| is_refusal(&error))
+        };
+        let refusals = || is_refused(&open, false) && is_refused(&open, true) && is_refused(&link, false);
+        let first = refusals();
+        drop(carried);
+        let others = [&closed, &fresh].map(|file| Store::open(file).and_then(|store| create_and_count(&store)));
+        i32::from(!first) + 2 * i32::from(!refusals()) + 4 * i32::from(!matches!(others, [Ok(1), Ok(1)]))
+    });
+    assert_eq!(wrong, 0);
+    // The parent can open it as often as it likes, and so can a child once it was closed.
+    assert_eq!(listed(&Store::open(&open).unwrap().organization(before.organization_id)), [before]);
+    drop(carried);
+    let ((), wrong) = in_a_fork((), |()| i32::from(Store::open(&open).is_err()));
+    assert_eq!(wrong, 0);
+}
+
+/// What that refusal keeps away: SQLite in a child takes the parent's locks for its own, and the parent, which finds none,
+/// removes the log into which the child writes.
+#[test]
+fn plain_sqlite_in_a_child_loses_what_it_commits() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_folder, file, parent, ours) = scene();
+    ours.create_dataset(request()).unwrap();
+    let ((from_child, to_parent), (from_parent, to_child)) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
+    let said = |mut pipe: &PipeReader| pipe.read_exact(&mut [0]).unwrap();
+    let say = |mut pipe: &PipeWriter| pipe.write_all(b"!").unwrap();
+
+    let child = || {
+        let plain = rusqlite::Connection::open(&file).unwrap();
+        let before: i64 = plain.query_row("SELECT count(*) FROM dataset", [], |row| row.get(0)).unwrap();
+        say(&to_parent);
+        said(&from_parent);
+        let changed = plain.execute("DELETE FROM kpi", []).unwrap();
+        i32::from(before != 1 || changed != 1)
+    };
+    let parent_closes = || {
+        said(&from_child);
+        parent.close().unwrap();
+        say(&to_child);
+    };
+    let ((), failed) = in_a_fork_while(child, parent_closes);
+    assert_eq!(failed, 0, "the child was told that it is done");
+    let plain = rusqlite::Connection::open(&file).unwrap();
+    let kpis: i64 = plain.query_row("SELECT count(*) FROM kpi", [], |row| row.get(0)).unwrap();
+    assert_eq!(kpis, 1, "it is not: the refusal is no longer needed");
+}
+
+fn create_and_count(store: &Store) -> Result<u64, Error> {
+    let ours = store.organization(OrganizationId::new());
+    ours.create_dataset(request())?;
+    ours.count_datasets(&DatasetQuery::new())
+}
+
+fn scene() -> (tempfile::TempDir, PathBuf, Store, Organization) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kpis.db");
+    let store = Store::open(&file).unwrap();
+    let ours = store.organization(OrganizationId::new());
+    (folder, file, store, ours)
+}
+
+/// Gives what is carried to a forked child, which does `work` on it, and back to the parent, with the child's number.
+fn in_a_fork<T>(carried: T, work: impl FnOnce(T) -> i32) -> (T, i32) {
+    // SAFETY: the child uses what is its own, and ends without running anything else of the parent's.
+    match unsafe { fork() } {
+        0 => {
+            let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(carried)));
+            unsafe { _exit(worked.unwrap_or(99)) }
+        }
+        child => (carried, exit_code(child)),
+    }
+}
+
+/// The same while the parent does something too.
+fn in_a_fork_while<T>(work: impl FnOnce() -> i32, meanwhile: impl FnOnce() -> T) -> (T, i32) {
+    // SAFETY: as above.
+    match unsafe { fork() } {
+        0 => {
+            let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            unsafe { _exit(worked.unwrap_or(99)) }
+        }
+        child => (meanwhile(), exit_code(child)),
+    }
+}
+
+fn exit_code(child: i32) -> i32 {
+    assert!(child > 0, "fork failed");
+    let mut status = 0;
+    // SAFETY: the pointer is to a number of this function's.
+    assert_eq!(unsafe { waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status & 0x7F, 0, "the child was killed");
+    (status >> 8) & 0xFF
+}
+
+fn is_refusal(error: &Error) -> bool {
+    let says_what_to_do = error.source().is_some_and(|source| source.to_string().contains("after the fork"));
+    error.code() == "storage" && !error.is_retryable() && says_what_to_do
+}
+
+/// The number of the first call that is not refused as it should be, from 1; 0 if there is none.
+fn first_that_is_not_refused(store: &Store, ours: &Organization) -> i32 {
+    let is_wrong = |(_, call): &Call| !call(store, ours).is_err_and(|error| is_refusal(&error));
+    CALLS.iter().position(is_wrong).map_or(0, |place| i32::try_from(place + 1).unwrap())
+}
+
+/// Leaving the write-ahead log takes a lock on the whole file, which nobody gets while another process has it open.
+fn take_the_whole_file(file: &Path) -> String {
+    let plain = rusqlite::Connection::open(file).unwrap();
+    plain.busy_timeout(std::time::Duration::ZERO).unwrap();
+    match plain.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)) {
+        Ok(mode) => mode,
+        Err(error) => error.to_string(),
+    }
+}
+
+fn request() -> NewDataset {
+    NewDataset::new("Water").kpi(NewKpi::new("Withdrawal"))
+}
+
+fn listed(ours: &Organization) -> Vec<Dataset> {
+    ours.iter_datasets(&DatasetQuery::new()).collect::<Result<_, _>>().unwrap()
+}
