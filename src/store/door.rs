@@ -21,10 +21,6 @@ use crate::sqlite::connection::set_busy_timeout;
 use crate::sqlite::opening::Database;
 use crate::sqlite::transaction;
 
-#[cfg(test)]
-#[path = "door_tests.rs"]
-mod door_tests;
-
 pub(super) struct Door {
     state: Mutex<State>,
     /// Rung when the connection comes back.
@@ -232,62 +228,6 @@ impl Drop for Held<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{DatasetQuery, NewDataset, NewKpi, Organization, OrganizationId, Store};
-
-    fn batch(datasets: usize) -> Vec<NewDataset> {
-        let kpi = || NewKpi::new("Total water withdrawal").description("m".repeat(1_000));
-        (0..datasets).map(|index| NewDataset::new(format!("Dataset {index}")).kpis((0..20).map(|_| kpi()))).collect()
-    }
-
-    /// Sets how many pages the file may have: a disk that is full, and one that is not any more.
-    fn set_room(store: &Store, pages: i64) {
-        let door = &store.shared.door;
-        let Ok(mut held) = door.enter(Instant::now()) else { panic!("the door is closed") };
-        held.connection().unwrap().pragma_update(None, "max_page_count", pages).unwrap();
-    }
-
-    fn count(organization: &Organization) -> u64 {
-        organization.count_datasets(&DatasetQuery::new()).unwrap()
-    }
-
-    #[test]
-    fn a_batch_that_does_not_fit_leaves_nothing_and_the_store_works_on() {
-        let folder = tempfile::tempdir().unwrap();
-        for store in [Store::open(folder.path().join("kpis.db")).unwrap(), Store::open_in_memory().unwrap()] {
-            let organization = store.organization(OrganizationId::new());
-            let kept = organization.create_dataset(NewDataset::new("Water")).unwrap();
-            set_room(&store, 60);
-
-            let error = organization.create_datasets(batch(50)).unwrap_err();
-
-            assert!(matches!(error, Error::StorageFull { .. }), "{error:?}");
-            assert_eq!(count(&organization), 1);
-            assert_eq!(organization.dataset(kept.id).unwrap(), Some(kept));
-            organization.create_dataset(NewDataset::new("small enough")).unwrap();
-
-            set_room(&store, 1_000_000);
-            organization.create_datasets(batch(50)).unwrap();
-            assert_eq!(count(&organization), 52);
-        }
-    }
-
-    #[test]
-    fn a_panic_in_the_work_rolls_back_and_leaves_the_door_usable() {
-        let folder = tempfile::tempdir().unwrap();
-        for store in [Store::open(folder.path().join("kpis.db")).unwrap(), Store::open_in_memory().unwrap()] {
-            let organization = store.organization(OrganizationId::new());
-            organization.create_dataset(NewDataset::new("Water")).unwrap();
-            let delete = |connection: &Connection| -> Result<(), Failure> {
-                connection.execute("DELETE FROM dataset", [])?;
-                panic!("in the middle of the work")
-            };
-            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| store.write(Vec::new(), delete)));
-            assert!(panicked.is_err());
-            assert_eq!(count(&organization), 1);
-            organization.create_dataset(NewDataset::new("Waste")).unwrap();
-            assert_eq!(count(&organization), 2);
-        }
-    }
-}
+mod failed_commit_tests;
+#[cfg(test)]
+mod full_disk_tests;
