@@ -49,7 +49,7 @@ fn nobody_waits_past_the_timeout_and_a_tenth_while_a_lock_is_held_for_longer() {
             report.listen_until_all(said, |outcome| !outcome.is_busy());
         }
     });
-    rest.iter().for_each(|outcome| report.note(outcome));
+    report.note_all(&rest);
 
     report.check().unwrap();
     assert_eq!(found(&file), report.created, "all that was acknowledged, and nothing that was busy");
@@ -75,7 +75,7 @@ fn the_harness_sees_who_waits_too_long_or_tells_another_time() {
         Store::open(&file).unwrap().close().unwrap();
         let mut report = Report::default();
         let rest = crowd(TEST, part, &file, |said| hold(&file, || report.listen_until_all(said, Outcome::is_busy)));
-        rest.iter().for_each(|outcome| report.note(outcome));
+        report.note_all(&rest);
         let wrong = report.check().unwrap_err();
         assert!(wrong.contains(complaint), "{part}: {wrong}");
     }
@@ -119,11 +119,17 @@ impl Report {
         let mut threads = BTreeSet::new();
         while threads.len() < usize::try_from(PROCESSES * THREADS).unwrap() {
             // Far beyond anything but a deadlock.
-            let outcome = said.recv_timeout(Duration::from_secs(60)).expect("some thread is not heard of any more");
+            let outcome = said.recv_timeout(Duration::from_mins(1)).expect("some thread is not heard of any more");
             self.note(&outcome);
             if is_awaited(&outcome) {
                 threads.insert(outcome.thread);
             }
+        }
+    }
+
+    fn note_all(&mut self, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            self.note(outcome);
         }
     }
 
@@ -141,7 +147,7 @@ impl Report {
         }
         // SQLite counts the time that it means to sleep, which may be a little less than the timeout.
         let tells_the_time = |(took, waited): &&(Duration, Duration)| {
-            waited <= took && *took - *waited < TIMEOUT / 10 && *waited > TIMEOUT * 9 / 10
+            took.checked_sub(*waited).is_some_and(|untold| untold < TIMEOUT / 10) && *waited > TIMEOUT * 9 / 10
         };
         match self.busy.iter().find(|times| !tells_the_time(times)) {
             Some((took, waited)) => Err(format!("a call of {took:?} told {waited:?}")),

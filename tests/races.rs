@@ -111,7 +111,7 @@ fn look_then_create(file: &Path) {
     child::say(["ready".to_owned()]);
     child::hear();
     assert_eq!(version, 0);
-    plain.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
+    plain.busy_timeout(std::time::Duration::from_mins(1)).unwrap();
     plain.execute_batch("CREATE TABLE dataset (id); PRAGMA user_version = 1").unwrap();
 }
 

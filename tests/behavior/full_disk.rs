@@ -134,6 +134,10 @@ impl Drop for Disk {
     fn drop(&mut self) {
         // Detached, since handles on the disk may be dropped later than it is.
         let unmounted = Command::new("umount").arg("--lazy").arg(self.folder()).status();
-        assert!(unmounted.is_ok_and(|status| status.success()), "the disk stays mounted at {:?}", self.folder());
+        assert!(
+            unmounted.is_ok_and(|status| status.success()),
+            "the disk stays mounted at {}",
+            self.folder().display()
+        );
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn order() -> Option<Order> {
 /// Says whole lines to the parent; dies when it is gone.
 pub(crate) fn say(lines: impl IntoIterator<Item = String>) {
     // The harness leaves its own line unfinished; so each message begins with a line end.
-    let text: String = lines.into_iter().map(|line| format!("\n{MARK}{line}\n")).collect();
+    let text = lines.into_iter().map(|line| format!("\n{MARK}{line}\n")).collect::<Vec<_>>().concat();
     let mut out = std::io::stdout().lock();
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
         std::process::abort();
@@ -119,7 +119,7 @@ impl Drop for Child {
     }
 }
 
-/// Numbers that look random and follow from the seed alone (SplitMix64).
+/// Numbers that look random and follow from the seed alone (`SplitMix64`).
 pub(crate) struct Random(u64);
 
 impl Random {

@@ -103,7 +103,7 @@ fn named(size: u64) -> NewDataset {
 fn kill_at_a_random_moment(test: &str, file: &Path, seed: u64, is_first: bool) -> Vec<String> {
     let mut random = Random::new(seed);
     let is_early = is_first || random.below(8) == 0;
-    let (acknowledged, moment) = if is_early { (0, 12_000) } else { (1 + random.below(200), 2_000) };
+    let (acknowledged, moment) = if is_early { (0, 8_000) } else { (1 + random.below(200), 2_000) };
     let mut child = Child::start(test, "write", file, seed);
     let mut said: Vec<String> = (0..acknowledged).map_while(|_| child.line()).collect();
     // Nothing announces the moments inside a call; only time leads there.

@@ -112,7 +112,7 @@ fn what_else_a_lost_store_leaves_does_no_harm() {
         }
         for suffix in left {
             // A log without a byte is what a checkpoint leaves; the index beside it is only a hint.
-            let bytes: &[u8] = if *suffix == "-wal" { b"" } else { &[0xA5; 32_768] };
+            let bytes = vec![0xA5; if *suffix == "-wal" { 0 } else { 32_768 }];
             fs::write(with_text(&lost.file, suffix), bytes).unwrap();
         }
         fs::copy(&backup.file, &lost.file).unwrap();
