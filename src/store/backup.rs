@@ -13,7 +13,7 @@ impl Store {
     ///
     /// The file appears under its name only when it is whole and durable; its owner alone can read it (mode 0600). It is a
     /// store itself: open it where it is, or to restore it, put it in the place of the lost one with all handles closed and
-    /// the `-wal` and `-shm` beside that one removed. A forgotten `-wal` is noticed: the store is then refused as
+    /// the `-wal`, `-shm` and `-journal` beside that one removed. A forgotten `-wal` is noticed: the store is then refused as
     /// [`Corrupt`](crate::Error::Corrupt) until it is gone.
     ///
     /// # Errors
@@ -43,8 +43,8 @@ impl Store {
         self.backup_to_with(path, |_| ControlFlow::Continue(()))
     }
 
-    /// [`backup_to`](Self::backup_to), telling how many bytes were copied, and ending without a file when the callback
-    /// breaks.
+    /// [`backup_to`](Self::backup_to), telling from time to time and at the end how many bytes were copied,
+    /// and ending without a file when the callback breaks.
     ///
     /// # Errors
     ///

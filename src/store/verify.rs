@@ -35,7 +35,8 @@ impl Store {
         self.verify_with(|_| ControlFlow::Continue(()))
     }
 
-    /// [`verify`](Self::verify), telling how many datasets were looked at, and ending when the callback breaks.
+    /// [`verify`](Self::verify), telling from time to time and at the end how many datasets were looked at,
+    /// and ending when the callback breaks.
     ///
     /// # Errors
     ///
