@@ -331,3 +331,6 @@ fn migrate_in_transaction(
     transaction::commit(connection)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod upgrade_tests;
