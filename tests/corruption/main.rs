@@ -1,0 +1,240 @@
+//! Files that were damaged anywhere: no wrong row, no panic, no hang, and what an index hides is found by `verify`.
+//!
+//! A few hundred damages each time, and thousands in the long form:
+//!
+//! ```text
+//! KPI_STORE_LONG=1 cargo test --release --test corruption -- --nocapture
+//! ```
+//!
+//! A failure names its seed and number; `KPI_STORE_TEST_SEED` repeats a run.
+
+mod damage;
+mod look;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use kpi_store::{Dataset, DatasetId, NewDataset, NewKpi, OrganizationId, Store, ValueType};
+
+use self::damage::{Damage, Numbers};
+use self::look::{Seen, look, wrong_rows_of_plain_sqlite};
+
+/// Far longer than a look takes, on any machine.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// What was stored: by organisation, in the order of creation.
+type Stored = BTreeMap<OrganizationId, Vec<Dataset>>;
+
+#[test]
+fn no_damage_of_the_file_gives_a_wrong_row_and_verify_finds_what_is_hidden() {
+    let original = Original::new();
+    let mut total = Total::default();
+    run(
+        count(300, 3_000),
+        &original,
+        |numbers| Damage::of_file(&original.file, numbers),
+        |path, what| {
+            let plain = wrong_rows_of_plain_sqlite(path, &original.stored);
+            let seen = look(path, &original.stored);
+            let silent: Vec<DatasetId> = seen.hidden.iter().copied().collect();
+            assert_eq!(seen.wrong, 0, "{what}");
+            if !silent.is_empty() {
+                let findings = seen.findings.as_ref().unwrap_or_else(|| panic!("{what}: verify could not look"));
+                assert!(!findings.is_empty(), "{what}: {silent:?} hidden and nothing found");
+            }
+            total.add(&seen, plain);
+        },
+    );
+    println!("{total}");
+    assert!(total.wrong_plainly > 0, "the control: plain SQLite shows wrong rows");
+    assert!(total.opened > 0 && total.refused > 0 && total.corrupt > 0);
+}
+
+#[test]
+fn no_damage_of_the_log_gives_anything_but_an_earlier_moment() {
+    let original = Original::new();
+    let live = original.with_a_log();
+    let mut total = Total::default();
+    run(
+        count(100, 500),
+        &original,
+        |numbers| Damage::of_log(&live.file, &live.log, numbers),
+        |path, what| {
+            let seen = look(path, &live.stored);
+            assert_eq!(seen.wrong, 0, "{what}");
+            if seen.is_open && seen.corrupt == 0 {
+                // What is missing is the end of what was created through the log, and nothing before it.
+                let kept = live.created.iter().take_while(|id| !seen.hidden.contains(id)).count();
+                let lost = live.created.len() - kept;
+                assert_eq!(seen.hidden.len(), lost, "{what}: {:?} is no end of {:?}", seen.hidden, live.created);
+            }
+            total.add(&seen, 0);
+        },
+    );
+    println!("{total}");
+    assert!(total.opened > 0 && total.missing > 0, "the control: damage of the log loses its end");
+}
+
+#[test]
+fn the_look_notices_wrong_and_hidden_datasets() {
+    let original = Original::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kpis.db");
+    fs::write(&path, &original.file).unwrap();
+    assert_eq!(look(&path, &original.stored), Seen { is_open: true, findings: Some(Vec::new()), ..Seen::default() });
+
+    let mut other = original.stored.clone();
+    let first = other.values_mut().next().unwrap();
+    first[0].name.push('!');
+    let gone = first[1].id;
+    first[1].id = DatasetId::new();
+    let seen = look(&path, &other);
+    assert!(seen.wrong >= 2, "by id and in the listing: {seen:?}");
+    assert!(!seen.hidden.contains(&gone) && seen.hidden.len() == 1, "{seen:?}");
+}
+
+/// Damages a copy so many times, in turn, and looks at each within the deadline.
+fn run(times: u64, original: &Original, damage: impl Fn(&mut Numbers) -> Damage, mut check: impl FnMut(&Path, &str)) {
+    let _ = original;
+    let seed = seed();
+    let alive = watchdog();
+    for number in 0..times {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kpis.db");
+        let damage = damage(&mut Numbers::new(seed, number));
+        damage.write_to(&path);
+        let what = format!("seed {seed}, number {number}: {}", damage.what);
+        alive.send(what.clone()).unwrap();
+        check(&path, &what);
+    }
+}
+
+/// Ends the process if nothing is heard for the length of the deadline.
+fn watchdog() -> mpsc::Sender<String> {
+    let (alive, heard) = mpsc::channel::<String>();
+    std::thread::spawn(move || {
+        let mut last = String::from("the start");
+        loop {
+            match heard.recv_timeout(DEADLINE) {
+                Ok(what) => last = what,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    eprintln!("hung at {last}");
+                    std::process::abort();
+                }
+            }
+        }
+    });
+    alive
+}
+
+fn count(short: u64, long: u64) -> u64 {
+    if std::env::var_os("KPI_STORE_LONG").is_some() { long } else { short }
+}
+
+fn seed() -> u64 {
+    let given = std::env::var("KPI_STORE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    given.unwrap_or_else(|| RandomState::new().hash_one(0))
+}
+
+/// A store that is whole and closed.
+struct Original {
+    file: Vec<u8>,
+    stored: Stored,
+}
+
+/// The same with further datasets, each of a transaction of its own, in a log.
+struct Live {
+    file: Vec<u8>,
+    log: Vec<u8>,
+    stored: Stored,
+    created: Vec<DatasetId>,
+}
+
+impl Original {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kpis.db");
+        let store = Store::open(&path).unwrap();
+        let mut stored = Stored::new();
+        let organizations: Vec<_> = (0..3).map(|_| OrganizationId::new()).collect();
+        for number in 0..60 {
+            let organization = organizations[number % organizations.len()];
+            let dataset = store.organization(organization).create_dataset(request(number)).unwrap();
+            stored.entry(organization).or_default().push(dataset);
+        }
+        store.close().unwrap();
+        Self { file: fs::read(path).unwrap(), stored }
+    }
+
+    fn with_a_log(&self) -> Live {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kpis.db");
+        fs::write(&path, &self.file).unwrap();
+        let store = Store::open(&path).unwrap();
+        let mut stored = self.stored.clone();
+        let organization = *stored.keys().next().unwrap();
+        let mut created = Vec::new();
+        for number in 60..75 {
+            let dataset = store.organization(organization).create_dataset(request(number)).unwrap();
+            created.push(dataset.id);
+            stored.entry(organization).or_default().push(dataset);
+        }
+        let log = fs::read(path.with_extension("db-wal")).unwrap();
+        Live { file: fs::read(&path).unwrap(), log, stored, created }
+    }
+}
+
+/// Short and long texts, few and many KPIs; some rows reach into overflow pages.
+fn request(number: usize) -> NewDataset {
+    let text = |length: usize| "Water ".repeat(length / 6 + 1)[..length].to_owned();
+    let kpis = (0..number % 12).map(|kpi| {
+        let long = if (number + kpi).is_multiple_of(9) { 2_000 } else { 40 };
+        NewKpi::new(format!("KPI {kpi} of {number}"))
+            .description(text(long))
+            .unit("m³")
+            .value_type(ValueType::ALL[kpi % 5])
+            .required(kpi % 2 == 0)
+            .sort_order(i64::try_from(kpi / 2).unwrap())
+    });
+    NewDataset::new(format!("Dataset {number}")).description(text(20 + number * 31 % 1_900)).kpis(kpis)
+}
+
+/// What all looks together saw.
+#[derive(Default)]
+struct Total {
+    damages: u64,
+    refused: u64,
+    opened: u64,
+    corrupt: u64,
+    missing: u64,
+    named: u64,
+    wrong_plainly: u64,
+}
+
+impl Total {
+    fn add(&mut self, seen: &Seen, wrong_plainly: u64) {
+        self.damages += 1;
+        self.opened += u64::from(seen.is_open);
+        self.refused += u64::from(!seen.is_open);
+        self.corrupt += seen.corrupt;
+        self.missing += seen.hidden.len() as u64;
+        self.named += seen.named as u64;
+        self.wrong_plainly += wrong_plainly;
+    }
+}
+
+impl std::fmt::Display for Total {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { damages, refused, opened, corrupt, missing, named, wrong_plainly } = self;
+        write!(
+            f,
+            "{damages} damages: {refused} files refused, {opened} opened; 0 wrong datasets, {corrupt} answered as corrupt, \
+             {missing} missing without an error, {named} of them named by verify; plain SQLite shows {wrong_plainly} wrong rows"
+        )
+    }
+}
