@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::model::cursor::Cursor;
 use crate::model::ids::{DatasetId, KpiId};
@@ -322,12 +322,23 @@ impl From<rusqlite::Error> for Failure {
         // These tell the value found, which no error may carry.
         if let Sqlite::InvalidColumnType(..)
         | Sqlite::FromSqlConversionFailure(..)
-        | Sqlite::IntegralValueOutOfRange(..) = error
+        | Sqlite::IntegralValueOutOfRange(..)
+        | Sqlite::Utf8Error(..) = error
         {
             return Failure(Error::damaged("a value is not of the kind that was written"));
         }
         let code = error.sqlite_error_code();
+        let damage = match error.sqlite_error().map(|error| error.extended_code) {
+            // The file ends before the page that another page leads to.
+            Some(ffi::SQLITE_IOERR_SHORT_READ) => Some("it ends too early"),
+            // The statements of this crate are right for its schema, so it is the schema that is not.
+            Some(ffi::SQLITE_ERROR) => Some("SQLite makes no sense of it"),
+            _ => None,
+        };
         let source = shared(error);
+        if let Some(detail) = damage {
+            return Failure(Error::Corrupt { dataset: None, next: None, detail: detail.into(), source });
+        }
         Failure(match code {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { waited: Duration::ZERO, source },
             Some(ErrorCode::OperationInterrupted) => Error::Cancelled,

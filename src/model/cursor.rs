@@ -20,6 +20,16 @@ pub(crate) enum Order {
     NewestFirst,
 }
 
+impl Order {
+    /// Whether `place` comes behind `other` in a listing of this order.
+    pub(crate) fn is_behind(self, other: i64, place: i64) -> bool {
+        match self {
+            Order::OldestFirst => place > other,
+            Order::NewestFirst => place < other,
+        }
+    }
+}
+
 /// A place in a listing of one organisation in one order: the listing goes on behind it.
 ///
 /// Opaque. It prints as a short string of letters and digits that can stand in a URL as it is, and is that string in

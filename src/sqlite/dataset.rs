@@ -73,8 +73,8 @@ pub(crate) fn get(
 pub(crate) struct Stretch {
     /// The datasets, each with its place.
     pub(crate) items: Vec<(i64, Dataset)>,
-    /// Where the stretch ends early: the place of a damaged dataset, and the damage.
-    pub(crate) damage: Option<(i64, Error)>,
+    /// Where the stretch ends early: the damage, and the place behind which the listing can go on, if it can.
+    pub(crate) damage: Option<(Option<i64>, Error)>,
     /// Whether there are datasets behind the stretch.
     pub(crate) has_more: bool,
 }
@@ -97,27 +97,29 @@ pub(crate) fn list(
     let mut rows = statement.query(params![organization.as_bytes(), place, i64::from(limit) + 1])?;
     let mut stretch = Stretch { items: Vec::new(), damage: None, has_more: false };
     loop {
-        let read = match rows.next().map_err(Failure::from) {
+        let (seq, read) = match rows.next().map_err(Failure::from) {
             Ok(None) => break,
             Ok(Some(_)) if stretch.items.len() as u64 == u64::from(limit) => {
                 stretch.has_more = true;
                 break;
             }
-            Ok(Some(row)) => {
-                place = Columns(row).integer(0)?;
-                read(connection, row, organization, None)
-            }
+            Ok(Some(row)) => (Columns(row).integer(0)?, read(connection, row, organization, None)),
             Err(Failure(error @ Error::Corrupt { .. })) => {
-                let id;
-                (place, id) = unreadable(connection, next, organization, place)?;
-                Err(id.map_or(error.clone(), |id| error.about(id)).into())
+                let (seq, id) = unreadable(connection, next, organization, place)?;
+                (seq, Err(id.map_or(error.clone(), |id| error.about(id)).into()))
             }
             Err(failure) => return Err(failure),
         };
+        // A listing that went back would never end.
+        if !order.is_behind(place, seq) {
+            stretch.damage = Some((None, Error::damaged("an index is out of order")));
+            break;
+        }
+        place = seq;
         match read {
             Ok(dataset) => stretch.items.push((place, dataset)),
             Err(Failure(error @ Error::Corrupt { .. })) => {
-                stretch.damage = Some((place, error));
+                stretch.damage = Some((Some(place), error));
                 break;
             }
             Err(failure) => return Err(failure),
@@ -260,7 +262,12 @@ pub(crate) fn organizations(connection: &Connection) -> Result<Vec<OrganizationI
     let mut rows = statement.query([])?;
     let mut organizations = Vec::new();
     while let Some(row) = rows.next()? {
-        organizations.push(Columns(row).id(0)?);
+        let id = Columns(row).id(0)?;
+        // Steps that went back would never end.
+        if organizations.last().is_some_and(|last| *last >= id) {
+            return Err(Error::damaged("an index is out of order").into());
+        }
+        organizations.push(id);
     }
     Ok(organizations)
 }

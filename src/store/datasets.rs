@@ -40,7 +40,8 @@ impl Organization {
         let cursor = |place| Cursor::new(self.id, query.order, place);
         let last = stretch.items.last().map(|(place, _)| cursor(*place));
         let next = match (stretch.damage, last) {
-            (Some((place, damage)), None) => return Err(damage.leading_to(cursor(place))),
+            (Some((Some(place), damage)), None) => return Err(damage.leading_to(cursor(place))),
+            (Some((None, damage)), None) => return Err(damage),
             (Some(_), last) => last,
             (None, last) => last.filter(|_| stretch.has_more),
         };

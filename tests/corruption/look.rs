@@ -10,6 +10,7 @@ use crate::Stored;
 /// What a look saw.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Seen {
+    pub(crate) what: String,
     pub(crate) is_open: bool,
     /// Datasets that were returned and are not what was stored.
     pub(crate) wrong: u64,
@@ -25,12 +26,13 @@ pub(crate) struct Seen {
     pub(crate) unnamed: Vec<DatasetId>,
 }
 
-pub(crate) fn look(path: &Path, stored: &Stored) -> Seen {
-    let mut seen = Seen::default();
+/// `what` was done to the file stands in every complaint.
+pub(crate) fn look(path: &Path, stored: &Stored, what: &str) -> Seen {
+    let mut seen = Seen { what: what.to_owned(), ..Seen::default() };
     let store = match Store::open(path) {
         Ok(store) => store,
         Err(error) => {
-            typed(&error, &["corrupt", "not_a_store", "too_new", "storage"]);
+            typed(what, &error, &["corrupt", "not_a_store", "too_new"]);
             return seen;
         }
     };
@@ -40,13 +42,13 @@ pub(crate) fn look(path: &Path, stored: &Stored) -> Seen {
         seen.by_id(&organization, datasets);
         seen.listed(&organization, datasets, &DatasetQuery::new().limit(7));
         seen.listed(&organization, datasets, &DatasetQuery::new().newest_first().limit(7));
-        let _ = organization.count_datasets(&DatasetQuery::new()).map_err(|error| typed(&error, &["corrupt"]));
+        let _ = organization.count_datasets(&DatasetQuery::new()).map_err(|error| typed(what, &error, &["corrupt"]));
     }
-    let _ = store.organizations().map_err(|error| typed(&error, &["corrupt"]));
+    let _ = store.organizations().map_err(|error| typed(what, &error, &["corrupt"]));
     seen.findings = match store.verify() {
         Ok(verification) => Some(verification.findings),
         Err(error) => {
-            typed(&error, &["corrupt"]);
+            typed(what, &error, &["corrupt"]);
             None
         }
     };
@@ -60,7 +62,7 @@ pub(crate) fn look(path: &Path, stored: &Stored) -> Seen {
     // Writing into a damaged file may fail, and must say so.
     let organization = store.organization(*stored.keys().next().unwrap());
     let _ = organization.create_dataset(NewDataset::new("After the damage")).map_err(|error| {
-        typed(&error, &["corrupt", "storage", "already_exists"]);
+        typed(what, &error, &["corrupt", "storage", "already_exists"]);
     });
     seen
 }
@@ -88,7 +90,7 @@ impl Seen {
                     self.wrong += u64::from(!datasets.contains(&listed));
                 }
                 Err(error) => {
-                    let Error::Corrupt { dataset, next, .. } = &error else { panic!("{error:?}") };
+                    let Error::Corrupt { dataset, next, .. } = &error else { panic!("{}: {error:?}", self.what) };
                     came_to_its_end &= next.is_some() && dataset.is_some();
                     missing.retain(|id| Some(*id) != *dataset);
                     self.damaged(&error);
@@ -101,13 +103,13 @@ impl Seen {
     }
 
     fn damaged(&mut self, error: &Error) {
-        typed(error, &["corrupt"]);
+        typed(&self.what, error, &["corrupt"]);
         self.corrupt += 1;
     }
 }
 
-fn typed(error: &Error, allowed: &[&str]) {
-    assert!(allowed.contains(&error.code()), "{error:?}");
+fn typed(what: &str, error: &Error, allowed: &[&str]) {
+    assert!(allowed.contains(&error.code()), "{what}: {error:?}");
 }
 
 /// What a plain scan of the table finds, by no index, as far as it gets.

@@ -39,7 +39,7 @@ fn no_damage_of_the_file_gives_a_wrong_row_and_verify_finds_what_is_hidden() {
         |numbers| Damage::of_file(&original.file, numbers),
         |path, what| {
             let plain = wrong_rows_of_plain_sqlite(path, &original.stored);
-            let seen = look(path, &original.stored);
+            let seen = look(path, &original.stored, what);
             let silent: Vec<DatasetId> = seen.hidden.iter().copied().collect();
             assert_eq!(seen.wrong, 0, "{what}");
             if !silent.is_empty() {
@@ -64,7 +64,7 @@ fn no_damage_of_the_log_gives_anything_but_an_earlier_moment() {
         &original,
         |numbers| Damage::of_log(&live.file, &live.log, numbers),
         |path, what| {
-            let seen = look(path, &live.stored);
+            let seen = look(path, &live.stored, what);
             assert_eq!(seen.wrong, 0, "{what}");
             if seen.is_open && seen.corrupt == 0 {
                 // What is missing is the end of what was created through the log, and nothing before it.
@@ -85,14 +85,17 @@ fn the_look_notices_wrong_and_hidden_datasets() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kpis.db");
     fs::write(&path, &original.file).unwrap();
-    assert_eq!(look(&path, &original.stored), Seen { is_open: true, findings: Some(Vec::new()), ..Seen::default() });
+    assert_eq!(
+        look(&path, &original.stored, ""),
+        Seen { is_open: true, findings: Some(Vec::new()), ..Seen::default() }
+    );
 
     let mut other = original.stored.clone();
     let first = other.values_mut().next().unwrap();
     first[0].name.push('!');
     let gone = first[1].id;
     first[1].id = DatasetId::new();
-    let seen = look(&path, &other);
+    let seen = look(&path, &other, "");
     assert!(seen.wrong >= 2, "by id and in the listing: {seen:?}");
     assert!(!seen.hidden.contains(&gone) && seen.hidden.len() == 1, "{seen:?}");
 }
