@@ -15,7 +15,7 @@ use super::files;
 use super::forks::Opened;
 use super::schema::{APPLICATION_ID, BACKUP_ID, SCHEMA, Schema};
 use super::{backup, migration, transaction};
-use crate::error::{Error, Failure, ReadOnlyCause, shared};
+use crate::error::{Error, Failure, ReadOnlyCause, Source, shared};
 
 /// In bytes. The rows of a dataset fill a few such pages; twice as large, and texts of full length triple the file.
 const PAGE_SIZE: i64 = 4096;
@@ -105,8 +105,11 @@ impl Database {
     fn first_reader(&mut self) -> Result<Connection, Failure> {
         self.refuse_log_beside_backup(files::wal_length(&self.file))?;
         let plainly = self.reader();
-        let Err(Failure(Error::Storage { source: Some(source) })) = &plainly else { return plainly };
-        if !is_cannot_open(source) {
+        let Err(Failure(Error::Storage { source: Some(source) } | Error::ReadOnly { source: Some(source) })) = &plainly
+        else {
+            return plainly;
+        };
+        if !needs_writing(source) {
             return plainly;
         }
         if files::wal_length(&self.file).is_some_and(|length| length > 0) {
@@ -224,9 +227,10 @@ fn refused(error: Error, path: &Path) -> Error {
     }
 }
 
-fn is_cannot_open(source: &crate::error::Source) -> bool {
+/// Whether SQLite could not make the files that reading takes, its log and its shared memory.
+fn needs_writing(source: &Source) -> bool {
     let code = source.downcast_ref().and_then(rusqlite::Error::sqlite_error_code);
-    matches!(code, Some(ErrorCode::CannotOpen))
+    matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
 /// What a file is when it is found.

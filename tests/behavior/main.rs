@@ -39,5 +39,9 @@ mod file_format;
 mod limits;
 /// Opening: names, links, other handles, logs left behind; what the file is.
 mod opening;
+/// Reading only, private files, several names, and files that are moved while they are open.
+mod read_only;
 /// Refusing to open: which paths and files, with which error, and what stays as it was.
 mod refusing;
+/// Verifying: every finding, and accepting what was changed on purpose.
+mod verifying;
