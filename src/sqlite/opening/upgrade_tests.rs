@@ -181,6 +181,43 @@ fn an_upgrade_that_is_killed_leaves_one_version_or_the_other_whole() {
     println!("{kills} kills: {old_ones} left version 1, {new_ones} version 2, all whole");
 }
 
+/// 50 rounds instead of a few: `KPI_STORE_LONG=1 cargo test --release --lib upgrade -- --nocapture`.
+#[test]
+fn sixteen_processes_that_open_an_old_file_at_once_upgrade_it_once() {
+    const FILE: &str = "KPI_STORE_FILE_TO_RACE_FOR";
+    if let Some(file) = std::env::var_os(FILE) {
+        // All begin when their input ends.
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+        open(Path::new(&file), &REBUILDING).unwrap();
+        return;
+    }
+    let rounds = if std::env::var_os("KPI_STORE_LONG").is_some() { 50 } else { 2 };
+    for round in 0..rounds {
+        let old = OldFile::new();
+        let this = "sqlite::opening::upgrade_tests::sixteen_processes_that_open_an_old_file_at_once_upgrade_it_once";
+        let racer = || {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command
+                .args(["--exact", this])
+                .env(FILE, &old.file)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
+        };
+        let mut racers: Vec<_> = (0..16).map(|_| racer()).collect();
+        for racer in &mut racers {
+            drop(racer.stdin.take());
+        }
+        for mut racer in racers {
+            assert!(racer.wait().unwrap().success(), "round {round}");
+        }
+        assert_eq!(rows(&old.file), old.rows, "round {round}");
+        assert_eq!(backups(&old), ["kpis.db.v1.backup"], "round {round}");
+    }
+    println!("{rounds} rounds of 16 processes: 0 failures");
+}
+
 /// A copy of the stored file of version 1, with what is in it.
 struct OldFile {
     folder: tempfile::TempDir,
