@@ -1,6 +1,6 @@
 //! First openings at once: whoever comes first, every process opens the file, creates, and finds everything.
 //!
-//! Sixteen processes wait for a word and then open one path together; 3 rounds in the short form, 50 in the long one:
+//! Sixteen processes wait for a word and then open one path together; 10 rounds in the short form, 50 in the long one:
 //!
 //! ```text
 //! KPI_STORE_LONG=1 cargo test --release --test races -- --nocapture
@@ -68,7 +68,7 @@ fn the_harness_sees_processes_that_fail() {
 }
 
 fn rounds() -> usize {
-    if is_long() { 50 } else { 3 }
+    if is_long() { 50 } else { 10 }
 }
 
 /// Lets processes play the part at once, and gives the datasets that they created, or the complaints of those that failed.
