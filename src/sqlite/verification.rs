@@ -55,9 +55,10 @@ pub(super) fn integrity(connection: &Connection) -> Result<Vec<Finding>, Failure
         }
         Err(failure) => findings.push(unreadable(failure)?),
     }
-    match connection.prepare("PRAGMA foreign_key_check")?.query_map([], |_| Ok(()))?.count() {
-        0 => {}
-        rows => findings.push(Finding::new("foreign_key", format!("{rows} KPIs belong to no dataset"))),
+    match texts(connection, "SELECT \"table\" FROM pragma_foreign_key_check") {
+        Ok(rows) if rows.is_empty() => {}
+        Ok(rows) => findings.push(Finding::new("foreign_key", format!("{} KPIs belong to no dataset", rows.len()))),
+        Err(failure) => findings.push(unreadable(failure)?),
     }
     Ok(findings)
 }
@@ -99,11 +100,7 @@ fn walk(connection: &Connection, verification: &mut Verification, looked_at: &At
         }
         let mut note = |finding: Finding| verification.findings.push(finding.about(Some(organization), Some(id)));
         for (sql, what) in [(dataset::FIND_BY_ID, "a read"), (dataset::FIND_BY_PLACE, "a listing")] {
-            let found: Option<i64> = connection
-                .prepare_cached(sql)?
-                .query_one(params![organization.as_bytes(), id.as_bytes(), seq], |row| row.get(0))
-                .optional()?;
-            if found != Some(seq) {
+            if !is_found(connection, sql, organization, id, seq)? {
                 note(Finding::new("hidden", format!("an index is damaged: {what} does not find it")));
             }
         }
@@ -114,16 +111,36 @@ fn walk(connection: &Connection, verification: &mut Verification, looked_at: &At
     Ok(())
 }
 
+/// Whether the index that `sql` names leads to the dataset. One that SQLite cannot read leads nowhere.
+fn is_found(
+    connection: &Connection,
+    sql: &str,
+    organization: OrganizationId,
+    id: DatasetId,
+    seq: i64,
+) -> Result<bool, Failure> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let asked = params![organization.as_bytes(), id.as_bytes(), seq];
+    match statement.query_one(asked, |row| row.get::<_, i64>(0)).optional().map_err(Failure::from) {
+        Ok(found) => Ok(found == Some(seq)),
+        Err(Failure(Error::Corrupt { .. })) => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
 fn has_repeated_position(connection: &Connection, seq: i64) -> Result<bool, Failure> {
     let mut statement = connection.prepare_cached(kpi::POSITIONS)?;
     let mut rows = statement.query([seq])?;
     let mut seen = HashSet::new();
-    while let Some(row) = rows.next()? {
-        if !seen.insert(Columns(row).integer(0)?) {
-            return Ok(true);
+    loop {
+        match rows.next().map_err(Failure::from) {
+            Ok(Some(row)) if !seen.insert(Columns(row).integer(0)?) => return Ok(true),
+            Ok(Some(_)) => {}
+            // Damage was noted when the dataset was read.
+            Ok(None) | Err(Failure(Error::Corrupt { .. })) => return Ok(false),
+            Err(failure) => return Err(failure),
         }
     }
-    Ok(false)
 }
 
 /// Whether the tables and their indexes agree on how many rows there are.
