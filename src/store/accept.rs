@@ -18,6 +18,23 @@ impl Organization {
     ///
     /// [`Corrupt`](crate::Error::Corrupt) if a row holds what this crate never writes; otherwise those of
     /// [`create_dataset`](Self::create_dataset) that do not concern the request.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kpi_store::{Error, NewDataset, OrganizationId, Store};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("kpis.db");
+    /// let store = Store::open(&path)?;
+    /// let organization = store.organization(OrganizationId::new());
+    /// let id = organization.create_dataset(NewDataset::new("Watre"))?.id;
+    /// rusqlite::Connection::open(&path)?.execute("UPDATE dataset SET name = 'Water'", [])?;
+    ///
+    /// assert!(matches!(organization.dataset(id), Err(Error::Corrupt { .. })));
+    /// organization.accept_dataset(id)?;
+    /// assert_eq!(organization.dataset(id)?.map(|dataset| dataset.name).as_deref(), Some("Water"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn accept_dataset(&self, id: DatasetId) -> Result<Option<Dataset>> {
         let organization = self.id;
         self.store.write(vec![id], move |transaction| sqlite::dataset::accept(transaction, organization, id))

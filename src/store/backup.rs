@@ -49,6 +49,21 @@ impl Store {
     /// # Errors
     ///
     /// Those of [`backup_to`](Self::backup_to), and [`Cancelled`](crate::Error::Cancelled).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    ///
+    /// # use kpi_store::{Error, Store};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("copy.db");
+    /// # let store = Store::open_in_memory()?;
+    /// let given_up = store.backup_to_with(&path, |_| ControlFlow::Break(()));
+    /// assert!(matches!(given_up, Err(Error::Cancelled)));
+    /// assert!(!path.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn backup_to_with(
         &self,
         path: impl AsRef<Path>,

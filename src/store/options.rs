@@ -78,6 +78,19 @@ impl StoreOptions {
     /// [`ReadOnly`](crate::Error::ReadOnly), and so does opening, if a write-ahead log lies beside the file that SQLite
     /// cannot use without writing. A file in a folder that cannot be written, closed cleanly before, is read as one that
     /// nobody changes. In memory this has no meaning.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kpi_store::{Error, NewDataset, OrganizationId, Store};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("kpis.db");
+    /// # Store::open(&path)?.close()?;
+    /// let store = Store::options().read_only(true).open(&path)?;
+    /// let refused = store.organization(OrganizationId::new()).create_dataset(NewDataset::new("Water"));
+    /// assert!(matches!(refused, Err(Error::ReadOnly { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.settings.read_only = read_only;
         self

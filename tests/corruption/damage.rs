@@ -67,11 +67,11 @@ impl Damage {
         Self { what, file, log: None }
     }
 
-    /// One damage of the log beside a file.
+    /// One damage of the log beside a file, or of the file beside its log.
     pub(crate) fn of_log(file: &[u8], original: &[u8], numbers: &mut Numbers) -> Self {
-        let mut log = original.to_vec();
+        let (mut file, mut log) = (file.to_vec(), original.to_vec());
         let frames = (log.len() - LOG_HEADER) / FRAME;
-        let what = match numbers.below(10) {
+        let what = match numbers.below(11) {
             0..5 => flip_byte(&mut log, numbers),
             5..7 => flip_bit(&mut log, numbers),
             7 => {
@@ -85,9 +85,10 @@ impl Damage {
                 log.truncate(LOG_HEADER + numbers.below(frames) * FRAME);
                 format!("log cut to {} bytes", log.len())
             }
-            _ => cut(&mut log, numbers),
+            9 => cut(&mut log, numbers),
+            _ => format!("kept, the file {}", cut(&mut file, numbers)),
         };
-        Self { what: format!("log: {what}"), file: file.to_vec(), log: Some(log) }
+        Self { what: format!("log: {what}"), file, log: Some(log) }
     }
 
     pub(crate) fn write_to(&self, path: &Path) {
