@@ -30,10 +30,6 @@ impl Opened {
         open.push((process, file));
         Ok(Self { process, file })
     }
-
-    pub(super) fn file(&self) -> Identity {
-        self.file
-    }
 }
 
 impl Drop for Opened {

@@ -11,7 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
 use super::connection::{self, Access, Durability, set_pragma};
-use super::files;
+use super::files::{self, Identity};
 use super::forks::Opened;
 use super::schema::{APPLICATION_ID, BACKUP_ID, SCHEMA, Schema};
 use super::{backup, migration, transaction};
@@ -38,7 +38,8 @@ pub(crate) struct Database {
     /// Absolute, with no symbolic link in it.
     pub(crate) file: PathBuf,
     /// What the file was when it was opened.
-    opened: Opened,
+    identity: Identity,
+    _opened: Opened,
     access: Access,
     settings: Settings,
     schema: &'static Schema,
@@ -64,9 +65,12 @@ impl Database {
         let file = find(path)?;
         let identity = files::identity(&file).map_err(|error| Error::moved(&file, shared(error)))?;
         let access = if settings.read_only { Access::ReadOnly } else { Access::ReadWrite };
-        let mut database = Self { file, opened: Opened::new(identity)?, access, settings, schema };
+        let mut database = Self { file, identity, _opened: Opened::new(identity)?, access, settings, schema };
         let connection = if settings.read_only { database.first_reader() } else { database.first_writer(started) };
         let connection = connection.map_err(|Failure(error)| refused(error, path).having_waited(started.elapsed()))?;
+        // Layered file systems copy a file when it is first opened for writing; from then on it keeps its number.
+        database.identity =
+            files::identity(&database.file).map_err(|error| Error::moved(&database.file, shared(error)))?;
         Ok((database, connection))
     }
 
@@ -150,7 +154,7 @@ impl Database {
     /// Refuses when another file has the name by now, or none: what is written would be found by nobody.
     pub(crate) fn check_unmoved(&self) -> Result<(), Error> {
         match files::identity(&self.file) {
-            Ok(identity) if identity == self.opened.file() => Ok(()),
+            Ok(identity) if identity == self.identity => Ok(()),
             Ok(_) => Err(Error::moved(&self.file, None)),
             Err(error) => Err(Error::moved(&self.file, shared(error))),
         }
