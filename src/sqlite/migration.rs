@@ -5,10 +5,12 @@
 //! all of it commits or nothing, and the history was checked before. Its own comparison of checksums is off: it differs
 //! between features that an application may enable, and the schema is compared object by object anyway.
 
+use std::time::Duration;
+
 use refinery_core::traits::sync::{Migrate, Query, Transaction};
 use refinery_core::{Migration, Runner, SchemaVersion};
-use rusqlite::Connection;
 use rusqlite::types::{FromSqlError, Type};
+use rusqlite::{Connection, ErrorCode};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -17,12 +19,24 @@ use crate::error::{Error, Failure, shared};
 
 /// Runs the migrations that the file does not have yet, inside the transaction that is open on the connection.
 pub(super) fn run(connection: &Connection, schema: &Schema) -> Result<(), Failure> {
-    let failed = |error: refinery::Error| Failure(Error::Storage { source: shared(error) });
     let migrations: Result<Vec<_>, _> =
         schema.migrations.iter().map(|migration| Migration::unapplied(migration.file, migration.sql)).collect();
-    let mut runner = Runner::new(&migrations.map_err(failed)?).set_grouped(true).set_abort_divergent(false);
+    let mut runner = Runner::new(&migrations.map_err(from_refinery)?).set_grouped(true).set_abort_divergent(false);
     runner.set_migration_table_name(HISTORY_TABLE);
-    runner.run(&mut InTransaction(connection)).map(drop).map_err(failed)
+    runner.run(&mut InTransaction(connection)).map(drop).map_err(from_refinery)
+}
+
+/// What refinery's error means: what SQLite said is boxed in it.
+fn from_refinery(error: refinery::Error) -> Failure {
+    let sqlite = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+    let code = sqlite.and_then(rusqlite::Error::sqlite_error_code);
+    let source = shared(error);
+    Failure(match code {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { waited: Duration::ZERO, source },
+        Some(ErrorCode::DiskFull) => Error::StorageFull { source },
+        Some(ErrorCode::ReadOnly) => Error::ReadOnly { source },
+        _ => Error::Storage { source },
+    })
 }
 
 /// The transaction that is open on a connection, as refinery's traits want it.

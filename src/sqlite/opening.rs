@@ -116,7 +116,8 @@ impl Database {
         if !needs_writing(source) {
             return plainly;
         }
-        if files::wal_length(&self.file).is_some_and(|length| length > 0) {
+        // An empty log, too: a file that another process has open is not one that nobody changes.
+        if files::wal_length(&self.file).is_some() {
             return Err(Error::ReadOnly { source: shared(ReadOnlyCause::UnusableLog(source.clone())) }.into());
         }
         self.access = Access::Immutable;
