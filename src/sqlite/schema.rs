@@ -5,7 +5,10 @@
 
 use std::sync::OnceLock;
 
-use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Error, Failure};
 
@@ -29,7 +32,7 @@ const OBJECTS: &str = "
     SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema
     WHERE NOT (type = 'table' AND name IN ('sqlite_stat1', 'sqlite_stat3', 'sqlite_stat4'))";
 
-const HISTORY: &str = "SELECT version, name FROM kpi_store_migration ORDER BY version";
+const HISTORY: &str = "SELECT version, name, applied_on, checksum FROM kpi_store_migration ORDER BY version";
 
 /// The migrations of this version of the crate.
 pub(crate) static SCHEMA: Schema = Schema::new(&[Migration {
@@ -86,10 +89,13 @@ impl Schema {
 
     fn check_history(&self, connection: &Connection, version: i64) -> Result<(), Failure> {
         let mut statement = connection.prepare(HISTORY)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let found: Vec<(i64, String)> = rows.collect::<rusqlite::Result<_>>()?;
-        let expected = (1..=version).zip(self.migrations).map(|(number, migration)| (number, migration.name()));
-        if found.iter().map(|(number, name)| (*number, name.as_str())).eq(expected) {
+        let mut rows = statement.query([])?;
+        let mut expected = (1..=version).zip(self.migrations);
+        let mut is_whole = true;
+        while let Some(row) = rows.next()? {
+            is_whole &= expected.next().is_some_and(|(number, migration)| is_applied(row, number, migration));
+        }
+        if is_whole && expected.next().is_none() {
             Ok(())
         } else {
             Err(Error::damaged("the history of migrations was altered").into())
@@ -109,6 +115,16 @@ impl Schema {
         }
         Ok(self.made.get_or_init(|| made))
     }
+}
+
+/// Whether a row of the history says that this migration was applied. When, and with which checksum, differs between
+/// files that are whole; that it is a time and a checksum does not.
+fn is_applied(row: &Row<'_>, number: i64, migration: &Migration) -> bool {
+    let text = |column| row.get_ref(column).ok().and_then(|value| value.as_str().ok());
+    row.get_ref(0).is_ok_and(|version| version == ValueRef::Integer(number))
+        && text(1) == Some(migration.name())
+        && text(2).is_some_and(|time| OffsetDateTime::parse(time, &Rfc3339).is_ok())
+        && text(3).is_some_and(|checksum| checksum.parse::<u64>().is_ok())
 }
 
 fn objects(connection: &Connection) -> Result<Vec<Object>, Failure> {
