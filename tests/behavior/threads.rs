@@ -92,7 +92,8 @@ fn waiting_for_another_writer_ends_at_the_deadline_and_says_how_long_it_was() {
                 let error = organization.create_dataset(NewDataset::new("Water")).unwrap_err();
                 let Error::Busy { waited, .. } = error else { panic!("{error:?}") };
                 assert!(waited >= TIMEOUT && waited <= started.elapsed(), "{waited:?}");
-                assert!(waited < TIMEOUT * 5, "{waited:?}");
+                // SQLite sleeps longer than asked where the machine is busy: the bound is for hangs, `tests/locks.rs` for the deadline.
+                assert!(waited < TIMEOUT * 8, "{waited:?}");
                 assert!(error.is_retryable());
             });
         }
