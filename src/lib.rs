@@ -42,6 +42,8 @@
 )]
 
 mod error;
+#[cfg(test)]
+mod fault_tests;
 mod model;
 mod sqlite;
 mod store;

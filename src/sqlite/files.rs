@@ -4,11 +4,12 @@
 //! process holds on it, those of SQLite included (<https://sqlite.org/howtocorrupt.html>, section 2.2); so its length
 //! comes from `stat`, and a file that is being made is hidden from other threads until its descriptor is closed.
 
-use std::fs::{self, Metadata, OpenOptions};
+use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::disk;
 use crate::error::{Error, from_io, shared};
 
 /// The longest path, in bytes, that SQLite's Unix VFS opens: 512, less the suffix `-journal`.
@@ -114,7 +115,7 @@ fn check_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
 }
 
 fn make(path: &Path, real: PathBuf) -> Result<PathBuf, Error> {
-    match make_private(&real) {
+    match disk::create_private(&real) {
         Ok(()) => Ok(real),
         // Another process was faster: it is as good as ours.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(real),
@@ -122,15 +123,6 @@ fn make(path: &Path, real: PathBuf) -> Result<PathBuf, Error> {
             Err(from_io(error).unwrap_or_else(|error| Error::invalid_path(path, "it cannot be created", shared(error))))
         }
     }
-}
-
-/// Makes an empty file that its owner alone can read, from its first moment on.
-fn make_private(file: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file).map(drop)
 }
 
 /// The path with its folder canonicalised.
@@ -197,7 +189,7 @@ impl Draft {
     pub(super) fn new(target: &Path) -> Result<Self, Error> {
         let (_, random) = uuid::Uuid::now_v7().as_u64_pair();
         let file = beside(target, &format!(".{random:016x}.draft"));
-        make_private(&file)
+        disk::create_private(&file)
             .map_err(|error| from_io(error).unwrap_or_else(|error| Error::Storage { source: shared(error) }))?;
         Ok(Self { file })
     }
@@ -213,11 +205,11 @@ impl Draft {
     pub(super) fn publish(self, target: &Path) -> Result<(), Error> {
         let failed = |error| from_io(error).unwrap_or_else(|error| Error::Storage { source: shared(error) });
         // No connection has the draft open any more, so that this descriptor drops no locks.
-        fs::File::options().write(true).open(&self.file).and_then(|file| file.sync_all()).map_err(failed)?;
+        disk::sync_file(&self.file).map_err(failed)?;
         if look_up(target)?.is_some() {
             return Err(taken(target));
         }
-        fs::rename(&self.file, target).map_err(failed)?;
+        disk::rename(&self.file, target).map_err(failed)?;
         sync_folder(target)
     }
 }
@@ -226,7 +218,7 @@ impl Drop for Draft {
     fn drop(&mut self) {
         for suffix in ["", "-journal", "-wal", "-shm"] {
             // What is not there need not go; what cannot go is left, under a name that says what it is.
-            let _ = fs::remove_file(beside(&self.file, suffix));
+            let _ = disk::remove(&beside(&self.file, suffix));
         }
     }
 }
@@ -236,6 +228,6 @@ pub(super) fn sync_folder(file: &Path) -> Result<(), Error> {
     if !cfg!(unix) {
         return Ok(());
     }
-    let synced = fs::File::open(folder_of(file)).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| from_io(error).unwrap_or_else(|error| Error::Storage { source: shared(error) }))
+    disk::sync_folder(folder_of(file))
+        .map_err(|error| from_io(error).unwrap_or_else(|error| Error::Storage { source: shared(error) }))
 }

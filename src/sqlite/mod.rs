@@ -1,6 +1,6 @@
 //! The file: how it is opened, what is in it, how it is read and written. No policy.
 //!
-//! - [`files`]: the file-system calls outside SQLite.
+//! - [`files`]: where files are and what they are called; [`disk`]: the calls outside SQLite that change them.
 //! - [`forks`]: which files are open, lest a forked child use them.
 //! - [`connection`]: one connection, hardened.
 //! - [`opening`]: the steps from a path to a connection on a file that is known to be ours.
@@ -12,6 +12,7 @@
 pub(crate) mod backup;
 pub(crate) mod connection;
 pub(crate) mod dataset;
+mod disk;
 mod files;
 mod forks;
 mod kpi;

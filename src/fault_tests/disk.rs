@@ -1,0 +1,87 @@
+//! The disk of these tests does what it says: without that nothing here would show anything.
+
+use std::path::PathBuf;
+
+use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind, Operation};
+use tempfile::TempDir;
+
+use crate::{Error, NewDataset, NewKpi, OrganizationId, Store};
+
+/// A folder that is a disk, and the path of a store on it.
+struct Place {
+    disk: Disk,
+    file: PathBuf,
+    _folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { disk: Disk::new(folder.path()), file: folder.path().join("kpis.db"), _folder: folder }
+    }
+}
+
+fn create(store: &Store) -> crate::Result<crate::Dataset> {
+    store.organization(OrganizationId::new()).create_dataset(NewDataset::new("Water").kpi(NewKpi::new("Withdrawal")))
+}
+
+#[test]
+fn a_lasting_fault_lasts_until_the_disk_is_calm_and_a_full_disk_says_so() {
+    let place = Place::new();
+    let store = Store::open(&place.file).unwrap();
+    place.disk.fail(Fault { kinds: vec![Kind::Write], at: 1, cause: Cause::Full, lasting: true });
+    for _ in 0..3 {
+        let error = create(&store).unwrap_err();
+        assert!(matches!(error, Error::StorageFull { .. }), "{error:?}");
+    }
+    place.disk.calm();
+    create(&store).unwrap();
+    assert!(place.disk.has_failed());
+}
+
+#[test]
+fn another_folder_is_left_alone() {
+    let (place, other) = (Place::new(), tempfile::tempdir().unwrap());
+    place.disk.record();
+    place.disk.fail(Fault { kinds: Kind::ALL.to_vec(), at: 1, cause: Cause::Io, lasting: true });
+    let store = Store::open(other.path().join("kpis.db")).unwrap();
+    create(&store).unwrap();
+    store.close().unwrap();
+    assert!(!place.disk.has_failed());
+    assert_eq!(place.disk.take_record(), []);
+}
+
+#[test]
+fn what_was_recorded_makes_the_same_files_again() {
+    let place = Place::new();
+    place.disk.record();
+    let store = Store::open(&place.file).unwrap();
+    create(&store).unwrap();
+    store.backup_to(place.file.with_extension("copy")).unwrap();
+    let record = place.disk.take_record();
+
+    let mut files = std::collections::BTreeMap::<String, Vec<u8>>::new();
+    for operation in record {
+        match operation {
+            Operation::Create { file } => assert!(files.insert(file, Vec::new()).is_none(), "made twice"),
+            Operation::Write { file, offset, data } => {
+                let (bytes, offset) = (files.get_mut(&file).unwrap(), usize::try_from(offset).unwrap());
+                bytes.resize(bytes.len().max(offset + data.len()), 0);
+                bytes[offset..][..data.len()].copy_from_slice(&data);
+            }
+            Operation::Truncate { file, length } => {
+                files.get_mut(&file).unwrap().resize(usize::try_from(length).unwrap(), 0);
+            }
+            Operation::Delete { file } => drop(files.remove(&file).unwrap()),
+            Operation::Rename { from, to } => {
+                let bytes = files.remove(&from).unwrap();
+                files.insert(to, bytes);
+            }
+            Operation::Sync { .. } | Operation::SyncFailed { .. } | Operation::SyncFolder => {}
+        }
+    }
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["kpis.copy", "kpis.db", "kpis.db-wal"]);
+    for (name, bytes) in files {
+        assert!(std::fs::read(place.file.with_file_name(&name)).unwrap() == bytes, "{name} differs");
+    }
+}
