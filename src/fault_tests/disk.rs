@@ -25,6 +25,34 @@ fn create(store: &Store) -> crate::Result<crate::Dataset> {
     store.organization(OrganizationId::new()).create_dataset(NewDataset::new("Water").kpi(NewKpi::new("Withdrawal")))
 }
 
+fn fault(kind: Kind, at: u64) -> Fault {
+    Fault { kinds: vec![kind], at, cause: Cause::Io, lasting: false }
+}
+
+#[test]
+fn every_kind_is_seen_and_fails_the_one_call_that_was_asked_for() {
+    for kind in Kind::ALL {
+        let work = |place: &Place| {
+            let store = Store::open(&place.file)?;
+            create(&store)?;
+            store.backup_to(place.file.with_extension("copy"))?;
+            store.organizations()?;
+            store.close()
+        };
+        let calm = Place::new();
+        work(&calm).unwrap();
+        assert!(calm.disk.count(kind) > 0, "{kind:?} is never seen");
+        assert!(!calm.disk.has_failed());
+
+        let failing = Place::new();
+        failing.disk.fail(fault(kind, 1));
+        let error = work(&failing);
+        assert!(failing.disk.has_failed(), "{kind:?}");
+        // What cannot be deleted is left, and its failure is no one's.
+        assert!(error.is_err() || kind == Kind::Delete, "{kind:?}");
+    }
+}
+
 #[test]
 fn a_lasting_fault_lasts_until_the_disk_is_calm_and_a_full_disk_says_so() {
     let place = Place::new();
@@ -83,5 +111,22 @@ fn what_was_recorded_makes_the_same_files_again() {
     assert_eq!(files.keys().collect::<Vec<_>>(), ["kpis.copy", "kpis.db", "kpis.db-wal"]);
     for (name, bytes) in files {
         assert!(std::fs::read(place.file.with_file_name(&name)).unwrap() == bytes, "{name} differs");
+    }
+}
+
+/// SQLite answers with a row that the log is in use, and only then commits the switch.
+#[test]
+fn an_opening_whose_switch_to_the_log_fails_says_so_and_the_next_one_succeeds() {
+    for at in 1..=3 {
+        let place = Place::new();
+        place.disk.fail(fault(Kind::Sync, at));
+        let error = Store::open(&place.file).unwrap_err();
+        assert!(place.disk.has_failed());
+        assert!(matches!(error, Error::Storage { .. }), "{at}: {error:?}");
+        let store = Store::open(&place.file).unwrap();
+        let mode =
+            rusqlite::Connection::open(&place.file).unwrap().pragma_query_value(None, "journal_mode", |row| row.get(0));
+        assert_eq!(mode, Ok("wal".to_owned()), "{at}");
+        create(&store).unwrap();
     }
 }

@@ -285,7 +285,8 @@ pub(super) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i6
 /// Switches to a write-ahead log. SQLite does not call its busy handler here, so the waiting is ours.
 fn switch_to_wal(connection: &Connection, started: Instant, timeout: Duration) -> Result<(), Failure> {
     loop {
-        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0)) {
+        // IMPORTANT: SQLite commits the switch after the row that says that it was made; this asks for a second row.
+        match connection.query_one("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(_) => return Err(Error::Storage { source: None }.into()),
             Err(error) => {
