@@ -33,7 +33,7 @@ pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
 /// | [`Cancelled`](Self::Cancelled) | the progress callback ended a long operation | nothing | |
 /// | [`InvalidPath`](Self::InvalidPath) | the path cannot be that of a store | nothing, no file was touched | give another path |
 /// | [`NotAStore`](Self::NotAStore) | the file is something else | nothing, the file is as it was | give another path |
-/// | [`TooNew`](Self::TooNew) | a later version of this crate made the file | nothing, the file is as it was | update the application |
+/// | [`TooNew`](Self::TooNew) | a later version of this crate made or upgraded the file | nothing, the file is as it was | update the application |
 /// | [`UnsupportedSqlite`](Self::UnsupportedSqlite) | the linked SQLite can lose commits | nothing | link a newer SQLite, or use the feature `bundled` |
 /// | [`Corrupt`](Self::Corrupt) | the file is damaged | nothing | restore a backup; other datasets can still be read |
 /// | [`OutcomeUnknown`](Self::OutcomeUnknown) | the commit failed in a way that leaves open whether it holds | all of it or nothing | look with [`dataset`](crate::Organization::dataset), or create again with the same id |
@@ -146,7 +146,7 @@ pub enum Error {
         source: Option<Source>,
     },
 
-    /// A later version of this crate made the file.
+    /// A later version of this crate made the file, or has upgraded it while this store had it open.
     #[error("the file has schema version {found}, this version of the crate reads up to {supported}")]
     #[non_exhaustive]
     TooNew {
@@ -339,19 +339,24 @@ impl From<rusqlite::Error> for Failure {
         if let Some(detail) = damage {
             return Failure(Error::Corrupt { dataset: None, next: None, detail: detail.into(), source });
         }
-        Failure(match code {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { waited: Duration::ZERO, source },
-            Some(ErrorCode::OperationInterrupted) => Error::Cancelled,
-            Some(ErrorCode::DiskFull) => Error::StorageFull { source },
-            Some(ErrorCode::ReadOnly) => Error::ReadOnly { source },
-            // No text that this crate writes comes near the length limit of its connections.
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TooBig) => {
-                let detail = "SQLite found it malformed".into();
-                Error::Corrupt { dataset: None, next: None, detail, source }
-            }
-            _ => Error::Storage { source },
-        })
+        from_code(code, source)
     }
+}
+
+/// The error that one of SQLite's primary codes stands for.
+pub(crate) fn from_code(code: Option<ErrorCode>, source: Option<Source>) -> Failure {
+    Failure(match code {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { waited: Duration::ZERO, source },
+        Some(ErrorCode::OperationInterrupted) => Error::Cancelled,
+        Some(ErrorCode::DiskFull) => Error::StorageFull { source },
+        Some(ErrorCode::ReadOnly) => Error::ReadOnly { source },
+        // No text that this crate writes comes near the length limit of its connections.
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TooBig) => {
+            let detail = "SQLite found it malformed".into();
+            Error::Corrupt { dataset: None, next: None, detail, source }
+        }
+        _ => Error::Storage { source },
+    })
 }
 
 /// How the operating system's errors on a file become errors; `None` for those that speak of the path.

@@ -6,7 +6,7 @@
 //! The mark is an `application_id` of its own. A backup is complete without a write-ahead log. If one lies beside it, it
 //! was put in the place of a file that crashed, whose log would be mixed into it: opening refuses that.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
 use rusqlite::Connection;
@@ -17,7 +17,7 @@ use super::files::{self, Draft};
 use super::opening::pragma;
 use super::schema::{BACKUP_ID, Schema};
 use super::{progress, verification};
-use crate::error::{Error, Failure};
+use crate::error::Failure;
 use crate::model::verification::Watch;
 
 /// Copies the database of `source` to the file `target`, which must not be there.
@@ -35,20 +35,20 @@ pub(crate) fn write(source: &mut Connection, target: &Path, watch: Watch) -> Res
 }
 
 /// Copies a file of an older version beside itself, before it is upgraded: `<file>.v<version>.backup`, or with a number
-/// behind it if that is taken.
+/// behind it if that is taken. Gives its path. Nobody else may be doing so for this file.
 pub(super) fn before_upgrade(
     mut source: Connection,
     file: &Path,
     version: i64,
     schema: &Schema,
-) -> Result<(), Failure> {
+) -> Result<PathBuf, Failure> {
     let name = |number| match number {
         1 => files::beside(file, &format!(".v{version}.backup")),
         number => files::beside(file, &format!(".v{version}.backup.{number}")),
     };
-    let target = (1..=1_000).map(name).find(|target| files::find_vacant(target).is_ok());
-    let target = target.ok_or_else(|| Error::Storage { source: None })?;
-    let draft = Draft::new(&target)?;
+    let target = (1..=1_000).map(name).find(|target| !files::is_taken(target)).unwrap_or_else(|| name(1));
+    let target = files::find_vacant(&target)?;
+    let draft = Draft::only(&target)?;
     copy(&mut source, &draft, progress::unwatched())?;
     finish(draft, &target, |copy| {
         schema.check(copy, version)?;
@@ -56,7 +56,8 @@ pub(super) fn before_upgrade(
             Some(finding) => Err(finding.into_error().into()),
             None => Ok(()),
         }
-    })
+    })?;
+    Ok(target)
 }
 
 fn copy(source: &mut Connection, draft: &Draft, watch: Watch) -> Result<(), Failure> {

@@ -4,10 +4,14 @@
 //! process holds on it, those of SQLite included (<https://sqlite.org/howtocorrupt.html>, section 2.2); so its length
 //! comes from `stat`, and a file that is being made is hidden from other threads until its descriptor is closed.
 
+use std::collections::HashSet;
 use std::fs::{self, Metadata};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::disk;
 use crate::error::{Error, from_io, shared};
@@ -53,6 +57,11 @@ pub(super) fn find_vacant(path: &Path) -> Result<PathBuf, Error> {
         Some(_) => Err(taken(path)),
         None => real_path(path),
     }
+}
+
+/// Whether something has this name.
+pub(super) fn is_taken(path: &Path) -> bool {
+    matches!(look_up(path), Ok(Some(_)))
 }
 
 fn taken(path: &Path) -> Error {
@@ -148,6 +157,22 @@ pub(super) fn wal_length(file: &Path) -> Option<u64> {
     fs::symlink_metadata(beside(file, "-wal")).ok().map(|metadata| metadata.len())
 }
 
+/// The numbers of the pages that the write-ahead log holds (<https://sqlite.org/fileformat2.html#walformat>). No lock of
+/// SQLite's is on the log, so that it may be opened here.
+pub(super) fn pages_in_log(file: &Path, page_size: u64) -> io::Result<HashSet<u64>> {
+    let mut log = io::BufReader::new(fs::File::open(beside(file, "-wal"))?);
+    let mut header = [0; 32];
+    log.read_exact(&mut header)?;
+    let (mut pages, mut frame) = (HashSet::new(), [0; 24]);
+    // Frames with other salts are left from before the log was begun anew.
+    while log.read_exact(&mut frame).is_ok() && frame.get(8..16) == header.get(16..24) {
+        let [a, b, c, d, ..] = frame;
+        pages.insert(u32::from_be_bytes([a, b, c, d]).into());
+        log.seek_relative(page_size.try_into().unwrap_or(i64::MAX))?;
+    }
+    Ok(pages)
+}
+
 /// Whether a rollback journal lies beside the file.
 pub(super) fn has_journal(file: &Path) -> bool {
     fs::symlink_metadata(beside(file, "-journal")).is_ok()
@@ -156,6 +181,17 @@ pub(super) fn has_journal(file: &Path) -> bool {
 /// How many bytes the file has.
 pub(super) fn length(file: &Path) -> io::Result<u64> {
     fs::metadata(file).map(|metadata| metadata.len())
+}
+
+/// Whether nobody may write the file.
+pub(super) fn is_frozen(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|metadata| metadata.permissions().readonly())
+}
+
+/// How long the file is and when it was changed last, as far as that can be known.
+pub(super) fn last_change(file: &Path) -> Option<(u64, SystemTime)> {
+    let metadata = fs::metadata(file).ok()?;
+    Some((metadata.len(), metadata.modified().ok()?))
 }
 
 /// The path of a file whose name begins with that of `file`.
@@ -188,10 +224,25 @@ impl Draft {
     /// An empty draft of `target`, in the same folder.
     pub(super) fn new(target: &Path) -> Result<Self, Error> {
         let (_, random) = uuid::Uuid::now_v7().as_u64_pair();
-        let file = beside(target, &format!(".{random:016x}.draft"));
-        disk::create_private(&file)
-            .map_err(|error| from_io(error).unwrap_or_else(|error| Error::Storage { source: shared(error) }))?;
+        Self::named(target, random)
+    }
+
+    /// The same where nobody else can be making one: what a process that was killed left of its own goes.
+    pub(super) fn only(target: &Path) -> Result<Self, Error> {
+        let number = xxh3_64(target.as_os_str().as_encoded_bytes());
+        remove_with_companions(&Self::path_of(target, number));
+        Self::named(target, number)
+    }
+
+    fn named(target: &Path, number: u64) -> Result<Self, Error> {
+        let file = Self::path_of(target, number);
+        disk::create_private(&file).map_err(|error| failed(target, error))?;
         Ok(Self { file })
+    }
+
+    /// A name without the target's, which may be as long as names can be.
+    fn path_of(target: &Path, number: u64) -> PathBuf {
+        folder_of(target).join(format!("kpi-store-{number:016x}.draft"))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -203,7 +254,7 @@ impl Draft {
     /// Who takes the name between the look and the renaming loses what was there. A hard link would close that gap, but
     /// after a crash leave a file with two names, which [`find_or_make`] refuses.
     pub(super) fn publish(self, target: &Path) -> Result<(), Error> {
-        let failed = |error| from_io(error).unwrap_or_else(|error| Error::Storage { source: shared(error) });
+        let failed = |error| failed(target, error);
         // No connection has the draft open any more, so that this descriptor drops no locks.
         disk::sync_file(&self.file).map_err(failed)?;
         if look_up(target)?.is_some() {
@@ -216,11 +267,25 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        for suffix in ["", "-journal", "-wal", "-shm"] {
-            // What is not there need not go; what cannot go is left, under a name that says what it is.
-            let _ = disk::remove(&beside(&self.file, suffix));
-        }
+        remove_with_companions(&self.file);
     }
+}
+
+/// Removes a file of ours that is open nowhere, and what SQLite may have left beside it.
+///
+/// What is not there need not go; what cannot go is left, under a name that says what it is.
+pub(super) fn remove_with_companions(file: &Path) {
+    for suffix in ["", "-journal", "-wal", "-shm"] {
+        let _ = disk::remove(&beside(file, suffix));
+    }
+}
+
+/// What the operating system's error on a new file at `path` means.
+fn failed(path: &Path, error: io::Error) -> Error {
+    from_io(error).unwrap_or_else(|error| match error.kind() {
+        ErrorKind::InvalidFilename => Error::invalid_path(path, "its name is too long", shared(error)),
+        _ => Error::Storage { source: shared(error) },
+    })
 }
 
 /// Makes the name of a new file as durable as its contents.
@@ -228,6 +293,5 @@ pub(super) fn sync_folder(file: &Path) -> Result<(), Error> {
     if !cfg!(unix) {
         return Ok(());
     }
-    disk::sync_folder(folder_of(file))
-        .map_err(|error| from_io(error).unwrap_or_else(|error| Error::Storage { source: shared(error) }))
+    disk::sync_folder(folder_of(file)).map_err(|error| failed(file, error))
 }

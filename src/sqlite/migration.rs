@@ -5,17 +5,15 @@
 //! all of it commits or nothing, and the history was checked before. Its own comparison of checksums is off: it differs
 //! between features that an application may enable, and the schema is compared object by object anyway.
 
-use std::time::Duration;
-
 use refinery_core::traits::sync::{Migrate, Query, Transaction};
 use refinery_core::{Migration, Runner, SchemaVersion};
+use rusqlite::Connection;
 use rusqlite::types::{FromSqlError, Type};
-use rusqlite::{Connection, ErrorCode};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::schema::{CREATE_HISTORY, HISTORY_TABLE, Schema};
-use crate::error::{Error, Failure, shared};
+use crate::error::{Failure, from_code, shared};
 
 /// Runs the migrations that the file does not have yet, inside the transaction that is open on the connection.
 pub(super) fn run(connection: &Connection, schema: &Schema) -> Result<(), Failure> {
@@ -30,13 +28,7 @@ pub(super) fn run(connection: &Connection, schema: &Schema) -> Result<(), Failur
 fn from_refinery(error: refinery::Error) -> Failure {
     let sqlite = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
     let code = sqlite.and_then(rusqlite::Error::sqlite_error_code);
-    let source = shared(error);
-    Failure(match code {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { waited: Duration::ZERO, source },
-        Some(ErrorCode::DiskFull) => Error::StorageFull { source },
-        Some(ErrorCode::ReadOnly) => Error::ReadOnly { source },
-        _ => Error::Storage { source },
-    })
+    from_code(code, shared(error))
 }
 
 /// The transaction that is open on a connection, as refinery's traits want it.

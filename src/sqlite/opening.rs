@@ -4,6 +4,11 @@
 //! for byte as it was, and its folder too; two things SQLite does regardless: it plays back a hot rollback journal, and
 //! makes a `-shm` beside a `-wal` that was there.
 
+mod reading;
+#[cfg(test)]
+mod upgrade_tests;
+
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,10 +20,13 @@ use super::files::{self, Identity};
 use super::forks::Opened;
 use super::schema::{APPLICATION_ID, BACKUP_ID, SCHEMA, Schema};
 use super::{backup, migration, transaction};
-use crate::error::{Error, Failure, ReadOnlyCause, Source, shared};
+use crate::error::{Error, Failure, ReadOnlyCause, shared};
 
 /// In bytes. The rows of a dataset fill a few such pages; twice as large, and texts of full length triple the file.
 const PAGE_SIZE: i64 = 4096;
+
+/// Where the bytes begin that SQLite locks; the page that holds them is never written.
+const LOCK_BYTES_FROM: u64 = 0x4000_0000;
 
 /// Between two attempts, where SQLite does not wait by itself.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -104,26 +112,6 @@ impl Database {
         Ok(connection)
     }
 
-    /// A first connection for reading only: plainly, or where the folder does not let SQLite keep its files, as a file
-    /// that nobody can change.
-    fn first_reader(&mut self) -> Result<Connection, Failure> {
-        self.refuse_log_beside_backup(files::wal_length(&self.file))?;
-        let plainly = self.reader();
-        let Err(Failure(Error::Storage { source: Some(source) } | Error::ReadOnly { source: Some(source) })) = &plainly
-        else {
-            return plainly;
-        };
-        if !needs_writing(source) {
-            return plainly;
-        }
-        // An empty log, too: a file that another process has open is not one that nobody changes.
-        if files::wal_length(&self.file).is_some() {
-            return Err(Error::ReadOnly { source: shared(ReadOnlyCause::UnusableLog(source.clone())) }.into());
-        }
-        self.access = Access::Immutable;
-        self.reader()
-    }
-
     /// A further connection, for writing.
     pub(crate) fn writer(&self) -> Result<Connection, Failure> {
         self.writer_within(self.settings.busy_timeout)
@@ -131,9 +119,25 @@ impl Database {
 
     /// The same, waiting for others no longer than `timeout`, then and later.
     pub(crate) fn writer_within(&self, timeout: Duration) -> Result<Connection, Failure> {
+        self.connect(self.access, timeout)
+    }
+
+    /// A further connection, for reading.
+    pub(crate) fn reader(&self) -> Result<Connection, Failure> {
+        self.reader_by(self.access)
+    }
+
+    fn reader_by(&self, access: Access) -> Result<Connection, Failure> {
+        let connection = self.connect(access, self.settings.busy_timeout)?;
+        set_pragma(&connection, "query_only", 1)?;
+        Ok(connection)
+    }
+
+    /// A connection to a file that has this version of the schema already.
+    fn connect(&self, access: Access, timeout: Duration) -> Result<Connection, Failure> {
         self.check_unmoved()?;
         let has_wal = files::wal_length(&self.file).is_some();
-        let connection = connection::connect(&self.file, self.access, timeout)?;
+        let connection = connection::connect(&self.file, access, timeout)?;
         let version = self.inspect(&connection, has_wal)?.version;
         if version == 0 {
             return Err(Error::NotAStore { reason: "it is empty", source: None }.into());
@@ -145,11 +149,13 @@ impl Database {
         Ok(connection)
     }
 
-    /// A further connection, for reading.
-    pub(crate) fn reader(&self) -> Result<Connection, Failure> {
-        let connection = self.writer()?;
-        set_pragma(&connection, "query_only", 1)?;
-        Ok(connection)
+    /// Refuses a file that a later version of this crate has upgraded since it was opened: what it keeps is not known here.
+    ///
+    /// Only inside a transaction does the answer hold for longer than a moment.
+    pub(crate) fn check_version(&self, connection: &Connection) -> Result<(), Failure> {
+        let found = connection.prepare_cached("PRAGMA user_version")?.query_one([], |row| row.get(0))?;
+        let supported = self.schema.current();
+        if found > supported { Err(Error::TooNew { found, supported }.into()) } else { Ok(()) }
     }
 
     /// Refuses when another file has the name by now, or none: what is written would be found by nobody.
@@ -174,12 +180,12 @@ impl Database {
         Ok(())
     }
 
-    fn back_up_before_upgrade(&self, version: i64) -> Result<(), Failure> {
+    fn back_up_before_upgrade(&self, version: i64) -> Result<Option<PathBuf>, Failure> {
         if !self.settings.backup_before_upgrade {
-            return Ok(());
+            return Ok(None);
         }
         let connection = connection::connect(&self.file, Access::ReadWrite, self.settings.busy_timeout)?;
-        backup::before_upgrade(connection, &self.file, version, self.schema)
+        backup::before_upgrade(connection, &self.file, version, self.schema).map(Some)
     }
 
     /// What the file is; refuses what is no store. Reads one snapshot and writes nothing.
@@ -198,15 +204,33 @@ impl Database {
         found
     }
 
-    /// A file with part of a page, and neither log nor journal that could mend it, was cut.
+    /// A file that ends before its last page was cut, unless its log or journal holds what is missing.
     fn check_length(&self, connection: &Connection, had_wal: bool) -> Result<(), Failure> {
         let page_size = pragma(connection, "page_size")?.cast_unsigned().max(1);
         let length = files::length(&self.file).map_err(|error| Error::moved(&self.file, shared(error)))?;
-        let is_mended_later = had_wal || files::has_journal(&self.file);
-        if !length.is_multiple_of(page_size) && !is_mended_later {
+        if had_wal {
+            // Without a log SQLite compares the two itself.
+            let (whole, pages) = (length / page_size, pragma(connection, "page_count")?.cast_unsigned());
+            return self.check_log_holds(whole + 1..=pages, page_size);
+        }
+        if !length.is_multiple_of(page_size) && !files::has_journal(&self.file) {
             return Err(Error::damaged("it was cut inside a page").into());
         }
         Ok(())
+    }
+
+    /// Refuses if pages are missing: in WAL mode SQLite writes every page by which a transaction makes the file longer.
+    fn check_log_holds(&self, mut pages: RangeInclusive<u64>, page_size: u64) -> Result<(), Failure> {
+        if pages.is_empty() {
+            return Ok(());
+        }
+        let in_log = files::pages_in_log(&self.file, page_size).unwrap_or_default();
+        let page_of_locks = LOCK_BYTES_FROM / page_size + 1;
+        if pages.all(|page| page == page_of_locks || in_log.contains(&page)) {
+            Ok(())
+        } else {
+            Err(Error::damaged("it was cut: pages are missing that its write-ahead log does not hold").into())
+        }
     }
 }
 
@@ -214,7 +238,7 @@ impl Database {
 pub(crate) fn open_in_memory() -> Result<Connection, Failure> {
     connection::check_sqlite()?;
     let connection = connection::connect_in_memory()?;
-    migrate(&connection, &SCHEMA, |_| Ok(()))?;
+    migrate(&connection, &SCHEMA, |_| Ok(None))?;
     Ok(connection)
 }
 
@@ -230,12 +254,6 @@ fn refused(error: Error, path: &Path) -> Error {
         }
         _ => error,
     }
-}
-
-/// Whether SQLite could not make the files that reading takes, its log and its shared memory.
-fn needs_writing(source: &Source) -> bool {
-    let code = source.downcast_ref().and_then(rusqlite::Error::sqlite_error_code);
-    matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
 /// What a file is when it is found.
@@ -301,17 +319,17 @@ fn switch_to_wal(connection: &Connection, started: Instant, timeout: Duration) -
     }
 }
 
-/// Brings the file up to date in one transaction. `prepare` is told the version of a file that is not empty, when nobody
+/// Brings the file up to date in one transaction. `back_up` is told the version of a file that is not empty, when nobody
 /// else can change it any more and nothing was changed yet.
 fn migrate(
     connection: &Connection,
     schema: &Schema,
-    prepare: impl FnOnce(i64) -> Result<(), Failure>,
+    back_up: impl FnOnce(i64) -> Result<Option<PathBuf>, Failure>,
 ) -> Result<(), Failure> {
     // IMPORTANT: with foreign keys on, the DROP TABLE of a migration that rebuilds a table would delete every KPI. The
     // pragma does nothing inside a transaction, so it stands around it, and comes back on whatever happens.
     set_pragma(connection, "foreign_keys", 0)?;
-    let migrated = migrate_in_transaction(connection, schema, prepare);
+    let migrated = migrate_in_transaction(connection, schema, back_up);
     transaction::roll_back(connection);
     set_pragma(connection, "foreign_keys", 1)?;
     migrated
@@ -320,7 +338,7 @@ fn migrate(
 fn migrate_in_transaction(
     connection: &Connection,
     schema: &Schema,
-    prepare: impl FnOnce(i64) -> Result<(), Failure>,
+    back_up: impl FnOnce(i64) -> Result<Option<PathBuf>, Failure>,
 ) -> Result<(), Failure> {
     transaction::begin_write(connection)?;
     // Another process may have done it since.
@@ -328,19 +346,24 @@ fn migrate_in_transaction(
     if version == schema.current() {
         return Ok(());
     }
-    if version > 0 {
-        prepare(version)?;
+    let copy = if version > 0 { back_up(version)? } else { None };
+    if let Err(failure) = run_migrations(connection, schema) {
+        // The file stays as it was. An application that tries again on every start would fill the disk with copies.
+        if let Some(copy) = copy {
+            files::remove_with_companions(&copy);
+        }
+        return Err(failure);
     }
+    transaction::commit(connection)?;
+    Ok(())
+}
+
+fn run_migrations(connection: &Connection, schema: &Schema) -> Result<(), Failure> {
     migration::run(connection, schema)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", schema.current())?;
     if connection.prepare("PRAGMA foreign_key_check")?.exists([])? {
         return Err(Error::damaged("a KPI belongs to no dataset").into());
     }
-    schema.check(connection, schema.current())?;
-    transaction::commit(connection)?;
-    Ok(())
+    schema.check(connection, schema.current())
 }
-
-#[cfg(test)]
-mod upgrade_tests;

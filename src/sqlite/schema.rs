@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::error::{Error, Failure};
+use crate::error::{Error, Failure, shared};
 
 /// Marks the file as one of this crate: "KPIS".
 pub(super) const APPLICATION_ID: i64 = 0x4B50_4953;
@@ -110,7 +110,8 @@ impl Schema {
         connection.execute_batch(CREATE_HISTORY)?;
         let mut made = vec![objects(&connection)?];
         for migration in self.migrations {
-            connection.execute_batch(migration.sql)?;
+            // Not the file is wrong, but the migration.
+            connection.execute_batch(migration.sql).map_err(|error| Error::Storage { source: shared(error) })?;
             made.push(objects(&connection)?);
         }
         Ok(self.made.get_or_init(|| made))

@@ -22,7 +22,8 @@ impl Store {
     /// - [`Corrupt`](crate::Error::Corrupt) if the store is damaged: [`verify`](Self::verify) says all about it.
     /// - [`StorageFull`](crate::Error::StorageFull), [`ReadOnly`](crate::Error::ReadOnly),
     ///   [`Storage`](crate::Error::Storage), [`Closed`](crate::Error::Closed).
-    ///   In all of these there is no new file.
+    ///   In all of these there is no new file. A process that is killed may leave a part of one beside it, under a name
+    ///   like `kpi-store-0123456789abcdef.draft`.
     ///
     /// # Examples
     ///

@@ -3,9 +3,10 @@
 use super::organization::Organization;
 use super::query::{DatasetQuery, Page};
 use crate::error::{Error, Result};
-use crate::model::cursor::Cursor;
+use crate::model::cursor::{Cursor, Order};
 use crate::model::dataset::Dataset;
 use crate::sqlite;
+use crate::sqlite::dataset::Stretch;
 
 impl Organization {
     /// A page of the datasets that the query finds, with their KPIs, as of one moment.
@@ -34,10 +35,15 @@ impl Organization {
     pub fn datasets(&self, query: &DatasetQuery) -> Result<Page<Dataset>> {
         query.check()?;
         let after = query.after.as_ref().map(|cursor| cursor.place(self.id, query.order)).transpose()?;
-        let stretch = self
-            .store
-            .read(|connection| sqlite::dataset::list(connection, self.id, query.order, after, query.limit))?;
-        let cursor = |place| Cursor::new(self.id, query.order, place);
+        let page = |connection: &_| {
+            let stretch = sqlite::dataset::list(connection, self.id, query.order, after, query.limit)?;
+            Ok(self.page_of(stretch, query.order)?)
+        };
+        self.store.read(page)
+    }
+
+    fn page_of(&self, stretch: Stretch, order: Order) -> Result<Page<Dataset>> {
+        let cursor = |place| Cursor::new(self.id, order, place);
         let last = stretch.items.last().map(|(place, _)| cursor(*place));
         let next = match (stretch.damage, last) {
             (Some((Some(place), damage)), None) => return Err(damage.leading_to(cursor(place))),

@@ -92,6 +92,9 @@ impl Door {
         let connection = held.connection(left())?;
         set_busy_timeout(connection, left())?;
         transaction::begin_write(connection)?;
+        if let Some(database) = &self.database {
+            database.check_version(connection)?;
+        }
         // Whatever ends this early, a panic included, the drop of `held` rolls back.
         let done = work(connection)?;
         match transaction::commit(connection) {

@@ -76,8 +76,9 @@ impl StoreOptions {
     ///
     /// The file must be there and up to date. What others write is seen. Every call that would write answers
     /// [`ReadOnly`](crate::Error::ReadOnly), and so does opening, if a write-ahead log lies beside the file that SQLite
-    /// cannot use without writing. A file in a folder that cannot be written, closed cleanly before, is read as one that
-    /// nobody changes. In memory this has no meaning.
+    /// cannot use without writing. Without such a log, a file that nobody may write, or one in a folder that cannot be
+    /// written, is read as one that nobody changes. Otherwise SQLite makes a `-wal` and a `-shm`, which a store that only
+    /// reads cannot remove: they stay, empty of data, until the next that writes. In memory this has no meaning.
     ///
     /// # Examples
     ///
@@ -100,7 +101,9 @@ impl StoreOptions {
     ///
     /// The copy lies beside it, `<file>.v<version>.backup` or with a number behind that, verified and durable before the
     /// upgrade begins, and stays: remove it when the upgraded application has proved itself. Without room for it the
-    /// upgrade fails with [`StorageFull`](crate::Error::StorageFull), and the file is as it was.
+    /// upgrade fails with [`StorageFull`](crate::Error::StorageFull), and the file is as it was. An upgrade that fails
+    /// removes its copy again. One that is killed leaves it, or a part of it under a name like
+    /// `kpi-store-0123456789abcdef.draft`, which goes with the next attempt.
     pub fn backup_before_upgrade(mut self, backup: bool) -> Self {
         self.settings.backup_before_upgrade = backup;
         self

@@ -37,7 +37,11 @@ impl Readers {
     /// Does `work` on a connection for reading.
     pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
         let started = Instant::now();
-        let read = self.borrow(started).and_then(|mut reader| work(reader.connection()?));
+        let read = self.borrow(started).and_then(|mut reader| {
+            let connection = reader.connection()?;
+            // Rows that a later version wrote may look damaged to this one.
+            work(connection).map_err(|failure| self.database.check_version(connection).err().unwrap_or(failure))
+        });
         read.map_err(|Failure(error)| error.having_waited(started.elapsed()))
     }
 

@@ -93,6 +93,19 @@ fn a_target_may_have_a_name_that_is_no_unicode() {
     holds(&copy, &created);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_target_may_have_the_longest_name_that_a_store_can_have() {
+    let (place, store, created) = store_with(3);
+    let copy = place.folder.path().join("n".repeat(255 - "-journal".len()));
+    store.backup_to(&copy).unwrap();
+    holds(&copy, &created);
+    let names = names(&place);
+    let too_long = place.folder.path().join("n".repeat(256));
+    assert_eq!(store.backup_to(too_long).unwrap_err().code(), "invalid_path");
+    assert_eq!(self::names(&place), names);
+}
+
 #[test]
 fn a_store_in_memory_can_be_kept_in_a_file() {
     let place = Place::new();

@@ -37,9 +37,15 @@ mod errors;
 mod file_format;
 /// The limits: the schema repeats each as a CHECK, and the docs state it.
 mod limits;
+/// Private files: modes, whatever the umask.
+#[cfg(unix)]
+mod modes;
+/// Files that are renamed, replaced or removed while they are open. Elsewhere than on Unix they cannot be.
+#[cfg(unix)]
+mod moved;
 /// Opening: names, links, other handles, logs left behind; what the file is.
 mod opening;
-/// Reading only, private files, several names, and files that are moved while they are open.
+/// Reading only: beside writers, and what may not be written.
 mod read_only;
 /// Refusing to open: which paths and files, with which error, and what stays as it was.
 mod refusing;

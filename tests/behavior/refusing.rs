@@ -7,7 +7,7 @@ use std::process::Command;
 
 use kpi_store::Store;
 
-use crate::support::{Place, checkpointed_store, entries, in_a_child, plain_sqlite, with_text};
+use crate::support::{Place, checkpointed_store, entries, in_a_child, plain_sqlite, request_with_kpis, with_text};
 
 /// Made in a folder; gives the path to open.
 type Make = fn(&Path) -> PathBuf;
@@ -209,11 +209,12 @@ fn refuses_to_write_what_may_only_be_read_and_leaves_it_as_it_was() {
         let file = folder.join("kpis.db");
         Store::open(&file).unwrap();
         allow(&file, 0o400);
-        refuses("a file that may only be read", folder, &file, "read_only");
+        let refuses = |what, path: &Path| refuses_to_open(what, folder, path, "read_only", false);
+        refuses("a file that may only be read", &file);
         allow(&file, 0o600);
         allow(folder, 0o500);
-        refuses("in a folder that may only be read", folder, &file, "read_only");
-        refuses("a new file in a folder that may only be read", folder, &folder.join("new.db"), "read_only");
+        refuses("in a folder that may only be read", &file);
+        refuses("a new file in a folder that may only be read", &folder.join("new.db"));
         allow(folder, 0o700);
         Store::open(&file).unwrap();
     });
@@ -229,6 +230,47 @@ fn refuses_a_file_that_was_cut_within_its_last_page_and_leaves_it_as_it_was() {
         fs::write(&place.file, content).unwrap();
         refuses(&format!("{length} bytes of {}", store.len()), place.folder.path(), &place.file, "corrupt");
     }
+}
+
+#[test]
+fn refuses_a_store_that_was_cut_whose_log_does_not_hold_what_is_missing() {
+    let place = checkpointed_store();
+    let store = Store::open(&place.file).unwrap();
+    let ours = store.organization(store.organizations().unwrap()[0]);
+    ours.create_datasets((0..20).map(|_| request_with_kpis(100))).unwrap();
+    store.close().unwrap();
+    let store = Store::open(&place.file).unwrap();
+    store.organization(ours.id()).create_dataset(request_with_kpis(1)).unwrap();
+    let [file, log] = ["", "-wal"].map(|suffix| fs::read(with_text(&place.file, suffix)).unwrap());
+    let cut_to = |length: usize| {
+        let place = Place::new();
+        fs::write(&place.file, &file[..length]).unwrap();
+        fs::write(with_text(&place.file, "-wal"), &log).unwrap();
+        place
+    };
+    for length in [file.len() / 2, file.len() / 2 - 1, 3 * 4_096, 4_097, 4_096, 100] {
+        let place = cut_to(length);
+        refuses(&format!("{length} bytes of {}", file.len()), place.folder.path(), &place.file, "corrupt");
+    }
+    // The control: the last page is in the log.
+    for length in [file.len() - 1, file.len() - 4_095, file.len() - 4_096] {
+        let place = cut_to(length);
+        let store = Store::open(&place.file).unwrap();
+        let found = store.verify().unwrap();
+        assert_eq!((found.kpis, found.is_whole()), (2_061, true), "{length} bytes of {}", file.len());
+    }
+}
+
+#[test]
+fn refuses_a_file_of_two_names_by_either() {
+    let place = checkpointed_store();
+    let other = place.folder.path().join("other.db");
+    fs::hard_link(&place.file, &other).unwrap();
+    for path in [&place.file, &other] {
+        refuses("a file of two names", place.folder.path(), path, "invalid_path");
+    }
+    fs::remove_file(other).unwrap();
+    Store::open(&place.file).unwrap();
 }
 
 /// Objects by the name of a statistic of ANALYZE, which alone are tolerated, as tables.
@@ -329,15 +371,23 @@ fn refuses_altered(what: &str, code: &str, sql: &str, log: Log, place: impl Fn()
     refuses(&what, left.folder.path(), &left.file, code);
 }
 
-/// Opening `path` fails with `code`, and `folder` stays byte for byte as it was.
+/// Opening `path` fails with `code`, for writing and for reading only, and `folder` stays byte for byte as it was.
 fn refuses(what: &str, folder: &Path, path: &Path, code: &str) {
-    let before = entries(folder);
-    let found = Store::open(path).map(drop).map_err(|error| error.code());
+    refuses_to_open(what, folder, path, code, false);
+    refuses_to_open(what, folder, path, code, true);
+}
+
+fn refuses_to_open(what: &str, folder: &Path, path: &Path, code: &str, read_only: bool) {
+    let mut before = entries(folder);
+    let found = Store::options().read_only(read_only).open(path).map(drop).map_err(|error| error.code());
+    let what = format!("{what}, read only: {read_only}");
     assert_eq!(found, Err(code), "{what}");
     let mut after = entries(folder);
     // SQLite makes it beside a -wal that was there, and cannot read without it.
     if before.iter().any(|entry| entry.has_suffix("-wal")) {
-        after.retain(|entry| !entry.has_suffix("-shm"));
+        for entries in [&mut before, &mut after] {
+            entries.retain(|entry| !entry.has_suffix("-shm"));
+        }
     }
     assert_eq!(after, before, "{what}");
 }

@@ -1,5 +1,6 @@
 //! What several modules need: stores, requests, and a second eye on the file.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,7 +58,7 @@ pub(crate) fn entries(folder: &Path) -> Vec<Entry> {
     found
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
     /// Relative to the folder.
     pub(crate) path: PathBuf,
@@ -65,7 +66,19 @@ pub(crate) struct Entry {
     bytes: Vec<u8>,
 }
 
+/// A digest of the bytes tells as much, in less than a screen.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digest = twox_hash::XxHash3_64::oneshot(&self.bytes);
+        write!(f, "{} ({}, {} bytes, {digest:x})", self.path.display(), self.kind, self.bytes.len())
+    }
+}
+
 impl Entry {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     pub(crate) fn has_suffix(&self, suffix: &str) -> bool {
         self.path.as_os_str().as_encoded_bytes().ends_with(suffix.as_bytes())
     }
@@ -105,6 +118,21 @@ pub(crate) fn with_text(path: &Path, text: &str) -> PathBuf {
 
 /// Does `work` in a process of its own, which stands in a folder of its own, and is not root, who may write anywhere.
 pub(crate) fn in_a_child(test: &str, work: impl FnOnce(&Path)) {
+    in_a_child_by(|program| Command::new(program), test, work);
+}
+
+/// The same under a umask, in octal digits.
+#[cfg(unix)]
+pub(crate) fn in_a_child_with_umask(umask: &str, test: &str, work: impl FnOnce(&Path)) {
+    let by_a_shell = |program: &Path| {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("umask {umask}; exec \"$0\" \"$@\"")).arg(program);
+        shell
+    };
+    in_a_child_by(by_a_shell, test, work);
+}
+
+fn in_a_child_by(start: impl FnOnce(&Path) -> Command, test: &str, work: impl FnOnce(&Path)) {
     if let Some(folder) = std::env::var_os("FOLDER_OF_THE_CHILD") {
         return work(Path::new(&folder));
     }
@@ -113,7 +141,7 @@ pub(crate) fn in_a_child(test: &str, work: impl FnOnce(&Path)) {
     let (own, program) = (folder.join("own"), folder.join("program"));
     fs::create_dir(&own).unwrap();
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    let mut child = Command::new(program);
+    let mut child = start(&program);
     child.args(["--exact", test]).current_dir(&own).env("FOLDER_OF_THE_CHILD", &own);
     #[cfg(unix)]
     if std::os::unix::fs::MetadataExt::uid(&fs::metadata(&own).unwrap()) == 0 {
@@ -123,10 +151,11 @@ pub(crate) fn in_a_child(test: &str, work: impl FnOnce(&Path)) {
         std::os::unix::fs::chown(&own, Some(NOBODY), None).unwrap();
         child.uid(NOBODY);
     }
-    // A process that another test is just starting may still hold the copy open for writing.
+    // A process that another test is just starting may still hold the copy open for writing; of a shell this is 126.
     let done = loop {
         match child.output() {
             Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            Ok(done) if done.status.code() == Some(126) => std::thread::yield_now(),
             done => break done.unwrap(),
         }
     };

@@ -102,11 +102,11 @@ fn drafts_among_the_entries(folder: &Path, seed: u64) -> usize {
     for entry in fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let is_hex = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        // <target>.<hex>.draft, and what SQLite keeps beside it.
-        match name.split('.').collect::<Vec<_>>()[..] {
+        // kpi-store-<hex>.draft, and what SQLite keeps beside it.
+        match name.trim_start_matches("kpi-store-").split('.').collect::<Vec<_>>()[..] {
             ["kpis", "db" | "db-wal" | "db-shm"] | ["copy", _, _] => {}
-            ["copy", _, _, hex, "draft"] if is_hex(hex) => drafts += 1,
-            ["copy", _, _, hex, "draft-journal"] if is_hex(hex) => {}
+            [hex, "draft"] if is_hex(hex) => drafts += 1,
+            [hex, "draft-journal"] if is_hex(hex) => {}
             _ => panic!("seed {seed}: {name} was left"),
         }
     }

@@ -1,298 +1,231 @@
-//! Upgrades, by lists of migrations that exist here only: what was stored is there afterwards, or nothing has happened.
+//! Upgrading: a file of version 1 becomes exactly what a fresh one is, with every row that was in it, or stays what it
+//! was. The later versions are made up; no crate has them.
+
+mod backups;
+mod failing;
+mod killed;
+mod races;
+mod schemas;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
 
-use rusqlite::Connection;
+use rusqlite::types::Value;
+use tempfile::TempDir;
 
-use super::{Database, Settings};
-use crate::error::Error;
-use crate::sqlite::connection::Durability;
-use crate::sqlite::schema::{Migration, Schema};
-use crate::{DatasetQuery, Store};
+use self::schemas::{ADDS_A_COLUMN, DOES_BOTH, REBUILDS, V1};
+use super::*;
+use crate::sqlite::verification;
 
-const V1: Migration = Migration {
-    file: "V1__create_dataset_and_kpi",
-    sql: include_str!("../../../migrations/V1__create_dataset_and_kpi.sql"),
+/// A file of version 1 as it was released.
+const FILE: &[u8] = include_bytes!("../../../tests/fixtures/v1.db");
+
+const SETTINGS: Settings = Settings {
+    durability: Durability::Full,
+    busy_timeout: Duration::from_secs(30),
+    read_only: false,
+    backup_before_upgrade: true,
 };
 
-/// Adds a column.
-static ADDING: Schema = Schema::new(&[
-    V1,
-    Migration {
-        file: "V2__add_archived",
-        sql: "ALTER TABLE dataset ADD COLUMN archived INTEGER NOT NULL DEFAULT 0 CHECK (archived IN (0, 1));",
-    },
-]);
-
-/// Rebuilds `dataset`, to which `kpi` refers: with foreign keys on, its DROP TABLE would delete every KPI.
-static REBUILDING: Schema = Schema::new(&[
-    V1,
-    Migration {
-        file: "V2__rebuild_dataset",
-        sql: "
-            CREATE TABLE kept AS SELECT * FROM dataset;
-            DROP TABLE dataset;
-            CREATE TABLE dataset (
-                seq INTEGER PRIMARY KEY, id BLOB NOT NULL, organization_id BLOB NOT NULL, name TEXT NOT NULL,
-                description TEXT, created_at INTEGER NOT NULL, created_by BLOB, updated_by BLOB, updated_at INTEGER,
-                revision INTEGER NOT NULL, digest INTEGER NOT NULL, archived INTEGER NOT NULL DEFAULT 0,
-                UNIQUE (organization_id, id)
-            ) STRICT;
-            INSERT INTO dataset SELECT *, 0 FROM kept;
-            DROP TABLE kept;
-            CREATE INDEX dataset_by_organization ON dataset (organization_id, seq);",
-    },
-]);
-
-/// Fails after it has changed something, and only where there are rows: the CHECK forbids it.
-static FAILING: Schema = Schema::new(&[
-    V1,
-    Migration {
-        file: "V2__fail",
-        sql: "CREATE TABLE extra (x); UPDATE dataset SET name = 'lost'; UPDATE dataset SET revision = 0;",
-    },
-]);
-
-/// Leaves KPIs without their dataset.
-static ORPHANING: Schema = Schema::new(&[V1, Migration { file: "V2__orphan", sql: "DELETE FROM dataset;" }]);
-
-#[test]
-fn an_upgraded_file_has_exactly_the_fresh_schema_and_every_row() {
-    for schema in [&ADDING, &REBUILDING] {
-        let old = OldFile::new();
-        let (database, upgraded) = open(&old.file, schema).unwrap();
-        let (_, fresh) = open(&old.folder.path().join("fresh.db"), schema).unwrap();
-
-        assert_eq!(objects(&upgraded), objects(&fresh));
-        assert_eq!(rows(&old.file), old.rows);
-        assert_eq!(integer(&upgraded, "PRAGMA user_version"), 2);
-        assert_eq!(integer(&upgraded, "PRAGMA foreign_keys"), 1);
-        assert_eq!(integer(&upgraded, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
-        database.reader().unwrap();
-        drop(upgraded);
-        open(&old.file, schema).unwrap();
-        assert_eq!(backups(&old), ["kpis.db.v1.backup"], "the second opening finds it current");
-    }
-}
-
-#[test]
-fn a_file_is_copied_before_it_is_upgraded_unless_that_is_turned_off() {
-    let old = OldFile::new();
-    open(&old.file, &ADDING).unwrap();
-    let copy = Store::open(old.folder.path().join("kpis.db.v1.backup")).unwrap();
-    assert!(copy.verify().unwrap().is_whole());
-    assert_eq!(rows(copy.path().unwrap()), old.rows);
-
-    let old = OldFile::new();
-    let settings = Settings { backup_before_upgrade: false, ..settings() };
-    Database::open_with_schema(&old.file, settings, &ADDING).unwrap();
-    assert_eq!(backups(&old), [""; 0]);
-
-    let fresh = old.folder.path().join("fresh.db");
-    open(&fresh, &ADDING).unwrap();
-    assert_eq!(backups(&old), [""; 0], "an empty file has nothing to lose");
-}
-
-#[test]
-fn an_upgrade_that_fails_leaves_the_file_as_it_was() {
-    for schema in [&FAILING, &ORPHANING] {
-        let old = OldFile::new();
-        open(&old.file, schema).unwrap_err();
-        open(&old.file, schema).unwrap_err();
-
-        let plain = Connection::open(&old.file).unwrap();
-        assert_eq!(rows(&old.file), old.rows);
-        assert_eq!(integer(&plain, "PRAGMA user_version"), 1);
-        drop(plain);
-        assert!(Store::open(&old.file).unwrap().verify().unwrap().is_whole());
-        assert_eq!(backups(&old), ["kpis.db.v1.backup", "kpis.db.v1.backup.2"], "each attempt keeps a copy");
-        open(&old.file, &ADDING).unwrap();
-    }
-}
-
-#[test]
-fn many_that_open_an_old_file_at_once_upgrade_it_once() {
-    for schema in [&ADDING, &REBUILDING] {
-        let old = OldFile::new();
-        std::thread::scope(|scope| {
-            let opening: Vec<_> = (0..8).map(|_| scope.spawn(|| open(&old.file, schema).map(drop))).collect();
-            for opened in opening {
-                opened.join().unwrap().unwrap();
-            }
-        });
-        assert_eq!(rows(&old.file), old.rows);
-        assert_eq!(backups(&old), ["kpis.db.v1.backup"]);
-    }
-}
-
-#[test]
-fn an_old_file_is_not_read_without_being_upgraded_and_a_new_one_not_by_an_old_program() {
-    let old = OldFile::new();
-    let settings = Settings { read_only: true, ..settings() };
-    let error = Database::open_with_schema(&old.file, settings, &ADDING).unwrap_err();
-    assert_eq!(error.code(), "read_only");
-    assert!(std::error::Error::source(&error).unwrap().to_string().contains("must be upgraded"), "{error:?}");
-
-    open(&old.file, &ADDING).unwrap();
-    let error = Store::open(&old.file).unwrap_err();
-    assert!(matches!(error, Error::TooNew { found: 2, supported: 1 }), "{error:?}");
-}
-
-/// Names the file to upgrade in a process that is there to be killed.
-const FILE_TO_UPGRADE: &str = "KPI_STORE_FILE_TO_UPGRADE";
-
-/// 100 kills instead of a few: `KPI_STORE_LONG=1 cargo test --release --lib upgrade -- --nocapture`.
-#[test]
-fn an_upgrade_that_is_killed_leaves_one_version_or_the_other_whole() {
-    if let Some(file) = std::env::var_os(FILE_TO_UPGRADE) {
-        open(Path::new(&file), &REBUILDING).unwrap();
-        return;
-    }
-    let kills = if std::env::var_os("KPI_STORE_LONG").is_some() { 100 } else { 8 };
-    let (mut old_ones, mut new_ones) = (0, 0);
-    for kill in 0..kills {
-        let old = OldFile::new();
-        let this = "sqlite::opening::upgrade_tests::an_upgrade_that_is_killed_leaves_one_version_or_the_other_whole";
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", this])
-            .env(FILE_TO_UPGRADE, &old.file)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        // From before the opening to after it: an upgrade takes some 5 ms, the start of the process as long.
-        std::thread::sleep(Duration::from_micros(kill * 37 % 40 * 400));
-        child.kill().unwrap();
-        child.wait().unwrap();
-
-        let plain = Connection::open(&old.file).unwrap();
-        assert_eq!(rows(&old.file), old.rows, "kill {kill}");
-        match integer(&plain, "PRAGMA user_version") {
-            1 => old_ones += 1,
-            version => new_ones += version - 1,
-        }
-        drop(plain);
-        open(&old.file, &REBUILDING).unwrap();
-        assert_eq!(rows(&old.file), old.rows, "kill {kill}");
-    }
-    assert_eq!(old_ones + new_ones, i64::try_from(kills).unwrap());
-    println!("{kills} kills: {old_ones} left version 1, {new_ones} version 2, all whole");
-}
-
-/// 50 rounds instead of a few: `KPI_STORE_LONG=1 cargo test --release --lib upgrade -- --nocapture`.
-#[test]
-fn sixteen_processes_that_open_an_old_file_at_once_upgrade_it_once() {
-    const FILE: &str = "KPI_STORE_FILE_TO_RACE_FOR";
-    if let Some(file) = std::env::var_os(FILE) {
-        // All begin when their input ends.
-        std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
-        open(Path::new(&file), &REBUILDING).unwrap();
-        return;
-    }
-    let rounds = if std::env::var_os("KPI_STORE_LONG").is_some() { 50 } else { 2 };
-    for round in 0..rounds {
-        let old = OldFile::new();
-        let this = "sqlite::opening::upgrade_tests::sixteen_processes_that_open_an_old_file_at_once_upgrade_it_once";
-        let racer = || {
-            let mut command = Command::new(std::env::current_exe().unwrap());
-            command
-                .args(["--exact", this])
-                .env(FILE, &old.file)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap()
-        };
-        let mut racers: Vec<_> = (0..16).map(|_| racer()).collect();
-        for racer in &mut racers {
-            drop(racer.stdin.take());
-        }
-        for mut racer in racers {
-            assert!(racer.wait().unwrap().success(), "round {round}");
-        }
-        assert_eq!(rows(&old.file), old.rows, "round {round}");
-        assert_eq!(backups(&old), ["kpis.db.v1.backup"], "round {round}");
-    }
-    println!("{rounds} rounds of 16 processes: 0 failures");
-}
-
-/// A copy of the stored file of version 1, with what is in it.
-struct OldFile {
-    folder: tempfile::TempDir,
+/// A folder with a file of version 1.
+struct Place {
+    folder: TempDir,
     file: PathBuf,
-    rows: Vec<String>,
 }
 
-impl OldFile {
+impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kpis.db");
-        fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1.db"), &file).unwrap();
-        let rows = rows(&file);
-        assert!(rows.len() > 10, "the control: there is something to lose");
-        let datasets = Store::open(&file).unwrap().organizations().unwrap().len();
-        assert!(datasets > 1);
-        Self { folder, file, rows }
+        fs::write(&file, FILE).unwrap();
+        Self { folder, file }
+    }
+
+    /// The same with so many datasets more of 100 KPIs each, by plain SQL.
+    fn with_many(count: u32) -> Self {
+        let place = Self::new();
+        let numbers = |to| format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {to})");
+        plain(&place.file)
+            .execute_batch(&format!(
+                "BEGIN;
+                {} INSERT INTO dataset SELECT 1000 + i, randomblob(16), organization_id, name, description, created_at,
+                    created_by, updated_by, updated_at, revision, digest FROM n, (SELECT * FROM dataset WHERE seq = 1);
+                {} INSERT INTO kpi SELECT seq, randomblob(16), i, 'KPI ' || i, NULL, 'm³', 0, 1, i, 0, NULL
+                    FROM n, dataset WHERE seq > 1000;
+                COMMIT; PRAGMA wal_checkpoint(TRUNCATE)",
+                numbers(count),
+                numbers(100)
+            ))
+            .unwrap();
+        place
+    }
+
+    /// The names of all that lies in the folder.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
     }
 }
 
-fn settings() -> Settings {
-    Settings {
-        durability: Durability::Full,
-        busy_timeout: Duration::from_secs(5),
-        read_only: false,
-        backup_before_upgrade: true,
+fn open(file: &Path, schema: &'static Schema) -> Result<Connection, Error> {
+    Database::open_with_schema(file, SETTINGS, schema).map(|(_, connection)| connection)
+}
+
+fn plain(file: &Path) -> Connection {
+    Connection::open(file).unwrap()
+}
+
+/// Everything that version 1 keeps in a row, of every row.
+fn rows(connection: &Connection) -> Vec<Vec<Value>> {
+    const COLUMNS: [(&str, &str, &str); 2] = [
+        (
+            "dataset",
+            "seq, id, organization_id, name, description, created_at, created_by, updated_by, updated_at, revision, digest",
+            "seq",
+        ),
+        (
+            "kpi",
+            "dataset_seq, id, position, name, description, unit, value_type, required, sort_order, created_at, updated_at",
+            "dataset_seq, id",
+        ),
+    ];
+    let mut all = Vec::new();
+    for (table, columns, order) in COLUMNS {
+        let mut statement = connection.prepare(&format!("SELECT {columns} FROM {table} ORDER BY {order}")).unwrap();
+        let values = |row: &rusqlite::Row<'_>| (0..11).map(|column| row.get(column)).collect();
+        all.extend(statement.query_map([], values).unwrap().map(Result::unwrap));
     }
+    all
 }
 
-fn open(file: &Path, schema: &'static Schema) -> Result<(Database, Connection), Error> {
-    Database::open_with_schema(file, settings(), schema)
+/// Every object of the schema with its text, by plain SQL.
+fn schema_of(connection: &Connection) -> Vec<(String, String, String, Option<String>)> {
+    let mut statement =
+        connection.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+    rows.map(Result::unwrap).collect()
 }
 
-/// Every row of version 1's columns, as text, as a plain connection sees them.
-fn rows(file: &Path) -> Vec<String> {
-    let sql = "
-        SELECT 'dataset ' || json_array(seq, hex(id), hex(organization_id), name, description, created_at, hex(created_by),
-            hex(updated_by), updated_at, revision, digest) FROM dataset
-        UNION ALL
-        SELECT 'kpi ' || json_array(dataset_seq, hex(id), position, name, description, unit, value_type, required, sort_order,
-            created_at, updated_at) FROM kpi
-        ORDER BY 1";
-    texts(&Connection::open(file).unwrap(), sql)
+fn schema_of_a_fresh_file(schema: &'static Schema) -> Vec<(String, String, String, Option<String>)> {
+    let folder = tempfile::tempdir().unwrap();
+    schema_of(&open(&folder.path().join("fresh.db"), schema).unwrap())
 }
 
-fn objects(connection: &Connection) -> Vec<String> {
-    texts(connection, "SELECT json_array(type, name, tbl_name, sql) FROM sqlite_schema ORDER BY type, name")
-}
-
-fn texts(connection: &Connection, sql: &str) -> Vec<String> {
-    let mut statement = connection.prepare(sql).unwrap();
-    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
-}
-
-fn integer(connection: &Connection, sql: &str) -> i64 {
-    connection.query_one(sql, [], |row| row.get(0)).unwrap()
-}
-
-fn backups(old: &OldFile) -> Vec<String> {
-    let entries = fs::read_dir(old.folder.path()).unwrap();
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.retain(|name| name.contains(".backup") && !name.ends_with("-wal") && !name.ends_with("-shm"));
-    names.sort_unstable();
-    names
+/// That the file is one of version 1, as it was released: rows and schema.
+fn is_version_1(file: &Path) {
+    let place = Place::new();
+    let (found, released) = (plain(file), plain(&place.file));
+    assert_eq!(pragma(&found, "user_version").unwrap(), 1);
+    assert_eq!(schema_of(&found), schema_of(&released));
+    assert_eq!(rows(&found), rows(&released));
 }
 
 #[test]
-fn the_control_reads_what_the_public_calls_read() {
-    let old = OldFile::new();
-    let store = Store::open(&old.file).unwrap();
-    let datasets: u64 = store
-        .organizations()
-        .unwrap()
-        .into_iter()
-        .map(|id| store.organization(id).count_datasets(&DatasetQuery::new()).unwrap())
-        .sum();
-    assert_eq!(old.rows.iter().filter(|row| row.starts_with("dataset")).count() as u64, datasets);
+fn an_upgraded_file_has_the_schema_of_a_fresh_one_and_every_row() {
+    for schema in [&ADDS_A_COLUMN, &REBUILDS, &DOES_BOTH] {
+        let place = Place::new();
+        let before = rows(&plain(&place.file));
+        assert_eq!(before.len(), 15);
+        let upgraded = open(&place.file, schema).unwrap();
+        assert_eq!(rows(&upgraded), before);
+        assert!(verification::verify(&upgraded, &AtomicU64::new(0)).unwrap().is_whole());
+        drop(upgraded);
+
+        let found = plain(&place.file);
+        assert_eq!(schema_of(&found), schema_of_a_fresh_file(schema));
+        assert_eq!(rows(&found), before);
+        assert_eq!(pragma(&found, "user_version").unwrap(), schema.current());
+        assert_eq!(pragma(&found, "application_id").unwrap(), APPLICATION_ID);
+        assert_ne!(schema_of(&found), schema_of_a_fresh_file(&V1), "the control");
+        // Again, there is nothing to do.
+        let names = place.names();
+        open(&place.file, schema).unwrap();
+        assert_eq!(place.names(), names);
+    }
+}
+
+#[test]
+fn a_table_that_was_rebuilt_has_the_text_of_its_migration_and_its_references_hold() {
+    let place = Place::new();
+    let upgraded = open(&place.file, &REBUILDS).unwrap();
+    let text = |name: &str| -> String {
+        upgraded.query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [name], |row| row.get(0)).unwrap()
+    };
+    assert!(schemas::REBUILD.sql.contains(&format!("{};", text("dataset"))));
+    assert!(V1.migrations[0].sql.contains(&format!("{};", text("kpi"))));
+
+    assert_eq!(pragma(&upgraded, "foreign_keys").unwrap(), 1);
+    let orphan = upgraded.execute("UPDATE kpi SET dataset_seq = 99 WHERE position = 0", []);
+    assert_eq!(orphan.unwrap_err().sqlite_error_code(), Some(ErrorCode::ConstraintViolation));
+    upgraded.execute_batch("DELETE FROM dataset").unwrap();
+    assert_eq!(rows(&upgraded).len(), 0);
+}
+
+/// The control: this is what foreign keys are switched off for.
+#[test]
+fn with_foreign_keys_on_the_rebuild_would_delete_every_kpi() {
+    let place = Place::new();
+    let plain = plain(&place.file);
+    set_pragma(&plain, "foreign_keys", 1).unwrap();
+    plain.execute_batch(schemas::REBUILD.sql).unwrap();
+    assert_eq!(rows(&plain).len(), 3);
+}
+
+#[test]
+fn a_file_is_upgraded_from_any_version_to_the_last() {
+    let place = Place::new();
+    let before = rows(&plain(&place.file));
+    for schema in [&V1, &ADDS_A_COLUMN, &DOES_BOTH] {
+        open(&place.file, schema).unwrap();
+    }
+    assert_eq!(schema_of(&plain(&place.file)), schema_of_a_fresh_file(&DOES_BOTH));
+    assert_eq!(rows(&plain(&place.file)), before);
+    assert_eq!(place.names(), ["kpis.db", "kpis.db.v1.backup", "kpis.db.v2.backup"]);
+}
+
+#[test]
+fn what_only_the_log_holds_is_upgraded_and_backed_up_too() {
+    let [place, left] = [Place::new(), Place::new()];
+    let writer = open(&place.file, &V1).unwrap();
+    writer.execute("UPDATE dataset SET name = 'Waste'", []).unwrap();
+    // As a killed process leaves it.
+    for suffix in ["", "-wal"] {
+        fs::copy(files::beside(&place.file, suffix), files::beside(&left.file, suffix)).unwrap();
+    }
+    let upgraded = open(&left.file, &REBUILDS).unwrap();
+    assert_eq!(rows(&upgraded), rows(&writer));
+    assert_eq!(rows(&plain(&left.folder.path().join("kpis.db.v1.backup"))), rows(&writer));
+    assert_ne!(rows(&writer), rows(&plain(&Place::new().file)), "the control");
+}
+
+#[test]
+fn an_older_file_that_would_only_be_read_is_refused_and_said_to_need_an_upgrade() {
+    let place = Place::new();
+    let settings = Settings { read_only: true, ..SETTINGS };
+    let error = Database::open_with_schema(&place.file, settings, &REBUILDS).map(drop).unwrap_err();
+    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    assert_eq!(error.code(), "read_only");
+    assert!(source.contains("version 1") && source.contains("upgraded"), "{source}");
+    assert_eq!((place.names().len(), fs::read(&place.file).unwrap().as_slice()), (1, FILE));
+    Database::open_with_schema(&place.file, settings, &V1).unwrap();
+}
+
+#[test]
+fn a_newer_file_is_refused_and_stays_as_it_was() {
+    let place = Place::new();
+    open(&place.file, &DOES_BOTH).unwrap();
+    let (content, names) = (fs::read(&place.file).unwrap(), place.names());
+    for read_only in [false, true] {
+        let settings = Settings { read_only, ..SETTINGS };
+        for (schema, supported) in [(&V1, 1), (&ADDS_A_COLUMN, 2)] {
+            let error = Database::open_with_schema(&place.file, settings, schema).map(drop).unwrap_err();
+            assert!(matches!(error, Error::TooNew { found: 3, supported: found } if found == supported), "{error:?}");
+        }
+    }
+    assert_eq!((place.names(), fs::read(&place.file).unwrap()), (names, content));
 }

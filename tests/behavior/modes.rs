@@ -1,0 +1,114 @@
+//! A store is its owner's alone: the file, those beside it, a backup and its draft have mode 0600 from the first byte on,
+//! whatever the umask.
+//!
+//! A second thread looks at every name in the folder all the while. It cannot be made to look between two given calls of
+//! the system, but it looks some thousand times while files come and go, and the umask 000 makes every slip visible.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::ops::ControlFlow;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use kpi_store::{Durability, Store};
+
+use crate::support::{in_a_child_with_umask, organization, request_with_kpis, with_text};
+
+#[test]
+fn files_are_their_owner_s_alone_under_a_umask_that_forbids_nothing() {
+    let test = "modes::files_are_their_owner_s_alone_under_a_umask_that_forbids_nothing";
+    in_a_child_with_umask("000", test, |folder| {
+        fs::write(folder.join("control"), b"").unwrap();
+        assert_eq!(modes(folder).get("control"), Some(&0o666), "the umask is in force");
+        fs::remove_file(folder.join("control")).unwrap();
+        all_files_are_private(folder);
+    });
+}
+
+#[test]
+fn files_are_their_owner_s_alone_under_a_umask_that_forbids_others() {
+    let test = "modes::files_are_their_owner_s_alone_under_a_umask_that_forbids_others";
+    in_a_child_with_umask("077", test, all_files_are_private);
+}
+
+/// The control: a file that is made as anyone makes one, and made private after, is noticed.
+#[test]
+fn a_file_that_becomes_private_late_is_noticed() {
+    in_a_child_with_umask("000", "modes::a_file_that_becomes_private_late_is_noticed", |folder| {
+        let seen = watching(folder, || {
+            for index in 0.. {
+                let file = folder.join(format!("{index}"));
+                fs::write(&file, b"secret").unwrap();
+                fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+                fs::remove_file(&file).unwrap();
+                if index > 2_000 {
+                    break;
+                }
+            }
+        });
+        assert!(seen.keys().any(|(_, mode)| *mode == 0o666), "{seen:?}");
+    });
+}
+
+fn all_files_are_private(folder: &Path) {
+    let seen = watching(folder, || {
+        for (round, durability) in [Durability::Full, Durability::Normal].into_iter().cycle().take(20).enumerate() {
+            let file = folder.join(format!("{round}.db"));
+            let store = Store::options().durability(durability).open(&file).unwrap();
+            organization(&store).create_dataset(request_with_kpis(100)).unwrap();
+            let beside = ["", "-wal", "-shm"].map(|suffix| fs::metadata(with_text(&file, suffix)).unwrap().mode());
+            assert_eq!(beside.map(|mode| mode & 0o7777), [0o600; 3]);
+            let backup = folder.join(format!("{round}.backup"));
+            let inside = folder.to_owned();
+            store
+                .backup_to_with(&backup, move |_| {
+                    assert!(modes(&inside).values().all(|mode| *mode == 0o600), "{:?}", modes(&inside));
+                    ControlFlow::Continue(())
+                })
+                .unwrap();
+            assert_eq!(fs::metadata(&backup).unwrap().mode() & 0o7777, 0o600);
+            let restored = Store::open(&backup).unwrap();
+            organization(&restored).create_dataset(request_with_kpis(1)).unwrap();
+            assert!(modes(folder).values().all(|mode| *mode == 0o600), "{:?}", modes(folder));
+        }
+    });
+    let bad: Vec<_> = seen.keys().filter(|(_, mode)| *mode != 0o600).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+    // It saw what comes and goes, not only what stays.
+    for kind in [".db-wal", ".db-shm", ".draft", ".backup-wal"] {
+        assert!(seen.keys().any(|(name, _)| name.ends_with(kind)), "{kind}: {seen:?}");
+    }
+}
+
+/// Every name with every mode that was seen while `work` was done, and how often.
+fn watching(folder: &Path, work: impl FnOnce()) -> BTreeMap<(String, u32), usize> {
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut seen = BTreeMap::new();
+            while !is_done.load(Relaxed) {
+                for (name, mode) in modes(folder) {
+                    *seen.entry((name, mode)).or_default() += 1;
+                }
+            }
+            seen
+        });
+        // Also when the work panics, so that the scope ends.
+        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        is_done.store(true, Relaxed);
+        let seen = watch.join().unwrap();
+        worked.unwrap();
+        seen
+    })
+}
+
+fn modes(folder: &Path) -> BTreeMap<String, u32> {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    // What went between the two looks is no finding.
+    let mode = |entry: fs::DirEntry| {
+        let metadata = entry.metadata().ok()?;
+        Some((entry.file_name().into_string().unwrap(), metadata.mode() & 0o7777))
+    };
+    entries.filter_map(mode).collect()
+}
