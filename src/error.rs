@@ -245,10 +245,6 @@ impl Error {
         Error::invalid_path(file, "it was moved, replaced or removed while it was open", source)
     }
 
-    pub(crate) fn outcome_unknown(ids: Vec<DatasetId>, source: rusqlite::Error) -> Self {
-        Error::OutcomeUnknown { ids, source: shared(source) }
-    }
-
     /// The same error, about `dataset` if it is one of damage.
     pub(crate) fn about(mut self, dataset: DatasetId) -> Self {
         if let Error::Corrupt { dataset: about, .. } = &mut self {

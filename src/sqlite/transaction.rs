@@ -25,6 +25,22 @@ pub(crate) fn roll_back(connection: &Connection) -> bool {
     connection.is_autocommit() || run(connection, "ROLLBACK").is_ok() || connection.is_autocommit()
 }
 
+/// Begins a part of a transaction that can be undone by itself.
+pub(crate) fn savepoint(connection: &Connection) -> rusqlite::Result<()> {
+    run(connection, "SAVEPOINT part")
+}
+
+/// Ends the part; it holds if the transaction does.
+pub(crate) fn release(connection: &Connection) -> rusqlite::Result<()> {
+    run(connection, "RELEASE part")
+}
+
+/// Undoes the part and ends it.
+pub(crate) fn roll_back_to_savepoint(connection: &Connection) -> rusqlite::Result<()> {
+    run(connection, "ROLLBACK TO part")?;
+    release(connection)
+}
+
 /// Copies the write-ahead log into the file as far as readers let it, waiting for nobody.
 pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))

@@ -5,7 +5,7 @@
 //! - [`create`], [`dataset`], [`datasets`], [`count`], [`organizations`]: the operations.
 //! - [`verify`], [`accept`], [`backup`]: keeping the file whole.
 //! - [`query`]: what a listing is asked, and a page of its answer.
-//! - [`door`]: every write. [`readers`]: every read.
+//! - [`door`]: every write; [`line`]: who waits for it; [`group`]: writes that share a transaction. [`readers`]: every read.
 
 mod accept;
 mod backup;
@@ -15,6 +15,8 @@ mod create;
 mod dataset;
 pub(crate) mod datasets;
 mod door;
+mod group;
+mod line;
 pub(crate) mod options;
 pub(crate) mod organization;
 mod organizations;

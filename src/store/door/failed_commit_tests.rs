@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::State;
+use super::Place;
 use crate::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Store};
 
 /// Short enough to wait for, long enough to be told from no wait at all.
@@ -109,7 +109,7 @@ fn waiting_for_the_door_and_healing_share_one_deadline() {
     fail_the_next_commit(&scene.store);
     unknown(scene.ours.create_dataset(request()));
 
-    let held = scene.store.shared.door.enter(Instant::now()).unwrap();
+    let held = scene.store.shared.door.enter_alone(Instant::now()).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| is_busy_for_the_timeout(&scene.ours));
         // Nothing but time can tell that most of the timeout was spent at the door.
@@ -186,7 +186,7 @@ impl Scene {
     }
 
     fn is_lost(&self) {
-        assert!(matches!(*self.store.shared.door.lock(), State::Lost), "the connection was kept");
+        assert!(matches!(self.store.shared.door.lock().place, Place::Lost), "the connection was kept");
     }
 
     /// The store holds exactly these, through this handle and through another.
@@ -214,7 +214,7 @@ fn request() -> NewDataset {
 /// SQLite asks before each commit of the connection whether to go on; now it is told not to.
 fn fail_the_next_commit(store: &Store) {
     let mut state = store.shared.door.lock();
-    let State::Free(connection) = &mut *state else { panic!("the connection is not there") };
+    let Place::Free(connection) = &mut state.place else { panic!("the connection is not there") };
     // The oldest rusqlite of the range returns nothing here.
     let _ = connection.commit_hook(Some(|| true));
 }

@@ -1,0 +1,140 @@
+//! Several jobs in one transaction, each in a savepoint of its own, so that one's failure leaves the others.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::line::{Job, Turn};
+use crate::error::{Error, Failure, Source, shared};
+use crate::model::ids::DatasetId;
+use crate::sqlite::transaction;
+
+/// A job that was done, but for the commit.
+pub(super) struct Done {
+    ids: Vec<DatasetId>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    ToCommit,
+    Failed(Error),
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl Done {
+    pub(super) fn is_to_commit(&self) -> bool {
+        matches!(self.outcome, Outcome::ToCommit)
+    }
+
+    /// The commit failed, for all that was to be committed.
+    pub(super) fn fail(&mut self, failed: &CommitFailed) {
+        if self.is_to_commit() {
+            self.outcome = Outcome::Failed(failed.of(std::mem::take(&mut self.ids)));
+        }
+    }
+
+    /// What the one who brought the job is told.
+    pub(super) fn turn(self) -> Turn {
+        match self.outcome {
+            Outcome::ToCommit => Turn::Answered(Ok(())),
+            Outcome::Failed(error) => Turn::Answered(Err(error)),
+            Outcome::Panicked(panic) => Turn::Panicked(panic),
+        }
+    }
+}
+
+/// Does the jobs in the transaction that is open on the connection.
+pub(super) fn work(connection: &Connection, jobs: impl Iterator<Item = Job>) -> Vec<Done> {
+    let mut all: Vec<Done> = Vec::new();
+    let mut lost = None;
+    for job in jobs {
+        let (ids, outcome) = match &lost {
+            None => work_one(connection, job),
+            Some(error) => (job.ids, Outcome::Failed(for_all(error))),
+        };
+        // After some errors SQLite rolls back everything by itself: a full disk, for one.
+        if lost.is_none() && connection.is_autocommit() {
+            let error = if let Outcome::Failed(error) = &outcome { error.clone() } else { Error::Storage { source: None } };
+            for done in all.iter_mut().filter(|done| done.is_to_commit()) {
+                done.outcome = Outcome::Failed(for_all(&error));
+            }
+            lost = Some(error);
+        }
+        all.push(Done { ids, outcome });
+    }
+    all
+}
+
+fn work_one(connection: &Connection, job: Job) -> (Vec<DatasetId>, Outcome) {
+    let (ids, work) = job.into_parts();
+    let savepoint = transaction::savepoint(connection).map_err(Failure::from);
+    let worked = match savepoint {
+        Ok(()) => catch_unwind(AssertUnwindSafe(|| work(connection))),
+        Err(failure) => Ok(Err(failure)),
+    };
+    let outcome = match worked {
+        Ok(Ok(())) => Outcome::ToCommit,
+        Ok(Err(Failure(error))) => Outcome::Failed(error),
+        Err(panic) => Outcome::Panicked(panic),
+    };
+    let ended = if let Outcome::ToCommit = outcome {
+        transaction::release(connection)
+    } else {
+        transaction::roll_back_to_savepoint(connection)
+    };
+    match (ended, outcome) {
+        // What it did must not be committed with the others'.
+        (Err(error), Outcome::ToCommit) => {
+            transaction::roll_back(connection);
+            let Failure(error) = error.into();
+            (ids, Outcome::Failed(error))
+        }
+        (Err(_), outcome) => {
+            transaction::roll_back(connection);
+            (ids, outcome)
+        }
+        (Ok(()), outcome) => (ids, outcome),
+    }
+}
+
+/// The error of one, told to others: without what it says about the one's datasets.
+fn for_all(error: &Error) -> Error {
+    match error {
+        Error::StorageFull { .. } | Error::ReadOnly { .. } | Error::Storage { .. } => error.clone(),
+        Error::Corrupt { detail, source, .. } => {
+            Error::Corrupt { dataset: None, next: None, detail: detail.clone(), source: source.clone() }
+        }
+        _ => Error::Storage { source: None },
+    }
+}
+
+/// Why a commit failed.
+pub(super) enum CommitFailed {
+    /// Nothing was committed.
+    WithoutEffect(Error),
+    /// It may hold, or not.
+    Unknown(Option<Source>),
+}
+
+impl CommitFailed {
+    pub(super) fn of(&self, ids: Vec<DatasetId>) -> Error {
+        match self {
+            CommitFailed::WithoutEffect(error) => error.clone(),
+            CommitFailed::Unknown(source) => Error::OutcomeUnknown { ids, source: source.clone() },
+        }
+    }
+}
+
+impl From<rusqlite::Error> for CommitFailed {
+    /// A full disk refuses a write to the log, before anything is synced, and a transaction holds only once the last page
+    /// of it is there whole: what is there of it has no valid checksum.
+    fn from(error: rusqlite::Error) -> Self {
+        if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull)) {
+            let Failure(error) = error.into();
+            CommitFailed::WithoutEffect(error)
+        } else {
+            CommitFailed::Unknown(shared(error))
+        }
+    }
+}
