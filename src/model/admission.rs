@@ -1,10 +1,12 @@
 //! From what is asked for to what is stored: the only way to a new [`Dataset`].
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::dataset::{Dataset, Kpi};
-use super::ids::{OrganizationId, UserId};
+use super::ids::{KpiId, OrganizationId, UserId};
 use super::new_dataset::NewDataset;
 use super::violation::Violations;
 
@@ -23,6 +25,14 @@ pub(crate) struct Admitted {
     pub(crate) dataset: Dataset,
     /// For each KPI of the dataset, which are in display order, its place in the order of addition.
     pub(crate) positions: Vec<i64>,
+}
+
+impl Admitted {
+    /// An id that two KPIs of the dataset have.
+    pub(crate) fn repeated_kpi(&self) -> Option<KpiId> {
+        let mut seen = HashSet::new();
+        self.dataset.kpis.iter().map(|kpi| kpi.id).find(|id| !seen.insert(*id))
+    }
 }
 
 /// Checks a request and gives it its ids, time and display order.

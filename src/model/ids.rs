@@ -2,19 +2,35 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use uuid::{ContextV7, Timestamp, Uuid};
+use uuid::Uuid;
 
-/// The process-wide state that keeps ids increasing: across threads, within a millisecond and when the clock steps back.
-static CONTEXT: std::sync::Mutex<ContextV7> = std::sync::Mutex::new(ContextV7::new());
+/// The bits of a UUIDv7 behind its time, version and variant aside.
+const TAIL_BITS: u32 = 74;
 
-/// A fresh UUIDv7, greater than every one before it in this process.
+/// The id made last in this process, as its milliseconds since 1970 and its tail.
+static LAST: Mutex<(u64, u128)> = Mutex::new((0, 0));
+
+/// A fresh UUIDv7, greater than every one before it in this process: across threads, within a millisecond and when the
+/// clock steps back.
 ///
-/// `Uuid::now_v7` would panic where the clock stands before 1970; this counts on from 1970 instead.
+/// The first of a millisecond is random in 73 bits; those after it count on from there
+/// (<https://www.rfc-editor.org/rfc/rfc9562#section-6.2>, method 2), since asking the system for randomness for each would
+/// cost more than storing a KPI does.
 pub(crate) fn fresh_uuid() -> Uuid {
-    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    Uuid::new_v7(Timestamp::from_unix(&CONTEXT, now.as_secs(), now.subsec_nanos()))
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    *last = match *last {
+        (millis, tail) if now <= millis && tail + 1 < 1 << TAIL_BITS => (millis, tail + 1),
+        // With room above it to count.
+        (millis, _) => (now.max(millis + 1), Uuid::new_v4().as_u128() & ((1 << (TAIL_BITS - 1)) - 1)),
+    };
+    let (millis, tail) = *last;
+    Uuid::from_u128(u128::from(millis) << 80 | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & ((1 << 62) - 1))
 }
 
 macro_rules! typed_id {

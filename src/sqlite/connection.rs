@@ -58,6 +58,9 @@ const LIMITS: [(Limit, i32); 11] = [
     (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
 ];
 
+/// As many prepared statements are kept: all that this crate has, with one for each number of KPIs up to 32.
+const STATEMENTS: usize = 64;
+
 /// Refuses a linked SQLite with the defect by which two connections can lose commits in WAL mode.
 pub(super) fn check_sqlite() -> Result<(), Error> {
     if is_supported(rusqlite::version_number()) {
@@ -142,6 +145,7 @@ pub(super) fn with_attach<T>(
 }
 
 fn harden(connection: &Connection) -> Result<(), Failure> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     for (feature, on) in FEATURES {
         expect_set("feature", connection.set_db_config(feature, on)? == on)?;
     }

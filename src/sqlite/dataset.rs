@@ -3,6 +3,7 @@
 //! A read steps the dataset's row, and while that statement stands, reads the KPIs by another: both see one snapshot
 //! without a transaction having to be begun and ended. Every dataset is checked against its digest before it leaves.
 
+use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{Connection, Row, params};
 
 use super::kpi;
@@ -21,22 +22,43 @@ const INSERT: &str = "
 /// The revision of a dataset that was never changed.
 const FIRST_REVISION: i64 = 1;
 
-/// Inserts a new dataset with its KPIs, inside a transaction that the caller has begun.
-pub(crate) fn insert(connection: &Connection, new: &Admitted) -> Result<(), Failure> {
-    let dataset = &new.dataset;
-    let digest = digest(dataset.organization_id, dataset.id, FIRST_REVISION, dataset);
-    let inserted = connection.prepare_cached(INSERT)?.execute(params![
-        dataset.id.as_bytes(),
-        dataset.organization_id.as_bytes(),
-        dataset.name,
-        dataset.description,
-        dataset.created_at.timestamp_micros(),
-        dataset.created_by.as_ref().map(UserId::as_bytes),
-        FIRST_REVISION,
-        digest.cast_signed(),
-    ]);
-    inserted.map_err(|error| super::taken_or_failed(error, dataset.id, None))?;
-    kpi::insert(connection, connection.last_insert_rowid(), new)
+/// Inserts new datasets with their KPIs, inside a transaction that the caller has begun.
+pub(crate) fn insert(connection: &Connection, new: &[Admitted]) -> Result<(), Failure> {
+    let mut statement = connection.prepare_cached(INSERT)?;
+    let mut seqs = Vec::with_capacity(new.len());
+    for (place, one) in new.iter().enumerate() {
+        let dataset = &one.dataset;
+        let inserted = statement.insert(params![
+            dataset.id.as_bytes(),
+            dataset.organization_id.as_bytes(),
+            dataset.name,
+            dataset.description,
+            dataset.created_at.timestamp_micros(),
+            dataset.created_by.as_ref().map(UserId::as_bytes),
+            FIRST_REVISION,
+            digest(dataset.organization_id, dataset.id, FIRST_REVISION, dataset).cast_signed(),
+        ]);
+        seqs.push(inserted.map_err(|error| failed(error, new.iter().take(place), Some(dataset.id)))?);
+    }
+    kpi::insert(connection, &seqs, new).map_err(|error| failed(error, new.iter(), None))
+}
+
+/// What a failed insert means: an id that is taken, or something else. A KPI's id can be so only within its dataset, which
+/// is new, so that the datasets tell; what is wrong with those `before` comes first.
+fn failed<'a>(
+    error: rusqlite::Error,
+    mut before: impl Iterator<Item = &'a Admitted>,
+    taken: Option<DatasetId>,
+) -> Failure {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    if !matches!(code, Some(SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY)) {
+        return error.into();
+    }
+    let repeated = before.find_map(|new| Some((new.dataset.id, Some(new.repeated_kpi()?))));
+    match repeated.or(taken.map(|dataset| (dataset, None))) {
+        Some((dataset, kpi)) => Error::AlreadyExists { dataset, kpi }.into(),
+        None => error.into(),
+    }
 }
 
 /// The columns that [`read`] reads, in its order.

@@ -223,7 +223,7 @@ pub(super) struct Draft {
 impl Draft {
     /// An empty draft of `target`, in the same folder.
     pub(super) fn new(target: &Path) -> Result<Self, Error> {
-        let (_, random) = uuid::Uuid::now_v7().as_u64_pair();
+        let (_, random) = uuid::Uuid::new_v4().as_u64_pair();
         Self::named(target, random)
     }
 

@@ -1,6 +1,8 @@
 //! SQL of the `kpi` table: a constant and a function for each statement.
 
-use rusqlite::{Connection, params};
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, Statement};
 
 use super::row::{Columns, unfit};
 use crate::error::{Error, Failure};
@@ -9,29 +11,65 @@ use crate::model::dataset::Kpi;
 use crate::model::ids::DatasetId;
 use crate::model::value_type::ValueType;
 
-const INSERT: &str = "
-    INSERT INTO kpi (dataset_seq, id, position, name, description, unit, value_type, required, sort_order, created_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+/// Rows to a statement: more are no faster.
+const ROWS_MAX: usize = 32;
 
-/// Inserts the KPIs of a new dataset.
-pub(super) fn insert(connection: &Connection, dataset_seq: i64, new: &Admitted) -> Result<(), Failure> {
-    let mut statement = connection.prepare_cached(INSERT)?;
-    for (kpi, position) in new.dataset.kpis.iter().zip(&new.positions) {
-        let inserted = statement.execute(params![
-            dataset_seq,
-            kpi.id.as_bytes(),
-            position,
-            kpi.name,
-            kpi.description,
-            kpi.unit,
-            kpi.value_type as u8,
-            kpi.required,
-            kpi.sort_order,
-            kpi.created_at.timestamp_micros(),
-        ]);
-        inserted.map_err(|error| super::taken_or_failed(error, kpi.dataset_id, Some(kpi.id)))?;
+/// Values to a row.
+const COLUMNS: usize = 10;
+
+/// INSERT statements of one row, of two, and so on.
+static INSERTS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let columns = "dataset_seq, id, position, name, description, unit, value_type, required, sort_order, created_at";
+    let sql = |rows| format!("INSERT INTO kpi ({columns}) VALUES {}", vec!["(?,?,?,?,?,?,?,?,?,?)"; rows].join(","));
+    (1..=ROWS_MAX).map(sql).collect()
+});
+
+/// A KPI to insert: the place of its dataset, its own in the order of addition, and itself.
+type Row<'a> = (i64, i64, &'a Kpi);
+
+/// Inserts the KPIs of new datasets, whose places are `seqs`.
+pub(super) fn insert(connection: &Connection, seqs: &[i64], new: &[Admitted]) -> rusqlite::Result<()> {
+    let total: usize = new.iter().map(|new| new.dataset.kpis.len()).sum();
+    let mut rows = seqs.iter().zip(new).flat_map(|(seq, new)| {
+        let kpis = new.dataset.kpis.iter().zip(&new.positions);
+        kpis.map(|(kpi, position)| (*seq, *position, kpi))
+    });
+    insert_rows(connection, &mut rows, ROWS_MAX, total / ROWS_MAX)?;
+    insert_rows(connection, &mut rows, total % ROWS_MAX, 1)
+}
+
+/// So many rows to a statement, so many times.
+fn insert_rows<'a>(
+    connection: &Connection,
+    rows: &mut impl Iterator<Item = Row<'a>>,
+    count: usize,
+    times: usize,
+) -> rusqlite::Result<()> {
+    let Some(sql) = count.checked_sub(1).and_then(|place| INSERTS.get(place)) else { return Ok(()) };
+    if times == 0 {
+        return Ok(());
+    }
+    let mut statement = connection.prepare_cached(sql)?;
+    for _ in 0..times {
+        for (row, place) in rows.by_ref().take(count).zip((0..).step_by(COLUMNS)) {
+            bind(&mut statement, place, row)?;
+        }
+        statement.raw_execute()?;
     }
     Ok(())
+}
+
+fn bind(statement: &mut Statement<'_>, place: usize, (seq, position, kpi): Row<'_>) -> rusqlite::Result<()> {
+    statement.raw_bind_parameter(place + 1, seq)?;
+    statement.raw_bind_parameter(place + 2, kpi.id.as_bytes())?;
+    statement.raw_bind_parameter(place + 3, position)?;
+    statement.raw_bind_parameter(place + 4, &kpi.name)?;
+    statement.raw_bind_parameter(place + 5, &kpi.description)?;
+    statement.raw_bind_parameter(place + 6, &kpi.unit)?;
+    statement.raw_bind_parameter(place + 7, kpi.value_type as u8)?;
+    statement.raw_bind_parameter(place + 8, kpi.required)?;
+    statement.raw_bind_parameter(place + 9, kpi.sort_order)?;
+    statement.raw_bind_parameter(place + COLUMNS, kpi.created_at.timestamp_micros())
 }
 
 const SELECT: &str = "

@@ -23,16 +23,3 @@ mod row;
 mod schema;
 pub(crate) mod transaction;
 pub(crate) mod verification;
-
-use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
-
-use crate::error::{Error, Failure};
-use crate::model::ids::{DatasetId, KpiId};
-
-/// What a failed insert means: an id that is taken, or something else.
-fn taken_or_failed(error: rusqlite::Error, dataset: DatasetId, kpi: Option<KpiId>) -> Failure {
-    match error.sqlite_error().map(|error| error.extended_code) {
-        Some(SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY) => Error::AlreadyExists { dataset, kpi }.into(),
-        _ => error.into(),
-    }
-}

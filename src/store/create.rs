@@ -34,7 +34,7 @@ impl Organization {
     pub fn create_dataset(&self, new: NewDataset) -> Result<Dataset> {
         let admitted = admit(new, self.author()?, &*self.store.shared.ids)?;
         self.store.write(vec![admitted.dataset.id], |transaction| {
-            sqlite::dataset::insert(transaction, &admitted)?;
+            sqlite::dataset::insert(transaction, std::slice::from_ref(&admitted))?;
             Ok(admitted.dataset)
         })
     }
@@ -66,9 +66,7 @@ impl Organization {
         let admitted = self.admit_all(new.into_iter().collect())?;
         let ids = admitted.iter().map(|admitted| admitted.dataset.id).collect();
         self.store.write(ids, |transaction| {
-            for admitted in &admitted {
-                sqlite::dataset::insert(transaction, admitted)?;
-            }
+            sqlite::dataset::insert(transaction, &admitted)?;
             Ok(admitted.into_iter().map(|admitted| admitted.dataset).collect())
         })
     }

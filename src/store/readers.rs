@@ -25,12 +25,14 @@ pub(super) struct Readers {
 struct Pool {
     idle: Vec<Connection>,
     in_use: usize,
+    /// How many wait: ringing where nobody does would be a call of the system on every read.
+    waiting: usize,
     is_closed: bool,
 }
 
 impl Readers {
     pub(super) fn new(database: Arc<Database>, first: Option<Connection>, busy_timeout: Duration) -> Self {
-        let pool = Pool { idle: Vec::from_iter(first), in_use: 0, is_closed: false };
+        let pool = Pool { idle: Vec::from_iter(first), in_use: 0, waiting: 0, is_closed: false };
         Self { pool: Mutex::new(pool), returned: Condvar::new(), database, busy_timeout }
     }
 
@@ -76,7 +78,9 @@ impl Readers {
             if left.is_zero() {
                 return Err(Error::Busy { waited: started.elapsed(), source: None }.into());
             }
+            pool.waiting += 1;
             pool = self.returned.wait_timeout(pool, left).unwrap_or_else(PoisonError::into_inner).0;
+            pool.waiting -= 1;
         }
     }
 
@@ -109,7 +113,8 @@ impl Drop for Reader<'_> {
         if !pool.is_closed {
             pool.idle.extend(self.connection.take());
         }
-        drop(pool);
-        self.readers.returned.notify_one();
+        if pool.waiting > 0 {
+            self.readers.returned.notify_one();
+        }
     }
 }
