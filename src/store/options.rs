@@ -102,7 +102,8 @@ impl StoreOptions {
     /// The copy lies beside it, `<file>.v<version>.backup` or with a number behind that, verified and durable before the
     /// upgrade begins, and stays: remove it when the upgraded application has proved itself. Without room for it the
     /// upgrade fails with [`StorageFull`](crate::Error::StorageFull), and the file is as it was. An upgrade that fails
-    /// removes its copy again. One that is killed leaves it, or a part of it under a name like
+    /// removes its copy again, unless the disk failed in the commit, so that nobody knows what is on it. One that is killed
+    /// leaves it, or a part of it under a name like
     /// `kpi-store-0123456789abcdef.draft`, which goes with the next attempt.
     pub fn backup_before_upgrade(mut self, backup: bool) -> Self {
         self.settings.backup_before_upgrade = backup;
