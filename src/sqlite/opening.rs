@@ -343,4 +343,4 @@ fn migrate_in_transaction(
 }
 
 #[cfg(test)]
-mod upgrade_tests;
+pub(crate) mod upgrade_tests;

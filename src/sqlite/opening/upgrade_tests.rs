@@ -19,7 +19,7 @@ const V1: Migration = Migration {
 };
 
 /// Adds a column.
-static ADDING: Schema = Schema::new(&[
+pub(crate) static ADDING: Schema = Schema::new(&[
     V1,
     Migration {
         file: "V2__add_archived",
@@ -28,7 +28,7 @@ static ADDING: Schema = Schema::new(&[
 ]);
 
 /// Rebuilds `dataset`, to which `kpi` refers: with foreign keys on, its DROP TABLE would delete every KPI.
-static REBUILDING: Schema = Schema::new(&[
+pub(crate) static REBUILDING: Schema = Schema::new(&[
     V1,
     Migration {
         file: "V2__rebuild_dataset",
