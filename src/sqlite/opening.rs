@@ -6,7 +6,7 @@
 
 mod reading;
 #[cfg(test)]
-mod upgrade_tests;
+pub(crate) mod upgrade_tests;
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};

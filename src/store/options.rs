@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::door::Door;
@@ -15,6 +16,8 @@ use crate::error::Result;
 use crate::model::{ids, time};
 use crate::sqlite::connection::Durability;
 use crate::sqlite::opening::{self, Database, Settings};
+#[cfg(test)]
+use crate::sqlite::schema::Schema;
 
 /// Options to open a [`Store`] with; had from [`Store::options`].
 ///
@@ -134,8 +137,19 @@ impl StoreOptions {
     ///
     /// Those of [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        let opened = Database::open(path.as_ref(), self.settings)?;
+        Ok(self.on(opened))
+    }
+
+    /// The same for any list of migrations.
+    #[cfg(test)]
+    pub(crate) fn open_with_schema(self, path: &Path, schema: &'static Schema) -> Result<Store> {
+        let opened = Database::open_with_schema(path, self.settings, schema)?;
+        Ok(self.on(opened))
+    }
+
+    fn on(self, (database, first): (Database, Connection)) -> Store {
         let busy_timeout = self.settings.busy_timeout;
-        let (database, first) = Database::open(path.as_ref(), self.settings)?;
         let database = Arc::new(database);
         let (door, reader) = if self.settings.read_only {
             (Door::read_only(), Some(first))
@@ -143,7 +157,7 @@ impl StoreOptions {
             (Door::new(first, Some(Arc::clone(&database)), busy_timeout), None)
         };
         let readers = Readers::new(Arc::clone(&database), reader, busy_timeout);
-        Ok(self.finish(Some(database), door, Some(readers)))
+        self.finish(Some(database), door, Some(readers))
     }
 
     /// Opens a new, empty store in memory, private to the handle and its clones.
