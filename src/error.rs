@@ -355,12 +355,18 @@ pub(crate) fn from_code(code: Option<ErrorCode>, source: Option<Source>) -> Fail
     })
 }
 
+/// Whether this process, or the system, has as many files open as it may: EMFILE and ENFILE, which std does not name.
+pub(crate) fn is_lack_of_descriptors(error: &std::io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
+}
+
 /// How the operating system's errors on a file become errors; `None` for those that speak of the path.
 pub(crate) fn from_io(error: std::io::Error) -> Result<Error, std::io::Error> {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Ok(Error::StorageFull { source: shared(error) }),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Ok(Error::ReadOnly { source: shared(error) }),
+        _ if is_lack_of_descriptors(&error) => Ok(Error::Storage { source: shared(error) }),
         _ => Err(error),
     }
 }

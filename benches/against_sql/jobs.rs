@@ -24,6 +24,7 @@ pub(crate) fn all() -> Vec<Job> {
         create("create 1x10, Full", Durability::Full, "FULL"),
         create("create 1x10, Normal", Durability::Normal, "NORMAL"),
         bulk("bulk 1,000x10, one transaction"),
+        together("8 threads create 1x10, Full"),
         get("get one with 10 KPIs"),
         open("open an up-to-date file"),
     ]
@@ -86,6 +87,31 @@ fn bulk(name: &'static str) -> Job {
         timed(times, || assert_eq!(organization.create_datasets(requests.iter().cloned()).unwrap().len(), 1_000))
     };
     Job { name, floor: Box::new(floor), store: Box::new(store) }
+}
+
+/// Eight threads on one store, beside one thread on the floor: what is compared is the time per dataset.
+fn together(name: &'static str) -> Job {
+    const THREADS: u64 = 8;
+    let requests = input::datasets(1, 10);
+    let Job { floor, .. } = create(name, Durability::Full, "FULL");
+    let file = file();
+    let organization = Store::open(&file.path).unwrap().organization(OrganizationId::new());
+    let store = move |times: u64| {
+        let _kept = &file;
+        let each = times.div_ceil(THREADS);
+        let started = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for _ in 0..each {
+                        assert_eq!(organization.create_dataset(requests[0].clone()).unwrap().kpis.len(), 10);
+                    }
+                });
+            }
+        });
+        started.elapsed().div_f64((each * THREADS) as f64 / times as f64)
+    };
+    Job { name, floor, store: Box::new(store) }
 }
 
 fn get(name: &'static str) -> Job {

@@ -24,9 +24,11 @@ use crate::model::verification::Watch;
 pub(crate) fn write(source: &mut Connection, target: &Path, watch: Watch) -> Result<(), Failure> {
     let target = files::find_vacant(target)?;
     let draft = Draft::new(&target)?;
-    copy(source, &draft, watch)?;
+    let (watch, size) = (progress::shared(watch), size(source)?);
+    copy(source, &draft, watch())?;
     finish(draft, &target, |copy| {
-        let verification = verification::verify(copy, &AtomicU64::new(0))?;
+        let verify = |copy: &Connection| verification::verify(copy, &AtomicU64::new(0));
+        let verification = progress::watched(copy, watch(), size, move || size, verify)?;
         match verification.findings.into_iter().next() {
             Some(finding) => Err(finding.into_error().into()),
             None => Ok(()),
@@ -61,7 +63,7 @@ pub(super) fn before_upgrade(
 }
 
 fn copy(source: &mut Connection, draft: &Draft, watch: Watch) -> Result<(), Failure> {
-    let total = (pragma(source, "page_count")? * pragma(source, "page_size")?).cast_unsigned();
+    let total = size(source)?;
     let path = draft.path().to_owned();
     let copied = move || files::length(&path).unwrap_or(0);
     connection::with_attach(source, |source| {
@@ -74,11 +76,20 @@ fn copy(source: &mut Connection, draft: &Draft, watch: Watch) -> Result<(), Fail
     })
 }
 
-fn finish(draft: Draft, target: &Path, check: impl FnOnce(&Connection) -> Result<(), Failure>) -> Result<(), Failure> {
-    let copy = connection::connect(draft.path(), Access::ReadWrite, std::time::Duration::ZERO)?;
+/// In bytes.
+fn size(connection: &Connection) -> Result<u64, Failure> {
+    Ok((pragma(connection, "page_count")? * pragma(connection, "page_size")?).cast_unsigned())
+}
+
+fn finish(
+    draft: Draft,
+    target: &Path,
+    check: impl FnOnce(&mut Connection) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut copy = connection::connect(draft.path(), Access::ReadWrite, std::time::Duration::ZERO)?;
     connection::set_durability(&copy, Durability::Full)?;
     copy.pragma_update(None, "application_id", BACKUP_ID)?;
-    check(&copy)?;
+    check(&mut copy)?;
     copy.close().map_err(|(_, error)| error)?;
     Ok(draft.publish(target)?)
 }

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::disk;
-use crate::error::{Error, from_io, shared};
+use crate::error::{Error, from_io, is_lack_of_descriptors, shared};
 
 /// The longest path, in bytes, that SQLite's Unix VFS opens: 512, less the suffix `-journal`.
 const PATH_MAX_BYTES: usize = 504;
@@ -29,10 +29,12 @@ static MAKING: Mutex<()> = Mutex::new(());
 pub(super) fn find_or_make(path: &Path) -> Result<PathBuf, Error> {
     check_spelling(path)?;
     let _made_by_one_thread = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-    match look_up(path)? {
-        Some(metadata) => find(path, &metadata),
-        None => make(path, real_path(path)?),
+    if let Some(metadata) = look_up(path)? {
+        return find(path, &metadata);
     }
+    let real = real_path(path)?;
+    refuse_orphaned_log(&real)?;
+    make(path, real)
 }
 
 /// The same for a file that must be there.
@@ -50,22 +52,28 @@ pub(super) fn find_vacant(path: &Path) -> Result<PathBuf, Error> {
     check_spelling(path)?;
     // The name may be free now; the next opening would take the file for a journal of its own, play it back and delete it.
     let text = path.as_os_str().as_encoded_bytes();
-    if ["-journal", "-wal", "-shm"].iter().any(|suffix| text.ends_with(suffix.as_bytes())) {
+    if COMPANIONS.iter().any(|suffix| text.ends_with(suffix.as_bytes())) {
         return Err(Error::invalid_path(path, "SQLite gives such names to files of its own", None));
     }
-    match look_up(path)? {
-        Some(_) => Err(taken(path)),
-        None => real_path(path),
+    let real = real_path(path)?;
+    refuse_taken(path, &real)?;
+    Ok(real)
+}
+
+/// Whether something has this name, or would be taken for a part of a file by this name.
+pub(super) fn is_taken(file: &Path) -> bool {
+    let is_there = |path: &Path| matches!(look_up(path), Ok(Some(_)));
+    is_there(file) || COMPANIONS.iter().any(|suffix| is_there(&beside(file, suffix)))
+}
+
+fn refuse_taken(path: &Path, real: &Path) -> Result<(), Error> {
+    if look_up(real)?.is_some() {
+        return Err(Error::invalid_path(path, "something is there already", None));
     }
-}
-
-/// Whether something has this name.
-pub(super) fn is_taken(path: &Path) -> bool {
-    matches!(look_up(path), Ok(Some(_)))
-}
-
-fn taken(path: &Path) -> Error {
-    Error::invalid_path(path, "something is there already", None)
+    if is_taken(real) {
+        return Err(Error::invalid_path(path, "a log or journal of another file lies beside it", None));
+    }
+    Ok(())
 }
 
 fn look_up(path: &Path) -> Result<Option<Metadata>, Error> {
@@ -100,11 +108,43 @@ fn find(path: &Path, metadata: &Metadata) -> Result<PathBuf, Error> {
         (real_path(path)?, metadata.clone())
     };
     check_kind(path, &metadata)?;
-    // SQLite takes a file of one byte for an empty one and overwrites it.
-    if metadata.len() == 1 {
-        return Err(Error::NotAStore { reason: "it is one byte long", source: None });
+    match metadata.len() {
+        0 => refuse_orphaned_log(&real)?,
+        // SQLite takes a file of one byte for an empty one and overwrites it.
+        1 => return Err(Error::NotAStore { reason: "it is one byte long", source: None }),
+        _ => {}
     }
     Ok(real)
+}
+
+/// Refuses a log without its file, which may be all that there is of a store: SQLite would take the file for new, and
+/// remove the log.
+fn refuse_orphaned_log(file: &Path) -> Result<(), Error> {
+    // In this order: another process that makes the file writes its first page before there is a log.
+    let has_log = wal_length(file).is_some_and(|length| length > 0);
+    let is_empty = fs::metadata(file).map_or(true, |metadata| metadata.len() == 0);
+    if has_log && is_empty {
+        return Err(Error::damaged("there is only its write-ahead log, the file itself is empty or missing"));
+    }
+    Ok(())
+}
+
+/// The suffixes of the files that SQLite keeps beside one.
+const COMPANIONS: [&str; 3] = ["-journal", "-wal", "-shm"];
+
+/// Refuses a file beside which something stands in the place of SQLite's own files: a pipe would hold it up for ever.
+pub(super) fn check_companions(file: &Path) -> Result<(), Error> {
+    for suffix in COMPANIONS {
+        let companion = beside(file, suffix);
+        if fs::symlink_metadata(&companion).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(Error::invalid_path(
+                &companion,
+                "SQLite keeps a file by that name there, and it is none",
+                None,
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn check_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
@@ -194,6 +234,18 @@ pub(super) fn last_change(file: &Path) -> Option<(u64, SystemTime)> {
     Some((metadata.len(), metadata.modified().ok()?))
 }
 
+/// Why SQLite cannot open as many files as it needs, if it is that this process or the system has too many open: from
+/// SQLite's error alone this cannot be told.
+pub(super) fn lacks_descriptors(file: &Path) -> Option<Error> {
+    // The file, its log, the log's index, and one to spare, all at the same time.
+    let failed = [(); 4].map(|()| fs::File::open(folder_of(file)));
+    failed
+        .into_iter()
+        .filter_map(Result::err)
+        .find(is_lack_of_descriptors)
+        .map(|error| Error::Storage { source: shared(error) })
+}
+
 /// The path of a file whose name begins with that of `file`.
 pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut path = file.as_os_str().to_owned();
@@ -257,9 +309,7 @@ impl Draft {
         let failed = |error| failed(target, error);
         // No connection has the draft open any more, so that this descriptor drops no locks.
         disk::sync_file(&self.file).map_err(failed)?;
-        if look_up(target)?.is_some() {
-            return Err(taken(target));
-        }
+        refuse_taken(target, target)?;
         disk::rename(&self.file, target).map_err(failed)?;
         sync_folder(target)
     }
@@ -275,13 +325,13 @@ impl Drop for Draft {
 ///
 /// What is not there need not go; what cannot go is left, under a name that says what it is.
 pub(super) fn remove_with_companions(file: &Path) {
-    for suffix in ["", "-journal", "-wal", "-shm"] {
+    for suffix in [""].into_iter().chain(COMPANIONS) {
         let _ = disk::remove(&beside(file, suffix));
     }
 }
 
 /// What the operating system's error on a new file at `path` means.
-fn failed(path: &Path, error: io::Error) -> Error {
+pub(super) fn failed(path: &Path, error: io::Error) -> Error {
     from_io(error).unwrap_or_else(|error| match error.kind() {
         ErrorKind::InvalidFilename => Error::invalid_path(path, "its name is too long", shared(error)),
         _ => Error::Storage { source: shared(error) },

@@ -20,6 +20,6 @@ mod migration;
 pub(crate) mod opening;
 pub(crate) mod progress;
 mod row;
-mod schema;
+pub(crate) mod schema;
 pub(crate) mod transaction;
 pub(crate) mod verification;

@@ -6,7 +6,7 @@
 
 mod reading;
 #[cfg(test)]
-mod upgrade_tests;
+pub(crate) mod upgrade_tests;
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,9 @@ const PAGE_SIZE: i64 = 4096;
 
 /// Where the bytes begin that SQLite locks; the page that holds them is never written.
 const LOCK_BYTES_FROM: u64 = 0x4000_0000;
+
+/// As many identities of one file are looked at: its first, and the one that it has when it was opened for writing.
+const IDENTITIES: u32 = 3;
 
 /// Between two attempts, where SQLite does not wait by itself.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -71,14 +74,31 @@ impl Database {
         let started = Instant::now();
         let find = if settings.read_only { files::find_existing } else { files::find_or_make };
         let file = find(path)?;
+        // Layered file systems copy a file when it is first opened for writing; from then on it keeps its number. A file
+        // that took another's name meanwhile is looked at anew.
+        for _ in 0..IDENTITIES {
+            let (database, connection) = Self::open_file(path, file.clone(), settings, schema, started)?;
+            if database.check_unmoved().is_ok() {
+                return Ok((database, connection));
+            }
+        }
+        Err(Error::moved(&file, None))
+    }
+
+    fn open_file(
+        path: &Path,
+        file: PathBuf,
+        settings: Settings,
+        schema: &'static Schema,
+        started: Instant,
+    ) -> Result<(Self, Connection), Error> {
         let identity = files::identity(&file).map_err(|error| Error::moved(&file, shared(error)))?;
         let access = if settings.read_only { Access::ReadOnly } else { Access::ReadWrite };
         let mut database = Self { file, identity, _opened: Opened::new(identity)?, access, settings, schema };
-        let connection = if settings.read_only { database.first_reader() } else { database.first_writer(started) };
-        let connection = connection.map_err(|Failure(error)| refused(error, path).having_waited(started.elapsed()))?;
-        // Layered file systems copy a file when it is first opened for writing; from then on it keeps its number.
-        database.identity =
-            files::identity(&database.file).map_err(|error| Error::moved(&database.file, shared(error)))?;
+        files::check_companions(&database.file)?;
+        let opened = if settings.read_only { database.first_reader() } else { database.first_writer(started) };
+        let refused = |Failure(error)| refused(error, path, &database.file).having_waited(started.elapsed());
+        let connection = opened.map_err(refused)?;
         Ok((database, connection))
     }
 
@@ -224,7 +244,7 @@ impl Database {
         if pages.is_empty() {
             return Ok(());
         }
-        let in_log = files::pages_in_log(&self.file, page_size).unwrap_or_default();
+        let in_log = files::pages_in_log(&self.file, page_size).map_err(|error| files::failed(&self.file, error))?;
         let page_of_locks = LOCK_BYTES_FROM / page_size + 1;
         if pages.all(|page| page == page_of_locks || in_log.contains(&page)) {
             Ok(())
@@ -243,12 +263,13 @@ pub(crate) fn open_in_memory() -> Result<Connection, Failure> {
 }
 
 /// What SQLite's refusal of a file means to the one who gave the path.
-fn refused(error: Error, path: &Path) -> Error {
+fn refused(error: Error, path: &Path, file: &Path) -> Error {
     let (Error::Storage { source: Some(source) } | Error::Corrupt { source: Some(source), .. }) = &error else {
         return error;
     };
     match source.downcast_ref().and_then(rusqlite::Error::sqlite_error_code) {
-        Some(ErrorCode::CannotOpen) => Error::invalid_path(path, "SQLite cannot open it", Some(source.clone())),
+        Some(ErrorCode::CannotOpen) => files::lacks_descriptors(file)
+            .unwrap_or_else(|| Error::invalid_path(path, "SQLite cannot open it", Some(source.clone()))),
         Some(ErrorCode::NotADatabase) => {
             Error::NotAStore { reason: "it is no SQLite database", source: Some(source.clone()) }
         }
@@ -347,15 +368,15 @@ fn migrate_in_transaction(
         return Ok(());
     }
     let copy = if version > 0 { back_up(version)? } else { None };
-    if let Err(failure) = run_migrations(connection, schema) {
-        // The file stays as it was. An application that tries again on every start would fill the disk with copies.
-        if let Some(copy) = copy {
-            files::remove_with_companions(&copy);
-        }
-        return Err(failure);
+    let migrated = run_migrations(connection, schema);
+    let committed = if migrated.is_ok() { transaction::commit(connection) } else { Ok(()) };
+    let is_as_it_was = migrated.is_err() || committed.as_ref().is_err_and(transaction::is_without_effect);
+    // An application that tries again on every start would fill the disk with copies.
+    if let Some(copy) = copy.filter(|_| is_as_it_was) {
+        files::remove_with_companions(&copy);
     }
-    transaction::commit(connection)?;
-    Ok(())
+    migrated?;
+    Ok(committed?)
 }
 
 fn run_migrations(connection: &Connection, schema: &Schema) -> Result<(), Failure> {

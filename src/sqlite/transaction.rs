@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::error::{Error, Failure};
 
@@ -17,6 +17,14 @@ pub(super) fn begin_read(connection: &Connection) -> rusqlite::Result<()> {
 
 pub(crate) fn commit(connection: &Connection) -> rusqlite::Result<()> {
     run(connection, "COMMIT")
+}
+
+/// Whether a commit failed in a way that says that nothing was committed.
+///
+/// A full disk refuses a write to the log, before anything is synced, and a transaction holds only once the last page of
+/// it is there whole: what is there of it has no valid checksum.
+pub(crate) fn is_without_effect(failed_commit: &rusqlite::Error) -> bool {
+    matches!(failed_commit.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull))
 }
 
 /// Ends a transaction that must not hold. Says whether the connection is out of it.

@@ -12,13 +12,16 @@ impl Store {
     /// Copies the store as it is at this moment into one new file, compact and verified, while others read and write.
     ///
     /// The file appears under its name only when it is whole and durable; its owner alone can read it (mode 0600). It is a
-    /// store itself: open it where it is, or to restore it, put it in the place of the lost one with all handles closed and
-    /// the `-wal`, `-shm` and `-journal` beside that one removed. A forgotten `-wal` is noticed: the store is then refused as
-    /// [`Corrupt`](crate::Error::Corrupt) until it is gone.
+    /// store itself; to look at it, open it for [reading only](crate::StoreOptions::read_only), which leaves it the backup
+    /// that it is. To restore it, put it in the place of the lost one with all handles closed and the `-wal`, `-shm` and
+    /// `-journal` beside that one removed. If a `-wal` is forgotten, a backup is refused as
+    /// [`Corrupt`](crate::Error::Corrupt) until it is gone; a copy of a store that was once opened for writing cannot be told
+    /// from the file that the log belongs to, and would be mixed with it.
     ///
     /// # Errors
     ///
-    /// - [`InvalidPath`](crate::Error::InvalidPath) if something has that name already, or no file can be there.
+    /// - [`InvalidPath`](crate::Error::InvalidPath) if something has that name already or would be taken for its log or
+    ///   journal, or no file can be there.
     /// - [`Corrupt`](crate::Error::Corrupt) if the store is damaged: [`verify`](Self::verify) says all about it.
     /// - [`StorageFull`](crate::Error::StorageFull), [`ReadOnly`](crate::Error::ReadOnly),
     ///   [`Storage`](crate::Error::Storage), [`Closed`](crate::Error::Closed).
@@ -36,7 +39,7 @@ impl Store {
     /// store.organization(id).create_dataset(NewDataset::new("Water"))?;
     /// store.backup_to(folder.join("kpis-2026-11-24.db"))?;
     ///
-    /// let copy = Store::open(folder.join("kpis-2026-11-24.db"))?;
+    /// let copy = Store::options().read_only(true).open(folder.join("kpis-2026-11-24.db"))?;
     /// assert_eq!(copy.organization(id).count_datasets(&DatasetQuery::new())?, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

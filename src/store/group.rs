@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::line::{Job, Turn};
 use crate::error::{Error, Failure, Source, shared};
@@ -127,10 +127,8 @@ impl CommitFailed {
 }
 
 impl From<rusqlite::Error> for CommitFailed {
-    /// A full disk refuses a write to the log, before anything is synced, and a transaction holds only once the last page
-    /// of it is there whole: what is there of it has no valid checksum.
     fn from(error: rusqlite::Error) -> Self {
-        if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull)) {
+        if transaction::is_without_effect(&error) {
             let Failure(error) = error.into();
             CommitFailed::WithoutEffect(error)
         } else {

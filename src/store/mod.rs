@@ -89,8 +89,9 @@ impl Store {
     ///
     /// - [`Error::InvalidPath`] if no store can be there: a folder, a device, a missing folder, a dangling link.
     /// - [`Error::NotAStore`] if the file is something else, [`Error::TooNew`] if a later version of this crate made it.
-    /// - [`Error::Corrupt`] if it is a store, but its schema or history was altered.
-    ///   In all of these, file and folder stay as they were.
+    /// - [`Error::Corrupt`] if it is a store, but its schema or history was altered, or it was cut.
+    ///   In all of these, file and folder stay as they were, except for what SQLite must do to read at all: play back the
+    ///   journal of a process that crashed, and make a `-shm` beside a `-wal` that was there.
     /// - [`Error::ReadOnly`], [`Error::StorageFull`], [`Error::Busy`] if the file cannot be written (now).
     /// - [`Error::UnsupportedSqlite`] if the linked SQLite is one that can lose commits.
     ///

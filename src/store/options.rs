@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::door::Door;
@@ -15,6 +16,8 @@ use crate::error::Result;
 use crate::model::{ids, time};
 use crate::sqlite::connection::Durability;
 use crate::sqlite::opening::{self, Database, Settings};
+#[cfg(test)]
+use crate::sqlite::schema::Schema;
 
 /// Options to open a [`Store`] with; had from [`Store::options`].
 ///
@@ -102,7 +105,8 @@ impl StoreOptions {
     /// The copy lies beside it, `<file>.v<version>.backup` or with a number behind that, verified and durable before the
     /// upgrade begins, and stays: remove it when the upgraded application has proved itself. Without room for it the
     /// upgrade fails with [`StorageFull`](crate::Error::StorageFull), and the file is as it was. An upgrade that fails
-    /// removes its copy again. One that is killed leaves it, or a part of it under a name like
+    /// removes its copy again, unless the disk failed in the commit, so that nobody knows what is on it. One that is killed
+    /// leaves it, or a part of it under a name like
     /// `kpi-store-0123456789abcdef.draft`, which goes with the next attempt.
     pub fn backup_before_upgrade(mut self, backup: bool) -> Self {
         self.settings.backup_before_upgrade = backup;
@@ -133,8 +137,19 @@ impl StoreOptions {
     ///
     /// Those of [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        let opened = Database::open(path.as_ref(), self.settings)?;
+        Ok(self.on(opened))
+    }
+
+    /// The same for any list of migrations.
+    #[cfg(test)]
+    pub(crate) fn open_with_schema(self, path: &Path, schema: &'static Schema) -> Result<Store> {
+        let opened = Database::open_with_schema(path, self.settings, schema)?;
+        Ok(self.on(opened))
+    }
+
+    fn on(self, (database, first): (Database, Connection)) -> Store {
         let busy_timeout = self.settings.busy_timeout;
-        let (database, first) = Database::open(path.as_ref(), self.settings)?;
         let database = Arc::new(database);
         let (door, reader) = if self.settings.read_only {
             (Door::read_only(), Some(first))
@@ -142,7 +157,7 @@ impl StoreOptions {
             (Door::new(first, Some(Arc::clone(&database)), busy_timeout), None)
         };
         let readers = Readers::new(Arc::clone(&database), reader, busy_timeout);
-        Ok(self.finish(Some(database), door, Some(readers)))
+        self.finish(Some(database), door, Some(readers))
     }
 
     /// Opens a new, empty store in memory, private to the handle and its clones.

@@ -6,9 +6,10 @@ mod restoring;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
 
-use kpi_store::{Dataset, DatasetQuery, Error, NewDataset, OrganizationId, Store};
+use kpi_store::{Dataset, DatasetQuery, Error, NewDataset, OrganizationId, Progress, Store};
 
 use crate::support::{Place, entries, organization, plain_sqlite, request_with_kpis, with_text};
 
@@ -82,6 +83,38 @@ fn a_target_that_is_taken_or_cannot_be_is_refused_and_stays_as_it_was() {
     }
 }
 
+/// SQLite would take them for the backup's own: play back the journal, or mix in the log.
+#[test]
+fn a_target_beside_which_something_of_another_file_lies_is_refused() {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let (place, store, created) = store_with(3);
+        let copy = place.folder.path().join("copy.db");
+        fs::write(with_text(&copy, suffix), "of another file").unwrap();
+        let error = store.backup_to(&copy).unwrap_err();
+        assert!(error.to_string().contains("of another file") && error.code() == "invalid_path", "{suffix}: {error:?}");
+        assert!(!copy.exists(), "{suffix}");
+        fs::remove_file(with_text(&copy, suffix)).unwrap();
+        store.backup_to(&copy).unwrap();
+        holds(&copy, &created);
+    }
+}
+
+#[test]
+fn a_backup_can_be_cancelled_while_it_is_verified() {
+    let (place, store, _) = large_store();
+    let copy = place.folder.path().join("copy.db");
+    let told = Arc::new(AtomicU64::new(0));
+    let ends = Arc::clone(&told);
+    // The end of the copying is told first; what comes after it is the verification.
+    let after_the_copy = move |progress: Progress| {
+        let again = progress.done == progress.total && ends.fetch_add(1, Relaxed) > 0;
+        if again { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    assert!(matches!(store.backup_to_with(&copy, after_the_copy), Err(Error::Cancelled)));
+    assert_eq!(told.load(Relaxed), 2);
+    assert_eq!(names(&place), ["kpis.db", "kpis.db-shm", "kpis.db-wal"].map(PathBuf::from));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_target_may_have_a_name_that_is_no_unicode() {
@@ -133,7 +166,7 @@ fn progress_rises_to_the_end_and_a_callback_may_use_the_store() {
     let (heard, progress) = mpsc::channel();
     let theirs = organization(&store);
     let copy = place.folder.path().join("copy.db");
-    let watch = move |progress: kpi_store::Progress| {
+    let watch = move |progress: Progress| {
         heard.send((progress.done, progress.total)).unwrap();
         theirs.create_dataset(NewDataset::new("Meanwhile")).unwrap();
         ControlFlow::Continue(())

@@ -7,7 +7,9 @@ use std::process::Command;
 
 use kpi_store::Store;
 
-use crate::support::{Place, checkpointed_store, entries, in_a_child, plain_sqlite, request_with_kpis, with_text};
+use crate::support::{
+    Place, checkpointed_store, entries, in_a_child, organization, plain_sqlite, request_with_kpis, with_text,
+};
 
 /// Made in a folder; gives the path to open.
 type Make = fn(&Path) -> PathBuf;
@@ -258,6 +260,53 @@ fn refuses_a_store_that_was_cut_whose_log_does_not_hold_what_is_missing() {
         let store = Store::open(&place.file).unwrap();
         let found = store.verify().unwrap();
         assert_eq!((found.kpis, found.is_whole()), (2_061, true), "{length} bytes of {}", file.len());
+    }
+}
+
+/// The log may be all that there is of the store; SQLite would remove it.
+#[test]
+fn refuses_a_log_whose_file_is_empty_or_missing_and_keeps_it() {
+    let place = checkpointed_store();
+    let store = Store::open(&place.file).unwrap();
+    let ours = organization(&store);
+    let dataset = ours.create_dataset(request_with_kpis(3)).unwrap();
+    let left = Place::new();
+    for suffix in ["", "-wal"] {
+        fs::copy(with_text(&place.file, suffix), with_text(&left.file, suffix)).unwrap();
+    }
+    let whole = fs::read(&left.file).unwrap();
+    fs::write(&left.file, b"").unwrap();
+    refuses("an empty file beside its log", left.folder.path(), &left.file, "corrupt");
+    fs::remove_file(&left.file).unwrap();
+    refuses_to_open("a log alone", left.folder.path(), &left.file, "corrupt", false);
+    refuses_to_open("a log alone", left.folder.path(), &left.file, "invalid_path", true);
+    // The control: with its file it is a store.
+    fs::write(&left.file, whole).unwrap();
+    let store = Store::open(&left.file).unwrap();
+    assert_eq!(store.organization(ours.id()).dataset(dataset.id).unwrap(), Some(dataset));
+}
+
+/// What may stand where SQLite keeps files of its own.
+#[cfg(unix)]
+#[test]
+fn refuses_a_file_beside_which_something_else_stands_in_the_place_of_its_log() {
+    use std::os::unix::fs::symlink;
+    type Put = fn(&Path);
+    let put: [(&str, Put); 4] = [
+        ("a folder", |there| fs::create_dir(there).unwrap()),
+        ("a FIFO", |there| assert!(Command::new("mkfifo").arg(there).status().unwrap().success())),
+        ("a link to nothing", |there| symlink("nothing", there).unwrap()),
+        ("a link to a file", |there| {
+            fs::write(there.with_file_name("precious.txt"), "Water").unwrap();
+            symlink("precious.txt", there).unwrap();
+        }),
+    ];
+    for suffix in ["-wal", "-shm", "-journal"] {
+        for (what, put) in put {
+            let place = checkpointed_store();
+            put(&with_text(&place.file, suffix));
+            refuses(&format!("{what} at {suffix}"), place.folder.path(), &place.file, "invalid_path");
+        }
     }
 }
 

@@ -27,6 +27,9 @@ impl Database {
         if !is_frozen {
             let plainly = self.reader();
             let Some(source) = plainly.as_ref().err().and_then(needs_to_write) else { return plainly };
+            if let Some(error) = files::lacks_descriptors(&self.file) {
+                return Err(error.into());
+            }
             // Also if it is empty: another process may be about to write it.
             if log.is_some() {
                 return Err(Error::ReadOnly { source: shared(ReadOnlyCause::UnusableLog(source)) }.into());

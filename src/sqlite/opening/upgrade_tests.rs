@@ -5,7 +5,7 @@ mod backups;
 mod failing;
 mod killed;
 mod races;
-mod schemas;
+pub(crate) mod schemas;
 
 use std::fs;
 use std::path::{Path, PathBuf};

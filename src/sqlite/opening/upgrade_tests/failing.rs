@@ -1,5 +1,7 @@
 //! An upgrade that fails leaves the file as it was, to the byte, and usable by the version that made it.
 
+use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
+
 use super::schemas::FIRST;
 use super::*;
 use crate::sqlite::schema::Migration;
@@ -107,6 +109,37 @@ fn a_damaged_file_is_not_upgraded() {
             assert_eq!(opened.map(drop).map_err(|error| error.code()), Err("corrupt"), "{backup_before_upgrade}");
             assert_eq!(fs::read(&place.file).unwrap(), content, "{backup_before_upgrade}");
             assert_eq!(place.names(), ["kpis.db"]);
+        }
+    }
+}
+
+/// Wherever the disk is full, in the copy, in the migration or in the commit, nothing is left of the attempt.
+#[test]
+fn an_upgrade_for_which_the_disk_has_no_room_leaves_no_copies() {
+    let mut in_commit = 0;
+    for at in 1.. {
+        let place = Place::with_many(3);
+        let disk = Disk::new(place.folder.path());
+        for attempt in 1..=3 {
+            disk.fail(Fault { kinds: vec![Kind::Write], at, cause: Cause::Full, lasting: true });
+            let opened = open(&place.file, &REBUILDS).map(drop);
+            if !disk.has_failed() {
+                assert!(opened.is_ok() && in_commit > 0, "write {at}: {opened:?}");
+                return;
+            }
+            let code = opened.map_err(|error| error.code());
+            disk.calm();
+            let mut names = place.names();
+            // A write of the checkpoint at the end fails when the upgrade is done.
+            let is_done = pragma(&plain(&place.file), "user_version").unwrap() == 2;
+            in_commit += usize::from(is_done);
+            names.retain(|name| name.contains("draft") || name.contains("backup"));
+            let expected: &[&str] = if is_done { &["kpis.db.v1.backup"] } else { &[] };
+            assert_eq!(names, expected, "write {at}, attempt {attempt}: {code:?}");
+            if is_done {
+                break;
+            }
+            assert_eq!(code, Err("storage_full"), "write {at}, attempt {attempt}");
         }
     }
 }

@@ -49,7 +49,7 @@ CREATE INDEX dataset_by_organization ON dataset (organization_id, seq);
 };
 
 pub(super) static V1: Schema = Schema::new(&[FIRST]);
-pub(super) static ADDS_A_COLUMN: Schema = Schema::new(&[FIRST, COLUMN]);
-pub(super) static REBUILDS: Schema = Schema::new(&[FIRST, REBUILD]);
+pub(crate) static ADDS_A_COLUMN: Schema = Schema::new(&[FIRST, COLUMN]);
+pub(crate) static REBUILDS: Schema = Schema::new(&[FIRST, REBUILD]);
 pub(super) static DOES_BOTH: Schema =
     Schema::new(&[FIRST, COLUMN, Migration { file: "V3__archive_datasets", sql: REBUILD.sql }]);

@@ -1,0 +1,214 @@
+//! A store on a disk that fails and records, with a ledger of what was asked and what was answered.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kpi_store_fault_vfs::Disk;
+use tempfile::TempDir;
+
+use super::images::{Image, write};
+use crate::sqlite::schema::{SCHEMA, Schema};
+use crate::{Dataset, DatasetId, DatasetQuery, Durability, Error, NewDataset, NewKpi, OrganizationId, Result, Store};
+
+/// Something that was asked of the store, between these two places of the disk's record.
+#[derive(Clone, Debug)]
+pub(super) struct Noted {
+    pub(super) event: Event,
+    pub(super) began: usize,
+    pub(super) ended: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// Datasets that were created together: their ids and how many KPIs each has.
+    Creation { asked: Vec<(DatasetId, usize)>, fate: Fate },
+    /// A copy under this name that holds exactly these, in this order.
+    Backup { name: String, holds: Vec<Dataset>, is_acknowledged: bool },
+    /// The file was brought to version 2.
+    Upgrade,
+    /// The last handle was closed.
+    Closing,
+}
+
+/// What became of a creation.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Fate {
+    /// It was acknowledged, with these.
+    Acknowledged(Vec<Dataset>),
+    /// An error said that nothing was written.
+    Refused,
+    /// The error said that nobody knows.
+    Unknown,
+}
+
+pub(super) struct Scene {
+    // The handles go before the disk, and the folder last.
+    store: Option<Store>,
+    others: Vec<Store>,
+    pub(super) disk: Disk,
+    pub(super) file: PathBuf,
+    pub(super) organization: OrganizationId,
+    pub(super) events: Vec<Noted>,
+    /// The list of migrations by which the file is opened.
+    pub(super) schema: &'static Schema,
+    durability: Durability,
+    folder: TempDir,
+}
+
+/// A folder for a short time: in memory, where the system has such a place, since nothing of it must last.
+pub(super) fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+impl Scene {
+    pub(super) fn new(durability: Durability) -> Self {
+        let folder = folder();
+        Self {
+            store: None,
+            others: Vec::new(),
+            disk: Disk::new(folder.path()),
+            file: folder.path().canonicalize().unwrap().join("kpis.db"),
+            organization: OrganizationId::new(),
+            events: Vec::new(),
+            schema: &SCHEMA,
+            durability,
+            folder,
+        }
+    }
+
+    /// A scene that begins with what a power cut left.
+    pub(super) fn on(image: &Image, durability: Durability) -> Self {
+        let scene = Self::new(durability);
+        write(image, scene.folder.path());
+        scene
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(super) fn open(&mut self) -> Result<()> {
+        self.store = None;
+        self.store = Some(self.opened()?);
+        Ok(())
+    }
+
+    fn opened(&self) -> Result<Store> {
+        let options = Store::options().durability(self.durability).busy_timeout(Duration::from_secs(1));
+        options.open_with_schema(&self.file, self.schema)
+    }
+
+    /// Opens a second handle, which stays until the scene ends or [`close_another`](Self::close_another).
+    pub(super) fn open_another(&mut self) -> Result<()> {
+        let other = self.opened()?;
+        self.others.push(other);
+        Ok(())
+    }
+
+    /// Closes a second handle: the log is copied into the file while the first goes on.
+    pub(super) fn close_another(&mut self) -> Result<()> {
+        self.others.pop().unwrap().close()
+    }
+
+    /// Closes the last handle.
+    pub(super) fn close(&mut self) -> Result<()> {
+        let began = self.disk.recorded();
+        let closed = self.store.take().unwrap().close();
+        if closed.is_ok() {
+            self.note(began, Event::Closing);
+        }
+        closed
+    }
+
+    /// Drops every handle.
+    pub(super) fn leave(&mut self) {
+        self.others.clear();
+        self.store = None;
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.store.is_some()
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        self.store.as_ref().expect("the scene opened the store")
+    }
+
+    /// Creates a dataset with so many KPIs.
+    pub(super) fn create(&mut self, kpis: usize) -> Result<()> {
+        self.create_together(&[kpis])
+    }
+
+    /// Creates datasets with so many KPIs in one transaction.
+    pub(super) fn create_together(&mut self, kpis: &[usize]) -> Result<()> {
+        let asked: Vec<_> = kpis.iter().map(|kpis| (DatasetId::new(), *kpis)).collect();
+        let mut requests: Vec<_> = asked.iter().map(|(id, kpis)| request(*kpis).id(*id)).collect();
+        let organization = self.store().organization(self.organization);
+        let began = self.disk.recorded();
+        let created = match requests.len() {
+            1 => organization.create_dataset(requests.remove(0)).map(|dataset| vec![dataset]),
+            _ => organization.create_datasets(requests),
+        };
+        let fate = match &created {
+            Ok(created) => Fate::Acknowledged(created.clone()),
+            Err(Error::OutcomeUnknown { .. }) => Fate::Unknown,
+            Err(_) => Fate::Refused,
+        };
+        self.note(began, Event::Creation { asked, fate });
+        created.map(drop)
+    }
+
+    pub(super) fn back_up(&mut self, name: &str) -> Result<()> {
+        let holds = self.acknowledged();
+        let began = self.disk.recorded();
+        let backed_up = self.store().backup_to(self.file.with_file_name(name));
+        self.note(began, Event::Backup { name: name.to_owned(), holds, is_acknowledged: backed_up.is_ok() });
+        backed_up
+    }
+
+    /// Opens the file by a later list of migrations.
+    pub(super) fn upgrade(&mut self, schema: &'static Schema) -> Result<()> {
+        let holds = self.acknowledged();
+        self.schema = schema;
+        let began = self.disk.recorded();
+        let opened = self.opened();
+        let is_acknowledged = opened.is_ok();
+        self.note(began, Event::Backup { name: BACKUP_OF_UPGRADE.to_owned(), holds, is_acknowledged });
+        // A handle of the old version stays, and may not write any more.
+        self.others.extend(self.store.replace(opened?));
+        self.note(began, Event::Upgrade);
+        Ok(())
+    }
+
+    /// Reads by every call there is, and finds what was acknowledged.
+    pub(super) fn read(&self) -> Result<Vec<Dataset>> {
+        let organization = self.store().organization(self.organization);
+        let listed = organization.iter_datasets(&DatasetQuery::new().limit(2)).collect::<Result<Vec<_>>>()?;
+        for dataset in &listed {
+            assert_eq!(organization.dataset(dataset.id)?.as_ref(), Some(dataset), "a read is as the listing");
+        }
+        assert_eq!(organization.count_datasets(&DatasetQuery::new())?, u64::try_from(listed.len()).unwrap());
+        self.store().organizations()?;
+        Ok(listed)
+    }
+
+    pub(super) fn note(&mut self, began: usize, event: Event) {
+        let ended = self.disk.recorded();
+        self.events.push(Noted { event, began, ended });
+    }
+
+    /// Every dataset that was acknowledged.
+    pub(super) fn acknowledged(&self) -> Vec<Dataset> {
+        let created = self.events.iter().filter_map(|noted| match &noted.event {
+            Event::Creation { fate: Fate::Acknowledged(created), .. } => Some(created.clone()),
+            _ => None,
+        });
+        created.flatten().collect()
+    }
+}
+
+pub(super) const BACKUP_OF_UPGRADE: &str = "kpis.db.v1.backup";
+
+pub(super) fn request(kpis: usize) -> NewDataset {
+    NewDataset::new("Water").kpis((0..kpis).map(|index| NewKpi::new(format!("KPI {index}")).unit("m³")))
+}

@@ -1,0 +1,65 @@
+//! Opening with few file descriptors left: the answer is that of the system's shortage, never damage or a wrong path, and
+//! a store that was opened all the same sees what others write.
+#![cfg(unix)]
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+
+use kpi_store::{NewDataset, NewKpi, OrganizationId, Result, Store};
+
+const IS_LIMITED: &str = "KPI_STORE_DESCRIPTORS_ARE_LIMITED";
+
+#[test]
+fn a_shortage_of_descriptors_is_no_damage_and_freezes_nothing() {
+    if std::env::var_os(IS_LIMITED).is_none() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n 64; exec \"$0\" --nocapture"]).arg(std::env::current_exe().unwrap());
+        assert!(shell.env(IS_LIMITED, "1").status().unwrap().success());
+        return;
+    }
+    let mut short = 0;
+    for has_log in [false, true] {
+        for read_only in [false, true] {
+            for left in 0..8 {
+                let what = format!("log: {has_log}, read only: {read_only}, descriptors left: {left}");
+                match open_with(left, has_log, read_only, &what).map_err(|error| error.code()) {
+                    Ok(()) => assert!(left > 1, "{what}"),
+                    Err("storage") => short += 1,
+                    Err(code) => panic!("{what}: {code}"),
+                }
+            }
+        }
+    }
+    assert!(short > 8, "the control: descriptors did run short");
+}
+
+fn open_with(left: usize, has_log: bool, read_only: bool, what: &str) -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kpis.db");
+    lay_down(&folder.path().join("live.db"), &file, has_log);
+    let mut held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    held.truncate(held.len() - left);
+    let opened = Store::options().read_only(read_only).open(&file);
+    drop(held);
+    let store = opened?;
+    let before = store.organizations().unwrap().len();
+    let other = Store::open(&file).unwrap();
+    other.organization(OrganizationId::new()).create_dataset(NewDataset::new("Later")).unwrap();
+    assert_eq!(store.organizations().unwrap().len(), before + 1, "{what}");
+    Ok(())
+}
+
+/// A copy of a store, closed, or with the log of a process that was killed, which holds pages that the file does not.
+fn lay_down(live: &Path, file: &Path, has_log: bool) {
+    let store = Store::open(live).unwrap();
+    let request = || NewDataset::new("Water").kpis((0..20).map(|index| NewKpi::new(format!("KPI {index}"))));
+    store.organization(OrganizationId::new()).create_datasets((0..50).map(|_| request())).unwrap();
+    if !has_log {
+        store.clone().close().unwrap();
+    }
+    fs::copy(live, file).unwrap();
+    if has_log {
+        fs::copy(live.with_extension("db-wal"), file.with_extension("db-wal")).unwrap();
+    }
+}
