@@ -293,3 +293,5 @@ impl Drop for Held<'_> {
 mod failed_commit_tests;
 #[cfg(test)]
 mod full_disk_tests;
+#[cfg(test)]
+mod group_tests;

@@ -163,6 +163,11 @@ impl Line {
         self.0.pop_front()
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Tells everybody that the store was closed.
     pub(super) fn close(&mut self) {
         for waiting in self.0.drain(..) {
