@@ -14,7 +14,9 @@ use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Store};
+use kpi_store::{
+    Dataset, DatasetId, DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store,
+};
 
 use child::Child;
 
@@ -30,9 +32,10 @@ static TURN: Mutex<()> = Mutex::new(());
 /// A call, and what it answers.
 type Call = (&'static str, fn(&Store, &Organization) -> Result<(), Error>);
 
-const CALLS: [Call; 11] = [
+const CALLS: [Call; 12] = [
     ("create_dataset", |_, ours| ours.create_dataset(request()).map(drop)),
     ("create_datasets", |_, ours| ours.create_datasets([request()]).map(drop)),
+    ("load_datasets", |_, ours| Ok(ours.load_datasets([request()], LoadOptions::new()).map(drop)?)),
     ("dataset", |_, ours| ours.dataset(DatasetId::new()).map(drop)),
     ("datasets", |_, ours| ours.datasets(&DatasetQuery::new()).map(drop)),
     ("iter_datasets", |_, ours| ours.iter_datasets(&DatasetQuery::new()).collect::<Result<Vec<_>, _>>().map(drop)),
@@ -59,7 +62,7 @@ fn every_call_is_refused_in_a_forked_child_and_says_what_to_do() {
         let wrong = usize::try_from(wrong).unwrap().checked_sub(1).map(|place| CALLS[place].0);
         assert_eq!(wrong, None, "read only: {read_only}");
         // The control: in the parent nothing is refused, but for writing where only reading was asked.
-        let answers = CALLS[..10].iter().map(|(_, call)| call(&carried, &theirs).map_err(|error| error.code()));
+        let answers = CALLS[..11].iter().map(|(_, call)| call(&carried, &theirs).map_err(|error| error.code()));
         assert!(
             answers.clone().all(|answer| matches!(answer, Ok(()) | Err("read_only"))),
             "{:?}",
