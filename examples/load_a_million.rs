@@ -24,11 +24,29 @@ use kpi_store::{LoadOptions, Loaded, NewDataset, NewKpi, Organization, Organizat
 
 const USAGE: &str = "usage: load_a_million [<NDJSON file> | - | --kpis <count>] [--batches <datasets>] [--into <file>]";
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+fn main() -> ExitCode {
     let Some(arguments) = Arguments::read(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
-        return Ok(ExitCode::from(2));
+        return ExitCode::from(2);
     };
+    match run(arguments) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprint!("{error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprint!(": {error}");
+                cause = error.source();
+            }
+            eprintln!();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Loads what is asked for, says what was done, and gives how many lines were refused.
+fn run(arguments: Arguments) -> Result<u64, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let file = arguments.into.unwrap_or_else(|| folder.path().join("kpis.db"));
     let store = Store::open(&file)?;
@@ -57,7 +75,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         loaded.kpis_per_second()
     );
     println!("{}: {} bytes", file.display(), std::fs::metadata(&file)?.len());
-    Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(refused)
 }
 
 /// Datasets of 100 KPIs, the last with what is left.
@@ -118,7 +136,7 @@ fn load_lines(
         (Ok(loaded), None) => Ok((loaded, refused.get())),
         (Ok(loaded), Some(error)) => Err(format!("after {} datasets: {error}", loaded.datasets).into()),
         (Err(stopped), Some(error)) => Err(format!("{stopped}: {error}").into()),
-        (Err(stopped), None) => Err(format!("{stopped}: {}", stopped.error).into()),
+        (Err(stopped), None) => Err(stopped.into()),
     }
 }
 
