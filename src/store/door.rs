@@ -127,7 +127,7 @@ impl Door {
             }
             Ok(())
         });
-        Ok(written.map_err(|Failure(error)| error.having_waited(started.elapsed()))?)
+        written.map_err(|Failure(error)| error.having_waited(started.elapsed()))
     }
 
     /// Does the job, and those in line that join it, in one transaction.

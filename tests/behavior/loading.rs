@@ -175,18 +175,18 @@ fn a_log_that_a_load_made_long_is_emptied_behind_it_unless_it_is_being_read() {
     let place = support::Place::new();
     let store = Store::open(&place.file).unwrap();
     let organization = support::organization(&store);
-    let log = || std::fs::metadata(place.file.with_extension("db-wal")).unwrap().len();
+    let left = || std::fs::metadata(place.file.with_extension("db-wal")).unwrap().len();
 
     organization.load_datasets(long(), LoadOptions::new()).unwrap();
-    assert_eq!(log(), 0);
+    assert_eq!(left(), 0);
 
     let reader = support::plain_sqlite(&place.file);
     reader.execute_batch("BEGIN; SELECT count(*) FROM dataset").unwrap();
     organization.load_datasets(long(), LoadOptions::new()).unwrap();
-    assert!(log() > 16 << 20, "the control: {} bytes", log());
+    assert!(left() > 16 << 20, "the control: {} bytes", left());
     drop(reader);
     organization.load_datasets([request(0)], LoadOptions::new()).unwrap();
-    assert_eq!(log(), 0, "the next load does it");
+    assert_eq!(left(), 0, "the next load does it");
     assert_eq!(organization.count_datasets(&DatasetQuery::new()).unwrap(), 201);
 }
 
