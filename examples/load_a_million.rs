@@ -84,7 +84,7 @@ fn load_made_up(organization: &Organization, kpis: u64, options: LoadOptions<'_>
         .with_style(ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} KPIs, {per_sec}, {eta} left")?);
     let datasets = (0..kpis).step_by(100).map(|from| {
         let kpi = |number: u64| {
-            let value_type = if number % 4 == 0 { ValueType::Percentage } else { ValueType::Number };
+            let value_type = if number.is_multiple_of(4) { ValueType::Percentage } else { ValueType::Number };
             NewKpi::new(format!("KPI {number}"))
                 .unit("m³")
                 .value_type(value_type)

@@ -108,6 +108,36 @@ fn leaving_the_store_in_a_forked_child_does_not_disturb_the_parent() {
 }
 
 #[test]
+fn a_load_whose_iterator_forks_goes_on_in_the_parent_alone() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_folder, _file, store, ours) = scene();
+    let (parent, mut is_alone) = (std::process::id(), false);
+    // Some have left the cache for the log when it forks.
+    let input = (0..80).map(|place| {
+        if place == 60 {
+            // SAFETY: the child runs what is its own, and ends below.
+            match unsafe { fork() } {
+                0 => {}
+                child => is_alone = exit_code(child) == 0,
+            }
+        }
+        NewDataset::new(place.to_string()).kpis((0..100).map(|_| NewKpi::new("x").description("m".repeat(1_000))))
+    });
+    let loaded =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ours.load_datasets(input, LoadOptions::new())));
+    if std::process::id() != parent {
+        let is_refused = matches!(loaded, Ok(Err(stopped)) if is_refusal(&stopped.error));
+        let is_refused = is_refused && ours.create_dataset(request()).is_err_and(|error| is_refusal(&error));
+        // SAFETY: nothing else of the parent's runs in the child.
+        unsafe { _exit(i32::from(!is_refused)) }
+    }
+    assert_eq!(loaded.unwrap().unwrap().datasets, 80);
+    assert!(is_alone, "the child was not refused");
+    assert!(listed(&ours).into_iter().map(|dataset| dataset.name).eq((0..80).map(|place| place.to_string())));
+    assert!(store.verify().unwrap().is_whole());
+}
+
+#[test]
 fn a_store_in_memory_goes_on_in_both_and_each_has_its_own() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let ours = Store::open_in_memory().unwrap().organization(OrganizationId::new());

@@ -119,6 +119,7 @@ impl Door {
         let started = Instant::now();
         let written = self.enter_alone(started).and_then(|mut held| {
             self.lock().caller = Some(std::thread::current().id());
+            held.process = self.database.as_ref().map(|_| std::process::id());
             let connection = self.begin(&mut held, started)?;
             let last = work(connection)?;
             self.commit(&mut held).map_err(|failed| failed.of(Vec::from_iter(last)))?;
@@ -264,7 +265,7 @@ impl Door {
     }
 
     fn held(&self, connection: Option<Connection>) -> Held<'_> {
-        Held { door: self, connection, is_last: false }
+        Held { door: self, connection, is_last: false, process: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -286,6 +287,8 @@ struct Held<'a> {
     door: &'a Door,
     connection: Option<Connection>,
     is_last: bool,
+    /// Where code of the caller's runs, which may fork: the process to which the connection to a file belongs.
+    process: Option<u32>,
 }
 
 impl Held<'_> {
@@ -316,6 +319,9 @@ fn heal(database: &Database, timeout: Duration) -> Result<Connection, Failure> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
+        if self.process.is_some_and(|process| process != std::process::id()) {
+            std::mem::forget(self.connection.take());
+        }
         let whole = self.connection.take().filter(transaction::roll_back);
         let mut state = self.door.lock();
         state.caller = None;

@@ -174,12 +174,18 @@ impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
             bytes += admitted.bytes();
             chunk.push(admitted);
         }
+        self.check_process()?;
         Ok(chunk)
     }
 
     fn tell(&mut self) -> Result<()> {
         let Some(watch) = &mut self.watch else { return Ok(()) };
         self.written.elapsed = self.started.elapsed();
-        if watch(self.written).is_break() { Err(Error::Cancelled) } else { Ok(()) }
+        if watch(self.written).is_break() { Err(Error::Cancelled) } else { self.check_process() }
+    }
+
+    /// Refuses to go on in a child: the caller's code may have forked.
+    fn check_process(&self) -> Result<()> {
+        self.organization.store.shared.check_process()
     }
 }
