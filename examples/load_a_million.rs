@@ -81,7 +81,7 @@ fn run(arguments: Arguments) -> Result<u64, Box<dyn Error>> {
 /// Datasets of 100 KPIs, the last with what is left.
 fn load_made_up(organization: &Organization, kpis: u64, options: LoadOptions<'_>) -> Result<Loaded, Box<dyn Error>> {
     let bar = ProgressBar::new(kpis)
-        .with_style(ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} KPIs, {per_sec}, {eta} left")?);
+        .with_style(ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} KPIs, {msg}, {eta} left")?);
     let datasets = (0..kpis).step_by(100).map(|from| {
         let kpi = |number: u64| {
             let value_type = if number.is_multiple_of(4) { ValueType::Percentage } else { ValueType::Number };
@@ -93,6 +93,7 @@ fn load_made_up(organization: &Organization, kpis: u64, options: LoadOptions<'_>
         NewDataset::new(format!("Dataset {}", from / 100)).kpis((from..kpis.min(from + 100)).map(kpi))
     });
     let options = options.progress(|progress| {
+        bar.set_message(format!("{:.0} per second", progress.kpis_per_second()));
         bar.set_position(progress.kpis);
         ControlFlow::Continue(())
     });
