@@ -96,7 +96,8 @@ pub enum Error {
     Busy {
         /// How long this call waited in all.
         waited: Duration,
-        /// What SQLite said, if it was another process or store that held the file.
+        /// What SQLite said, if it was another process or store that held the file; or that the call came from inside a
+        /// load, which is told at once.
         source: Option<Source>,
     },
 
@@ -280,6 +281,11 @@ pub(crate) fn shared(source: impl std::error::Error + Send + Sync + 'static) -> 
 #[derive(Debug, thiserror::Error)]
 #[error("the store was open when this process was forked; open it after the fork only")]
 pub(crate) struct Forked;
+
+/// What is asked of the store needs what the call around it holds.
+#[derive(Debug, thiserror::Error)]
+#[error("the call came from the iterator, the callback or the source of ids of a load, which holds the store")]
+pub(crate) struct FromInside;
 
 /// Why a file cannot be written, or not even read without being written, where SQLite does not say it.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -14,7 +14,9 @@ use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Store};
+use kpi_store::{
+    Dataset, DatasetId, DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store,
+};
 
 use child::Child;
 
@@ -30,9 +32,10 @@ static TURN: Mutex<()> = Mutex::new(());
 /// A call, and what it answers.
 type Call = (&'static str, fn(&Store, &Organization) -> Result<(), Error>);
 
-const CALLS: [Call; 11] = [
+const CALLS: [Call; 12] = [
     ("create_dataset", |_, ours| ours.create_dataset(request()).map(drop)),
     ("create_datasets", |_, ours| ours.create_datasets([request()]).map(drop)),
+    ("load_datasets", |_, ours| Ok(ours.load_datasets([request()], LoadOptions::new()).map(drop)?)),
     ("dataset", |_, ours| ours.dataset(DatasetId::new()).map(drop)),
     ("datasets", |_, ours| ours.datasets(&DatasetQuery::new()).map(drop)),
     ("iter_datasets", |_, ours| ours.iter_datasets(&DatasetQuery::new()).collect::<Result<Vec<_>, _>>().map(drop)),
@@ -59,7 +62,7 @@ fn every_call_is_refused_in_a_forked_child_and_says_what_to_do() {
         let wrong = usize::try_from(wrong).unwrap().checked_sub(1).map(|place| CALLS[place].0);
         assert_eq!(wrong, None, "read only: {read_only}");
         // The control: in the parent nothing is refused, but for writing where only reading was asked.
-        let answers = CALLS[..10].iter().map(|(_, call)| call(&carried, &theirs).map_err(|error| error.code()));
+        let answers = CALLS[..11].iter().map(|(_, call)| call(&carried, &theirs).map_err(|error| error.code()));
         assert!(
             answers.clone().all(|answer| matches!(answer, Ok(()) | Err("read_only"))),
             "{:?}",
@@ -102,6 +105,36 @@ fn leaving_the_store_in_a_forked_child_does_not_disturb_the_parent() {
     // The control: once nobody has it open, the file can be taken.
     assert_eq!(Child::start(TEST, "take the whole file", &file, 0).end().unwrap(), ["delete"]);
     assert_eq!(listed(&Store::open(&file).unwrap().organization(ours.id())), created);
+}
+
+#[test]
+fn a_load_whose_iterator_forks_goes_on_in_the_parent_alone() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_folder, _file, store, ours) = scene();
+    let (parent, mut is_alone) = (std::process::id(), false);
+    // Some have left the cache for the log when it forks.
+    let input = (0..80).map(|place| {
+        if place == 60 {
+            // SAFETY: the child runs what is its own, and ends below.
+            match unsafe { fork() } {
+                0 => {}
+                child => is_alone = exit_code(child) == 0,
+            }
+        }
+        NewDataset::new(place.to_string()).kpis((0..100).map(|_| NewKpi::new("x").description("m".repeat(1_000))))
+    });
+    let loaded =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ours.load_datasets(input, LoadOptions::new())));
+    if std::process::id() != parent {
+        let is_refused = matches!(loaded, Ok(Err(stopped)) if is_refusal(&stopped.error));
+        let is_refused = is_refused && ours.create_dataset(request()).is_err_and(|error| is_refusal(&error));
+        // SAFETY: nothing else of the parent's runs in the child.
+        unsafe { _exit(i32::from(!is_refused)) }
+    }
+    assert_eq!(loaded.unwrap().unwrap().datasets, 80);
+    assert!(is_alone, "the child was not refused");
+    assert!(listed(&ours).into_iter().map(|dataset| dataset.name).eq((0..80).map(|place| place.to_string())));
+    assert!(store.verify().unwrap().is_whole());
 }
 
 #[test]

@@ -28,6 +28,14 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
+    /// About how much memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::capacity);
+        let texts = |kpi: &Kpi| kpi.name.capacity() + text(&kpi.description) + text(&kpi.unit);
+        let kpis = self.dataset.kpis.iter().map(|kpi| size_of::<(Kpi, i64)>() + texts(kpi)).sum::<usize>();
+        size_of::<Self>() + self.dataset.name.capacity() + text(&self.dataset.description) + kpis
+    }
+
     /// An id that two KPIs of the dataset have.
     pub(crate) fn repeated_kpi(&self) -> Option<KpiId> {
         let mut seen = HashSet::new();

@@ -10,7 +10,8 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub enum Segment {
-    /// A key of an object. The first segment of every place is one: `body` for a request, `query` for a query.
+    /// A key of an object. The first segment of every place is one: `body` for a request, `query` for a query, `options`
+    /// for the options of a call.
     Key(Cow<'static, str>),
     /// An index into an array, or for [`Violation::code`] `json_invalid` the offset in code points.
     Index(usize),
@@ -252,11 +253,11 @@ impl Violations {
     }
 
     /// The same violations seen from a batch whose item `index` they were found in.
-    pub(crate) fn in_item(mut self, index: usize) -> impl Iterator<Item = Violation> {
+    pub(crate) fn in_item(mut self, index: usize) -> Self {
         for violation in &mut self.0 {
             violation.loc.insert(1.min(violation.loc.len()), Segment::Index(index));
         }
-        self.0.into_iter()
+        self
     }
 
     /// The violations, in the order of the fields, depth first.

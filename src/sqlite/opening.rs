@@ -25,6 +25,9 @@ use crate::error::{Error, Failure, ReadOnlyCause, shared};
 /// In bytes. The rows of a dataset fill a few such pages; twice as large, and texts of full length triple the file.
 const PAGE_SIZE: i64 = 4096;
 
+/// As many bytes a write-ahead log may keep: four times what it has when SQLite begins to copy it by itself.
+const LOG_MAX: u64 = 16 * 1024 * 1024;
+
 /// Where the bytes begin that SQLite locks; the page that holds them is never written.
 const LOCK_BYTES_FROM: u64 = 0x4000_0000;
 
@@ -176,6 +179,17 @@ impl Database {
         let found = connection.prepare_cached("PRAGMA user_version")?.query_one([], |row| row.get(0))?;
         let supported = self.schema.current();
         if found > supported { Err(Error::TooNew { found, supported }.into()) } else { Ok(()) }
+    }
+
+    /// Empties the write-ahead log if a large transaction has made it long and nobody reads it now. SQLite itself would
+    /// write over it, but never shorten it before the last connection is closed.
+    ///
+    /// It is a matter of tidiness: what keeps it from being done is no failure of what was committed before.
+    pub(crate) fn shorten_log(&self, connection: &Connection) {
+        if files::wal_length(&self.file).is_some_and(|length| length > LOG_MAX) {
+            let at_once = connection::set_busy_timeout(connection, Duration::ZERO);
+            let _ = at_once.and_then(|()| transaction::checkpoint_and_truncate(connection));
+        }
     }
 
     /// Refuses when another file has the name by now, or none: what is written would be found by nobody.

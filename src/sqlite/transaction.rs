@@ -60,6 +60,12 @@ pub(crate) fn checkpoint_all(connection: &Connection) -> Result<(), Failure> {
     if is_busy { Err(Error::Busy { waited: Duration::ZERO, source: None }.into()) } else { Ok(()) }
 }
 
+/// Copies all of the write-ahead log into the file, makes that durable and cuts the log to nothing, if no other connection
+/// prevents it.
+pub(super) fn checkpoint_and_truncate(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
 fn run(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }

@@ -15,20 +15,22 @@
 //! for SQLite's lock, which another store or process may hold, share one deadline.
 //!
 //! Nothing of the caller's runs in here: requests are validated, iterators drained, clock and ids asked before. The work
-//! is owned (`Send + 'static`), so that one thread can do another's.
+//! is owned (`Send + 'static`), so that one thread can do another's. The exception is a load whose input is not to be held
+//! in memory: it leads alone, and what its caller's code asks of the door is refused, since it would wait for itself.
 //!
 //! A commit that fails may hold all the same: after an error of the disk nobody knows what is on it. The connection is
 //! then given up, the callers told [`Error::OutcomeUnknown`], and the next write begins with a fresh connection.
 
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use super::group::{self, CommitFailed, Done};
 use super::line::{Guest, Job, Line, Turn};
-use crate::error::{Error, Failure, ReadOnlyCause, Result, shared};
+use crate::error::{Error, Failure, FromInside, ReadOnlyCause, Result, shared};
 use crate::model::ids::DatasetId;
 use crate::sqlite::connection::set_busy_timeout;
 use crate::sqlite::opening::Database;
@@ -45,6 +47,14 @@ struct State {
     place: Place,
     /// Those who wait while the connection is in use.
     line: Line,
+    /// The thread in which code of the caller's runs while the connection is in use.
+    caller: Option<ThreadId>,
+}
+
+impl State {
+    fn new(place: Place) -> Self {
+        Self { place, line: Line::default(), caller: None }
+    }
 }
 
 enum Place {
@@ -70,14 +80,12 @@ impl Place {
 
 impl Door {
     pub(super) fn new(writer: Connection, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
-        let state = State { place: Place::Free(writer), line: Line::default() };
-        Self { state: Mutex::new(state), database, busy_timeout }
+        Self { state: Mutex::new(State::new(Place::Free(writer))), database, busy_timeout }
     }
 
     /// A door that nobody enters.
     pub(super) fn read_only() -> Self {
-        let state = State { place: Place::ReadOnly, line: Line::default() };
-        Self { state: Mutex::new(state), database: None, busy_timeout: Duration::ZERO }
+        Self { state: Mutex::new(State::new(Place::ReadOnly)), database: None, busy_timeout: Duration::ZERO }
     }
 
     /// Refuses once the store was closed.
@@ -102,18 +110,30 @@ impl Door {
         value.take()
     }
 
+    /// Does `work`, in which code of the caller's may run, in one transaction in this thread. It gives the last dataset
+    /// that it wrote.
+    pub(super) fn write_alone(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<Option<DatasetId>, Failure>,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let written = self.enter_alone(started).and_then(|mut held| {
+            self.lock().caller = Some(std::thread::current().id());
+            held.process = self.database.as_ref().map(|_| std::process::id());
+            let connection = self.begin(&mut held, started)?;
+            let last = work(connection)?;
+            self.commit(&mut held).map_err(|failed| failed.of(Vec::from_iter(last)))?;
+            if let (Some(database), Some(connection)) = (&self.database, &held.connection) {
+                database.shorten_log(connection);
+            }
+            Ok(())
+        });
+        written.map_err(|Failure(error)| error.having_waited(started.elapsed()))
+    }
+
     /// Does the job, and those in line that join it, in one transaction.
     fn lead(&self, held: &mut Held<'_>, started: Instant, own: Job) -> Result<(), Failure> {
-        if let Some(database) = &self.database {
-            database.check_unmoved()?;
-        }
-        let left = || self.busy_timeout.saturating_sub(started.elapsed());
-        let connection = held.connection(left())?;
-        set_busy_timeout(connection, left())?;
-        transaction::begin_write(connection)?;
-        if let Some(database) = &self.database {
-            database.check_version(connection)?;
-        }
+        let connection = self.begin(held, started)?;
         // Whatever ends this early, a panic included, the drop of `held` rolls back.
         let guests = if own.is_small() { self.lock().line.take_small() } else { Vec::new() };
         if guests.is_empty() {
@@ -124,11 +144,28 @@ impl Door {
         self.lead_guests(held, own, guests)
     }
 
+    /// Begins a transaction that writes.
+    fn begin<'a>(&self, held: &'a mut Held<'_>, started: Instant) -> Result<&'a Connection, Failure> {
+        if let Some(database) = &self.database {
+            database.check_unmoved()?;
+        }
+        let left = || self.busy_timeout.saturating_sub(started.elapsed());
+        let connection = held.connection(left())?;
+        set_busy_timeout(connection, left())?;
+        transaction::begin_write(connection)?;
+        if let Some(database) = &self.database {
+            database.check_version(connection)?;
+        }
+        Ok(connection)
+    }
+
     /// Does several jobs in one transaction, each as if it were alone.
     fn lead_guests(&self, held: &mut Held<'_>, own: Job, guests: Vec<(Guest, Job)>) -> Result<(), Failure> {
         let (guests, jobs): (Vec<_>, Vec<_>) = guests.into_iter().unzip();
         let mut done = group::work(held.connection(Duration::ZERO)?, std::iter::once(own).chain(jobs));
-        if done.iter().any(Done::is_to_commit) && let Err(failed) = self.commit(held) {
+        if done.iter().any(Done::is_to_commit)
+            && let Err(failed) = self.commit(held)
+        {
             for done in &mut done {
                 done.fail(&failed);
             }
@@ -209,6 +246,10 @@ impl Door {
                     state.place = Place::ReadOnly;
                     return Err(Error::ReadOnly { source: shared(ReadOnlyCause::Asked) }.into());
                 }
+                // It would wait for itself.
+                Place::InUse if state.caller == Some(std::thread::current().id()) => {
+                    return Err(Error::Busy { waited: started.elapsed(), source: shared(FromInside) }.into());
+                }
                 Place::InUse => state.line.join(job),
             }
         };
@@ -224,7 +265,7 @@ impl Door {
     }
 
     fn held(&self, connection: Option<Connection>) -> Held<'_> {
-        Held { door: self, connection, is_last: false }
+        Held { door: self, connection, is_last: false, process: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -246,6 +287,8 @@ struct Held<'a> {
     door: &'a Door,
     connection: Option<Connection>,
     is_last: bool,
+    /// Where code of the caller's runs, which may fork: the process to which the connection to a file belongs.
+    process: Option<u32>,
 }
 
 impl Held<'_> {
@@ -276,8 +319,12 @@ fn heal(database: &Database, timeout: Duration) -> Result<Connection, Failure> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
+        if self.process.is_some_and(|process| process != std::process::id()) {
+            std::mem::forget(self.connection.take());
+        }
         let whole = self.connection.take().filter(transaction::roll_back);
         let mut state = self.door.lock();
+        state.caller = None;
         if self.is_last {
             state.place = Place::Closed;
             state.line.close();

@@ -55,7 +55,8 @@ pub(super) fn work(connection: &Connection, jobs: impl Iterator<Item = Job>) -> 
         };
         // After some errors SQLite rolls back everything by itself: a full disk, for one.
         if lost.is_none() && connection.is_autocommit() {
-            let error = if let Outcome::Failed(error) = &outcome { error.clone() } else { Error::Storage { source: None } };
+            let error =
+                if let Outcome::Failed(error) = &outcome { error.clone() } else { Error::Storage { source: None } };
             for done in all.iter_mut().filter(|done| done.is_to_commit()) {
                 done.outcome = Outcome::Failed(for_all(&error));
             }

@@ -3,6 +3,7 @@
 //! - [`options`]: how a store is opened. [`close`]: how it is left.
 //! - [`organization`]: the view through which everything is read and written.
 //! - [`create`], [`dataset`], [`datasets`], [`count`], [`organizations`]: the operations.
+//! - [`load`]: any number of datasets; [`loading`]: what it is told, and tells.
 //! - [`verify`], [`accept`], [`backup`]: keeping the file whole.
 //! - [`query`]: what a listing is asked, and a page of its answer.
 //! - [`door`]: every write; [`line`]: who waits for it; [`group`]: writes that share a transaction. [`readers`]: every read.
@@ -17,6 +18,8 @@ pub(crate) mod datasets;
 mod door;
 mod group;
 mod line;
+mod load;
+pub(crate) mod loading;
 pub(crate) mod options;
 pub(crate) mod organization;
 mod organizations;
@@ -181,6 +184,13 @@ impl Store {
     ) -> Result<T> {
         self.shared.check_process()?;
         self.shared.door.write(ids, work)
+    }
+
+    /// Does `work`, in which code of the caller's may run, in one transaction in this thread. It gives the last dataset
+    /// that it wrote.
+    fn write_alone(&self, work: impl FnOnce(&Connection) -> Result<Option<DatasetId>, Failure>) -> Result<()> {
+        self.shared.check_process()?;
+        self.shared.door.write_alone(work)
     }
 
     /// Does `work`, which must read by one statement, or by others while the first stands: one snapshot.

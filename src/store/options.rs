@@ -115,7 +115,8 @@ impl StoreOptions {
 
     /// Where times come from. By default the system clock.
     ///
-    /// It is asked once for each call that writes, while no lock is held, and its answer cut to the microsecond.
+    /// It is asked once for each call that writes, of a load for each transaction, while no lock is held, and its answer
+    /// cut to the microsecond.
     pub fn clock(mut self, clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
         self.clock = Box::new(clock);
         self
@@ -124,7 +125,7 @@ impl StoreOptions {
     /// Where the ids come from that a request does not give. By default each is a UUIDv7 greater than every one before
     /// it in this process.
     ///
-    /// It is asked while no lock is held. An id that is taken makes the call fail with
+    /// It is asked while no lock is held, but for a [load](crate::Organization::load_datasets). An id that is taken makes the call fail with
     /// [`AlreadyExists`](crate::Error::AlreadyExists).
     pub fn ids(mut self, ids: impl Fn() -> Uuid + Send + Sync + 'static) -> Self {
         self.ids = Box::new(ids);

@@ -19,6 +19,8 @@ mod creating;
 mod ids_and_times;
 /// Listing: pages, cursors, iterating, counting.
 mod listing;
+/// Loading: any number of datasets, all or nothing or in batches; progress, cancelling, going on.
+mod loading;
 /// Two organisations in one file know nothing of each other.
 mod tenants;
 /// Threads, two stores on one file, waiting with a deadline, closing.

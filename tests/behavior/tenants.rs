@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use kpi_store::{
-    Dataset, DatasetId, DatasetQuery, Error, KpiId, NewDataset, NewKpi, Organization, OrganizationId, Store, UserId,
+    Dataset, DatasetId, DatasetQuery, Error, KpiId, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId,
+    Store, UserId,
 };
 
 use crate::support;
@@ -41,6 +42,7 @@ const CALLS: [(&str, &[&str]); 2] = [
             "datasets",
             "id",
             "iter_datasets",
+            "load_datasets",
             "user",
         ],
     ),
@@ -86,6 +88,11 @@ fn no_call_of_one_shows_or_changes_anything_of_the_other() {
         tenants.ours.create_dataset(support::request_with_kpis(3)).unwrap();
         tenants.ours.acting_as(UserId::new()).create_datasets((0..9).map(support::request_with_kpis)).unwrap();
         tenants.ours.create_datasets((0..9).map(support::request_with_kpis).chain([NewDataset::new("")])).unwrap_err();
+        for batch in [LoadOptions::new(), LoadOptions::new().in_batches_of(2)] {
+            tenants.ours.load_datasets((0..9).map(support::request_with_kpis), batch).unwrap();
+        }
+        let taken = [NewDataset::new("one"), NewDataset::new("again").id(expected[0].id)];
+        tenants.ours.load_datasets(taken, LoadOptions::new().in_batches_of(1)).unwrap_err();
         tenants.ours.create_dataset(NewDataset::new("again").id(expected[0].id)).unwrap_err();
         tenants.ours.accept_dataset(expected[0].id).unwrap().unwrap();
         assert_eq!(tenants.seen_by_theirs(), before, "writing");
@@ -100,13 +107,17 @@ fn a_foreign_id_answers_exactly_as_an_unknown_one() {
         let foreign = tenants.theirs.create_dataset(support::request_with_kpis(3)).unwrap().id;
         let unknown = DatasetId::new();
         let ours = &tenants.ours;
-        let answers: [fn(&Organization, DatasetId) -> String; 3] = [
+        let answers: [fn(&Organization, DatasetId) -> String; 4] = [
             |organization, id| shown(organization.dataset(id), id),
             |organization, id| shown(organization.accept_dataset(id), id),
             // Creating with the id is the other way of asking whether it is there.
             |organization, id| {
                 let created = organization.create_dataset(NewDataset::new("x").id(id));
                 shown(created.map(|created| (created.name, created.kpis)), id)
+            },
+            |organization, id| {
+                let loaded = organization.load_datasets([NewDataset::new("x").id(id)], LoadOptions::new());
+                shown(loaded.map(|loaded| loaded.datasets), id)
             },
         ];
         for answer in answers {

@@ -1,11 +1,14 @@
 //! A commit that fails: the caller is told that the outcome is open, finds it out, and goes on with the same handle.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Place;
-use crate::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Store};
+use crate::{
+    Dataset, DatasetId, DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store,
+};
 
 /// Short enough to wait for, long enough to be told from no wait at all.
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -151,6 +154,38 @@ fn a_store_that_lost_its_connection_can_be_verified_copied_and_closed() {
     assert_eq!(scene.ours.create_dataset(request()).unwrap_err().code(), "closed");
     for file in [&scene.file, &copy] {
         is_all(file, scene.ours.id(), std::slice::from_ref(&before));
+    }
+}
+
+#[test]
+fn a_load_whose_commit_fails_names_the_last_of_the_batch_and_says_what_is_stored_for_sure() {
+    for (in_batches, stored, last) in [(false, 0, 6), (true, 3, 5)] {
+        let scene = Scene::new();
+        let ids = [(); 7].map(|()| DatasetId::new());
+        let input = || ids.map(|id| request().id(id)).into_iter();
+        let options = if in_batches { LoadOptions::new().in_batches_of(3) } else { LoadOptions::new() };
+        if !in_batches {
+            fail_the_next_commit(&scene.store);
+        }
+        // Between two batches the connection lies at the door.
+        let options = options.progress(|progress| {
+            if in_batches && progress.datasets == 3 {
+                fail_the_next_commit(&scene.store);
+            }
+            ControlFlow::Continue(())
+        });
+
+        let stopped = scene.ours.load_datasets(input(), options).unwrap_err();
+
+        assert_eq!(stopped.stored, stored);
+        assert_eq!(unknown::<()>(Err(stopped.error)), [ids[last]]);
+        scene.is_lost();
+        assert_eq!(scene.ours.dataset(ids[last]).unwrap(), None, "as the caller finds out");
+        let rest = input().skip(usize::try_from(stored).unwrap());
+        scene.ours.load_datasets(rest, LoadOptions::new()).unwrap();
+        let all = listed(&scene.ours);
+        assert!(all.iter().map(|dataset| dataset.id).eq(ids), "the whole");
+        scene.holds(&all);
     }
 }
 

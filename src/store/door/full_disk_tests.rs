@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::error::Failure;
-use crate::{DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Store};
+use crate::{DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store};
 
 fn batch(datasets: usize) -> Vec<NewDataset> {
     let kpi = || NewKpi::new("Total water withdrawal").description("m".repeat(1_000));
@@ -41,6 +41,30 @@ fn a_batch_that_does_not_fit_leaves_nothing_and_the_store_works_on() {
         set_room(&store, 1_000_000);
         organization.create_datasets(batch(50)).unwrap();
         assert_eq!(count(&organization), 52);
+    }
+}
+
+#[test]
+fn a_load_that_does_not_fit_says_what_is_stored_and_goes_on_once_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    for in_batches in [false, true] {
+        let file = folder.path().join(format!("{in_batches}.db"));
+        for store in [Store::open(file).unwrap(), Store::open_in_memory().unwrap()] {
+            let organization = store.organization(OrganizationId::new());
+            let options = || if in_batches { LoadOptions::new().in_batches_of(5) } else { LoadOptions::new() };
+            set_room(&store, 400);
+
+            let stopped = organization.load_datasets(batch(50), options()).unwrap_err();
+
+            assert!(matches!(stopped.error, Error::StorageFull { .. }), "{stopped:?}");
+            assert_eq!(stopped.stored, count(&organization));
+            assert!(stopped.stored % 5 == 0 && (stopped.stored > 0) == in_batches, "{stopped:?}");
+
+            set_room(&store, 1_000_000);
+            let rest = batch(50).into_iter().skip(usize::try_from(stopped.stored).unwrap());
+            organization.load_datasets(rest, options()).unwrap();
+            assert_eq!(count(&organization), 50);
+        }
     }
 }
 

@@ -1,0 +1,172 @@
+//! A load beside others: who is served meanwhile, who waits, and who is told at once that it would wait for itself.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use kpi_store::{DatasetId, DatasetQuery, Error, LoadError, LoadOptions, NewDataset, Organization, Store};
+use uuid::Uuid;
+
+use super::{large_request, listed, names, options, request};
+use crate::support;
+
+/// What can be called from inside, whether it needs the lock of a file, and in memory that of the one connection.
+type Call = (&'static str, bool, fn(&Organization, &Store) -> Result<(), Error>);
+
+const CALLS: [Call; 9] = [
+    ("create_dataset", true, |ours, _| ours.create_dataset(request(0)).map(drop)),
+    ("create_datasets", true, |ours, _| ours.create_datasets([request(0)]).map(drop)),
+    ("load_datasets", true, |ours, _| {
+        ours.load_datasets([request(0)], LoadOptions::new()).map(drop).map_err(|e| e.error)
+    }),
+    ("load_datasets in batches", true, |ours, _| {
+        ours.load_datasets([request(0)], options(Some(1))).map(drop).map_err(|LoadError { error, .. }| error)
+    }),
+    ("accept_dataset", true, |ours, _| ours.accept_dataset(DatasetId::new()).map(drop)),
+    ("close", true, |_, store| store.clone().close()),
+    ("dataset", false, |ours, _| ours.dataset(DatasetId::new()).map(drop)),
+    ("datasets", false, |ours, _| ours.datasets(&DatasetQuery::new()).map(|page| assert_eq!(page.items, []))),
+    ("verify", false, |_, store| store.verify().map(|found| assert_eq!(found.datasets, 0))),
+];
+
+/// Makes every call; those that must wait for the load are refused at once, those that need not are answered.
+fn call_all(organization: &Organization, store: &Store, from: &str) {
+    for (name, writes, call) in CALLS {
+        let started = Instant::now();
+        let answer = call(organization, store);
+        let took = started.elapsed();
+        if !writes && store.path().is_some() {
+            assert!(answer.is_ok(), "{name} from {from}: {answer:?}");
+            continue;
+        }
+        let Err(error @ Error::Busy { waited, .. }) = &answer else { panic!("{name} from {from}: {answer:?}") };
+        // The timeout is 5 seconds.
+        assert!(took < Duration::from_secs(2) && *waited < Duration::from_secs(2), "{name} from {from} took {took:?}");
+        assert!(std::error::Error::source(error).unwrap().to_string().contains("of a load"), "{error:?}");
+    }
+}
+
+#[test]
+fn calls_from_inside_a_load_of_all_or_nothing_answer_at_once() {
+    for count in [1, 60] {
+        let inside = Arc::new(OnceLock::<(Organization, Store)>::new());
+        let options_of_the_store = || {
+            let inside = Arc::clone(&inside);
+            Store::options().ids(move || {
+                if let Some((organization, store)) = inside.get() {
+                    let error = organization.create_dataset(request(0).id(DatasetId::new())).map(drop);
+                    assert!(matches!(error, Err(Error::Busy { .. })) && store.path().is_some(), "{error:?}");
+                }
+                Uuid::now_v7()
+            })
+        };
+        support::in_a_file_and_in_memory(options_of_the_store, |store, _| {
+            let organization = support::organization(store);
+            let input = (0..count).map(|place| {
+                if place % 20 == 0 {
+                    call_all(&organization, store, "the iterator");
+                }
+                large_request(place)
+            });
+            let mut called = 0;
+            let options = LoadOptions::new().progress(|_| {
+                called += 1;
+                call_all(&organization, store, "the callback");
+                ControlFlow::Continue(())
+            });
+            let loaded = organization.load_datasets(input, options).unwrap();
+            assert_eq!(loaded.datasets, count as u64);
+            assert!(called > 0);
+            // The control: outside nothing is refused.
+            organization.create_dataset(request(0)).unwrap();
+            assert_eq!(listed(&organization).len(), count + 1);
+        });
+    }
+}
+
+#[test]
+fn iterators_and_callbacks_of_batches_may_call_into_the_store() {
+    support::in_a_file_and_in_memory(Store::options, |store, _| {
+        let (loading, inner) = (support::organization(store), support::organization(store));
+        let create = || drop(inner.create_dataset(request(0)).unwrap());
+        let input = (0..7).map(|place| {
+            create();
+            request(place)
+        });
+        let options = options(Some(2)).progress(|progress| {
+            create();
+            assert_eq!(loading.count_datasets(&DatasetQuery::new()).unwrap(), progress.datasets, "it is stored");
+            ControlFlow::Continue(())
+        });
+        loading.load_datasets(input, options).unwrap();
+        assert_eq!(names(&loading), ["0", "1", "2", "3", "4", "5", "6"]);
+        assert_eq!(listed(&inner).len(), 7 + 4);
+    });
+}
+
+#[test]
+fn other_writers_are_served_between_batches() {
+    support::in_a_file_and_in_memory(Store::options, |store, _| {
+        let organization = support::organization(store);
+        let (ask, asked) = mpsc::channel::<u64>();
+        let (tell, told) = mpsc::channel();
+        thread::scope(|scope| {
+            let other = organization.clone();
+            scope.spawn(move || {
+                for stored in asked {
+                    other.create_dataset(NewDataset::new(format!("after {stored}"))).unwrap();
+                    tell.send(()).unwrap();
+                }
+            });
+            let options = options(Some(2)).progress(move |progress| {
+                ask.send(progress.datasets).unwrap();
+                told.recv().unwrap();
+                ControlFlow::Continue(())
+            });
+            organization.load_datasets((0..5).map(request), options).unwrap();
+        });
+        assert_eq!(names(&organization), ["0", "1", "after 2", "2", "3", "after 4", "4", "after 5"]);
+    });
+}
+
+#[test]
+fn other_writers_wait_for_a_load_of_all_or_nothing_as_long_as_they_may() {
+    for timeout in [Duration::from_millis(50), Duration::from_mins(10)] {
+        let is_short = timeout < Duration::from_secs(1);
+        support::in_a_file_and_in_memory(
+            || Store::options().busy_timeout(timeout),
+            |store, _| {
+                let organization = support::organization(store);
+                let (ask, asked) = mpsc::channel();
+                let (tell, told) = mpsc::channel();
+                let answer = thread::scope(|scope| {
+                    let other = organization.clone();
+                    let waiting = scope.spawn(move || {
+                        asked.recv().unwrap();
+                        let answer = other.create_dataset(NewDataset::new("other"));
+                        tell.send(()).unwrap();
+                        answer
+                    });
+                    let input = (0..3).map(|place| {
+                        if place == 1 {
+                            ask.send(()).unwrap();
+                            // Who waits in vain does so inside the load.
+                            assert!(!is_short || told.recv().is_ok());
+                        }
+                        request(place)
+                    });
+                    organization.load_datasets(input, LoadOptions::new()).unwrap();
+                    waiting.join().unwrap()
+                });
+                if is_short {
+                    assert!(matches!(answer, Err(Error::Busy { .. })), "{answer:?}");
+                    assert_eq!(names(&organization), ["0", "1", "2"]);
+                } else {
+                    assert!(answer.is_ok(), "{answer:?}");
+                    assert_eq!(names(&organization), ["0", "1", "2", "other"]);
+                }
+            },
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! A load takes the same little memory however long it is: the most that a process of its own ever had resident, above
+//! what it had with the store open and something in it.
+//!
+//! ```text
+//! KPI_STORE_LONG=1 cargo test --release --test memory -- --nocapture
+//! ```
+//!
+//! The long form loads a million KPIs, and many with texts as long as they may be.
+#![cfg(target_os = "linux")]
+#![allow(missing_debug_implementations, reason = "nothing here is printed")]
+
+#[path = "crashes/child.rs"]
+mod child;
+
+use std::fs;
+
+use kpi_store::{Durability, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store};
+
+use child::Child;
+
+/// In KiB.
+const MOST: u64 = 12 * 1024;
+
+const TEST: &str = "a_load_of_any_size_takes_the_same_little_memory";
+
+#[test]
+fn a_load_of_any_size_takes_the_same_little_memory() {
+    if let Some(order) = child::order() {
+        return child::say([memory_of(&order).to_string()]);
+    }
+    let sizes: &[u64] = if child::is_long() { &[10_000, 100_000, 1_000_000] } else { &[10_000, 100_000] };
+    for part in ["all or nothing", "batches", "large batches"] {
+        let taken: Vec<_> = sizes.iter().map(|kpis| measure(part, *kpis)).collect();
+        println!("{part}: {taken:?} KiB for {sizes:?} KPIs");
+        assert!(taken.iter().all(|taken| *taken < MOST), "{part}: {taken:?} KiB for {sizes:?} KPIs");
+    }
+    let long = if child::is_long() { 50_000 } else { 5_000 };
+    let taken = measure("long texts", long);
+    println!("long texts: {taken} KiB for {long} KPIs");
+    assert!(taken < MOST, "long texts: {taken} KiB for {long} KPIs");
+    // The control: holding all of it cannot be missed.
+    let held = measure("create_datasets", 100_000);
+    println!("create_datasets: {held} KiB for 100000 KPIs");
+    assert!(held > 2 * MOST, "the measurement sees nothing: {held} KiB");
+}
+
+/// What a child takes that plays the part, in KiB.
+fn measure(part: &str, kpis: u64) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let said = Child::start(TEST, part, &folder.path().join("kpis.db"), kpis).end().unwrap();
+    said[0].parse().unwrap()
+}
+
+fn memory_of(order: &child::Order) -> u64 {
+    let store = Store::options().durability(Durability::Normal).open(&order.file).unwrap();
+    let organization = store.organization(OrganizationId::new());
+    organization.load_datasets(requests(100, ""), LoadOptions::new()).unwrap();
+    let before = most_resident();
+    play(&organization, order);
+    most_resident() - before
+}
+
+fn play(organization: &Organization, order: &child::Order) {
+    let kpis = order.seed;
+    let loaded = match order.part.as_str() {
+        "all or nothing" => organization.load_datasets(requests(kpis, ""), LoadOptions::new()),
+        "batches" => organization.load_datasets(requests(kpis, ""), LoadOptions::new().in_batches_of(10)),
+        "large batches" => organization.load_datasets(requests(kpis, ""), LoadOptions::new().in_batches_of(100_000)),
+        // Four bytes to a code point.
+        "long texts" => organization.load_datasets(requests(kpis, &"\u{1d11e}".repeat(2_000)), LoadOptions::new()),
+        "create_datasets" => {
+            return assert_eq!(organization.create_datasets(requests(kpis, "")).unwrap().len() as u64, kpis / 100);
+        }
+        part => panic!("{part}?"),
+    };
+    assert_eq!(loaded.unwrap().kpis, kpis);
+}
+
+/// So many KPIs, in datasets of 100.
+fn requests(kpis: u64, description: &str) -> impl Iterator<Item = NewDataset> {
+    (0..kpis / 100).map(move |dataset| {
+        let kpi =
+            |number| NewKpi::new(format!("KPI {number} of dataset {dataset}")).unit("m³").description(description);
+        NewDataset::new(format!("Dataset {dataset}")).kpis((0..100).map(kpi))
+    })
+}
+
+/// The most memory that this process ever had resident, in KiB.
+fn most_resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
