@@ -64,7 +64,8 @@ fn copy(source: &mut Connection, draft: &Draft, watch: Watch) -> Result<(), Fail
     let path = draft.path().to_owned();
     let copied = move || files::length(&path).unwrap_or(0);
     connection::with_attach(source, |source| {
-        progress::watched(source, watch, total, copied, |source| {
+        // A copy is compact: one that grows far beyond its source has no end.
+        progress::watched(source, watch, total, total.saturating_mul(2), copied, |source| {
             // As bytes: a path need not be UTF-8.
             let target = ToSqlOutput::Borrowed(ValueRef::Text(draft.path().as_os_str().as_encoded_bytes()));
             source.execute("VACUUM INTO ?1", [target])?;

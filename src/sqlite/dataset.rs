@@ -5,8 +5,8 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::kpi;
 use super::row::Columns;
+use super::{kpi, progress};
 use crate::error::{Error, Failure};
 use crate::model::admission::Admitted;
 use crate::model::cursor::Order;
@@ -51,8 +51,12 @@ macro_rules! select {
 }
 
 const SELECT_ONE: &str = select!("WHERE organization_id = ?1 AND id = ?2");
-const SELECT_OLDEST_FIRST: &str = select!("WHERE organization_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3");
-const SELECT_NEWEST_FIRST: &str = select!("WHERE organization_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3");
+
+// Whatever statistics a file has: by them SQLite might walk through the datasets of all organisations.
+const SELECT_OLDEST_FIRST: &str =
+    select!("INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3");
+const SELECT_NEWEST_FIRST: &str =
+    select!("INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3");
 
 /// The dataset of this organisation with this id.
 pub(crate) fn get(
@@ -63,7 +67,7 @@ pub(crate) fn get(
     let mut statement = connection.prepare_cached(SELECT_ONE)?;
     let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
     match rows.next().map_err(Failure::from).map_err(|Failure(error)| error.about(id))? {
-        Some(row) => read(connection, row, organization, Some(id)).map(Some),
+        Some(row) => read(connection, row, organization, id).map(Some),
         None => Ok(None),
     }
 }
@@ -81,6 +85,16 @@ pub(crate) struct Stretch {
 
 /// At most `limit` datasets of this organisation behind the place `after`.
 pub(crate) fn list(
+    connection: &mut Connection,
+    organization: OrganizationId,
+    order: Order,
+    after: Option<i64>,
+    limit: u32,
+) -> Result<Stretch, Failure> {
+    progress::bounded(connection, |connection| walk(connection, organization, order, after, limit))
+}
+
+fn walk(
     connection: &Connection,
     organization: OrganizationId,
     order: Order,
@@ -103,10 +117,10 @@ pub(crate) fn list(
                 stretch.has_more = true;
                 break;
             }
-            Ok(Some(row)) => (Columns(row).integer(0)?, read(connection, row, organization, None)),
+            Ok(Some(row)) => (Columns(row).integer(0)?, read_listed(connection, row, organization)),
             Err(Failure(error @ Error::Corrupt { .. })) => {
                 let (seq, id) = unreadable(connection, next, organization, place)?;
-                (seq, Err(id.map_or(error.clone(), |id| error.about(id)).into()))
+                (seq, Err(named(connection, error, organization, id).into()))
             }
             Err(failure) => return Err(failure),
         };
@@ -144,28 +158,57 @@ fn unreadable(
     Ok((seq, id.unwrap_or_default()))
 }
 
-/// Reads a dataset and its KPIs and checks them against the digest. `asked` is the id asked for, if one was.
+/// Reads a dataset that no id was asked for, but that a listing came to.
+fn read_listed(connection: &Connection, row: &Row<'_>, organization: OrganizationId) -> Result<Dataset, Failure> {
+    let id = Columns(row).id(1)?;
+    match read_checked(connection, row, organization, id) {
+        Err(Failure(error @ Error::Corrupt { .. })) => Err(named(connection, error, organization, Some(id)).into()),
+        read => read,
+    }
+}
+
+/// The error of damage, naming the dataset that a listing came to if it is one of this organisation: an index that is
+/// damaged can lead to another's, and what that has nobody here is told.
+fn named(connection: &Connection, error: Error, organization: OrganizationId, id: Option<DatasetId>) -> Error {
+    let is_ours = |id: &DatasetId| {
+        let found = connection
+            .prepare_cached(FIND_OWN)
+            .and_then(|mut statement| statement.exists(params![organization.as_bytes(), id.as_bytes()]));
+        found.unwrap_or_default()
+    };
+    match id.filter(is_ours) {
+        Some(id) => error.about(id),
+        None => error,
+    }
+}
+
+const FIND_OWN: &str = "
+    SELECT 1 FROM dataset INDEXED BY sqlite_autoindex_dataset_1 WHERE organization_id = ?1 AND id = ?2";
+
+/// Reads a dataset and its KPIs, asked for by this id, and checks them against the digest.
 pub(super) fn read(
     connection: &Connection,
     row: &Row<'_>,
     organization: OrganizationId,
-    asked: Option<DatasetId>,
+    id: DatasetId,
 ) -> Result<Dataset, Failure> {
-    let id = match asked {
-        Some(id) => id,
-        None => Columns(row).id(1)?,
-    };
-    let checked = || -> Result<Dataset, Failure> {
-        let stored = read_unchecked(connection, row, id)?;
-        let expected = digest(organization, id, stored.revision, &stored.dataset);
-        let is_asked_for = (stored.dataset.id, stored.dataset.organization_id) == (id, organization);
-        if is_asked_for && stored.digest == expected {
-            Ok(stored.dataset)
-        } else {
-            Err(Error::damaged("it does not match its digest").into())
-        }
-    };
-    checked().map_err(|Failure(error)| error.about(id).into())
+    read_checked(connection, row, organization, id).map_err(|Failure(error)| error.about(id).into())
+}
+
+fn read_checked(
+    connection: &Connection,
+    row: &Row<'_>,
+    organization: OrganizationId,
+    id: DatasetId,
+) -> Result<Dataset, Failure> {
+    let stored = read_unchecked(connection, row, id)?;
+    let expected = digest(organization, id, stored.revision, &stored.dataset);
+    let is_asked_for = (stored.dataset.id, stored.dataset.organization_id) == (id, organization);
+    if is_asked_for && stored.digest == expected {
+        Ok(stored.dataset)
+    } else {
+        Err(Error::damaged("it does not match its digest").into())
+    }
 }
 
 /// What the rows of a dataset hold.
@@ -237,13 +280,24 @@ pub(super) const COUNTS: [(&str, &str); 2] = [
     ),
 ];
 
+/// Row by row: counting a table as a whole, SQLite could not be ended.
+const COUNT_ALL: &str = "SELECT count(*) FROM dataset NOT INDEXED WHERE seq IS NOT NULL";
+
+/// How many datasets the table has.
+pub(super) fn count_all(connection: &Connection) -> Result<u64, Failure> {
+    let count: i64 = connection.query_one(COUNT_ALL, [], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
+}
+
 const COUNT: &str = "SELECT count(*) FROM dataset WHERE organization_id = ?1";
 
 /// How many datasets this organisation has.
-pub(crate) fn count(connection: &Connection, organization: OrganizationId) -> Result<u64, Failure> {
-    let mut statement = connection.prepare_cached(COUNT)?;
-    let count: i64 = statement.query_one([organization.as_bytes()], |row| row.get(0))?;
-    Ok(count.cast_unsigned())
+pub(crate) fn count(connection: &mut Connection, organization: OrganizationId) -> Result<u64, Failure> {
+    progress::bounded(connection, |connection| {
+        let mut statement = connection.prepare_cached(COUNT)?;
+        let count: i64 = statement.query_one([organization.as_bytes()], |row| row.get(0))?;
+        Ok(count.cast_unsigned())
+    })
 }
 
 /// Steps from one organisation to the next through the index, however many datasets each has.
@@ -257,7 +311,11 @@ const ORGANIZATIONS: &str = "
     SELECT id FROM owner WHERE id IS NOT NULL";
 
 /// The organisations that own a dataset, by id.
-pub(crate) fn organizations(connection: &Connection) -> Result<Vec<OrganizationId>, Failure> {
+pub(crate) fn organizations(connection: &mut Connection) -> Result<Vec<OrganizationId>, Failure> {
+    progress::bounded(connection, step_through_organizations)
+}
+
+fn step_through_organizations(connection: &Connection) -> Result<Vec<OrganizationId>, Failure> {
     let mut statement = connection.prepare_cached(ORGANIZATIONS)?;
     let mut rows = statement.query([])?;
     let mut organizations = Vec::new();
