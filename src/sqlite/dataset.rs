@@ -3,7 +3,7 @@
 //! A read steps the dataset's row, and while that statement stands, reads the KPIs by another: both see one snapshot
 //! without a transaction having to be begun and ended. Every dataset is checked against its digest before it leaves.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::row::Columns;
 use super::{kpi, progress};
@@ -118,9 +118,10 @@ fn walk(
                 break;
             }
             Ok(Some(row)) => (Columns(row).integer(0)?, read_listed(connection, row, organization)),
-            Err(Failure(error @ Error::Corrupt { .. })) => {
-                let (seq, id) = unreadable(connection, next, organization, place)?;
-                (seq, Err(named(connection, error, organization, id).into()))
+            // A row that SQLite cannot read: its place by the index alone.
+            Err(failure @ Failure(Error::Corrupt { .. })) => {
+                let asked = params![organization.as_bytes(), place];
+                (connection.query_one(next, asked, |row| row.get(0))?, Err(failure))
             }
             Err(failure) => return Err(failure),
         };
@@ -133,7 +134,7 @@ fn walk(
         match read {
             Ok(dataset) => stretch.items.push((place, dataset)),
             Err(Failure(error @ Error::Corrupt { .. })) => {
-                stretch.damage = Some((Some(place), error));
+                stretch.damage = Some((Some(place), named(connection, error, organization, place)));
                 break;
             }
             Err(failure) => return Err(failure),
@@ -144,46 +145,20 @@ fn walk(
 
 const NEXT_OLDEST_FIRST: &str = "SELECT min(seq) FROM dataset WHERE organization_id = ?1 AND seq > ?2";
 const NEXT_NEWEST_FIRST: &str = "SELECT max(seq) FROM dataset WHERE organization_id = ?1 AND seq < ?2";
-const SELECT_ID: &str = "SELECT id FROM dataset WHERE seq = ?1";
 
-/// The dataset behind `place` whose row SQLite cannot read: its place by the index alone, its id if that much can be read.
-fn unreadable(
-    connection: &Connection,
-    next: &str,
-    organization: OrganizationId,
-    place: i64,
-) -> Result<(i64, Option<DatasetId>), Failure> {
-    let seq = connection.query_one(next, params![organization.as_bytes(), place], |row| row.get(0))?;
-    let id = connection.query_one(SELECT_ID, [seq], |row| Ok(Columns(row).id(0).ok()));
-    Ok((seq, id.unwrap_or_default()))
-}
-
-/// Reads a dataset that no id was asked for, but that a listing came to.
-fn read_listed(connection: &Connection, row: &Row<'_>, organization: OrganizationId) -> Result<Dataset, Failure> {
-    let id = Columns(row).id(1)?;
-    match read_checked(connection, row, organization, id) {
-        Err(Failure(error @ Error::Corrupt { .. })) => Err(named(connection, error, organization, Some(id)).into()),
-        read => read,
+/// The error of damage at a place that a listing came to. It names the dataset there if the row says that it is this
+/// organisation's: an index that is damaged can lead to another's, of which nothing is told.
+fn named(connection: &Connection, error: Error, organization: OrganizationId, place: i64) -> Error {
+    let found = connection.prepare_cached(SELECT_IDS).and_then(|mut statement| {
+        statement.query_one([place], |row| Ok((Columns(row).id(0).ok(), Columns(row).id::<OrganizationId>(1).ok())))
+    });
+    match found {
+        Ok((Some(id), Some(owner))) if owner == organization => error.about(id),
+        _ => error,
     }
 }
 
-/// The error of damage, naming the dataset that a listing came to if it is one of this organisation: an index that is
-/// damaged can lead to another's, and what that has nobody here is told.
-fn named(connection: &Connection, error: Error, organization: OrganizationId, id: Option<DatasetId>) -> Error {
-    let is_ours = |id: &DatasetId| {
-        let found = connection
-            .prepare_cached(FIND_OWN)
-            .and_then(|mut statement| statement.exists(params![organization.as_bytes(), id.as_bytes()]));
-        found.unwrap_or_default()
-    };
-    match id.filter(is_ours) {
-        Some(id) => error.about(id),
-        None => error,
-    }
-}
-
-const FIND_OWN: &str = "
-    SELECT 1 FROM dataset INDEXED BY sqlite_autoindex_dataset_1 WHERE organization_id = ?1 AND id = ?2";
+const SELECT_IDS: &str = "SELECT id, organization_id FROM dataset NOT INDEXED WHERE seq = ?1";
 
 /// Reads a dataset and its KPIs, asked for by this id, and checks them against the digest.
 pub(super) fn read(
@@ -193,6 +168,11 @@ pub(super) fn read(
     id: DatasetId,
 ) -> Result<Dataset, Failure> {
     read_checked(connection, row, organization, id).map_err(|Failure(error)| error.about(id).into())
+}
+
+/// Reads a dataset that a listing came to.
+fn read_listed(connection: &Connection, row: &Row<'_>, organization: OrganizationId) -> Result<Dataset, Failure> {
+    read_checked(connection, row, organization, Columns(row).id(1)?)
 }
 
 fn read_checked(
@@ -234,7 +214,8 @@ fn read_unchecked(connection: &Connection, row: &Row<'_>, id: DatasetId) -> Resu
     Ok(Stored { dataset, revision: columns.integer(9)?, digest: columns.integer(10)?.cast_unsigned() })
 }
 
-const ACCEPT: &str = "UPDATE dataset SET revision = ?3, digest = ?4 WHERE organization_id = ?1 AND id = ?2";
+const SELECT_BY_PLACE: &str = select!("NOT INDEXED WHERE seq = ?1");
+const ACCEPT: &str = "UPDATE dataset SET revision = ?2, digest = ?3 WHERE seq = ?1";
 
 /// Gives a dataset the digest of what its rows hold now, as a change of its own.
 pub(crate) fn accept(
@@ -242,16 +223,22 @@ pub(crate) fn accept(
     organization: OrganizationId,
     id: DatasetId,
 ) -> Result<Option<Dataset>, Failure> {
-    let stored = {
-        let mut statement = connection.prepare_cached(SELECT_ONE)?;
-        let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        read_unchecked(connection, row, id).map_err(|Failure(error)| Failure(error.about(id)))?
-    };
+    let mut statement = connection.prepare_cached(SELECT_ONE)?;
+    let place = statement.query_one(params![organization.as_bytes(), id.as_bytes()], |row| row.get::<_, i64>(0));
+    let Some(place) = place.optional()? else { return Ok(None) };
+    let mut statement = connection.prepare_cached(SELECT_BY_PLACE)?;
+    // No digest says yet whose it is, and the index may be damaged: the row itself must say so.
+    let stored = statement.query_one([place], |row| {
+        let stored = read_unchecked(connection, row, id);
+        Ok(stored.and_then(|stored| match (stored.dataset.id, stored.dataset.organization_id) {
+            whose if whose == (id, organization) => Ok(stored),
+            _ => Err(Error::damaged("an index leads to another dataset").into()),
+        }))
+    })?;
+    let stored = stored.map_err(|Failure(error)| Failure(error.about(id)))?;
     let revision = stored.revision.saturating_add(1);
     let digest = digest(organization, id, revision, &stored.dataset).cast_signed();
-    let mut statement = connection.prepare_cached(ACCEPT)?;
-    statement.execute(params![organization.as_bytes(), id.as_bytes(), revision, digest])?;
+    connection.prepare_cached(ACCEPT)?.execute(params![place, revision, digest])?;
     Ok(Some(stored.dataset))
 }
 

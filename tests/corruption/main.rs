@@ -14,6 +14,7 @@ mod hostile;
 mod logs;
 mod look;
 mod pages;
+mod plain;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +26,7 @@ use std::time::Duration;
 use kpi_store::{Dataset, DatasetId, NewDataset, NewKpi, OrganizationId, Store, ValueType};
 
 use self::damage::{Damage, Numbers};
-use self::look::{Seen, look, wrong_rows_of_plain_sqlite};
+use self::look::{Seen, look};
 
 /// Far longer than a look takes, on any machine.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -42,7 +43,7 @@ fn no_damage_of_the_file_gives_a_wrong_row_and_verify_finds_what_is_hidden() {
         &original,
         |numbers| Damage::of_file(&original.file, numbers),
         |path, what| {
-            let plain = wrong_rows_of_plain_sqlite(path, &original.stored);
+            let plain = plain::wrong_rows(path, &original.stored);
             let seen = look(path, &original.stored, false, what);
             let silent: Vec<DatasetId> = seen.hidden.iter().copied().collect();
             assert_eq!(seen.wrong, 0, "{what}");
