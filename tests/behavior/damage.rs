@@ -1,6 +1,7 @@
 //! Damage: a row that is not what was written is an error that names its dataset, never an answer; it hides no other
 //! dataset, and a listing goes on behind it.
 
+mod order;
 mod types;
 
 use std::fs;
