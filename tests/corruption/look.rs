@@ -133,7 +133,7 @@ impl Seen {
         let allowed = ["corrupt", "storage", "already_exists", "read_only"];
         // Small, and large enough to take further pages.
         let kpi = |_| NewKpi::new("KPI").description("Water ".repeat(300));
-        for kpis in [0, 60] {
+        for kpis in [0, 12] {
             match organization.create_dataset(NewDataset::new("After the damage").kpis((0..kpis).map(kpi))) {
                 Ok(created) => self.created.push(created),
                 Err(error) => typed(&self.what, &error, &allowed),
