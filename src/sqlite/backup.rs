@@ -28,7 +28,7 @@ pub(crate) fn write(source: &mut Connection, target: &Path, watch: Watch) -> Res
     copy(source, &draft, watch())?;
     finish(draft, &target, |copy| {
         let verify = |copy: &Connection| verification::verify(copy, &AtomicU64::new(0));
-        let verification = progress::watched(copy, watch(), size, move || size, verify)?;
+        let verification = progress::watched(copy, watch(), size, u64::MAX, move || size, verify)?;
         match verification.findings.into_iter().next() {
             Some(finding) => Err(finding.into_error().into()),
             None => Ok(()),
@@ -67,7 +67,8 @@ fn copy(source: &mut Connection, draft: &Draft, watch: Watch) -> Result<(), Fail
     let path = draft.path().to_owned();
     let copied = move || files::length(&path).unwrap_or(0);
     connection::with_attach(source, |source| {
-        progress::watched(source, watch, total, copied, |source| {
+        // A copy is compact: one that grows far beyond its source has no end.
+        progress::watched(source, watch, total, total.saturating_mul(2), copied, |source| {
             // As bytes: a path need not be UTF-8.
             let target = ToSqlOutput::Borrowed(ValueRef::Text(draft.path().as_os_str().as_encoded_bytes()));
             source.execute("VACUUM INTO ?1", [target])?;

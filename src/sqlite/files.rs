@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -217,6 +217,24 @@ pub(super) fn pages_in_log(file: &Path, page_size: u64) -> io::Result<HashSet<u6
 pub(super) fn has_journal(file: &Path) -> bool {
     fs::symlink_metadata(beside(file, "-journal")).is_ok()
 }
+
+/// Whether the rollback journal beside the file is one of a transaction over several files. It names another file, which
+/// SQLite deletes once it has played the journal back, whatever that file is.
+pub(super) fn has_journal_of_several_files(file: &Path) -> bool {
+    let journal = beside(file, "-journal");
+    let ends_with_the_magic = || -> io::Result<bool> {
+        let mut journal = fs::File::open(&journal)?;
+        let mut end = [0; 8];
+        journal.seek(SeekFrom::End(-8))?;
+        journal.read_exact(&mut end)?;
+        Ok(end == JOURNAL_MAGIC)
+    };
+    // Opening a FIFO would wait.
+    fs::metadata(&journal).is_ok_and(|metadata| metadata.is_file()) && ends_with_the_magic().unwrap_or_default()
+}
+
+/// How a rollback journal begins, and how the name of another file in it ends.
+const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
 /// How many bytes the file has.
 pub(super) fn length(file: &Path) -> io::Result<u64> {

@@ -19,7 +19,7 @@ use super::connection::{self, Access, Durability, set_pragma};
 use super::files::{self, Identity};
 use super::forks::Opened;
 use super::schema::{APPLICATION_ID, BACKUP_ID, SCHEMA, Schema};
-use super::{backup, migration, transaction};
+use super::{backup, migration, progress, transaction};
 use crate::error::{Error, Failure, ReadOnlyCause, shared};
 
 /// In bytes. The rows of a dataset fill a few such pages; twice as large, and texts of full length triple the file.
@@ -105,13 +105,14 @@ impl Database {
     fn first_writer(&self, started: Instant) -> Result<Connection, Failure> {
         let left = || self.settings.busy_timeout.saturating_sub(started.elapsed());
         let wal = files::wal_length(&self.file);
-        self.refuse_log_beside_backup(wal)?;
-        let connection = connection::connect(&self.file, Access::ReadWrite, left())?;
+        self.refuse_log_of_another(wal)?;
+        let mut connection = connection::connect(&self.file, Access::ReadWrite, left())?;
         // A refused file must not be checkpointed when this connection, perhaps its last, is closed.
-        let keep_log =
-            |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep && wal.is_some());
-        keep_log(true)?;
-        let found = self.inspect(&connection, wal.is_some())?;
+        let keep_log = |connection: &Connection, keep| {
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep && wal.is_some())
+        };
+        keep_log(&connection, true)?;
+        let found = self.inspect(&mut connection, wal.is_some())?;
         if found.version == 0 {
             set_pragma(&connection, "page_size", PAGE_SIZE)?;
         }
@@ -121,7 +122,7 @@ impl Database {
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         }
         switch_to_wal(&connection, started, self.settings.busy_timeout)?;
-        keep_log(false)?;
+        keep_log(&connection, false)?;
         if found.version < self.schema.current() {
             connection::set_busy_timeout(&connection, left())?;
             migrate(&connection, self.schema, |version| self.back_up_before_upgrade(version))?;
@@ -157,8 +158,8 @@ impl Database {
     fn connect(&self, access: Access, timeout: Duration) -> Result<Connection, Failure> {
         self.check_unmoved()?;
         let has_wal = files::wal_length(&self.file).is_some();
-        let connection = connection::connect(&self.file, access, timeout)?;
-        let version = self.inspect(&connection, has_wal)?.version;
+        let mut connection = connection::connect(&self.file, access, timeout)?;
+        let version = self.inspect(&mut connection, has_wal)?.version;
         if version == 0 {
             return Err(Error::NotAStore { reason: "it is empty", source: None }.into());
         }
@@ -187,8 +188,13 @@ impl Database {
         }
     }
 
-    /// Refuses a backup that was put in the place of a file whose log is still there: SQLite would mix the two.
-    fn refuse_log_beside_backup(&self, wal_length: Option<u64>) -> Result<(), Failure> {
+    /// Refuses a file beside which lies what this crate never leaves there, and what SQLite acts on as soon as it reads:
+    /// a journal that also concerns other files, and beside a backup, which was put in the place of a file whose log is
+    /// still there, that log: SQLite would mix the two.
+    fn refuse_log_of_another(&self, wal_length: Option<u64>) -> Result<(), Failure> {
+        if files::has_journal_of_several_files(&self.file) {
+            return Err(Error::damaged("the journal beside it is one of several files").into());
+        }
         if wal_length.is_none_or(|length| length == 0) {
             return Ok(());
         }
@@ -211,9 +217,10 @@ impl Database {
     /// What the file is; refuses what is no store. Reads one snapshot and writes nothing.
     ///
     /// Whether there was a write-ahead log must be known from before: reading makes an empty one.
-    fn inspect(&self, connection: &Connection, had_wal: bool) -> Result<Found, Failure> {
+    fn inspect(&self, connection: &mut Connection, had_wal: bool) -> Result<Found, Failure> {
         transaction::begin_read(connection)?;
-        let found = identify(connection, self.schema).and_then(|found| {
+        let found = progress::bounded_by_schema(connection, |connection| {
+            let found = identify(connection, self.schema)?;
             if found.version > 0 {
                 self.schema.check(connection, found.version)?;
             }

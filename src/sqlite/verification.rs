@@ -14,13 +14,14 @@ use crate::model::verification::{Finding, Verification, Watch};
 
 /// Looks at everything, in one snapshot, while `watch` is told how many datasets were looked at.
 pub(crate) fn verify_watched(connection: &mut Connection, watch: Watch) -> Result<Verification, Failure> {
-    let total: i64 = connection.query_one("SELECT count(*) FROM dataset", [], |row| row.get(0)).unwrap_or_default();
+    let total = progress::bounded(connection, dataset::count_all).unwrap_or_default();
     let looked_at = Arc::new(AtomicU64::new(0));
     let done = Arc::clone(&looked_at);
     progress::watched(
         connection,
         watch,
-        total.cast_unsigned(),
+        total,
+        u64::MAX,
         move || done.load(Relaxed),
         |connection| verify(connection, &looked_at),
     )
@@ -81,11 +82,16 @@ fn unreadable(Failure(error): Failure) -> Result<Finding, Failure> {
 fn walk(connection: &Connection, verification: &mut Verification, looked_at: &AtomicU64) -> Result<(), Failure> {
     let mut statement = connection.prepare(dataset::SELECT_ALL)?;
     let mut rows = statement.query([])?;
+    let mut last = None;
     while let Some(row) = rows.next()? {
         verification.datasets += 1;
         looked_at.store(verification.datasets, Relaxed);
         let columns = Columns(row);
         let seq = columns.integer(0)?;
+        // Rows that went back might never end.
+        if last.replace(seq).is_some_and(|last| last >= seq) {
+            return Err(Error::damaged("the rows of the datasets are out of order").into());
+        }
         let organization: Option<OrganizationId> = columns.optional_id(2).unwrap_or_default();
         let id: Option<DatasetId> = columns.optional_id(1).unwrap_or_default();
         let mut note = |finding: Finding| verification.findings.push(finding.about(organization, id));
@@ -93,7 +99,7 @@ fn walk(connection: &Connection, verification: &mut Verification, looked_at: &At
             note(Finding::new("dataset", "its ids cannot be read"));
             continue;
         };
-        match dataset::read(connection, row, organization, Some(id)) {
+        match dataset::read(connection, row, organization, id) {
             Ok(dataset) => verification.kpis += dataset.kpis.len() as u64,
             Err(Failure(error @ Error::Corrupt { .. })) => note(Finding::new("dataset", error.to_string())),
             Err(failure) => return Err(failure),

@@ -16,7 +16,7 @@ impl Database {
     /// A first connection for reading only: plainly, or where nobody may write the file, or not the folder in which SQLite
     /// keeps its files, as a file that nobody changes.
     pub(super) fn first_reader(&mut self) -> Result<Connection, Failure> {
-        self.refuse_log_beside_backup(files::wal_length(&self.file))?;
+        self.refuse_log_of_another(files::wal_length(&self.file))?;
         self.refuse_without_a_trace()?;
         if files::has_journal(&self.file) {
             return self.reader();
