@@ -347,15 +347,20 @@ fn migrate_in_transaction(
         return Ok(());
     }
     let copy = if version > 0 { back_up(version)? } else { None };
-    if let Err(failure) = run_migrations(connection, schema) {
-        // The file stays as it was. An application that tries again on every start would fill the disk with copies.
-        if let Some(copy) = copy {
-            files::remove_with_companions(&copy);
-        }
-        return Err(failure);
+    let failure = match run_migrations(connection, schema) {
+        Ok(()) => match transaction::commit(connection) {
+            Ok(()) => return Ok(()),
+            // The upgrade may hold, and its copy stays.
+            Err(error) if !transaction::is_without_effect(&error) => return Err(error.into()),
+            Err(error) => error.into(),
+        },
+        Err(failure) => failure,
+    };
+    // The file stays as it was. An application that tries again on every start would fill the disk with copies.
+    if let Some(copy) = copy {
+        files::remove_with_companions(&copy);
     }
-    transaction::commit(connection)?;
-    Ok(())
+    Err(failure)
 }
 
 fn run_migrations(connection: &Connection, schema: &Schema) -> Result<(), Failure> {

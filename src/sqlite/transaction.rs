@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::error::{Error, Failure};
 
@@ -19,6 +19,14 @@ pub(crate) fn commit(connection: &Connection) -> rusqlite::Result<()> {
     run(connection, "COMMIT")
 }
 
+/// Whether a commit failed in a way that says that nothing was committed.
+///
+/// A full disk refuses a write to the log, before anything is synced, and a transaction holds only once the last page of
+/// it is there whole: what is there of it has no valid checksum.
+pub(crate) fn is_without_effect(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull))
+}
+
 /// Ends a transaction that must not hold. Says whether the connection is out of it.
 pub(crate) fn roll_back(connection: &Connection) -> bool {
     // SQLite rolls back by itself after some errors; ROLLBACK then fails, for there is nothing to roll back.
@@ -27,6 +35,8 @@ pub(crate) fn roll_back(connection: &Connection) -> bool {
 
 /// Copies the write-ahead log into the file as far as readers let it, waiting for nobody.
 pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    // A connection whose first look at the log failed has not mapped the log's index; without it SQLite copies nothing.
+    connection.query_one("PRAGMA user_version", [], |_| Ok(()))?;
     connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 

@@ -13,7 +13,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use crate::error::{Error, Failure, ReadOnlyCause, Result, shared};
 use crate::model::ids::DatasetId;
@@ -99,7 +99,7 @@ impl Door {
         let done = work(connection)?;
         match transaction::commit(connection) {
             Ok(()) => Ok(done),
-            Err(error) if is_without_effect(&error) => Err(error.into()),
+            Err(error) if transaction::is_without_effect(&error) => Err(error.into()),
             Err(error) => {
                 if self.database.is_some() {
                     held.give_up();
@@ -197,14 +197,6 @@ impl Held<'_> {
     fn give_up(&mut self) {
         self.connection = None;
     }
-}
-
-/// Whether a commit failed in a way that says that nothing was committed.
-///
-/// A full disk refuses a write to the log, before anything is synced, and a transaction holds only once the last page of
-/// it is there whole: what is there of it has no valid checksum.
-fn is_without_effect(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull))
 }
 
 /// A fresh connection after a commit that failed.
