@@ -329,7 +329,8 @@ impl Draft {
         disk::sync_file(&self.file).map_err(failed)?;
         refuse_taken(target, target)?;
         disk::rename(&self.file, target).map_err(failed)?;
-        sync_folder(target)
+        // A copy that may not outlive a power cut is none, and would be in the way of the next.
+        sync_folder(target).inspect_err(|_| remove_with_companions(target))
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) fn roll_back(connection: &Connection) -> bool {
 
 /// Copies the write-ahead log into the file as far as readers let it, waiting for nobody.
 pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    // A connection whose first look at the log failed has not mapped the log's index; without it SQLite copies nothing.
+    connection.query_one("PRAGMA user_version", [], |_| Ok(()))?;
     connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ffi, params};
 
 use super::row::Columns;
 use super::{dataset, kpi, progress, transaction};
@@ -51,6 +51,7 @@ pub(super) fn integrity(connection: &Connection) -> Result<Vec<Finding>, Failure
     let mut findings = Vec::new();
     match texts(connection, "PRAGMA integrity_check(1000000)") {
         Ok(texts) => {
+            texts.iter().try_for_each(|text| refuse_failure_of_the_disk(text))?;
             let found = texts.into_iter().filter(|text| text != "ok");
             findings.extend(found.map(|text| Finding::new("integrity", text)));
         }
@@ -62,6 +63,18 @@ pub(super) fn integrity(connection: &Connection) -> Result<Vec<Finding>, Failure
         Err(failure) => findings.push(unreadable(failure)?),
     }
     Ok(findings)
+}
+
+/// SQLite's check writes down, as if it were damage, that the disk failed to give a page.
+fn refuse_failure_of_the_disk(text: &str) -> Result<(), Failure> {
+    let code = match text.rsplit_once("unable to get the page. error code=") {
+        Some((_, code)) => code.trim().parse().ok(),
+        None => text.contains("failed to get page").then_some(ffi::SQLITE_IOERR),
+    };
+    code.map_or(Ok(()), |code| {
+        let failure = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(text.to_owned()));
+        unreadable(failure.into()).map(drop)
+    })
 }
 
 fn texts(connection: &Connection, sql: &str) -> Result<Vec<String>, Failure> {
