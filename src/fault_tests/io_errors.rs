@@ -113,14 +113,14 @@ fn fail(scenario: &Scenario, fault: &Fault, counts: &mut Counts) -> bool {
         Ok(()) => counts.unnoticed += 1,
         Err(error) => {
             *counts.errors.entry(error.code()).or_default() += 1;
-            assert!(is_fitting(error, &fault), "{what}");
+            assert!(is_fitting(error, fault), "{what}");
         }
     }
     if fault.lasting {
-        insist(&mut scene, &fault, &what);
+        insist(&mut scene, fault, &what);
         scene.disk.calm();
     }
-    leaves_no_trace(&scene, &fault, &what);
+    leaves_no_trace(&scene, fault, &what);
     go_on(&mut scene, fault.at, &what);
     let found = judge(&mut scene, &what);
     count_unknown(&scene.events[prepared..], &found, counts);
@@ -246,7 +246,7 @@ fn fail_to_accept(fault: &Fault) -> Option<bool> {
     scene.disk.calm();
     let holds = match (organization.dataset(id), &accepted) {
         (Ok(Some(dataset)), Ok(_) | Err(Error::OutcomeUnknown { .. })) => dataset.name == "Waste",
-        (Err(Error::Corrupt { .. }), Err(error)) if is_fitting(error, &fault) => false,
+        (Err(Error::Corrupt { .. }), Err(error)) if is_fitting(error, fault) => false,
         (found, _) => panic!("{what}: {accepted:?}, but {found:?}"),
     };
     let accepted = organization.accept_dataset(id).unwrap_or_else(|error| panic!("{what}; again: {error:?}"));
