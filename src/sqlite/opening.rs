@@ -94,6 +94,9 @@ impl Database {
         }
         switch_to_wal(&connection, started, self.settings.busy_timeout)?;
         keep_log(false)?;
+        if wal.is_some_and(|length| length > 0) {
+            settle_log(&connection)?;
+        }
         if found.version < self.schema.current() {
             connection::set_busy_timeout(&connection, left())?;
             migrate(&connection, self.schema, |version| self.back_up_before_upgrade(version))?;
@@ -298,6 +301,14 @@ fn switch_to_wal(connection: &Connection, started: Instant, timeout: Duration) -
                 std::thread::sleep(PAUSE);
             }
         }
+    }
+}
+
+/// Settles a log that was there. On a full disk it stays as it is: what is in it can be read, and nothing written yet.
+fn settle_log(connection: &Connection) -> Result<(), Failure> {
+    match transaction::settle_log(connection) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Ok(()),
+        settled => Ok(settled?),
     }
 }
 
