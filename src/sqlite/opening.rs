@@ -87,12 +87,16 @@ impl Database {
         if found.version == 0 {
             set_pragma(&connection, "page_size", PAGE_SIZE)?;
         }
-        connection::set_durability(&connection, self.settings.durability)?;
+        // IMPORTANT: until there is a log. A rollback journal that is not synced twice can damage the file at a power cut.
+        connection::set_durability(&connection, Durability::Full)?;
         if found.is_backup {
             // IMPORTANT: before there is a write-ahead log, which beside a backup is taken for another file's.
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         }
         switch_to_wal(&connection, started, self.settings.busy_timeout)?;
+        if self.settings.durability != Durability::Full {
+            connection::set_durability(&connection, self.settings.durability)?;
+        }
         keep_log(false)?;
         if wal.is_some_and(|length| length > 0) {
             settle_log(&connection)?;
