@@ -116,13 +116,20 @@ impl Database {
         if found.version == 0 {
             set_pragma(&connection, "page_size", PAGE_SIZE)?;
         }
-        connection::set_durability(&connection, self.settings.durability)?;
+        // IMPORTANT: until there is a log. A rollback journal that is not synced twice can damage the file at a power cut.
+        connection::set_durability(&connection, Durability::Full)?;
         if found.is_backup {
             // IMPORTANT: before there is a write-ahead log, which beside a backup is taken for another file's.
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         }
         switch_to_wal(&connection, started, self.settings.busy_timeout)?;
+        if self.settings.durability != Durability::Full {
+            connection::set_durability(&connection, self.settings.durability)?;
+        }
         keep_log(&connection, false)?;
+        if wal.is_some_and(|length| length > 0) {
+            settle_log(&connection)?;
+        }
         if found.version < self.schema.current() {
             connection::set_busy_timeout(&connection, left())?;
             migrate(&connection, self.schema, |version| self.back_up_before_upgrade(version))?;
@@ -344,6 +351,14 @@ fn switch_to_wal(connection: &Connection, started: Instant, timeout: Duration) -
                 std::thread::sleep(PAUSE);
             }
         }
+    }
+}
+
+/// Settles a log that was there. On a full disk it stays as it is: what is in it can be read, and nothing written yet.
+fn settle_log(connection: &Connection) -> Result<(), Failure> {
+    match transaction::settle_log(connection) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Ok(()),
+        settled => Ok(settled?),
     }
 }
 

@@ -13,7 +13,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::error::{Error, Failure, ReadOnlyCause, Result, shared};
 use crate::model::ids::DatasetId;
@@ -33,8 +33,8 @@ pub(super) struct Door {
 enum State {
     Free(Connection),
     InUse,
-    /// The connection was given up.
-    Lost,
+    /// The connection was given up; it is kept, unused, until there is a fresh one.
+    Lost(Option<Connection>),
     /// The store was opened for reading only.
     ReadOnly,
     Closed,
@@ -99,12 +99,16 @@ impl Door {
         let done = work(connection)?;
         match transaction::commit(connection) {
             Ok(()) => Ok(done),
-            Err(error) if transaction::is_without_effect(&error) => Err(error.into()),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Err(error.into()),
             Err(error) => {
                 if self.database.is_some() {
                     held.give_up();
                 }
-                Err(Error::outcome_unknown(ids, error).into())
+                if transaction::is_without_effect(&error) {
+                    Err(error.into())
+                } else {
+                    Err(Error::outcome_unknown(ids, error).into())
+                }
             }
         }
     }
@@ -143,8 +147,8 @@ impl Door {
         let mut state = self.lock();
         loop {
             match std::mem::replace(&mut *state, State::InUse) {
-                State::Free(connection) => return Ok(self.held(Some(connection))),
-                State::Lost => return Ok(self.held(None)),
+                State::Free(connection) => return Ok(self.held(Some(connection), None)),
+                State::Lost(given_up) => return Ok(self.held(None, given_up)),
                 State::Closed => {
                     *state = State::Closed;
                     return Err(Error::Closed.into());
@@ -158,8 +162,8 @@ impl Door {
         }
     }
 
-    fn held(&self, connection: Option<Connection>) -> Held<'_> {
-        Held { door: self, connection, is_last: false }
+    fn held(&self, connection: Option<Connection>, given_up: Option<Connection>) -> Held<'_> {
+        Held { door: self, connection, given_up, is_last: false }
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>, started: Instant) -> Result<MutexGuard<'a, State>, Failure> {
@@ -180,6 +184,7 @@ impl Door {
 struct Held<'a> {
     door: &'a Door,
     connection: Option<Connection>,
+    given_up: Option<Connection>,
     is_last: bool,
 }
 
@@ -188,24 +193,32 @@ impl Held<'_> {
     fn connection(&mut self, timeout: Duration) -> Result<&mut Connection, Failure> {
         let connection = match (self.connection.take(), &self.door.database) {
             (Some(connection), _) => connection,
-            (None, Some(database)) => heal(database, timeout)?,
+            (None, Some(database)) => {
+                let fresh = heal(database, timeout)?;
+                self.given_up = None;
+                fresh
+            }
             (None, None) => return Err(Error::Storage { source: None }.into()),
         };
         Ok(self.connection.insert(connection))
     }
 
+    /// IMPORTANT: the connection stays open, if it can be rolled back. Were it the last one, the next one would read the log
+    /// from its start, and take what it holds of the failed commit for committed.
     fn give_up(&mut self) {
-        self.connection = None;
+        self.given_up = self.connection.take().filter(transaction::roll_back);
     }
 }
 
 /// A fresh connection after a commit that failed.
 ///
 /// What the log holds may be in the system's memory and not on the disk, marked as written: a later commit behind it
-/// would be lost with it. So all of the log is first copied into the file, and the file made durable.
+/// would be lost with it. What it holds of a commit that was cut off could be completed by the next one, which begins in
+/// its place and writes some of the same pages, if the power fails in the middle of that. So all of the log is first
+/// copied into the file, the file made durable, and the log begun anew.
 fn heal(database: &Database, timeout: Duration) -> Result<Connection, Failure> {
     let connection = database.writer_within(timeout)?;
-    transaction::checkpoint_all(&connection)?;
+    transaction::empty_log(&connection)?;
     Ok(connection)
 }
 
@@ -215,7 +228,7 @@ impl Drop for Held<'_> {
         let state = match whole {
             _ if self.is_last => State::Closed,
             Some(connection) => State::Free(connection),
-            None => State::Lost,
+            None => State::Lost(self.given_up.take()),
         };
         *self.door.lock() = state;
         if self.is_last { self.door.free.notify_all() } else { self.door.free.notify_one() }

@@ -186,7 +186,7 @@ impl Scene {
     }
 
     fn is_lost(&self) {
-        assert!(matches!(*self.store.shared.door.lock(), State::Lost), "the connection was kept");
+        assert!(matches!(*self.store.shared.door.lock(), State::Lost(_)), "the connection was kept");
     }
 
     /// The store holds exactly these, through this handle and through another.
