@@ -221,20 +221,26 @@ pub(super) fn has_journal(file: &Path) -> bool {
 /// Whether the rollback journal beside the file is one of a transaction over several files. It names another file, which
 /// SQLite deletes once it has played the journal back, whatever that file is.
 pub(super) fn has_journal_of_several_files(file: &Path) -> bool {
-    let journal = beside(file, "-journal");
-    let ends_with_the_magic = || -> io::Result<bool> {
-        let mut journal = fs::File::open(&journal)?;
-        let mut end = [0; 8];
-        journal.seek(SeekFrom::End(-8))?;
-        journal.read_exact(&mut end)?;
-        Ok(end == JOURNAL_MAGIC)
-    };
-    // Opening a FIFO would wait.
-    fs::metadata(&journal).is_ok_and(|metadata| metadata.is_file()) && ends_with_the_magic().unwrap_or_default()
+    const MAGIC_AT_THE_END: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    eight_bytes(&beside(file, "-journal"), SeekFrom::End(-8)) == Some(MAGIC_AT_THE_END)
 }
 
-/// How a rollback journal begins, and how the name of another file in it ends.
-const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+/// Whether the write-ahead log beside the file is of a version that SQLite does not read.
+pub(super) fn has_log_of_another_version(file: &Path) -> bool {
+    const VERSION: [u8; 4] = 3_007_000_u32.to_be_bytes();
+    let begins = eight_bytes(&beside(file, "-wal"), SeekFrom::Start(0));
+    begins.is_some_and(|bytes| matches!(bytes, [0x37, 0x7f, 0x06, 0x82 | 0x83, version @ ..] if version != VERSION))
+}
+
+/// Eight bytes of a log or journal, on which SQLite holds no locks.
+fn eight_bytes(file: &Path, place: SeekFrom) -> Option<[u8; 8]> {
+    // Opening a FIFO would wait.
+    fs::metadata(file).ok().filter(Metadata::is_file)?;
+    let mut file = fs::File::open(file).ok()?;
+    let mut bytes = [0; 8];
+    file.seek(place).and_then(|_| file.read_exact(&mut bytes)).ok()?;
+    Some(bytes)
+}
 
 /// How many bytes the file has.
 pub(super) fn length(file: &Path) -> io::Result<u64> {

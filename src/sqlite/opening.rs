@@ -196,14 +196,17 @@ impl Database {
     }
 
     /// Refuses a file beside which lies what this crate never leaves there, and what SQLite acts on as soon as it reads:
-    /// a journal that also concerns other files, and beside a backup, which was put in the place of a file whose log is
-    /// still there, that log: SQLite would mix the two.
+    /// a journal that also concerns other files, a log that SQLite cannot read, and beside a backup, which was put in the
+    /// place of a file whose log is still there, that log: SQLite would mix the two.
     fn refuse_log_of_another(&self, wal_length: Option<u64>) -> Result<(), Failure> {
         if files::has_journal_of_several_files(&self.file) {
             return Err(Error::damaged("the journal beside it is one of several files").into());
         }
         if wal_length.is_none_or(|length| length == 0) {
             return Ok(());
+        }
+        if files::has_log_of_another_version(&self.file) {
+            return Err(Error::damaged("the write-ahead log beside it is of another version").into());
         }
         let without_log = connection::connect(&self.file, Access::Immutable, Duration::ZERO)?;
         // What cannot be read without its log is no backup, which has none.

@@ -13,16 +13,12 @@ use kpi_store::{
 
 use crate::support::{self, Place};
 
-/// A call, and what an attack by it is shown.
-type Attack = (&'static str, fn(&Tenants) -> String);
+/// Does its worst and tells all that it is shown.
+type Attack = fn(&Tenants) -> String;
 
-/// What an organisation can call, each with the attack: it does its worst with the ids and cursors of another organisation
-/// and tells all that it is shown. Whoever adds a call adds it here.
-const ATTACKS: [Attack; 10] = [
-    ("accept_dataset", |tenants| {
-        let accept = |id| format!("{:?}", tenants.ours.accept_dataset(id));
-        tenants.all_ids().map(accept).collect()
-    }),
+/// What an organisation can call, each with the attack by the ids and cursors of another. Whoever adds a call adds it here.
+const ATTACKS: [(&str, Attack); 10] = [
+    ("accept_dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.accept_dataset(id)))),
     ("acting_as", |tenants| {
         let ours = tenants.ours.acting_as(tenants.theirs.user().unwrap());
         let created = ours.create_dataset(NewDataset::new("under another name")).unwrap();
@@ -39,27 +35,24 @@ const ATTACKS: [Attack; 10] = [
         let kpi = tenants.theirs_only[0].kpis[0].id;
         let create = |id| {
             let new = NewDataset::new("taken?").id(id).kpi(NewKpi::new("taken?").id(kpi));
-            format!("{:?}", tenants.ours.create_dataset(new))
+            tenants.ours.create_dataset(new)
         };
-        tenants.all_ids().map(create).collect::<String>().replace(&kpi.to_string(), "<asked>")
+        told(tenants.all_ids().map(create)).replace(&kpi.to_string(), "<asked>")
     }),
     ("create_datasets", |tenants| {
         let all = tenants.all_ids().map(|id| NewDataset::new("taken?").id(id));
         format!("{:?}", tenants.ours.create_datasets(all))
     }),
-    ("dataset", |tenants| {
-        let found: Vec<_> = tenants.all_ids().map(|id| tenants.ours.dataset(id)).collect();
-        format!("{found:?}")
-    }),
+    ("dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.dataset(id)))),
     ("datasets", |tenants| {
         let query = DatasetQuery::new().limit(1_000);
         let pages = [query.clone(), query.clone().newest_first(), query.after(&tenants.cursor_of_theirs)];
-        format!("{:?}", pages.map(|query| tenants.ours.datasets(&query)))
+        told(pages.iter().map(|query| tenants.ours.datasets(query)))
     }),
     ("id", |tenants| tenants.ours.id().to_string()),
     ("iter_datasets", |tenants| {
         let crossing = DatasetQuery::new().after(&tenants.cursor_of_theirs);
-        format!("{:?} {:?}", all(&tenants.ours), tenants.ours.iter_datasets(&crossing).collect::<Vec<_>>())
+        format!("{:?} {}", all(&tenants.ours), told(tenants.ours.iter_datasets(&crossing)))
     }),
     ("user", |tenants| format!("{:?}", tenants.ours.user())),
 ];
@@ -317,6 +310,11 @@ impl Tenants {
         assert!(!seen.contains("\"ours") && !seen.contains("of ours"), "{seen}");
         seen
     }
+}
+
+/// Answers as text.
+fn told(answers: impl Iterator<Item = impl Debug>) -> String {
+    format!("{:?}", answers.collect::<Vec<_>>())
 }
 
 /// Everything that an organisation lists, in small pages.

@@ -40,6 +40,23 @@ fn logs_that_lie_about_the_file_give_no_wrong_row_and_blow_nothing_up() {
     }
 }
 
+#[test]
+fn a_log_of_another_version_is_refused_and_stays() {
+    let original = Original::new();
+    for read_only in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kpis.db");
+        fs::write(&file, &original.file).unwrap();
+        let mut log = log(&original.file, &[(1, 40)]);
+        log[7] += 1;
+        fs::write(beside(&file, "-wal"), log).unwrap();
+        let before = contents(folder.path());
+        let opened = Store::options().read_only(read_only).open(&file);
+        assert_eq!(opened.map(drop).map_err(|error| error.code()), Err("corrupt"));
+        assert_eq!(contents(folder.path()), before);
+    }
+}
+
 /// The control: a log of this making is one that SQLite takes.
 #[test]
 fn a_log_that_tells_the_truth_is_read() {

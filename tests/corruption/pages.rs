@@ -32,13 +32,13 @@ impl Pages {
     pub(crate) fn append(&mut self, page: &[u8]) -> usize {
         self.0.extend_from_slice(page);
         let count = self.0.len() / PAGE;
-        self.0[28..32].copy_from_slice(&number(count));
+        self.set_header(28, count);
         count
     }
 
     /// Puts a four-byte number where the header of the file has one.
-    pub(crate) fn set_header(&mut self, place: usize, value: u32) {
-        self.0[place..place + 4].copy_from_slice(&value.to_be_bytes());
+    pub(crate) fn set_header(&mut self, place: usize, value: usize) {
+        self.0[place..place + 4].copy_from_slice(&number(value));
     }
 
     /// The places of the cells of a page of a tree.
