@@ -184,14 +184,16 @@ struct Held<'a> {
 }
 
 impl Held<'_> {
-    /// The connection; a fresh one, had within `timeout`, if the one before was given up.
+    /// The connection, outside of any transaction; a fresh one, had within `timeout`, if the one before was given up.
     fn connection(&mut self, timeout: Duration) -> Result<&mut Connection, Failure> {
         let connection = match (self.connection.take(), &self.door.database) {
             (Some(connection), _) => connection,
             (None, Some(database)) => heal(database, timeout)?,
             (None, None) => return Err(Error::Storage { source: None }.into()),
         };
-        Ok(self.connection.insert(connection))
+        let connection = self.connection.insert(connection);
+        transaction::end(connection)?;
+        Ok(connection)
     }
 
     fn give_up(&mut self) {
@@ -211,7 +213,9 @@ fn heal(database: &Database, timeout: Duration) -> Result<Connection, Failure> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let whole = self.connection.take().filter(transaction::roll_back);
+        // In memory the connection is the data: one that cannot roll back now, for want of memory, does so before its next use.
+        let may_stay = |connection: &_| transaction::end(connection).is_ok() || self.door.database.is_none();
+        let whole = self.connection.take().filter(may_stay);
         let state = match whole {
             _ if self.is_last => State::Closed,
             Some(connection) => State::Free(connection),
