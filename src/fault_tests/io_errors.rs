@@ -133,6 +133,8 @@ fn is_fitting(error: &Error, fault: &Fault) -> bool {
         (Cause::Full, [Kind::Write | Kind::TornWrite]) => &["storage_full"],
         // Of a file that cannot be opened SQLite does not say why.
         (Cause::Full, _) => &["storage_full", "storage", "invalid_path"],
+        // Nor whether a log may not be opened, or could not be.
+        (_, [Kind::Open]) if matches!(error, Error::ReadOnly { .. }) => return error.source().is_some(),
         (Cause::Io, [Kind::Open]) => &["storage", "invalid_path"],
         (Cause::Io, [_]) => &["storage", "outcome_unknown"],
         (Cause::Io, _) => &["storage", "outcome_unknown", "invalid_path"],
@@ -182,7 +184,9 @@ fn go_on(scene: &mut Scene, turn: u64, what: &str) {
         works(scene.open(), "open");
     }
     if scene.is_read_only {
-        return works(scene.read().map(drop), "read");
+        works(scene.read().map(drop), "read");
+        assert!(scene.sees_what_others_write().unwrap(), "{what}: it sees nothing of what others write");
+        return;
     }
     for next in 0..6 {
         match (turn + next) % 6 {
