@@ -212,7 +212,7 @@ impl Scene {
         }
         for entry in self.folder.path().read_dir().unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            assert!(!name.ends_with(".draft"), "{what}: {name} is left");
+            assert!(!name.contains(".draft"), "{what}: {name} is left");
         }
     }
 

@@ -88,16 +88,16 @@ fn faults() -> impl Iterator<Item = Fault> {
 }
 
 /// Gives `meet` the fault at the first operation, the second and so on, until it was not met.
-fn at_every(fault: &Fault, mut meet: impl FnMut(Fault) -> bool) {
+fn at_every(fault: &Fault, mut meet: impl FnMut(&Fault) -> bool) {
     let step = if is_long() { 1 } else { 53 };
     let mut at = 1;
-    while meet(Fault { at, ..fault.clone() }) {
+    while meet(&Fault { at, ..fault.clone() }) {
         at += step;
     }
 }
 
 /// Plays the scenario with this fault, and looks at everything. False if the fault was not met.
-fn fail(scenario: &Scenario, fault: Fault, counts: &mut Counts) -> bool {
+fn fail(scenario: &Scenario, fault: &Fault, counts: &mut Counts) -> bool {
     let mut scene = Scene::new(Durability::Full);
     (scenario.prepare)(&mut scene).unwrap();
     let prepared = scene.events.len();
@@ -113,14 +113,14 @@ fn fail(scenario: &Scenario, fault: Fault, counts: &mut Counts) -> bool {
         Ok(()) => counts.unnoticed += 1,
         Err(error) => {
             *counts.errors.entry(error.code()).or_default() += 1;
-            assert!(is_fitting(error, &fault), "{what}");
+            assert!(is_fitting(error, fault), "{what}");
         }
     }
     if fault.lasting {
-        insist(&mut scene, &fault, &what);
+        insist(&mut scene, fault, &what);
         scene.disk.calm();
     }
-    leaves_no_trace(&scene, &fault, &what);
+    leaves_no_trace(&scene, fault, &what);
     go_on(&mut scene, fault.at, &what);
     let found = judge(&mut scene, &what);
     count_unknown(&scene.events[prepared..], &found, counts);
@@ -170,7 +170,7 @@ fn leaves_no_trace(scene: &Scene, fault: &Fault, what: &str) {
     let must_not_be: Vec<_> = copies.filter(|name| *name != BACKUP_OF_UPGRADE || fault.cause == Cause::Full).collect();
     for entry in fs::read_dir(scene.path()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(!name.ends_with(".draft") && !must_not_be.contains(&name.as_str()), "{what}: {name} is left");
+        assert!(!name.contains(".draft") && !must_not_be.contains(&name.as_str()), "{what}: {name} is left");
     }
 }
 
@@ -233,7 +233,7 @@ fn count_unknown(events: &[Noted], found: &[Dataset], counts: &mut Counts) {
 }
 
 /// Lets the acceptance of a changed name fail, and looks whether it holds; none if the fault was not met.
-fn fail_to_accept(fault: Fault) -> Option<bool> {
+fn fail_to_accept(fault: &Fault) -> Option<bool> {
     let mut scene = Scene::new(Durability::Full);
     scenarios::two_datasets(&mut scene).unwrap();
     let id = scene.acknowledged()[0].id;
@@ -250,7 +250,7 @@ fn fail_to_accept(fault: Fault) -> Option<bool> {
     scene.disk.calm();
     let holds = match (organization.dataset(id), &accepted) {
         (Ok(Some(dataset)), Ok(_) | Err(Error::OutcomeUnknown { .. })) => dataset.name == "Waste",
-        (Err(Error::Corrupt { .. }), Err(error)) if is_fitting(error, &fault) => false,
+        (Err(Error::Corrupt { .. }), Err(error)) if is_fitting(error, fault) => false,
         (found, _) => panic!("{what}: {accepted:?}, but {found:?}"),
     };
     let accepted = organization.accept_dataset(id).unwrap_or_else(|error| panic!("{what}; again: {error:?}"));

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Result, Store};
 
-use super::model::{Answer, Caller, Model};
+use super::model::{Answer, Caller, Model, created};
 use super::requests::{pick, request, uuid};
 use super::world::{Checked, Counts, Mark, World};
 
@@ -51,7 +51,7 @@ impl World {
         self.clock.store(time, Relaxed);
         let drawn = std::mem::take(&mut self.ids.lock().unwrap().drawn);
 
-        let created = self.model.created(caller, new, &drawn);
+        let created = created(caller, new, &drawn);
         let mut after = self.model.clone();
         let expected = self.if_requested(handle, &created, &mut after);
         let is_as_expected = self.compare(&format!("create {new:?}"), &expected, &found, counts)?;

@@ -64,18 +64,6 @@ impl Model {
         Self { kept: Vec::new(), rules }
     }
 
-    /// What is created if nothing refuses it; `drawn` are the ids that the store was given for it.
-    pub(crate) fn created(&self, caller: Caller, requests: &[NewDataset], drawn: &[Uuid]) -> Answer<Vec<Dataset>> {
-        if caller.now > LAST_TIME {
-            return Err("clock_out_of_range");
-        }
-        let mut drawn = drawn.iter().copied();
-        let valid: Vec<_> = requests.iter().filter(|request| is_valid(request)).collect();
-        let created: Vec<_> = valid.iter().map(|request| stored(caller, request, &mut drawn)).collect();
-        assert_eq!(drawn.next(), None, "more ids were asked for than are needed");
-        if valid.len() < requests.len() { Err("invalid") } else { Ok(created) }
-    }
-
     /// Keeps what was created, or says what is in the way.
     pub(crate) fn keep(&mut self, created: &[Dataset]) -> Answer<()> {
         let before = self.kept.clone();
@@ -140,6 +128,18 @@ impl Model {
         let count = |count: usize| u64::try_from(count).unwrap();
         (count(self.kept.len()), count(kpis), self.kept.len() - whole.count())
     }
+}
+
+/// What is created if nothing refuses it; `drawn` are the ids that the store was given for it.
+pub(crate) fn created(caller: Caller, requests: &[NewDataset], drawn: &[Uuid]) -> Answer<Vec<Dataset>> {
+    if caller.now > LAST_TIME {
+        return Err("clock_out_of_range");
+    }
+    let mut drawn = drawn.iter().copied();
+    let valid: Vec<_> = requests.iter().filter(|request| is_valid(request)).collect();
+    let created: Vec<_> = valid.iter().map(|request| stored(caller, request, &mut drawn)).collect();
+    assert_eq!(drawn.next(), None, "more ids were asked for than are needed");
+    if valid.len() < requests.len() { Err("invalid") } else { Ok(created) }
 }
 
 fn is_valid(request: &NewDataset) -> bool {

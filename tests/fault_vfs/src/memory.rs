@@ -57,6 +57,7 @@ pub fn fail(at: u64, lasting: bool) {
 }
 
 /// From now on nothing fails. Says whether something did.
+#[must_use]
 pub fn calm() -> bool {
     let Shortage { at, count, .. } = SHORTAGE.get();
     fail(0, false);
