@@ -7,7 +7,7 @@ use std::path::Path;
 use kpi_store_fault_vfs::{Cause, Fault, Kind};
 
 use super::scenarios::{Scenario, two_datasets};
-use super::scene::Scene;
+use super::scene::{Event, Fate, Scene, request};
 use crate::sqlite::opening::upgrade_tests::schemas::REBUILDS;
 use crate::{Dataset, DatasetQuery, Error, Result, Store};
 
@@ -122,6 +122,16 @@ impl Scene {
     pub(super) fn found_in(&self, file: &Path) -> Result<Vec<Dataset>> {
         let store = Store::options().open_with_schema(file, self.schema)?;
         store.organization(self.organization).iter_datasets(&DatasetQuery::new()).collect()
+    }
+
+    /// Whether the handle, which only reads, sees what another writes from now on.
+    pub(super) fn sees_what_others_write(&mut self) -> Result<bool> {
+        let other = Store::open(&self.file)?.organization(self.organization);
+        let created = other.create_dataset(request(1))?;
+        let found = self.store().organization(self.organization).dataset(created.id)?;
+        let fate = Fate::Acknowledged(vec![created.clone()]);
+        self.note(0, Event::Creation { asked: vec![(created.id, 1)], fate });
+        Ok(found == Some(created))
     }
 
     /// Makes a copy that holds what the store does, and removes it again.

@@ -17,7 +17,7 @@ use super::files::{self, Draft};
 use super::opening::pragma;
 use super::schema::{BACKUP_ID, Schema};
 use super::{progress, verification};
-use crate::error::Failure;
+use crate::error::{Error, Failure, shared};
 use crate::model::verification::Watch;
 
 /// Copies the database of `source` to the file `target`, which must not be there.
@@ -71,10 +71,19 @@ fn copy(source: &mut Connection, draft: &Draft, watch: Watch) -> Result<(), Fail
         progress::watched(source, watch, total, total.saturating_mul(2), copied, |source| {
             // As bytes: a path need not be UTF-8.
             let target = ToSqlOutput::Borrowed(ValueRef::Text(draft.path().as_os_str().as_encoded_bytes()));
-            source.execute("VACUUM INTO ?1", [target])?;
-            Ok(())
+            source.execute("VACUUM INTO ?1", [target]).map(drop).map_err(vacuum_failed)
         })
     })
+}
+
+/// Of a draft whose length the disk does not tell, SQLite says that something is in it: no sign of damage.
+fn vacuum_failed(error: rusqlite::Error) -> Failure {
+    match &error {
+        rusqlite::Error::SqliteFailure(_, Some(text)) if text == "output file already exists" => {
+            Error::Storage { source: shared(error) }.into()
+        }
+        _ => error.into(),
+    }
 }
 
 /// In bytes.

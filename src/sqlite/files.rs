@@ -363,6 +363,11 @@ pub(super) fn failed(path: &Path, error: io::Error) -> Error {
     })
 }
 
+/// Whether a file can be made in the folder of `file`, or fails to be for another reason than that nobody may.
+pub(super) fn can_make_beside(file: &Path) -> bool {
+    !matches!(Draft::new(file), Err(Error::ReadOnly { .. }))
+}
+
 /// Makes the name of a new file as durable as its contents.
 pub(super) fn sync_folder(file: &Path) -> Result<(), Error> {
     if !cfg!(unix) {

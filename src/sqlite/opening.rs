@@ -237,8 +237,9 @@ impl Database {
             self.check_length(connection, had_wal)?;
             Ok(found)
         });
-        transaction::roll_back(connection);
-        found
+        // A connection that stayed inside would see this snapshot for ever.
+        let ended = transaction::end(connection);
+        found.and_then(|found| ended.map(|()| found).map_err(Failure::from))
     }
 
     /// A file that ends before its last page was cut, unless its log or journal holds what is missing.
@@ -376,9 +377,9 @@ fn migrate(
     // pragma does nothing inside a transaction, so it stands around it, and comes back on whatever happens.
     set_pragma(connection, "foreign_keys", 0)?;
     let migrated = migrate_in_transaction(connection, schema, back_up);
-    transaction::roll_back(connection);
+    let ended = transaction::end(connection);
     set_pragma(connection, "foreign_keys", 1)?;
-    migrated
+    migrated.and_then(|()| ended.map_err(Failure::from))
 }
 
 fn migrate_in_transaction(

@@ -27,10 +27,13 @@ pub(crate) fn is_without_effect(failed_commit: &rusqlite::Error) -> bool {
     matches!(failed_commit.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull))
 }
 
-/// Ends a transaction that must not hold. Says whether the connection is out of it.
-pub(crate) fn roll_back(connection: &Connection) -> bool {
+/// Ends a transaction that must not hold, if there is one.
+pub(crate) fn end(connection: &Connection) -> rusqlite::Result<()> {
+    if connection.is_autocommit() {
+        return Ok(());
+    }
     // SQLite rolls back by itself after some errors; ROLLBACK then fails, for there is nothing to roll back.
-    connection.is_autocommit() || run(connection, "ROLLBACK").is_ok() || connection.is_autocommit()
+    run(connection, "ROLLBACK").or_else(|error| if connection.is_autocommit() { Ok(()) } else { Err(error) })
 }
 
 /// Copies the write-ahead log into the file as far as readers let it, waiting for nobody.

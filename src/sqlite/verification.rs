@@ -31,8 +31,8 @@ pub(crate) fn verify_watched(connection: &mut Connection, watch: Watch) -> Resul
 pub(super) fn verify(connection: &Connection, looked_at: &AtomicU64) -> Result<Verification, Failure> {
     transaction::begin_read(connection)?;
     let verification = verify_snapshot(connection, looked_at);
-    transaction::roll_back(connection);
-    verification
+    let ended = transaction::end(connection);
+    verification.and_then(|verification| ended.map(|()| verification).map_err(Failure::from))
 }
 
 fn verify_snapshot(connection: &Connection, looked_at: &AtomicU64) -> Result<Verification, Failure> {

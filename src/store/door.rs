@@ -189,7 +189,7 @@ struct Held<'a> {
 }
 
 impl Held<'_> {
-    /// The connection; a fresh one, had within `timeout`, if the one before was given up.
+    /// The connection, outside of any transaction; a fresh one, had within `timeout`, if the one before was given up.
     fn connection(&mut self, timeout: Duration) -> Result<&mut Connection, Failure> {
         let connection = match (self.connection.take(), &self.door.database) {
             (Some(connection), _) => connection,
@@ -200,13 +200,15 @@ impl Held<'_> {
             }
             (None, None) => return Err(Error::Storage { source: None }.into()),
         };
-        Ok(self.connection.insert(connection))
+        let connection = self.connection.insert(connection);
+        transaction::end(connection)?;
+        Ok(connection)
     }
 
     /// IMPORTANT: the connection stays open, if it can be rolled back. Were it the last one, the next one would read the log
     /// from its start, and take what it holds of the failed commit for committed.
     fn give_up(&mut self) {
-        self.given_up = self.connection.take().filter(transaction::roll_back);
+        self.given_up = self.connection.take().filter(|connection| transaction::end(connection).is_ok());
     }
 }
 
@@ -224,7 +226,9 @@ fn heal(database: &Database, timeout: Duration) -> Result<Connection, Failure> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let whole = self.connection.take().filter(transaction::roll_back);
+        // In memory the connection is the data: one that cannot roll back now, for want of memory, does so before its next use.
+        let may_stay = |connection: &_| transaction::end(connection).is_ok() || self.door.database.is_none();
+        let whole = self.connection.take().filter(may_stay);
         let state = match whole {
             _ if self.is_last => State::Closed,
             Some(connection) => State::Free(connection),

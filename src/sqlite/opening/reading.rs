@@ -34,6 +34,10 @@ impl Database {
             if log.is_some() {
                 return Err(Error::ReadOnly { source: shared(ReadOnlyCause::UnusableLog(source)) }.into());
             }
+            // A disk that is full or failed says the same; what others write later would not be seen.
+            if files::can_make_beside(&self.file) {
+                return plainly;
+            }
         }
         self.access = Access::Immutable;
         self.reader()
