@@ -8,6 +8,7 @@
 #[path = "crashes/child.rs"]
 mod child;
 
+use std::cell::Cell;
 use std::error::Error as _;
 use std::fs;
 use std::io::{PipeReader, PipeWriter, Read, Write};
@@ -135,6 +136,33 @@ fn a_load_whose_iterator_forks_goes_on_in_the_parent_alone() {
     assert!(is_alone, "the child was not refused");
     assert!(listed(&ours).into_iter().map(|dataset| dataset.name).eq((0..80).map(|place| place.to_string())));
     assert!(store.verify().unwrap().is_whole());
+}
+
+#[test]
+fn leaving_the_store_late_in_a_forked_child_keeps_a_log_that_was_written_since() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_folder, file, parent, ours) = scene();
+    ours.create_dataset(request()).unwrap();
+    let carried = Cell::new(Some((parent, ours)));
+    let (mut told, mut tell) = std::io::pipe().unwrap();
+    let leave = || {
+        told.read_exact(&mut [0]).unwrap();
+        drop(carried.take());
+        0
+    };
+    let close_and_write = || {
+        carried.take().unwrap().0.close().unwrap();
+        // A process that is killed leaves its log.
+        let killed = rusqlite::Connection::open(&file).unwrap();
+        killed.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+        killed.execute("UPDATE dataset SET name = 'Waste'", []).unwrap();
+        drop(killed);
+        tell.write_all(&[0]).unwrap();
+    };
+    let ((), code) = in_a_fork_while(leave, close_and_write);
+    assert_eq!(code, 0);
+    let found = rusqlite::Connection::open(&file).unwrap().query_row("SELECT name FROM dataset", [], |row| row.get(0));
+    assert_eq!(found, Ok("Waste".to_owned()), "the log went with the child");
 }
 
 #[test]

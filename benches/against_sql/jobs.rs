@@ -109,7 +109,7 @@ fn together(name: &'static str) -> Job {
                 });
             }
         });
-        started.elapsed().div_f64((each * THREADS) as f64 / times as f64)
+        started.elapsed() * u32::try_from(times).unwrap() / u32::try_from(each * THREADS).unwrap()
     };
     Job { name, floor, store: Box::new(store) }
 }

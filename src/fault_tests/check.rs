@@ -134,7 +134,7 @@ impl Expected<'_> {
     }
 
     /// Holds what was found against the ledger.
-    fn judge(&self, found: &[Dataset], cut: usize) -> Result<(), Harm> {
+    pub(super) fn judge(&self, found: &[Dataset], cut: usize) -> Result<(), Harm> {
         let mut missing = None;
         for (index, Noted { event, began, ended }) in self.events.iter().enumerate() {
             let Event::Creation { asked, fate } = event else { continue };

@@ -10,6 +10,8 @@
 //! KPI_STORE_LONG=1 cargo test --release --lib failed_commits -- --nocapture
 //! ```
 
+use std::ops::Range;
+
 use kpi_store_fault_vfs::{Cause, Fault, Kind};
 
 use super::check::Tally;
@@ -20,37 +22,23 @@ use super::{is_long, seed};
 use crate::sqlite::schema::SCHEMA;
 use crate::{Durability, Error};
 
-/// SQLite writes the log before it syncs it, and a transaction holds only once its last page is there whole.
+/// SQLite writes the log before it syncs it, and a transaction holds only once its last page is there whole. What of it
+/// is there must not be completed by the next one, which writes to the same places, and to some of them the same.
 #[test]
 fn a_commit_that_finds_the_disk_full_is_nowhere_after_any_cut() {
-    let (step, others) = if is_long() { (1, 4) } else { (9, 0) };
+    let (step, by_chance) = if is_long() { (1, 6) } else { (20, 2) };
     let (mut refused, mut tally) = (0, Tally::default());
-    for (kind, lasting) in
-        [(Kind::Write, false), (Kind::Write, true), (Kind::TornWrite, false), (Kind::TornWrite, true)]
-    {
+    for (kind, lasting, kpis) in [
+        (Kind::Write, false, &[0][..]),
+        (Kind::TornWrite, false, &[0]),
+        (Kind::Write, true, &[1, 20]),
+        (Kind::TornWrite, true, &[1, 20]),
+    ] {
         for at in 1.. {
-            let mut scene = Scene::new(Durability::Full);
-            two_datasets(&mut scene).unwrap();
-            let mut has_failed = false;
-            let run = Run::recorded(&format!("{kind:?} {at} finds no room, lasting: {lasting}"), scene, |scene| {
-                scene.open().unwrap();
-                scene.create(1).unwrap();
-                scene.disk.fail(Fault { kinds: vec![kind], at, cause: Cause::Full, lasting });
-                let created = scene.create_together(&[1, 20]);
-                has_failed = scene.disk.has_failed();
-                if has_failed {
-                    assert!(matches!(created, Err(Error::StorageFull { .. })), "{kind:?} {at}: {created:?}");
-                    assert_eq!(scene.read().unwrap().len(), 4, "{kind:?} {at}");
-                }
-                scene.disk.calm();
-                scene.create(2).unwrap();
-                scene.create(0).unwrap();
-            });
-            if !has_failed {
-                break;
-            }
+            let fault = Fault { kinds: vec![kind], at, cause: Cause::Full, lasting };
+            let Some(run) = refused_for_want_of_room(fault, kpis) else { break };
             refused += 1;
-            tally.add(&run.tally(Durability::Full, step, others));
+            tally.add(&run.tally(Durability::Full, step, by_chance));
         }
     }
     println!("commits that found the disk full: {refused}; {tally}");
@@ -58,55 +46,132 @@ fn a_commit_that_finds_the_disk_full_is_nowhere_after_any_cut() {
     tally.is_clean();
 }
 
-/// All kinds fail, the N-th operation for every N, until the scenario comes to its end before.
-#[test]
-fn after_any_fault_the_store_goes_on_and_no_cut_takes_what_it_acknowledges() {
-    let (at_step, step, others) = if is_long() { (1, 7, 1) } else { (23, 31, 0) };
-    let (mut faults, mut tally) = (0, Tally::default());
-    for scenario in &SCENARIOS {
-        for lasting in [false, true] {
-            let mut at = 1;
-            while let Some(run) = failing(scenario, at, lasting) {
-                faults += 1;
-                tally.add(&run.tally(Durability::Full, step, others));
-                at += at_step;
-            }
-        }
-    }
-    println!("faults: {faults}, then power cuts: {tally}");
-    tally.is_clean();
-}
-
-/// Plays the scenario until it fails, mends the disk, and goes on; none if nothing failed.
-fn failing(scenario: &Scenario, at: u64, lasting: bool) -> Option<Run> {
+/// A creation that meets the fault, and then the same on a disk that has room; none if it does not meet it.
+fn refused_for_want_of_room(fault: Fault, kpis: &[usize]) -> Option<Run> {
     let mut scene = Scene::new(Durability::Full);
-    (scenario.prepare)(&mut scene).unwrap();
-    let name = format!("{}, operation {at} fails, lasting: {lasting}", scenario.name);
+    two_datasets(&mut scene).unwrap();
+    let what = format!("{fault:?}");
     let mut has_failed = false;
-    let run = Run::recorded(&name, scene, |scene| {
-        let kinds =
-            vec![Kind::Write, Kind::Sync, Kind::Truncate, Kind::Delete, Kind::Open, Kind::Rename, Kind::SyncFolder];
-        scene.disk.fail(Fault { kinds, at, cause: Cause::Io, lasting });
-        let played = (scenario.run)(scene);
+    let run = Run::recorded(&what, scene, |scene| {
+        scene.open().unwrap();
+        scene.create(1).unwrap();
+        scene.disk.fail(fault);
+        let created = scene.create_together(kpis);
         has_failed = scene.disk.has_failed();
         if has_failed {
-            let said = format!("seed {}, {name}, {played:?}", seed());
-            go_on(scene).unwrap_or_else(|error| panic!("{said}, then {error:?}"));
+            assert!(matches!(created, Err(Error::StorageFull { .. })), "{what}: {created:?}");
+            assert_eq!(scene.read().unwrap().len(), 4, "{what}");
         }
+        scene.disk.calm();
+        scene.create_together(kpis).unwrap();
+        scene.create(0).unwrap();
     });
     has_failed.then_some(run)
 }
 
+/// What the log holds then is in the system's memory, perhaps for ever, and looks as if it were on the disk.
+///
+/// Nobody can tell the next process that a sync had failed: while it copies the log into the file, and until its first
+/// write begins the log anew, there is nothing to go back to if the power fails. That time is counted apart. From its
+/// first write on nothing depends on that log any more.
+#[test]
+fn what_a_killed_process_could_not_sync_takes_nothing_with_it_once_the_next_one_has_written() {
+    let (step, by_chance) = if is_long() { (1, 6) } else { (3, 2) };
+    let (mut tally, mut before_the_write) = (Tally::default(), Tally::default());
+    for kpis in [0, 1, 100] {
+        let (run, kill, written) = failed_sync_then_kill_then_write(kpis);
+        let expected = run.expected(Durability::Full);
+        run.cut(step, by_chance, |image, cut, what| {
+            let tally = if (kill + 1..written).contains(&cut) { &mut before_the_write } else { &mut tally };
+            tally.count(expected.check(image, cut), || what.to_owned());
+        });
+    }
+    println!("killed after a failed sync: {tally}; before the next process has written: {before_the_write}");
+    assert!(before_the_write.images > 0, "the control: there is such a time");
+    tally.is_clean();
+}
+
+/// Two processes, one after the other, with the places where the first was killed and the second had written.
+fn failed_sync_then_kill_then_write(kpis: usize) -> (Run, usize, usize) {
+    let mut scene = Scene::new(Durability::Full);
+    two_datasets(&mut scene).unwrap();
+    let mut kill = 0;
+    let (killed, found) = Run::killed(&format!("{kpis} KPIs, a failed sync, a kill"), scene, |scene| {
+        scene.open().unwrap();
+        scene.create(1).unwrap();
+        scene.disk.fail(Fault { kinds: vec![Kind::Sync], at: 1, cause: Cause::Io, lasting: true });
+        let created = scene.create(kpis);
+        assert!(matches!(created, Err(Error::OutcomeUnknown { .. })), "{created:?}");
+        kill = scene.disk.recorded();
+    });
+    let mut scene = Scene::on(&found, Durability::Full);
+    scene.organization = killed.organization;
+    let mut written = kill;
+    let next = Run::recorded("another process", scene, |scene| {
+        scene.open().unwrap();
+        scene.create(1).unwrap();
+        written += scene.disk.recorded();
+        scene.create(2).unwrap();
+    });
+    (killed.then(next), kill, written)
+}
+
+/// All kinds fail, the N-th operation for every N, until the scenario comes to its end before.
+#[test]
+fn after_any_fault_the_store_goes_on_and_no_cut_takes_what_it_acknowledges() {
+    let (at_step, step, by_chance) = if is_long() { (1, 9, 1) } else { (23, 31, 0) };
+    let (mut faults, mut tally, mut before_the_write) = (0, Tally::default(), Tally::default());
+    for scenario in &SCENARIOS {
+        for lasting in [false, true] {
+            let mut at = 1;
+            while let Some((run, doubtful)) = failing(scenario, at, lasting) {
+                let expected = run.expected(Durability::Full);
+                run.cut(step, by_chance, |image, cut, what| {
+                    let tally = if doubtful.contains(&cut) { &mut before_the_write } else { &mut tally };
+                    tally.count(expected.check(image, cut), || what.to_owned());
+                });
+                faults += 1;
+                at += at_step;
+            }
+        }
+    }
+    println!("faults: {faults}, then power cuts: {tally}; before the first write of a new opening: {before_the_write}");
+    tally.is_clean();
+}
+
+/// Plays the scenario until it fails, mends the disk, and goes on; none if nothing failed. With it the places between an
+/// opening that finds what could not be synced, as after a kill, and its first write.
+fn failing(scenario: &Scenario, at: u64, lasting: bool) -> Option<(Run, Range<usize>)> {
+    let mut scene = Scene::new(Durability::Full);
+    (scenario.prepare)(&mut scene).unwrap();
+    let name = format!("{}, operation {at} fails, lasting: {lasting}", scenario.name);
+    let (mut has_failed, mut doubtful) = (false, 0..0);
+    let run = Run::recorded(&name, scene, |scene| {
+        let kinds = [Kind::Write, Kind::Sync, Kind::Truncate, Kind::Delete, Kind::Open, Kind::Rename, Kind::SyncFolder];
+        scene.disk.fail(Fault { kinds: kinds.to_vec(), at, cause: Cause::Io, lasting });
+        let played = (scenario.run)(scene);
+        has_failed = scene.disk.has_failed();
+        if has_failed {
+            let said = format!("seed {}, {name}, {played:?}", seed());
+            doubtful = go_on(scene).unwrap_or_else(|error| panic!("{said}, then {error:?}"));
+        }
+    });
+    has_failed.then_some((run, doubtful))
+}
+
 /// The disk is well again. The same handle goes on, if there is one; then the file is opened anew.
-fn go_on(scene: &mut Scene) -> crate::Result<()> {
+fn go_on(scene: &mut Scene) -> crate::Result<Range<usize>> {
     scene.disk.calm();
-    if scene.is_open() && std::ptr::eq(scene.schema, &raw const SCHEMA) {
+    let began = scene.disk.recorded();
+    let goes_on = scene.is_open() && std::ptr::eq(scene.schema, &raw const SCHEMA);
+    if goes_on {
         scene.create(1)?;
         scene.read()?;
     }
     scene.open()?;
     scene.create(3)?;
+    let ended = scene.disk.recorded();
     let found = scene.read()?;
     assert!(scene.acknowledged().iter().all(|dataset| found.contains(dataset)), "something acknowledged is not there");
-    Ok(())
+    Ok(if goes_on { 0..0 } else { began + 1..ended })
 }

@@ -38,10 +38,18 @@ pub(super) enum Kept {
     OnlyTheLast,
     AllButTheFirst,
     AllButTheLast,
+    /// Of writes to the same places, old ones and the newest.
+    SomeOfTheFirstAndTheLast,
+    AllButASector,
     AnyOfThem,
 }
 
 impl Kept {
+    /// So many in turn of those that chance decides.
+    pub(super) fn by_chance(count: usize) -> impl Iterator<Item = Kept> {
+        [Kept::AnyOfThem, Kept::SomeOfTheFirstAndTheLast, Kept::AllButASector].into_iter().cycle().take(count)
+    }
+
     pub(super) const EXTREMES: [Kept; 5] =
         [Kept::Nothing, Kept::Everything, Kept::OnlyTheLast, Kept::AllButTheFirst, Kept::AllButTheLast];
 }
@@ -157,7 +165,7 @@ impl File<'_> {
     /// Decides what becomes of the changes that were not synced.
     fn settle(&mut self, kept: Kept, random: &mut Random) {
         let changes = std::mem::take(&mut self.changes);
-        let often = [10, 50, 90][random.below(3)];
+        let (often, some) = ([10, 50, 90][random.below(3)], random.below(changes.len() + 1));
         for (index, change) in changes.iter().enumerate() {
             let (is_first, is_last) = (index == 0, index + 1 == changes.len());
             let is_kept = match kept {
@@ -166,11 +174,22 @@ impl File<'_> {
                 Kept::OnlyTheLast => is_last,
                 Kept::AllButTheFirst => !is_first,
                 Kept::AllButTheLast => !is_last,
+                Kept::SomeOfTheFirstAndTheLast => index < some || is_last,
+                Kept::AllButASector => index != some,
                 Kept::AnyOfThem => random.percent(often),
             };
             match change {
+                Change::Write(offset, data) if kept == Kept::AllButASector && index == some => {
+                    let missing = (offset + random.below(data.len())) / SECTOR;
+                    self.write_sectors(*offset, data, |start| start / SECTOR != missing);
+                }
                 Change::Write(offset, data) if kept == Kept::AnyOfThem && random.percent(30) => {
-                    self.write_torn(*offset, data, random);
+                    let (how, edge) = (random.below(3), offset + random.below(data.len() + 1));
+                    self.write_sectors(*offset, data, |start| match how {
+                        0 => start < edge,
+                        1 => start >= edge,
+                        _ => random.percent(50),
+                    });
                 }
                 _ if !is_kept => {}
                 Change::Write(offset, data) => self.write(*offset, data),
@@ -187,17 +206,11 @@ impl File<'_> {
         self.durable[offset..end].copy_from_slice(data);
     }
 
-    /// Writes the first sectors, the last ones, or any.
-    fn write_torn(&mut self, mut offset: usize, mut data: &[u8], random: &mut Random) {
-        let (how, edge) = (random.below(3), offset + random.below(data.len() + 1));
+    /// Writes what lies in the sectors of the file that are kept, each told by where its part begins.
+    fn write_sectors(&mut self, mut offset: usize, mut data: &[u8], mut is_kept: impl FnMut(usize) -> bool) {
         while !data.is_empty() {
             let (sector, rest) = data.split_at(data.len().min(SECTOR - offset % SECTOR));
-            let is_kept = match how {
-                0 => offset < edge,
-                1 => offset >= edge,
-                _ => random.percent(50),
-            };
-            if is_kept {
+            if is_kept(offset) {
                 self.write(offset, sector);
             }
             offset += sector.len();

@@ -5,6 +5,7 @@
 //!   acknowledged and when.
 //! - [`run`]: what was recorded; [`images`]: what a power cut can leave of it; [`check`]: whether that was promised.
 //! - [`power_cuts`]: the power is cut at every operation. [`failed_commits`]: operations fail, then the power is cut.
+//! - [`io_errors`]: every operation fails, also in what [`io_scenarios`] add.
 //! - [`controls`]: what must be seen as a loss is.
 //!
 //! A failure names its seed, and `KPI_STORE_TEST_SEED` repeats it. The long form, and what it counted:
@@ -18,6 +19,8 @@ mod controls;
 mod disk;
 mod failed_commits;
 mod images;
+mod io_errors;
+mod io_scenarios;
 mod power_cuts;
 mod random;
 mod run;

@@ -30,18 +30,44 @@ impl Run {
         Self::recorded(scenario.name, scene, |scene| (scenario.run)(scene).unwrap())
     }
 
-    /// Records what is done in a scene.
+    /// Records what is done in a scene, to the closing of its handles.
     pub(super) fn recorded(name: &str, mut scene: Scene, run: impl FnOnce(&mut Scene)) -> Self {
-        scene.leave();
-        assert!(scene.events.iter().all(|noted| noted.ended == 0), "what was before has no place in the record");
-        let before = images::read(scene.path());
-        scene.disk.record();
+        let before = Self::begin(&mut scene);
         run(&mut scene);
         scene.leave();
+        Self::end(name, before, scene)
+    }
+
+    /// The same for a process that is killed at the end, with what another process then finds.
+    pub(super) fn killed(name: &str, mut scene: Scene, run: impl FnOnce(&mut Scene)) -> (Self, Image) {
+        let before = Self::begin(&mut scene);
+        run(&mut scene);
+        let found = images::read(scene.path());
+        (Self::end(name, before, scene), found)
+    }
+
+    fn begin(scene: &mut Scene) -> Image {
+        scene.leave();
+        assert!(scene.events.iter().all(|noted| noted.ended == 0), "what was before has no place in the record");
+        scene.disk.record();
+        images::read(scene.path())
+    }
+
+    fn end(name: &str, before: Image, scene: Scene) -> Self {
         let record = scene.disk.take_record();
         assert!(record.len() > 2, "{name}: nothing was recorded");
         let Scene { events, organization, schema, .. } = scene;
         Self { name: name.to_owned(), before, record, events, organization, schema }
+    }
+
+    /// This, and then what another process did to the same files.
+    pub(super) fn then(mut self, next: Run) -> Self {
+        let shift = self.record.len();
+        self.record.extend(next.record);
+        let shifted = |noted: Noted| Noted { began: noted.began + shift, ended: noted.ended + shift, ..noted };
+        self.events.extend(next.events.into_iter().map(shifted));
+        self.schema = next.schema;
+        self
     }
 
     /// The same, as if the disk had never done some of these operations and only said so.
@@ -58,24 +84,26 @@ impl Run {
         self
     }
 
-    fn expected(&self, promise: Durability) -> Expected<'_> {
+    pub(super) fn expected(&self, promise: Durability) -> Expected<'_> {
         Expected { events: &self.events, organization: self.organization, schema: self.schema, promise }
     }
 
-    /// Gives `look` what can be left at every `step`-th operation: the extremes, and so many of the others.
-    pub(super) fn cut(&self, step: usize, others: usize, mut look: impl FnMut(&Image, usize, &str)) {
+    /// Gives `look` what can be left at every `step`-th operation: the extremes, and so many that chance decides. Of these
+    /// there are four times as many before every sync, when most is on its way.
+    pub(super) fn cut(&self, step: usize, by_chance: usize, mut look: impl FnMut(&Image, usize, &str)) {
         let mut random = Random::new(seed());
         let mut platter = Platter::new(&self.before);
         for cut in 0..=self.record.len() {
             if cut > 0 {
                 platter.apply(&self.record[cut - 1], &mut random);
             }
-            if cut % step != 0 {
+            let is_before_sync = matches!(self.record.get(cut), Some(Operation::Sync { .. }));
+            if cut % step != 0 && !(is_before_sync && by_chance > 0) {
                 continue;
             }
-            let choices = Kept::EXTREMES.into_iter().chain(std::iter::repeat_n(Kept::AnyOfThem, others));
+            let count = if is_before_sync { by_chance * 4 } else { by_chance };
             let mut seen = HashSet::new();
-            for (number, kept) in choices.enumerate() {
+            for (number, kept) in Kept::EXTREMES.into_iter().chain(Kept::by_chance(count)).enumerate() {
                 let image = platter.image(kept, &mut random);
                 let what = format!("seed {}, {}, cut {cut}, image {number} ({kept:?})", seed(), self.name);
                 if !seen.contains(&image) {
@@ -87,9 +115,9 @@ impl Run {
     }
 
     /// Checks every image that [`cut`](Self::cut) gives.
-    pub(super) fn tally(&self, promise: Durability, step: usize, others: usize) -> Tally {
+    pub(super) fn tally(&self, promise: Durability, step: usize, by_chance: usize) -> Tally {
         let (expected, mut tally) = (self.expected(promise), Tally::default());
-        self.cut(step, others, |image, cut, what| tally.count(expected.check(image, cut), || what.to_owned()));
+        self.cut(step, by_chance, |image, cut, what| tally.count(expected.check(image, cut), || what.to_owned()));
         tally
     }
 }

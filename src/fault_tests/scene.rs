@@ -52,6 +52,7 @@ pub(super) struct Scene {
     /// The list of migrations by which the file is opened.
     pub(super) schema: &'static Schema,
     durability: Durability,
+    pub(super) is_read_only: bool,
     folder: TempDir,
 }
 
@@ -72,6 +73,7 @@ impl Scene {
             events: Vec::new(),
             schema: &SCHEMA,
             durability,
+            is_read_only: false,
             folder,
         }
     }
@@ -95,7 +97,7 @@ impl Scene {
 
     fn opened(&self) -> Result<Store> {
         let options = Store::options().durability(self.durability).busy_timeout(Duration::from_secs(1));
-        options.open_with_schema(&self.file, self.schema)
+        options.read_only(self.is_read_only).open_with_schema(&self.file, self.schema)
     }
 
     /// Opens a second handle, which stays until the scene ends or [`close_another`](Self::close_another).

@@ -17,7 +17,7 @@ use super::files::{self, Draft};
 use super::opening::pragma;
 use super::schema::{BACKUP_ID, Schema};
 use super::{progress, verification};
-use crate::error::Failure;
+use crate::error::{Error, Failure, shared};
 use crate::model::verification::Watch;
 
 /// Copies the database of `source` to the file `target`, which must not be there.
@@ -28,7 +28,7 @@ pub(crate) fn write(source: &mut Connection, target: &Path, watch: Watch) -> Res
     copy(source, &draft, watch())?;
     finish(draft, &target, |copy| {
         let verify = |copy: &Connection| verification::verify(copy, &AtomicU64::new(0));
-        let verification = progress::watched(copy, watch(), size, move || size, verify)?;
+        let verification = progress::watched(copy, watch(), size, u64::MAX, move || size, verify)?;
         match verification.findings.into_iter().next() {
             Some(finding) => Err(finding.into_error().into()),
             None => Ok(()),
@@ -67,13 +67,23 @@ fn copy(source: &mut Connection, draft: &Draft, watch: Watch) -> Result<(), Fail
     let path = draft.path().to_owned();
     let copied = move || files::length(&path).unwrap_or(0);
     connection::with_attach(source, |source| {
-        progress::watched(source, watch, total, copied, |source| {
+        // A copy is compact: one that grows far beyond its source has no end.
+        progress::watched(source, watch, total, total.saturating_mul(2), copied, |source| {
             // As bytes: a path need not be UTF-8.
             let target = ToSqlOutput::Borrowed(ValueRef::Text(draft.path().as_os_str().as_encoded_bytes()));
-            source.execute("VACUUM INTO ?1", [target])?;
-            Ok(())
+            source.execute("VACUUM INTO ?1", [target]).map(drop).map_err(vacuum_failed)
         })
     })
+}
+
+/// Of a draft whose length the disk does not tell, SQLite says that something is in it: no sign of damage.
+fn vacuum_failed(error: rusqlite::Error) -> Failure {
+    match &error {
+        rusqlite::Error::SqliteFailure(_, Some(text)) if text == "output file already exists" => {
+            Error::Storage { source: shared(error) }.into()
+        }
+        _ => error.into(),
+    }
 }
 
 /// In bytes.

@@ -173,9 +173,12 @@ pub(super) fn set_durability(connection: &Connection, durability: Durability) ->
 /// Sets a pragma and reads it back.
 pub(super) fn set_pragma(connection: &Connection, name: &'static str, value: i64) -> Result<(), Failure> {
     connection.pragma_update(None, name, value)?;
-    // Without a file there is nothing to map, and SQLite answers the question with no row.
-    let found = connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    expect_set(name, matches!(found, Ok(found) if found == value) || name == "mmap_size" && found.is_err())
+    match connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)) {
+        Ok(found) => expect_set(name, found == value),
+        // Without a file there is nothing to map, and SQLite answers the question with no row.
+        Err(rusqlite::Error::QueryReturnedNoRows) if name == "mmap_size" => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn expect_set(what: &'static str, set: bool) -> Result<(), Failure> {

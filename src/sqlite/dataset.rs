@@ -4,10 +4,10 @@
 //! without a transaction having to be begun and ended. Every dataset is checked against its digest before it leaves.
 
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::kpi;
 use super::row::Columns;
+use super::{kpi, progress};
 use crate::error::{Error, Failure};
 use crate::model::admission::Admitted;
 use crate::model::cursor::Order;
@@ -73,8 +73,12 @@ macro_rules! select {
 }
 
 const SELECT_ONE: &str = select!("WHERE organization_id = ?1 AND id = ?2");
-const SELECT_OLDEST_FIRST: &str = select!("WHERE organization_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3");
-const SELECT_NEWEST_FIRST: &str = select!("WHERE organization_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3");
+
+// Whatever statistics a file has: by them SQLite might walk through the datasets of all organisations.
+const SELECT_OLDEST_FIRST: &str =
+    select!("INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3");
+const SELECT_NEWEST_FIRST: &str =
+    select!("INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3");
 
 /// The dataset of this organisation with this id.
 pub(crate) fn get(
@@ -85,7 +89,7 @@ pub(crate) fn get(
     let mut statement = connection.prepare_cached(SELECT_ONE)?;
     let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
     match rows.next().map_err(Failure::from).map_err(|Failure(error)| error.about(id))? {
-        Some(row) => read(connection, row, organization, Some(id)).map(Some),
+        Some(row) => read(connection, row, organization, id).map(Some),
         None => Ok(None),
     }
 }
@@ -103,6 +107,16 @@ pub(crate) struct Stretch {
 
 /// At most `limit` datasets of this organisation behind the place `after`.
 pub(crate) fn list(
+    connection: &mut Connection,
+    organization: OrganizationId,
+    order: Order,
+    after: Option<i64>,
+    limit: u32,
+) -> Result<Stretch, Failure> {
+    progress::bounded(connection, |connection| walk(connection, organization, order, after, limit))
+}
+
+fn walk(
     connection: &Connection,
     organization: OrganizationId,
     order: Order,
@@ -125,10 +139,11 @@ pub(crate) fn list(
                 stretch.has_more = true;
                 break;
             }
-            Ok(Some(row)) => (Columns(row).integer(0)?, read(connection, row, organization, None)),
-            Err(Failure(error @ Error::Corrupt { .. })) => {
-                let (seq, id) = unreadable(connection, next, organization, place)?;
-                (seq, Err(id.map_or(error.clone(), |id| error.about(id)).into()))
+            Ok(Some(row)) => (Columns(row).integer(0)?, read_listed(connection, row, organization)),
+            // A row that SQLite cannot read: its place by the index alone.
+            Err(failure @ Failure(Error::Corrupt { .. })) => {
+                let asked = params![organization.as_bytes(), place];
+                (connection.query_one(next, asked, |row| row.get(0))?, Err(failure))
             }
             Err(failure) => return Err(failure),
         };
@@ -141,7 +156,7 @@ pub(crate) fn list(
         match read {
             Ok(dataset) => stretch.items.push((place, dataset)),
             Err(Failure(error @ Error::Corrupt { .. })) => {
-                stretch.damage = Some((Some(place), error));
+                stretch.damage = Some((Some(place), named(connection, error, organization, place)));
                 break;
             }
             Err(failure) => return Err(failure),
@@ -152,42 +167,50 @@ pub(crate) fn list(
 
 const NEXT_OLDEST_FIRST: &str = "SELECT min(seq) FROM dataset WHERE organization_id = ?1 AND seq > ?2";
 const NEXT_NEWEST_FIRST: &str = "SELECT max(seq) FROM dataset WHERE organization_id = ?1 AND seq < ?2";
-const SELECT_ID: &str = "SELECT id FROM dataset WHERE seq = ?1";
 
-/// The dataset behind `place` whose row SQLite cannot read: its place by the index alone, its id if that much can be read.
-fn unreadable(
-    connection: &Connection,
-    next: &str,
-    organization: OrganizationId,
-    place: i64,
-) -> Result<(i64, Option<DatasetId>), Failure> {
-    let seq = connection.query_one(next, params![organization.as_bytes(), place], |row| row.get(0))?;
-    let id = connection.query_one(SELECT_ID, [seq], |row| Ok(Columns(row).id(0).ok()));
-    Ok((seq, id.unwrap_or_default()))
+/// The error of damage at a place that a listing came to. It names the dataset there if the row says that it is this
+/// organisation's: an index that is damaged can lead to another's, of which nothing is told.
+fn named(connection: &Connection, error: Error, organization: OrganizationId, place: i64) -> Error {
+    let found = connection.prepare_cached(SELECT_IDS).and_then(|mut statement| {
+        statement.query_one([place], |row| Ok((Columns(row).id(0).ok(), Columns(row).id::<OrganizationId>(1).ok())))
+    });
+    match found {
+        Ok((Some(id), Some(owner))) if owner == organization => error.about(id),
+        _ => error,
+    }
 }
 
-/// Reads a dataset and its KPIs and checks them against the digest. `asked` is the id asked for, if one was.
+const SELECT_IDS: &str = "SELECT id, organization_id FROM dataset NOT INDEXED WHERE seq = ?1";
+
+/// Reads a dataset and its KPIs, asked for by this id, and checks them against the digest.
 pub(super) fn read(
     connection: &Connection,
     row: &Row<'_>,
     organization: OrganizationId,
-    asked: Option<DatasetId>,
+    id: DatasetId,
 ) -> Result<Dataset, Failure> {
-    let id = match asked {
-        Some(id) => id,
-        None => Columns(row).id(1)?,
-    };
-    let checked = || -> Result<Dataset, Failure> {
-        let stored = read_unchecked(connection, row, id)?;
-        let expected = digest(organization, id, stored.revision, &stored.dataset);
-        let is_asked_for = (stored.dataset.id, stored.dataset.organization_id) == (id, organization);
-        if is_asked_for && stored.digest == expected {
-            Ok(stored.dataset)
-        } else {
-            Err(Error::damaged("it does not match its digest").into())
-        }
-    };
-    checked().map_err(|Failure(error)| error.about(id).into())
+    read_checked(connection, row, organization, id).map_err(|Failure(error)| error.about(id).into())
+}
+
+/// Reads a dataset that a listing came to.
+fn read_listed(connection: &Connection, row: &Row<'_>, organization: OrganizationId) -> Result<Dataset, Failure> {
+    read_checked(connection, row, organization, Columns(row).id(1)?)
+}
+
+fn read_checked(
+    connection: &Connection,
+    row: &Row<'_>,
+    organization: OrganizationId,
+    id: DatasetId,
+) -> Result<Dataset, Failure> {
+    let stored = read_unchecked(connection, row, id)?;
+    let expected = digest(organization, id, stored.revision, &stored.dataset);
+    let is_asked_for = (stored.dataset.id, stored.dataset.organization_id) == (id, organization);
+    if is_asked_for && stored.digest == expected {
+        Ok(stored.dataset)
+    } else {
+        Err(Error::damaged("it does not match its digest").into())
+    }
 }
 
 /// What the rows of a dataset hold.
@@ -213,7 +236,8 @@ fn read_unchecked(connection: &Connection, row: &Row<'_>, id: DatasetId) -> Resu
     Ok(Stored { dataset, revision: columns.integer(9)?, digest: columns.integer(10)?.cast_unsigned() })
 }
 
-const ACCEPT: &str = "UPDATE dataset SET revision = ?3, digest = ?4 WHERE organization_id = ?1 AND id = ?2";
+const SELECT_BY_PLACE: &str = select!("NOT INDEXED WHERE seq = ?1");
+const ACCEPT: &str = "UPDATE dataset SET revision = ?2, digest = ?3 WHERE seq = ?1";
 
 /// Gives a dataset the digest of what its rows hold now, as a change of its own.
 pub(crate) fn accept(
@@ -221,16 +245,22 @@ pub(crate) fn accept(
     organization: OrganizationId,
     id: DatasetId,
 ) -> Result<Option<Dataset>, Failure> {
-    let stored = {
-        let mut statement = connection.prepare_cached(SELECT_ONE)?;
-        let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        read_unchecked(connection, row, id).map_err(|Failure(error)| Failure(error.about(id)))?
-    };
+    let mut statement = connection.prepare_cached(SELECT_ONE)?;
+    let place = statement.query_one(params![organization.as_bytes(), id.as_bytes()], |row| row.get::<_, i64>(0));
+    let Some(place) = place.optional()? else { return Ok(None) };
+    let mut statement = connection.prepare_cached(SELECT_BY_PLACE)?;
+    // No digest says yet whose it is, and the index may be damaged: the row itself must say so.
+    let stored = statement.query_one([place], |row| {
+        let stored = read_unchecked(connection, row, id);
+        Ok(stored.and_then(|stored| match (stored.dataset.id, stored.dataset.organization_id) {
+            whose if whose == (id, organization) => Ok(stored),
+            _ => Err(Error::damaged("an index leads to another dataset").into()),
+        }))
+    })?;
+    let stored = stored.map_err(|Failure(error)| Failure(error.about(id)))?;
     let revision = stored.revision.saturating_add(1);
     let digest = digest(organization, id, revision, &stored.dataset).cast_signed();
-    let mut statement = connection.prepare_cached(ACCEPT)?;
-    statement.execute(params![organization.as_bytes(), id.as_bytes(), revision, digest])?;
+    connection.prepare_cached(ACCEPT)?.execute(params![place, revision, digest])?;
     Ok(Some(stored.dataset))
 }
 
@@ -259,13 +289,24 @@ pub(super) const COUNTS: [(&str, &str); 2] = [
     ),
 ];
 
+/// Row by row: counting a table as a whole, SQLite could not be ended.
+const COUNT_ALL: &str = "SELECT count(*) FROM dataset NOT INDEXED WHERE seq IS NOT NULL";
+
+/// How many datasets the table has.
+pub(super) fn count_all(connection: &Connection) -> Result<u64, Failure> {
+    let count: i64 = connection.query_one(COUNT_ALL, [], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
+}
+
 const COUNT: &str = "SELECT count(*) FROM dataset WHERE organization_id = ?1";
 
 /// How many datasets this organisation has.
-pub(crate) fn count(connection: &Connection, organization: OrganizationId) -> Result<u64, Failure> {
-    let mut statement = connection.prepare_cached(COUNT)?;
-    let count: i64 = statement.query_one([organization.as_bytes()], |row| row.get(0))?;
-    Ok(count.cast_unsigned())
+pub(crate) fn count(connection: &mut Connection, organization: OrganizationId) -> Result<u64, Failure> {
+    progress::bounded(connection, |connection| {
+        let mut statement = connection.prepare_cached(COUNT)?;
+        let count: i64 = statement.query_one([organization.as_bytes()], |row| row.get(0))?;
+        Ok(count.cast_unsigned())
+    })
 }
 
 /// Steps from one organisation to the next through the index, however many datasets each has.
@@ -279,7 +320,11 @@ const ORGANIZATIONS: &str = "
     SELECT id FROM owner WHERE id IS NOT NULL";
 
 /// The organisations that own a dataset, by id.
-pub(crate) fn organizations(connection: &Connection) -> Result<Vec<OrganizationId>, Failure> {
+pub(crate) fn organizations(connection: &mut Connection) -> Result<Vec<OrganizationId>, Failure> {
+    progress::bounded(connection, step_through_organizations)
+}
+
+fn step_through_organizations(connection: &Connection) -> Result<Vec<OrganizationId>, Failure> {
     let mut statement = connection.prepare_cached(ORGANIZATIONS)?;
     let mut rows = statement.query([])?;
     let mut organizations = Vec::new();

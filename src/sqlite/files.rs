@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -218,6 +218,30 @@ pub(super) fn has_journal(file: &Path) -> bool {
     fs::symlink_metadata(beside(file, "-journal")).is_ok()
 }
 
+/// Whether the rollback journal beside the file is one of a transaction over several files. It names another file, which
+/// SQLite deletes once it has played the journal back, whatever that file is.
+pub(super) fn has_journal_of_several_files(file: &Path) -> bool {
+    const MAGIC_AT_THE_END: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    eight_bytes(&beside(file, "-journal"), SeekFrom::End(-8)) == Some(MAGIC_AT_THE_END)
+}
+
+/// Whether the write-ahead log beside the file is of a version that SQLite does not read.
+pub(super) fn has_log_of_another_version(file: &Path) -> bool {
+    const VERSION: [u8; 4] = 3_007_000_u32.to_be_bytes();
+    let begins = eight_bytes(&beside(file, "-wal"), SeekFrom::Start(0));
+    begins.is_some_and(|bytes| matches!(bytes, [0x37, 0x7f, 0x06, 0x82 | 0x83, version @ ..] if version != VERSION))
+}
+
+/// Eight bytes of a log or journal, on which SQLite holds no locks.
+fn eight_bytes(file: &Path, place: SeekFrom) -> Option<[u8; 8]> {
+    // Opening a FIFO would wait.
+    fs::metadata(file).ok().filter(Metadata::is_file)?;
+    let mut file = fs::File::open(file).ok()?;
+    let mut bytes = [0; 8];
+    file.seek(place).and_then(|_| file.read_exact(&mut bytes)).ok()?;
+    Some(bytes)
+}
+
 /// How many bytes the file has.
 pub(super) fn length(file: &Path) -> io::Result<u64> {
     fs::metadata(file).map(|metadata| metadata.len())
@@ -311,7 +335,8 @@ impl Draft {
         disk::sync_file(&self.file).map_err(failed)?;
         refuse_taken(target, target)?;
         disk::rename(&self.file, target).map_err(failed)?;
-        sync_folder(target)
+        // A copy that may not outlive a power cut is none, and would be in the way of the next.
+        sync_folder(target).inspect_err(|_| remove_with_companions(target))
     }
 }
 
@@ -336,6 +361,11 @@ pub(super) fn failed(path: &Path, error: io::Error) -> Error {
         ErrorKind::InvalidFilename => Error::invalid_path(path, "its name is too long", shared(error)),
         _ => Error::Storage { source: shared(error) },
     })
+}
+
+/// Whether a file can be made in the folder of `file`, or fails to be for another reason than that nobody may.
+pub(super) fn can_make_beside(file: &Path) -> bool {
+    !matches!(Draft::new(file), Err(Error::ReadOnly { .. }))
 }
 
 /// Makes the name of a new file as durable as its contents.

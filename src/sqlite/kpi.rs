@@ -80,9 +80,14 @@ const SELECT: &str = "
 pub(super) fn of_dataset(connection: &Connection, dataset_seq: i64, dataset: DatasetId) -> Result<Vec<Kpi>, Failure> {
     let mut statement = connection.prepare_cached(SELECT)?;
     let mut rows = statement.query([dataset_seq])?;
-    let mut kpis = Vec::new();
+    let mut kpis: Vec<(i64, Kpi)> = Vec::new();
     while let Some(row) = rows.next()? {
-        kpis.push(read(&Columns(row), dataset)?);
+        let (position, kpi) = read(&Columns(row), dataset)?;
+        // They lie in the order of their ids. Rows that went back might never end.
+        if kpis.last().is_some_and(|(_, last)| last.id >= kpi.id) {
+            return Err(Error::damaged("its KPIs are out of order").into());
+        }
+        kpis.push((position, kpi));
     }
     // A few rows are sorted faster here than by SQLite, which would write them to a sorter first.
     kpis.sort_unstable_by_key(|(position, kpi)| (kpi.sort_order, *position));

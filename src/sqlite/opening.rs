@@ -19,7 +19,7 @@ use super::connection::{self, Access, Durability, set_pragma};
 use super::files::{self, Identity};
 use super::forks::Opened;
 use super::schema::{APPLICATION_ID, BACKUP_ID, SCHEMA, Schema};
-use super::{backup, migration, transaction};
+use super::{backup, migration, progress, transaction};
 use crate::error::{Error, Failure, ReadOnlyCause, shared};
 
 /// In bytes. The rows of a dataset fill a few such pages; twice as large, and texts of full length triple the file.
@@ -108,23 +108,31 @@ impl Database {
     fn first_writer(&self, started: Instant) -> Result<Connection, Failure> {
         let left = || self.settings.busy_timeout.saturating_sub(started.elapsed());
         let wal = files::wal_length(&self.file);
-        self.refuse_log_beside_backup(wal)?;
-        let connection = connection::connect(&self.file, Access::ReadWrite, left())?;
+        self.refuse_log_of_another(wal)?;
+        let mut connection = connection::connect(&self.file, Access::ReadWrite, left())?;
         // A refused file must not be checkpointed when this connection, perhaps its last, is closed.
-        let keep_log =
-            |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep && wal.is_some());
-        keep_log(true)?;
-        let found = self.inspect(&connection, wal.is_some())?;
+        let keep_log = |connection: &Connection, keep| {
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep && wal.is_some())
+        };
+        keep_log(&connection, true)?;
+        let found = self.inspect(&mut connection, wal.is_some())?;
         if found.version == 0 {
             set_pragma(&connection, "page_size", PAGE_SIZE)?;
         }
-        connection::set_durability(&connection, self.settings.durability)?;
+        // IMPORTANT: until there is a log. A rollback journal that is not synced twice can damage the file at a power cut.
+        connection::set_durability(&connection, Durability::Full)?;
         if found.is_backup {
             // IMPORTANT: before there is a write-ahead log, which beside a backup is taken for another file's.
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         }
         switch_to_wal(&connection, started, self.settings.busy_timeout)?;
-        keep_log(false)?;
+        if self.settings.durability != Durability::Full {
+            connection::set_durability(&connection, self.settings.durability)?;
+        }
+        keep_log(&connection, false)?;
+        if wal.is_some_and(|length| length > 0) {
+            settle_log(&connection)?;
+        }
         if found.version < self.schema.current() {
             connection::set_busy_timeout(&connection, left())?;
             migrate(&connection, self.schema, |version| self.back_up_before_upgrade(version))?;
@@ -160,8 +168,8 @@ impl Database {
     fn connect(&self, access: Access, timeout: Duration) -> Result<Connection, Failure> {
         self.check_unmoved()?;
         let has_wal = files::wal_length(&self.file).is_some();
-        let connection = connection::connect(&self.file, access, timeout)?;
-        let version = self.inspect(&connection, has_wal)?.version;
+        let mut connection = connection::connect(&self.file, access, timeout)?;
+        let version = self.inspect(&mut connection, has_wal)?.version;
         if version == 0 {
             return Err(Error::NotAStore { reason: "it is empty", source: None }.into());
         }
@@ -201,10 +209,18 @@ impl Database {
         }
     }
 
-    /// Refuses a backup that was put in the place of a file whose log is still there: SQLite would mix the two.
-    fn refuse_log_beside_backup(&self, wal_length: Option<u64>) -> Result<(), Failure> {
+    /// Refuses a file beside which lies what this crate never leaves there, and what SQLite acts on as soon as it reads:
+    /// a journal that also concerns other files, a log that SQLite cannot read, and beside a backup, which was put in the
+    /// place of a file whose log is still there, that log: SQLite would mix the two.
+    fn refuse_log_of_another(&self, wal_length: Option<u64>) -> Result<(), Failure> {
+        if files::has_journal_of_several_files(&self.file) {
+            return Err(Error::damaged("the journal beside it is one of several files").into());
+        }
         if wal_length.is_none_or(|length| length == 0) {
             return Ok(());
+        }
+        if files::has_log_of_another_version(&self.file) {
+            return Err(Error::damaged("the write-ahead log beside it is of another version").into());
         }
         let without_log = connection::connect(&self.file, Access::Immutable, Duration::ZERO)?;
         // What cannot be read without its log is no backup, which has none.
@@ -225,17 +241,19 @@ impl Database {
     /// What the file is; refuses what is no store. Reads one snapshot and writes nothing.
     ///
     /// Whether there was a write-ahead log must be known from before: reading makes an empty one.
-    fn inspect(&self, connection: &Connection, had_wal: bool) -> Result<Found, Failure> {
+    fn inspect(&self, connection: &mut Connection, had_wal: bool) -> Result<Found, Failure> {
         transaction::begin_read(connection)?;
-        let found = identify(connection, self.schema).and_then(|found| {
+        let found = progress::bounded_by_schema(connection, |connection| {
+            let found = identify(connection, self.schema)?;
             if found.version > 0 {
                 self.schema.check(connection, found.version)?;
             }
             self.check_length(connection, had_wal)?;
             Ok(found)
         });
-        transaction::roll_back(connection);
-        found
+        // A connection that stayed inside would see this snapshot for ever.
+        let ended = transaction::end(connection);
+        found.and_then(|found| ended.map(|()| found).map_err(Failure::from))
     }
 
     /// A file that ends before its last page was cut, unless its log or journal holds what is missing.
@@ -354,6 +372,14 @@ fn switch_to_wal(connection: &Connection, started: Instant, timeout: Duration) -
     }
 }
 
+/// Settles a log that was there. On a full disk it stays as it is: what is in it can be read, and nothing written yet.
+fn settle_log(connection: &Connection) -> Result<(), Failure> {
+    match transaction::settle_log(connection) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Ok(()),
+        settled => Ok(settled?),
+    }
+}
+
 /// Brings the file up to date in one transaction. `back_up` is told the version of a file that is not empty, when nobody
 /// else can change it any more and nothing was changed yet.
 fn migrate(
@@ -365,9 +391,9 @@ fn migrate(
     // pragma does nothing inside a transaction, so it stands around it, and comes back on whatever happens.
     set_pragma(connection, "foreign_keys", 0)?;
     let migrated = migrate_in_transaction(connection, schema, back_up);
-    transaction::roll_back(connection);
+    let ended = transaction::end(connection);
     set_pragma(connection, "foreign_keys", 1)?;
-    migrated
+    migrated.and_then(|()| ended.map_err(Failure::from))
 }
 
 fn migrate_in_transaction(

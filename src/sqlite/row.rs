@@ -5,7 +5,11 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
 use crate::error::Error;
+use crate::model::limits::DESCRIPTION_MAX;
 use crate::model::time;
+
+/// The longest text that is ever written: a code point is at most four bytes.
+const TEXT_MAX_BYTES: usize = 4 * DESCRIPTION_MAX;
 
 /// A row that is being read.
 pub(super) struct Columns<'a>(pub(super) &'a Row<'a>);
@@ -41,6 +45,7 @@ impl<'a> Columns<'a> {
     pub(super) fn optional_text(&self, column: usize) -> Result<Option<String>, Error> {
         match self.value(column)? {
             ValueRef::Null => Ok(None),
+            ValueRef::Text(bytes) if bytes.len() > TEXT_MAX_BYTES => Err(unfit()),
             ValueRef::Text(bytes) => std::str::from_utf8(bytes).map(|text| Some(text.to_owned())).map_err(|_| unfit()),
             _ => Err(unfit()),
         }

@@ -27,10 +27,13 @@ pub(super) const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS kpi_store_mi
     checksum TEXT NOT NULL
 ) STRICT";
 
-/// The tables in which ANALYZE keeps its statistics may be there or not.
+/// The tables in which ANALYZE keeps its statistics may be there or not, exactly as it makes them.
 const OBJECTS: &str = "
     SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema
-    WHERE NOT (type = 'table' AND name IN ('sqlite_stat1', 'sqlite_stat3', 'sqlite_stat4'))";
+    WHERE (type, name, tbl_name, coalesce(sql, '')) NOT IN (VALUES
+        ('table', 'sqlite_stat1', 'sqlite_stat1', 'CREATE TABLE sqlite_stat1(tbl,idx,stat)'),
+        ('table', 'sqlite_stat3', 'sqlite_stat3', 'CREATE TABLE sqlite_stat3(tbl,idx,neq,nlt,ndlt,sample)'),
+        ('table', 'sqlite_stat4', 'sqlite_stat4', 'CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)'))";
 
 const HISTORY: &str = "SELECT version, name, applied_on, checksum FROM kpi_store_migration ORDER BY version";
 

@@ -27,10 +27,13 @@ pub(crate) fn is_without_effect(failed_commit: &rusqlite::Error) -> bool {
     matches!(failed_commit.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull))
 }
 
-/// Ends a transaction that must not hold. Says whether the connection is out of it.
-pub(crate) fn roll_back(connection: &Connection) -> bool {
+/// Ends a transaction that must not hold, if there is one.
+pub(crate) fn end(connection: &Connection) -> rusqlite::Result<()> {
+    if connection.is_autocommit() {
+        return Ok(());
+    }
     // SQLite rolls back by itself after some errors; ROLLBACK then fails, for there is nothing to roll back.
-    connection.is_autocommit() || run(connection, "ROLLBACK").is_ok() || connection.is_autocommit()
+    run(connection, "ROLLBACK").or_else(|error| if connection.is_autocommit() { Ok(()) } else { Err(error) })
 }
 
 /// Begins a part of a transaction that can be undone by itself.
@@ -51,12 +54,29 @@ pub(crate) fn roll_back_to_savepoint(connection: &Connection) -> rusqlite::Resul
 
 /// Copies the write-ahead log into the file as far as readers let it, waiting for nobody.
 pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    // A connection whose first look at the log failed has not mapped the log's index; without it SQLite copies nothing.
+    connection.query_one("PRAGMA user_version", [], |_| Ok(()))?;
     connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
-/// Copies all of the write-ahead log into the file and makes that durable; busy if another connection prevents it.
-pub(crate) fn checkpoint_all(connection: &Connection) -> Result<(), Failure> {
-    let is_busy: bool = connection.query_one("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))?;
+/// Copies what others left in the write-ahead log into the file, makes that durable, and lets the log begin anew.
+///
+/// What a process that crashed has written may be in the system's memory and not on the disk, marked as written if a
+/// sync failed: a later commit behind it would be lost with it. And of a commit that was cut off a part may be there,
+/// which a later one in its place, cut off too, could complete.
+pub(super) fn settle_log(connection: &Connection) -> rusqlite::Result<()> {
+    let pages: i64 = connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?;
+    // A log from which everything was copied is begun anew by the next commit. One that holds no commit is not.
+    if pages == 0 {
+        connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+/// Copies all of the write-ahead log into the file, makes that durable and begins the log anew; busy if another
+/// connection prevents it.
+pub(crate) fn empty_log(connection: &Connection) -> Result<(), Failure> {
+    let is_busy: bool = connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if is_busy { Err(Error::Busy { waited: Duration::ZERO, source: None }.into()) } else { Ok(()) }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ffi, params};
 
 use super::row::Columns;
 use super::{dataset, kpi, progress, transaction};
@@ -14,13 +14,14 @@ use crate::model::verification::{Finding, Verification, Watch};
 
 /// Looks at everything, in one snapshot, while `watch` is told how many datasets were looked at.
 pub(crate) fn verify_watched(connection: &mut Connection, watch: Watch) -> Result<Verification, Failure> {
-    let total: i64 = connection.query_one("SELECT count(*) FROM dataset", [], |row| row.get(0)).unwrap_or_default();
+    let total = progress::bounded(connection, dataset::count_all).unwrap_or_default();
     let looked_at = Arc::new(AtomicU64::new(0));
     let done = Arc::clone(&looked_at);
     progress::watched(
         connection,
         watch,
-        total.cast_unsigned(),
+        total,
+        u64::MAX,
         move || done.load(Relaxed),
         |connection| verify(connection, &looked_at),
     )
@@ -30,8 +31,8 @@ pub(crate) fn verify_watched(connection: &mut Connection, watch: Watch) -> Resul
 pub(super) fn verify(connection: &Connection, looked_at: &AtomicU64) -> Result<Verification, Failure> {
     transaction::begin_read(connection)?;
     let verification = verify_snapshot(connection, looked_at);
-    transaction::roll_back(connection);
-    verification
+    let ended = transaction::end(connection);
+    verification.and_then(|verification| ended.map(|()| verification).map_err(Failure::from))
 }
 
 fn verify_snapshot(connection: &Connection, looked_at: &AtomicU64) -> Result<Verification, Failure> {
@@ -50,6 +51,7 @@ pub(super) fn integrity(connection: &Connection) -> Result<Vec<Finding>, Failure
     let mut findings = Vec::new();
     match texts(connection, "PRAGMA integrity_check(1000000)") {
         Ok(texts) => {
+            texts.iter().try_for_each(|text| refuse_failure_of_the_disk(text))?;
             let found = texts.into_iter().filter(|text| text != "ok");
             findings.extend(found.map(|text| Finding::new("integrity", text)));
         }
@@ -61,6 +63,18 @@ pub(super) fn integrity(connection: &Connection) -> Result<Vec<Finding>, Failure
         Err(failure) => findings.push(unreadable(failure)?),
     }
     Ok(findings)
+}
+
+/// SQLite's check writes down, as if it were damage, that the disk failed to give a page.
+fn refuse_failure_of_the_disk(text: &str) -> Result<(), Failure> {
+    let code = match text.rsplit_once("unable to get the page. error code=") {
+        Some((_, code)) => code.trim().parse().ok(),
+        None => text.contains("failed to get page").then_some(ffi::SQLITE_IOERR),
+    };
+    code.map_or(Ok(()), |code| {
+        let failure = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(text.to_owned()));
+        unreadable(failure.into()).map(drop)
+    })
 }
 
 fn texts(connection: &Connection, sql: &str) -> Result<Vec<String>, Failure> {
@@ -81,11 +95,16 @@ fn unreadable(Failure(error): Failure) -> Result<Finding, Failure> {
 fn walk(connection: &Connection, verification: &mut Verification, looked_at: &AtomicU64) -> Result<(), Failure> {
     let mut statement = connection.prepare(dataset::SELECT_ALL)?;
     let mut rows = statement.query([])?;
+    let mut last = None;
     while let Some(row) = rows.next()? {
         verification.datasets += 1;
         looked_at.store(verification.datasets, Relaxed);
         let columns = Columns(row);
         let seq = columns.integer(0)?;
+        // Rows that went back might never end.
+        if last.replace(seq).is_some_and(|last| last >= seq) {
+            return Err(Error::damaged("the rows of the datasets are out of order").into());
+        }
         let organization: Option<OrganizationId> = columns.optional_id(2).unwrap_or_default();
         let id: Option<DatasetId> = columns.optional_id(1).unwrap_or_default();
         let mut note = |finding: Finding| verification.findings.push(finding.about(organization, id));
@@ -93,7 +112,7 @@ fn walk(connection: &Connection, verification: &mut Verification, looked_at: &At
             note(Finding::new("dataset", "its ids cannot be read"));
             continue;
         };
-        match dataset::read(connection, row, organization, Some(id)) {
+        match dataset::read(connection, row, organization, id) {
             Ok(dataset) => verification.kpis += dataset.kpis.len() as u64,
             Err(Failure(error @ Error::Corrupt { .. })) => note(Finding::new("dataset", error.to_string())),
             Err(failure) => return Err(failure),

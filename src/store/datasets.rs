@@ -35,7 +35,7 @@ impl Organization {
     pub fn datasets(&self, query: &DatasetQuery) -> Result<Page<Dataset>> {
         query.check()?;
         let after = query.after.as_ref().map(|cursor| cursor.place(self.id, query.order)).transpose()?;
-        let page = |connection: &_| {
+        let page = |connection: &mut _| {
             let stretch = sqlite::dataset::list(connection, self.id, query.order, after, query.limit)?;
             Ok(self.page_of(stretch, query.order)?)
         };

@@ -26,10 +26,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::group::{self, CommitFailed, Done};
-use super::line::{Guest, Job, Line, Turn};
+use super::line::{Guest, Job, Line, Turn, Writer};
 use crate::error::{Error, Failure, FromInside, ReadOnlyCause, Result, shared};
 use crate::model::ids::DatasetId;
 use crate::sqlite::connection::set_busy_timeout;
@@ -58,10 +58,8 @@ impl State {
 }
 
 enum Place {
-    Free(Connection),
+    Free(Writer),
     InUse,
-    /// The connection was given up.
-    Lost,
     /// The store was opened for reading only.
     ReadOnly,
     Closed,
@@ -80,7 +78,7 @@ impl Place {
 
 impl Door {
     pub(super) fn new(writer: Connection, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
-        Self { state: Mutex::new(State::new(Place::Free(writer))), database, busy_timeout }
+        Self { state: Mutex::new(State::new(Place::Free(Writer::new(writer)))), database, busy_timeout }
     }
 
     /// A door that nobody enters.
@@ -123,7 +121,7 @@ impl Door {
             let connection = self.begin(&mut held, started)?;
             let last = work(connection)?;
             self.commit(&mut held).map_err(|failed| failed.of(Vec::from_iter(last)))?;
-            if let (Some(database), Some(connection)) = (&self.database, &held.connection) {
+            if let (Some(database), Some(connection)) = (&self.database, &held.writer.connection) {
                 database.shorten_log(connection);
             }
             Ok(())
@@ -162,7 +160,8 @@ impl Door {
     /// Does several jobs in one transaction, each as if it were alone.
     fn lead_guests(&self, held: &mut Held<'_>, own: Job, guests: Vec<(Guest, Job)>) -> Result<(), Failure> {
         let (guests, jobs): (Vec<_>, Vec<_>) = guests.into_iter().unzip();
-        let mut done = group::work(held.connection(Duration::ZERO)?, std::iter::once(own).chain(jobs));
+        let Some(connection) = &held.writer.connection else { return Err(Error::Storage { source: None }.into()) };
+        let mut done = group::work(connection, std::iter::once(own).chain(jobs));
         if done.iter().any(Done::is_to_commit)
             && let Err(failed) = self.commit(held)
         {
@@ -183,14 +182,14 @@ impl Door {
     }
 
     fn commit(&self, held: &mut Held<'_>) -> Result<(), CommitFailed> {
-        let Some(connection) = &held.connection else { return Err(CommitFailed::Unknown(None)) };
-        let committed = transaction::commit(connection).map_err(CommitFailed::from);
-        if let Err(CommitFailed::Unknown(_)) = committed
-            && self.database.is_some()
-        {
-            held.give_up();
-        }
-        committed
+        let Some(connection) = &held.writer.connection else { return Err(CommitFailed::Unknown(None)) };
+        transaction::commit(connection).map_err(|error| {
+            let is_nothing_written = error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+            if self.database.is_some() && !is_nothing_written {
+                held.writer.give_up();
+            }
+            error.into()
+        })
     }
 
     /// Does `work` on the one connection of a store in memory.
@@ -210,7 +209,7 @@ impl Door {
         let mut held = self.enter_alone(started).map_err(|Failure(error)| error.having_waited(started.elapsed()))?;
         held.is_last = true;
         meanwhile();
-        let Some(connection) = held.connection.take() else { return Ok(()) };
+        let Some(connection) = held.writer.connection.take() else { return Ok(()) };
         let checkpointed = transaction::checkpoint(&connection);
         let closed = connection.close().map_err(|(_, error)| error);
         Ok(checkpointed.and(closed).map_err(Failure::from)?)
@@ -236,8 +235,7 @@ impl Door {
         let ticket = {
             let mut state = self.lock();
             match std::mem::replace(&mut state.place, Place::InUse) {
-                Place::Free(connection) => return Ok(Entered::Leading(self.held(Some(connection)), job)),
-                Place::Lost => return Ok(Entered::Leading(self.held(None), job)),
+                Place::Free(writer) => return Ok(Entered::Leading(self.held(writer), job)),
                 Place::Closed => {
                     state.place = Place::Closed;
                     return Err(Error::Closed.into());
@@ -258,14 +256,14 @@ impl Door {
             return Err(Error::Busy { waited: started.elapsed(), source: None }.into());
         }
         match told.unwrap_or_else(|| ticket.wait_on()) {
-            Turn::Lead(connection, job) => Ok(Entered::Leading(self.held(connection), job)),
+            Turn::Lead(writer, job) => Ok(Entered::Leading(self.held(writer), job)),
             Turn::Answered(answer) => Ok(Entered::Answered(answer)),
             Turn::Panicked(panic) => resume_unwind(panic),
         }
     }
 
-    fn held(&self, connection: Option<Connection>) -> Held<'_> {
-        Held { door: self, connection, is_last: false, process: None }
+    fn held(&self, writer: Writer) -> Held<'_> {
+        Held { door: self, writer, is_last: false, process: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -285,53 +283,61 @@ enum Entered<'a> {
 /// The connection, held by the one who is inside; dropping this rolls back what was not committed and hands it on.
 struct Held<'a> {
     door: &'a Door,
-    connection: Option<Connection>,
+    writer: Writer,
     is_last: bool,
     /// Where code of the caller's runs, which may fork: the process to which the connection to a file belongs.
     process: Option<u32>,
 }
 
 impl Held<'_> {
-    /// The connection; a fresh one, had within `timeout`, if the one before was given up.
+    /// The connection, outside of any transaction; a fresh one, had within `timeout`, if the one before was given up.
     fn connection(&mut self, timeout: Duration) -> Result<&mut Connection, Failure> {
-        let connection = match (self.connection.take(), &self.door.database) {
+        let connection = match (self.writer.connection.take(), &self.door.database) {
             (Some(connection), _) => connection,
-            (None, Some(database)) => heal(database, timeout)?,
+            (None, Some(database)) => {
+                let fresh = heal(database, timeout)?;
+                self.writer.given_up = None;
+                fresh
+            }
             (None, None) => return Err(Error::Storage { source: None }.into()),
         };
-        Ok(self.connection.insert(connection))
-    }
-
-    fn give_up(&mut self) {
-        self.connection = None;
+        let connection = self.writer.connection.insert(connection);
+        transaction::end(connection)?;
+        Ok(connection)
     }
 }
 
 /// A fresh connection after a commit that failed.
 ///
 /// What the log holds may be in the system's memory and not on the disk, marked as written: a later commit behind it
-/// would be lost with it. So all of the log is first copied into the file, and the file made durable.
+/// would be lost with it. What it holds of a commit that was cut off could be completed by the next one, which begins in
+/// its place and writes some of the same pages, if the power fails in the middle of that. So all of the log is first
+/// copied into the file, the file made durable, and the log begun anew.
 fn heal(database: &Database, timeout: Duration) -> Result<Connection, Failure> {
     let connection = database.writer_within(timeout)?;
-    transaction::checkpoint_all(&connection)?;
+    transaction::empty_log(&connection)?;
     Ok(connection)
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         if self.process.is_some_and(|process| process != std::process::id()) {
-            std::mem::forget(self.connection.take());
+            std::mem::forget(self.writer.connection.take());
         }
-        let whole = self.connection.take().filter(transaction::roll_back);
+        // In memory the connection is the data: one that cannot roll back now, for want of memory, does so before its next use.
+        let is_in_memory = self.door.database.is_none();
+        let may_stay = |connection: &_| transaction::end(connection).is_ok() || is_in_memory;
+        let writer =
+            Writer { connection: self.writer.connection.take().filter(may_stay), ..std::mem::take(&mut self.writer) };
         let mut state = self.door.lock();
         state.caller = None;
         if self.is_last {
             state.place = Place::Closed;
             state.line.close();
         } else if let Some(first) = state.line.take_first() {
-            first.lead(whole);
+            first.lead(writer);
         } else {
-            state.place = whole.map_or(Place::Lost, Place::Free);
+            state.place = Place::Free(writer);
         }
     }
 }

@@ -87,12 +87,12 @@ fn work_one(connection: &Connection, job: Job) -> (Vec<DatasetId>, Outcome) {
     match (ended, outcome) {
         // What it did must not be committed with the others'.
         (Err(error), Outcome::ToCommit) => {
-            transaction::roll_back(connection);
+            let _ = transaction::end(connection);
             let Failure(error) = error.into();
             (ids, Outcome::Failed(error))
         }
         (Err(_), outcome) => {
-            transaction::roll_back(connection);
+            let _ = transaction::end(connection);
             (ids, outcome)
         }
         (Ok(()), outcome) => (ids, outcome),

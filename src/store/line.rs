@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Failure, Result};
 use crate::model::ids::DatasetId;
+use crate::sqlite::transaction;
 
 /// A job of more datasets is done alone: those who share its transaction would wait for all of it.
 const SMALL_MAX: usize = 8;
@@ -59,10 +60,31 @@ impl<T> Value<T> {
     }
 }
 
+/// The connection that writes, as it goes from hand to hand.
+#[derive(Default)]
+pub(super) struct Writer {
+    /// None, if it was given up.
+    pub(super) connection: Option<Connection>,
+    /// One that was given up, unused until there is a fresh one.
+    pub(super) given_up: Option<Box<Connection>>,
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { connection: Some(connection), given_up: None }
+    }
+
+    /// IMPORTANT: the connection stays open, if it can be rolled back. Were it the last one, the next one would read the log
+    /// from its start, and take what it holds of the failed commit for committed.
+    pub(super) fn give_up(&mut self) {
+        self.given_up = self.connection.take().filter(|connection| transaction::end(connection).is_ok()).map(Box::new);
+    }
+}
+
 /// What one who waits is told.
 pub(super) enum Turn {
-    /// To lead, with the connection, if it was not given up, and the job that was brought.
-    Lead(Option<Connection>, Option<Job>),
+    /// To lead, with the connection and the job that was brought.
+    Lead(Writer, Option<Job>),
     /// That the job was done by another, and how it ended.
     Answered(Result<()>),
     /// The same, if it panicked.
@@ -130,9 +152,9 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// It is the turn of this one to lead, with the connection, if it was not given up.
-    pub(super) fn lead(self, connection: Option<Connection>) {
-        self.ticket.tell(Turn::Lead(connection, self.job));
+    /// It is the turn of this one to lead.
+    pub(super) fn lead(self, writer: Writer) {
+        self.ticket.tell(Turn::Lead(writer, self.job));
     }
 }
 

@@ -194,11 +194,11 @@ impl Store {
     }
 
     /// Does `work`, which must read by one statement, or by others while the first stands: one snapshot.
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
+    fn read<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
         self.shared.check_process()?;
         match &self.shared.readers {
             Some(readers) => readers.read(work),
-            None => self.shared.door.read(|connection| work(connection)),
+            None => self.shared.door.read(work),
         }
     }
 

@@ -37,7 +37,7 @@ impl Readers {
     }
 
     /// Does `work` on a connection for reading.
-    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
+    pub(super) fn read<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
         let started = Instant::now();
         let read = self.borrow(started).and_then(|mut reader| {
             let connection = reader.connection()?;
@@ -97,7 +97,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn connection(&mut self) -> Result<&Connection, Failure> {
+    fn connection(&mut self) -> Result<&mut Connection, Failure> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.readers.database.reader()?,

@@ -1,6 +1,9 @@
 //! Damage: a row that is not what was written is an error that names its dataset, never an answer; it hides no other
 //! dataset, and a listing goes on behind it.
 
+mod order;
+mod types;
+
 use std::fs;
 
 use kpi_store::{Cursor, Dataset, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, Store, UserId};

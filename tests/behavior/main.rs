@@ -21,7 +21,7 @@ mod ids_and_times;
 mod listing;
 /// Loading: any number of datasets, all or nothing or in batches; progress, cancelling, going on.
 mod loading;
-/// Two organisations in one file know nothing of each other.
+/// Two organisations in one file know nothing of each other: every call attacked, and by a damaged index.
 mod tenants;
 /// Threads, two stores on one file, waiting with a deadline, closing.
 mod threads;
@@ -47,6 +47,8 @@ mod modes;
 mod moved;
 /// Opening: names, links, other handles, logs left behind; what the file is.
 mod opening;
+/// Printing: what stands in a log, and what reading from JSON expects.
+mod printing;
 /// Reading only: beside writers, and what may not be written.
 mod read_only;
 /// Refusing to open: which paths and files, with which error, and what stays as it was.

@@ -1,66 +1,139 @@
 //! Two organisations in one file know nothing of each other: whatever one calls, the other's data neither shows nor changes.
 
+mod damaged_index;
+
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
 
 use kpi_store::{
-    Dataset, DatasetId, DatasetQuery, Error, KpiId, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId,
-    Store, UserId,
+    Cursor, Dataset, DatasetId, DatasetQuery, Error, KpiId, LoadOptions, Loaded, NewDataset, NewKpi, Organization,
+    OrganizationId, Store, UserId,
 };
 
-use crate::support;
+use crate::support::{self, Place};
 
-/// Every public call, by the type it is a method of. Whoever adds one adds it here, and to the tests below if it reads
-/// or writes.
-const CALLS: [(&str, &[&str]); 2] = [
-    (
-        "Store",
-        &[
-            "backup_to",
-            "backup_to_with",
-            "close",
-            "open",
-            "open_in_memory",
-            "options",
-            "organization",
-            "organizations",
-            "path",
-            "verify",
-            "verify_with",
-        ],
-    ),
-    (
-        "Organization",
-        &[
-            "accept_dataset",
-            "acting_as",
-            "count_datasets",
-            "create_dataset",
-            "create_datasets",
-            "dataset",
-            "datasets",
-            "id",
-            "iter_datasets",
-            "load_datasets",
-            "user",
-        ],
-    ),
+/// Does its worst and tells all that it is shown.
+type Attack = fn(&Tenants) -> String;
+
+/// What an organisation can call, each with the attack by the ids and cursors of another. Whoever adds a call adds it here.
+const ATTACKS: [(&str, Attack); 11] = [
+    ("accept_dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.accept_dataset(id)))),
+    ("acting_as", |tenants| {
+        let ours = tenants.ours.acting_as(tenants.theirs.user().unwrap());
+        let created = ours.create_dataset(NewDataset::new("under another name")).unwrap();
+        assert_eq!(created.organization_id, tenants.ours.id());
+        format!("{:?} {:?}", ours.count_datasets(&DatasetQuery::new()), all(&ours))
+            .replace(&tenants.theirs.user().unwrap().to_string(), "<who we said we are>")
+    }),
+    ("count_datasets", |tenants| {
+        let count = tenants.ours.count_datasets(&DatasetQuery::new().after(&tenants.cursor_of_theirs)).unwrap();
+        assert_eq!(count, tenants.ours_only.len() as u64);
+        count.to_string()
+    }),
+    ("create_dataset", |tenants| {
+        let kpi = tenants.theirs_only[0].kpis[0].id;
+        let create = |id| {
+            let new = NewDataset::new("taken?").id(id).kpi(NewKpi::new("taken?").id(kpi));
+            tenants.ours.create_dataset(new)
+        };
+        told(tenants.all_ids().map(create)).replace(&kpi.to_string(), "<asked>")
+    }),
+    ("create_datasets", |tenants| {
+        let all = tenants.all_ids().map(|id| NewDataset::new("taken?").id(id));
+        format!("{:?}", tenants.ours.create_datasets(all))
+    }),
+    ("dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.dataset(id)))),
+    ("datasets", |tenants| {
+        let query = DatasetQuery::new().limit(1_000);
+        let pages = [query.clone(), query.clone().newest_first(), query.after(&tenants.cursor_of_theirs)];
+        told(pages.iter().map(|query| tenants.ours.datasets(query)))
+    }),
+    ("id", |tenants| tenants.ours.id().to_string()),
+    ("iter_datasets", |tenants| {
+        let crossing = DatasetQuery::new().after(&tenants.cursor_of_theirs);
+        format!("{:?} {}", all(&tenants.ours), told(tenants.ours.iter_datasets(&crossing)))
+    }),
+    ("load_datasets", |tenants| {
+        let load = |id| tenants.ours.load_datasets([NewDataset::new("taken?").id(id)], LoadOptions::new());
+        let untimed = |loaded: Loaded| (loaded.datasets, loaded.kpis);
+        told(tenants.all_ids().map(|id| load(id).map(untimed)))
+    }),
+    ("user", |tenants| format!("{:?}", tenants.ours.user())),
+];
+
+/// What the application can call, whose file it is: each sees all organisations or none.
+const OF_THE_APPLICATION: [&str; 11] = [
+    "backup_to",
+    "backup_to_with",
+    "close",
+    "open",
+    "open_in_memory",
+    "options",
+    "organization",
+    "organizations",
+    "path",
+    "verify",
+    "verify_with",
 ];
 
 #[test]
 fn every_public_call_is_known_here() {
     let mut source = String::new();
-    for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store")).unwrap() {
-        let path = file.unwrap().path();
-        if path.is_file() {
-            source += &std::fs::read_to_string(path).unwrap();
-            source += "\n";
+    read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut source);
+    assert_eq!(public_calls(&source, "Store"), BTreeSet::from(OF_THE_APPLICATION));
+    assert_eq!(public_calls(&source, "Organization"), BTreeSet::from(ATTACKS.map(|(call, _)| call)));
+}
+
+fn read_all(folder: &Path, source: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_all(&path, source);
+        } else {
+            *source += &std::fs::read_to_string(path).unwrap();
+            *source += "\n";
         }
     }
-    for (of_type, calls) in CALLS {
-        assert_eq!(public_calls(&source, of_type), calls.iter().copied().collect(), "of {of_type}");
+}
+
+#[test]
+fn no_call_tells_or_changes_anything_of_another_organization() {
+    for (call, attack) in ATTACKS {
+        support::in_a_file_and_in_memory(Store::options, |store, _| {
+            let tenants = Tenants::with_ids_of_their_own(store);
+            let before = tenants.seen_by_theirs();
+            let shown = attack(&tenants);
+            for secret in tenants.secrets() {
+                assert!(!shown.contains(&secret), "{call} tells {secret}: {shown}");
+            }
+            assert_eq!(tenants.seen_by_theirs(), before, "{call}");
+        });
     }
+}
+
+/// The control: what the other organisation does itself shows every one of its secrets.
+#[test]
+fn the_secrets_are_what_the_calls_would_tell() {
+    let store = Store::open_in_memory().unwrap();
+    let tenants = Tenants::with_ids_of_their_own(&store);
+    let seen = tenants.seen_by_theirs();
+    for secret in tenants.secrets() {
+        assert!(seen.contains(&secret), "{secret}");
+    }
+}
+
+#[test]
+fn a_copy_keeps_organizations_apart() {
+    let place = Place::new();
+    let store = Store::open(&place.file).unwrap();
+    let tenants = Tenants::with_the_same_ids(&store);
+    let copy = place.folder.path().join("copy.db");
+    store.backup_to(&copy).unwrap();
+    let copy = Store::open(copy).unwrap();
+    assert_eq!(all(&copy.organization(tenants.ours.id())), tenants.ours_only);
+    assert_eq!(all(&copy.organization(tenants.theirs.id())), tenants.theirs_only);
+    assert_eq!(copy.organizations().unwrap().len(), 2);
 }
 
 #[test]
@@ -107,7 +180,7 @@ fn a_foreign_id_answers_exactly_as_an_unknown_one() {
         let foreign = tenants.theirs.create_dataset(support::request_with_kpis(3)).unwrap().id;
         let unknown = DatasetId::new();
         let ours = &tenants.ours;
-        let answers: [fn(&Organization, DatasetId) -> String; 4] = [
+        let answers: [fn(&Organization, DatasetId) -> String; 5] = [
             |organization, id| shown(organization.dataset(id), id),
             |organization, id| shown(organization.accept_dataset(id), id),
             // Creating with the id is the other way of asking whether it is there.
@@ -119,8 +192,15 @@ fn a_foreign_id_answers_exactly_as_an_unknown_one() {
                 let loaded = organization.load_datasets([NewDataset::new("x").id(id)], LoadOptions::new());
                 shown(loaded.map(|loaded| loaded.datasets), id)
             },
+            |organization, id| {
+                let created = organization.create_datasets([NewDataset::new("y"), NewDataset::new("x").id(id)]);
+                shown(created.map(|created| created.len()), id)
+            },
         ];
-        for answer in answers {
+        // The third has made the foreign id one of ours, and the fourth that of another.
+        let others = [(); 2].map(|()| support::organization(store));
+        let organizations = [ours, ours, ours, &others[0], &others[1]];
+        for (answer, ours) in answers.into_iter().zip(organizations) {
             assert_eq!(answer(ours, foreign), answer(ours, unknown));
         }
         assert_ne!(answers[0](&tenants.theirs, foreign), answers[0](&tenants.theirs, unknown), "the control");
@@ -179,43 +259,82 @@ fn organizations_lists_those_that_own_a_dataset() {
     });
 }
 
-/// Two organisations with other datasets under the same ids, of dataset and KPIs, stored alternately.
+/// Two organisations and what is in each, stored alternately.
 struct Tenants {
     ours: Organization,
     theirs: Organization,
     ours_only: Vec<Dataset>,
-    ids: Vec<DatasetId>,
+    theirs_only: Vec<Dataset>,
+    cursor_of_theirs: Cursor,
 }
 
 impl Tenants {
+    /// Other datasets under the same ids, of dataset and KPIs.
     fn with_the_same_ids(store: &Store) -> Self {
+        let ids: Vec<_> = (0..5).map(|_| (DatasetId::new(), KpiId::new())).collect();
+        Self::with_ids(store, &ids, &ids)
+    }
+
+    /// Each with ids that the other does not have.
+    fn with_ids_of_their_own(store: &Store) -> Self {
+        let ids: Vec<_> = (0..6).map(|_| (DatasetId::new(), KpiId::new())).collect();
+        Self::with_ids(store, &ids[..3], &ids[3..])
+    }
+
+    fn with_ids(store: &Store, of_ours: &[(DatasetId, KpiId)], of_theirs: &[(DatasetId, KpiId)]) -> Self {
         let [ours, theirs] = [(); 2].map(|()| support::organization(store));
-        let (mut ours_only, mut ids) = (Vec::new(), Vec::new());
-        for number in 0..5 {
-            let (id, kpi) = (DatasetId::new(), KpiId::new());
-            let request = |whose: &str| {
-                NewDataset::new(format!("{whose} {number}")).id(id).kpi(NewKpi::new(format!("of {whose}")).id(kpi))
-            };
-            theirs.create_dataset(request("theirs")).unwrap();
-            ours_only.push(ours.create_dataset(request("ours")).unwrap());
-            ids.push(id);
+        let theirs = theirs.acting_as(UserId::new());
+        let request = |whose: &str, number: usize, (id, kpi): (DatasetId, KpiId)| {
+            NewDataset::new(format!("{whose} {number}")).id(id).kpi(NewKpi::new(format!("of {whose}")).id(kpi))
+        };
+        let (mut ours_only, mut theirs_only) = (Vec::new(), Vec::new());
+        for (number, (of_ours, of_theirs)) in of_ours.iter().zip(of_theirs).enumerate() {
+            theirs_only.push(theirs.create_dataset(request("theirs", number, *of_theirs)).unwrap());
+            ours_only.push(ours.create_dataset(request("ours", number, *of_ours)).unwrap());
         }
-        Self { ours, theirs, ours_only, ids }
+        let cursor_of_theirs = theirs.datasets(&DatasetQuery::new().limit(1)).unwrap().next.unwrap();
+        Self { ours, theirs, ours_only, theirs_only, cursor_of_theirs }
+    }
+
+    /// The ids of theirs first, which are not ours, then ours.
+    fn all_ids(&self) -> impl Iterator<Item = DatasetId> {
+        self.theirs_only.iter().chain(&self.ours_only).map(|dataset| dataset.id)
+    }
+
+    /// What only the other organisation can tell.
+    fn secrets(&self) -> Vec<String> {
+        let theirs = &self.theirs;
+        let mut secrets =
+            vec![theirs.id().to_string(), theirs.user().unwrap().to_string(), self.cursor_of_theirs.to_string()];
+        for dataset in &self.theirs_only {
+            secrets.extend([dataset.name.clone(), dataset.kpis[0].name.clone(), dataset.kpis[0].id.to_string()]);
+        }
+        secrets
     }
 
     /// All that the other organisation can see, in every way, as text.
     fn seen_by_theirs(&self) -> String {
         let theirs = &self.theirs;
-        let query = DatasetQuery::new().limit(2);
-        let one_by_one: Vec<_> = self.ids.iter().map(|id| theirs.dataset(*id).unwrap()).collect();
-        let all: Vec<_> = theirs.iter_datasets(&query).map(Result::unwrap).collect();
+        let query = DatasetQuery::new().limit(1);
+        let one_by_one: Vec<_> = self.theirs_only.iter().map(|dataset| theirs.dataset(dataset.id).unwrap()).collect();
         let page = theirs.datasets(&query.clone().newest_first()).unwrap();
+        let first = theirs.datasets(&query).unwrap();
         let count = theirs.count_datasets(&query).unwrap();
-        let seen = format!("{one_by_one:#?}\n{all:#?}\n{page:#?}\n{count}");
-        assert!(seen.contains("\"theirs 4\"") && seen.contains("\"of theirs\""), "{seen}");
+        let seen = format!("{:?}\n{one_by_one:#?}\n{:#?}\n{page:#?}\n{first:#?}\n{count}", theirs.user(), all(theirs));
+        assert!(seen.contains("\"theirs 2\"") && seen.contains("\"of theirs\""), "{seen}");
         assert!(!seen.contains("\"ours") && !seen.contains("of ours"), "{seen}");
         seen
     }
+}
+
+/// Answers as text.
+fn told(answers: impl Iterator<Item = impl Debug>) -> String {
+    format!("{:?}", answers.collect::<Vec<_>>())
+}
+
+/// Everything that an organisation lists, in small pages.
+fn all(organization: &Organization) -> Vec<Dataset> {
+    organization.iter_datasets(&DatasetQuery::new().limit(2)).map(Result::unwrap).collect()
 }
 
 /// An answer as text, without the id that was asked for and the ids and times made for it.

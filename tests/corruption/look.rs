@@ -1,11 +1,12 @@
 //! Every way of reading a file, held against what was stored.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 
-use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, Organization, Store};
+use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi, Organization, Store};
 
-use crate::Stored;
+use super::Stored;
 
 /// What a look saw.
 #[derive(Debug, Default, PartialEq)]
@@ -22,29 +23,26 @@ pub(crate) struct Seen {
     pub(crate) findings: Option<Vec<Finding>>,
     /// How many of the hidden ones verify names.
     pub(crate) named: usize,
-    /// Those that it does not name, though a plain scan of the table finds them: an index hides them.
-    pub(crate) unnamed: Vec<DatasetId>,
+    /// What could still be created, in the first organisation.
+    pub(crate) created: Vec<Dataset>,
 }
 
 /// `what` was done to the file stands in every complaint.
-pub(crate) fn look(path: &Path, stored: &Stored, what: &str) -> Seen {
+pub(crate) fn look(path: &Path, stored: &Stored, read_only: bool, what: &str) -> Seen {
     let mut seen = Seen { what: what.to_owned(), ..Seen::default() };
-    let store = match Store::open(path) {
+    let folder = path.parent().unwrap();
+    let before = contents(folder);
+    let store = match Store::options().read_only(read_only).open(path) {
         Ok(store) => store,
         Err(error) => {
-            typed(what, &error, &["corrupt", "not_a_store", "too_new"]);
+            // A file can say of itself that it is of a version that may be read and not written.
+            typed(what, &error, &["corrupt", "not_a_store", "too_new", "read_only"]);
+            assert_eq!(contents(folder), before, "{what}: refused, and changed");
             return seen;
         }
     };
     seen.is_open = true;
-    for (id, datasets) in stored {
-        let organization = store.organization(*id);
-        seen.by_id(&organization, datasets);
-        seen.listed(&organization, datasets, &DatasetQuery::new().limit(7));
-        seen.listed(&organization, datasets, &DatasetQuery::new().newest_first().limit(7));
-        let _ = organization.count_datasets(&DatasetQuery::new()).map_err(|error| typed(what, &error, &["corrupt"]));
-    }
-    let _ = store.organizations().map_err(|error| typed(what, &error, &["corrupt"]));
+    seen.by_reading(&store, stored);
     seen.findings = match store.verify() {
         Ok(verification) => Some(verification.findings),
         Err(error) => {
@@ -53,21 +51,27 @@ pub(crate) fn look(path: &Path, stored: &Stored, what: &str) -> Seen {
         }
     };
     let is_named = |id: &DatasetId| seen.findings.iter().flatten().any(|finding| finding.dataset == Some(*id));
-    let (named, unnamed): (Vec<DatasetId>, Vec<_>) = seen.hidden.iter().copied().partition(is_named);
-    seen.named = named.len();
-    if seen.findings.is_some() && !unnamed.is_empty() {
-        let in_table = ids_in_the_table(path);
-        seen.unnamed = unnamed.into_iter().filter(|id| in_table.contains(id)).collect();
+    seen.named = seen.hidden.iter().filter(|id| is_named(id)).count();
+    if read_only {
+        seen.by_copying(&store, &folder.join("copy.db"));
     }
-    // Writing into a damaged file may fail, and must say so.
-    let organization = store.organization(*stored.keys().next().unwrap());
-    let _ = organization.create_dataset(NewDataset::new("After the damage")).map_err(|error| {
-        typed(what, &error, &["corrupt", "storage", "already_exists"]);
-    });
+    seen.by_writing(&store, stored, read_only);
     seen
 }
 
 impl Seen {
+    fn by_reading(&mut self, store: &Store, stored: &Stored) {
+        for (id, datasets) in stored {
+            let organization = store.organization(*id);
+            self.by_id(&organization, datasets);
+            self.listed(&organization, datasets, &DatasetQuery::new().limit(7));
+            self.listed(&organization, datasets, &DatasetQuery::new().newest_first().limit(7));
+            let counted = organization.count_datasets(&DatasetQuery::new());
+            let _ = counted.map_err(|error| typed(&self.what, &error, &["corrupt"]));
+        }
+        let _ = store.organizations().map_err(|error| typed(&self.what, &error, &["corrupt"]));
+    }
+
     fn by_id(&mut self, organization: &Organization, datasets: &[Dataset]) {
         for dataset in datasets {
             match organization.dataset(dataset.id) {
@@ -82,7 +86,7 @@ impl Seen {
 
     fn listed(&mut self, organization: &Organization, datasets: &[Dataset], query: &DatasetQuery) {
         let mut missing: BTreeSet<DatasetId> = datasets.iter().map(|dataset| dataset.id).collect();
-        let mut came_to_its_end = true;
+        let (mut came_to_its_end, mut unnamed) = (true, 0);
         for listed in organization.iter_datasets(query) {
             match listed {
                 Ok(listed) => {
@@ -91,13 +95,14 @@ impl Seen {
                 }
                 Err(error) => {
                     let Error::Corrupt { dataset, next, .. } = &error else { panic!("{}: {error:?}", self.what) };
-                    came_to_its_end &= next.is_some() && dataset.is_some();
+                    came_to_its_end &= next.is_some();
+                    unnamed += usize::from(dataset.is_none());
                     missing.retain(|id| Some(*id) != *dataset);
                     self.damaged(&error);
                 }
             }
         }
-        if came_to_its_end {
+        if came_to_its_end && missing.len() > unnamed {
             self.hidden.extend(missing);
         }
     }
@@ -106,43 +111,54 @@ impl Seen {
         typed(&self.what, error, &["corrupt"]);
         self.corrupt += 1;
     }
+
+    fn by_copying(&mut self, store: &Store, copy: &Path) {
+        match store.backup_to(copy) {
+            Ok(()) => {
+                assert!(Store::open(copy).unwrap().verify().unwrap().is_whole(), "{}: the copy", self.what);
+                fs::remove_file(copy).unwrap();
+            }
+            Err(error) => {
+                typed(&self.what, &error, &["corrupt"]);
+                let left = contents(copy.parent().unwrap());
+                assert!(!left.keys().any(|name| name.contains("copy")), "{}: {:?}", self.what, left.keys());
+            }
+        }
+    }
+
+    /// Writing into a damaged file may fail, and must say so.
+    fn by_writing(&mut self, store: &Store, stored: &Stored, read_only: bool) {
+        let (id, datasets) = stored.iter().next().unwrap();
+        let organization = store.organization(*id);
+        let allowed = ["corrupt", "storage", "already_exists", "read_only"];
+        // Small, and large enough to take further pages.
+        let kpi = |_| NewKpi::new("KPI").description("Water ".repeat(300));
+        for kpis in [0, 12] {
+            match organization.create_dataset(NewDataset::new("After the damage").kpis((0..kpis).map(kpi))) {
+                Ok(created) => self.created.push(created),
+                Err(error) => typed(&self.what, &error, &allowed),
+            }
+        }
+        assert!(!read_only || self.created.is_empty());
+        // What is damaged would be taken for right from then on.
+        if matches!(organization.dataset(datasets[0].id), Ok(Some(_))) {
+            match organization.accept_dataset(datasets[0].id) {
+                Ok(accepted) => self.wrong += u64::from(accepted.as_ref() != Some(&datasets[0])),
+                Err(error) => typed(&self.what, &error, &allowed),
+            }
+        }
+    }
+}
+
+/// The files in a folder by their names, but for what SQLite makes to read: its memory beside a log, and where it may not
+/// write, an empty log that it cannot take away again.
+pub(crate) fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let named = files.map(|file| (file.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&file).unwrap()));
+    let is_passing = |name: &str, bytes: &[u8]| name.ends_with("-shm") || name.ends_with("-wal") && bytes.is_empty();
+    named.filter(|(name, bytes)| !is_passing(name, bytes)).collect()
 }
 
 fn typed(what: &str, error: &Error, allowed: &[&str]) {
     assert!(allowed.contains(&error.code()), "{what}: {error:?}");
-}
-
-/// What a plain scan of the table finds, by no index, as far as it gets.
-fn ids_in_the_table(path: &Path) -> BTreeSet<DatasetId> {
-    let plain = rusqlite::Connection::open(path).unwrap();
-    let mut statement = plain.prepare("SELECT id FROM dataset NOT INDEXED").unwrap();
-    let ids = statement.query_map([], |row| row.get::<_, [u8; 16]>(0)).unwrap();
-    ids.map_while(Result::ok).map(|id| uuid::Uuid::from_bytes(id).into()).collect()
-}
-
-/// How many rows plain SQLite returns that are not what was stored, without an error: the control.
-pub(crate) fn wrong_rows_of_plain_sqlite(path: &Path, stored: &Stored) -> u64 {
-    let rows = || -> rusqlite::Result<Vec<(String, Option<String>)>> {
-        let copy = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let mut statement = copy.prepare(
-            "SELECT d.name || coalesce(d.description, ''), k.name || coalesce(k.description, '')
-             FROM dataset d LEFT JOIN kpi k ON k.dataset_seq = d.seq",
-        )?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        rows.collect()
-    };
-    let text =
-        |name: &str, description: &Option<String>| format!("{name}{}", description.as_deref().unwrap_or_default());
-    let expected: BTreeSet<(String, Option<String>)> = stored
-        .values()
-        .flatten()
-        .flat_map(|dataset| {
-            let of_dataset = text(&dataset.name, &dataset.description);
-            let kpis = dataset.kpis.iter().map(|kpi| Some(text(&kpi.name, &kpi.description)));
-            let none = dataset.kpis.is_empty().then_some(None);
-            kpis.chain(none).map(move |kpi| (of_dataset.clone(), kpi)).collect::<Vec<_>>()
-        })
-        .collect();
-    let found = rows().unwrap_or_default();
-    found.iter().filter(|row| !expected.contains(*row)).count() as u64
 }

@@ -1,4 +1,5 @@
-//! Files that were damaged anywhere: no wrong row, no panic, no hang, and what an index hides is found by `verify`.
+//! Files that were damaged anywhere, or made to harm: no wrong row, no panic, no hang, and what an index hides is found by
+//! `verify`.
 //!
 //! A few hundred damages each time, and thousands in the long form:
 //!
@@ -9,7 +10,11 @@
 //! A failure names its seed and number; `KPI_STORE_TEST_SEED` repeats a run.
 
 mod damage;
+mod hostile;
+mod logs;
 mod look;
+mod pages;
+mod plain;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +26,7 @@ use std::time::Duration;
 use kpi_store::{Dataset, DatasetId, NewDataset, NewKpi, OrganizationId, Store, ValueType};
 
 use self::damage::{Damage, Numbers};
-use self::look::{Seen, look, wrong_rows_of_plain_sqlite};
+use self::look::{Seen, look};
 
 /// Far longer than a look takes, on any machine.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -38,8 +43,8 @@ fn no_damage_of_the_file_gives_a_wrong_row_and_verify_finds_what_is_hidden() {
         &original,
         |numbers| Damage::of_file(&original.file, numbers),
         |path, what| {
-            let plain = wrong_rows_of_plain_sqlite(path, &original.stored);
-            let seen = look(path, &original.stored, what);
+            let plain = plain::wrong_rows(path, &original.stored);
+            let seen = look(path, &original.stored, false, what);
             let silent: Vec<DatasetId> = seen.hidden.iter().copied().collect();
             assert_eq!(seen.wrong, 0, "{what}");
             if !silent.is_empty() {
@@ -64,7 +69,7 @@ fn no_damage_of_the_log_gives_anything_but_an_earlier_moment() {
         &original,
         |numbers| Damage::of_log(&live.file, &live.log, numbers),
         |path, what| {
-            let seen = look(path, &live.stored, what);
+            let seen = look(path, &live.stored, false, what);
             assert_eq!(seen.wrong, 0, "{what}");
             if seen.is_open && seen.corrupt == 0 {
                 // What is missing is the end of what was created through the log, and nothing before it.
@@ -86,7 +91,7 @@ fn the_look_notices_wrong_and_hidden_datasets() {
     let path = folder.path().join("kpis.db");
     fs::write(&path, &original.file).unwrap();
     assert_eq!(
-        look(&path, &original.stored, ""),
+        look(&path, &original.stored, true, ""),
         Seen { is_open: true, findings: Some(Vec::new()), ..Seen::default() }
     );
 
@@ -95,7 +100,7 @@ fn the_look_notices_wrong_and_hidden_datasets() {
     first[0].name.push('!');
     let gone = first[1].id;
     first[1].id = DatasetId::new();
-    let seen = look(&path, &other, "");
+    let seen = look(&path, &other, true, "");
     assert!(seen.wrong >= 2, "by id and in the listing: {seen:?}");
     assert!(!seen.hidden.contains(&gone) && seen.hidden.len() == 1, "{seen:?}");
 }
@@ -136,7 +141,11 @@ fn watchdog() -> mpsc::Sender<String> {
 }
 
 fn count(short: u64, long: u64) -> u64 {
-    if std::env::var_os("KPI_STORE_LONG").is_some() { long } else { short }
+    if is_long() { long } else { short }
+}
+
+fn is_long() -> bool {
+    std::env::var_os("KPI_STORE_LONG").is_some()
 }
 
 fn seed() -> u64 {

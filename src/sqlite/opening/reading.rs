@@ -16,7 +16,7 @@ impl Database {
     /// A first connection for reading only: plainly, or where nobody may write the file, or not the folder in which SQLite
     /// keeps its files, as a file that nobody changes.
     pub(super) fn first_reader(&mut self) -> Result<Connection, Failure> {
-        self.refuse_log_beside_backup(files::wal_length(&self.file))?;
+        self.refuse_log_of_another(files::wal_length(&self.file))?;
         self.refuse_without_a_trace()?;
         if files::has_journal(&self.file) {
             return self.reader();
@@ -33,6 +33,10 @@ impl Database {
             // Also if it is empty: another process may be about to write it.
             if log.is_some() {
                 return Err(Error::ReadOnly { source: shared(ReadOnlyCause::UnusableLog(source)) }.into());
+            }
+            // A disk that is full or failed says the same; what others write later would not be seen.
+            if files::can_make_beside(&self.file) {
+                return plainly;
             }
         }
         self.access = Access::Immutable;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::Place;
+use super::{Place, Writer};
 use crate::{
     Dataset, DatasetId, DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store,
 };
@@ -221,7 +221,8 @@ impl Scene {
     }
 
     fn is_lost(&self) {
-        assert!(matches!(self.store.shared.door.lock().place, Place::Lost), "the connection was kept");
+        let state = self.store.shared.door.lock();
+        assert!(matches!(&state.place, Place::Free(writer) if writer.connection.is_none()), "the connection was kept");
     }
 
     /// The store holds exactly these, through this handle and through another.
@@ -249,7 +250,9 @@ fn request() -> NewDataset {
 /// SQLite asks before each commit of the connection whether to go on; now it is told not to.
 fn fail_the_next_commit(store: &Store) {
     let mut state = store.shared.door.lock();
-    let Place::Free(connection) = &mut state.place else { panic!("the connection is not there") };
+    let Place::Free(Writer { connection: Some(connection), .. }) = &mut state.place else {
+        panic!("the connection is not there")
+    };
     // The oldest rusqlite of the range returns nothing here.
     let _ = connection.commit_hook(Some(|| true));
 }

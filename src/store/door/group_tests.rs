@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 use rusqlite::Connection;
 
-use super::{Held, Place};
+use super::{Held, Place, Writer};
 use crate::error::{Failure, Result};
 use crate::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Store};
 
@@ -30,7 +30,7 @@ impl Scene {
         let ours = store.organization(OrganizationId::new());
         let commits = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&commits);
-        if let Place::Free(connection) = &mut store.shared.door.lock().place {
+        if let Place::Free(Writer { connection: Some(connection), .. }) = &mut store.shared.door.lock().place {
             // The oldest rusqlite of the range returns nothing here.
             let _ = connection.commit_hook(Some(move || {
                 counter.fetch_add(1, Relaxed);
@@ -164,7 +164,8 @@ fn a_commit_that_fails_is_told_to_all_of_them_with_their_own_ids_and_to_none_tha
     let ids = [(); 3].map(|()| DatasetId::new());
     std::thread::scope(|scope| {
         let held = scene.hold();
-        let waiting = ids.map(|id| scene.line_up(scope, move |scene| scene.ours.create_dataset(request("lost").id(id))));
+        let waiting =
+            ids.map(|id| scene.line_up(scope, move |scene| scene.ours.create_dataset(request("lost").id(id))));
         let failing = scene.line_up(scope, |scene| scene.write(|_| Err(Error::InvalidCursor.into())));
         scene.disk.fail(Fault { kinds: vec![Kind::Sync], at: 1, cause: Cause::Io, lasting: false });
         drop(held);

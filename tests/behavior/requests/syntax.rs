@@ -114,6 +114,12 @@ fn accepts_a_depth_of_a_hundred_and_refuses_one_more_at_its_bracket() {
         let refused = nested(before, 101 - levels, after).unwrap_err();
         assert_json_invalid(&refused, before.chars().count() + 100 - levels, before);
     }
+    // Those that close in a text close nothing.
+    for (text, opens) in [("\"]\",", "["), ("\"}\":", "{")] {
+        let levels = format!("{opens}{text}").repeat(101);
+        let refused = NewDataset::from_json(&levels).unwrap_err();
+        assert_json_invalid(&refused, 100 * (1 + text.len()), text);
+    }
     // Brackets in a text nest nothing, whatever quotes and backslashes stand before them.
     for text in [r#""[[["#, r#""\"[[["#, r#""\\\"{{{"#] {
         let body = format!(r#"{{"name":"Water","a":"\\","x":{}"}}"#, text.replace("[[[", &"[".repeat(1_000)));

@@ -9,10 +9,14 @@
 //! - Shared memory (`-shm`) can fail, but is not recorded: SQLite makes it anew after a power cut.
 //! - Calls that a program makes beside SQLite are not seen by a VFS; it tells them by [`may`] and [`done`].
 //!
-//! `unsafe` stands in `vfs.rs` alone.
+//! [`memory`] lets SQLite's allocations fail.
+//!
+//! `unsafe` stands in `vfs.rs` and `memory.rs` alone.
 #![deny(unsafe_code)]
 
 mod disk;
+#[allow(unsafe_code, reason = "SQLite calls an allocator through pointers")]
+pub mod memory;
 #[allow(unsafe_code, reason = "SQLite calls a VFS through pointers")]
 mod vfs;
 

@@ -1,0 +1,82 @@
+//! Values of a type that a STRICT table does not take: written while the schema did not say so, and there when it says so
+//! again.
+
+use kpi_store::Store;
+
+use super::{Whole, on_the_third, parts};
+use crate::support::{Place, plain_sqlite};
+
+const TYPES: &[&str] = &[
+    "UPDATE dataset SET id = 'sixteen letters!'",
+    "UPDATE dataset SET id = 16",
+    "UPDATE dataset SET name = CAST(name AS BLOB)",
+    "UPDATE dataset SET name = NULL",
+    "UPDATE dataset SET name = 12",
+    "UPDATE dataset SET description = x'00'",
+    "UPDATE dataset SET created_at = 'yesterday'",
+    "UPDATE dataset SET created_at = 1.5",
+    "UPDATE dataset SET created_at = NULL",
+    "UPDATE dataset SET created_by = 'sixteen letters!'",
+    "UPDATE dataset SET updated_at = x'00'",
+    "UPDATE dataset SET revision = 'first'",
+    "UPDATE dataset SET revision = NULL",
+    "UPDATE dataset SET digest = 0.5",
+    "UPDATE dataset SET digest = CAST(digest AS TEXT) || 'x'",
+    "UPDATE kpi SET id = 'sixteen letters!' WHERE position = 0",
+    "UPDATE kpi SET id = 3.5 WHERE position = 0",
+    "UPDATE kpi SET position = 'first'",
+    "UPDATE kpi SET position = NULL",
+    "UPDATE kpi SET name = x'41'",
+    "UPDATE kpi SET name = NULL",
+    "UPDATE kpi SET unit = 5.5",
+    "UPDATE kpi SET value_type = 'number'",
+    "UPDATE kpi SET value_type = NULL",
+    "UPDATE kpi SET required = 'true'",
+    "UPDATE kpi SET required = 0.5",
+    "UPDATE kpi SET sort_order = 1e300",
+    "UPDATE kpi SET sort_order = NULL",
+    "UPDATE kpi SET created_at = zeroblob(8)",
+];
+
+#[test]
+fn a_value_of_another_type_is_an_error_and_hides_no_other() {
+    let whole = Whole::new();
+    for change in TYPES {
+        let place = Place::new();
+        std::fs::write(&place.file, &whole.file).unwrap();
+        without_strictness(&place, &on_the_third(change));
+        let ours = Store::open(&place.file).unwrap().organization(whole.datasets[0].organization_id);
+        if change.contains("dataset SET id") {
+            // Nothing says which dataset it was.
+            assert_eq!(ours.dataset(whole.datasets[2].id).unwrap(), None, "{change}");
+            whole.lists(&ours, &|index| (index == 2).then_some(None), change);
+        } else {
+            assert_eq!(parts(&ours.dataset(whole.datasets[2].id).unwrap_err()).0, Some(whole.datasets[2].id));
+            whole.is_damaged_at(&ours, &[2], change);
+        }
+    }
+}
+
+/// Does `change` while the tables take everything; the schema is to the letter what it was.
+fn without_strictness(place: &Place, change: &str) {
+    let plain = plain_sqlite(&place.file);
+    plain
+        .execute_batch(
+            "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; PRAGMA writable_schema = ON;
+             CREATE TEMP TABLE entry AS SELECT * FROM sqlite_schema WHERE name IN ('dataset', 'kpi');
+             UPDATE sqlite_schema SET sql = replace(replace(replace(sql,
+                 'STRICT, WITHOUT', 'WITHOUT'), ') STRICT', ')'), 'NOT NULL', '') WHERE name IN ('dataset', 'kpi');
+             PRAGMA writable_schema = RESET",
+        )
+        .unwrap();
+    let rows = plain.execute(change, []).unwrap_or_else(|error| panic!("{change}: {error}"));
+    assert!(rows > 0, "{change} changes nothing");
+    plain
+        .execute_batch(
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET sql = (SELECT sql FROM entry WHERE entry.name = sqlite_schema.name)
+                 WHERE name IN ('dataset', 'kpi');
+             PRAGMA writable_schema = RESET",
+        )
+        .unwrap();
+}

@@ -1,0 +1,292 @@
+//! Files made to harm: each is refused and stays as it was, or every call answers what was stored or says that it is
+//! damaged. No call hangs, no memory or disk is filled, and no organisation sees another's rows.
+
+use std::fs;
+
+use crate::look::look;
+use crate::pages::{Pages, header_of, number};
+use crate::{Original, is_long, watchdog};
+
+/// What becomes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Refused,
+    /// It opens; what is damaged is an error, and verify finds it.
+    Found,
+    /// It opens and is whole.
+    Harmless,
+}
+use Then::{Found, Harmless, Refused};
+
+/// Trees by the table or index that they are.
+const TREES: [(&str, Then); 6] = [
+    ("sqlite_schema", Refused),
+    ("kpi_store_migration", Refused),
+    ("dataset", Found),
+    ("sqlite_autoindex_dataset_1", Found),
+    ("dataset_by_organization", Found),
+    ("kpi", Found),
+];
+
+#[test]
+fn trees_without_an_end_hang_nothing() {
+    let hostile = Hostile::new();
+    for (name, then) in TREES {
+        hostile.becomes(then, &format!("{name} leads to itself"), |pages| {
+            let root = pages.root(name);
+            pages.lead_to_itself(root);
+        });
+        // Deeper than 20, SQLite goes nowhere.
+        for levels in if is_long() { vec![2, 3, 8, 18, 19, 20, 25] } else { vec![2, 18] } {
+            hostile.becomes(then, &format!("{name} multiplied on {levels} levels"), |pages| {
+                let root = pages.root(name);
+                pages.multiply(root, levels);
+            });
+        }
+        hostile.becomes(then, &format!("the cells of {name} lead beyond the page"), |pages| {
+            let root = pages.root(name);
+            pages.page(root)[header_of(root) + 3..][..2].copy_from_slice(&[0x7f, 0xff]);
+        });
+    }
+}
+
+/// The control: these pages are read by SQLite, and there are more of them than it ever comes to an end with.
+#[test]
+fn plain_sqlite_reads_trees_without_an_end_until_it_is_ended() {
+    let hostile = Hostile::new();
+    let counts = [
+        ("dataset", "SELECT count(*) FROM dataset NOT INDEXED WHERE length(id) > 0"),
+        (
+            "dataset_by_organization",
+            "SELECT count(*) FROM dataset INDEXED BY dataset_by_organization WHERE organization_id > x''",
+        ),
+        ("kpi", "SELECT count(*) FROM kpi WHERE length(id) > 0"),
+    ];
+    for (name, count) in counts {
+        let mut pages = hostile.pages.clone();
+        let root = pages.root(name);
+        pages.multiply(root, 18);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kpis.db");
+        fs::write(&file, &pages.0).unwrap();
+        let mut plain = rusqlite::Connection::open(&file).unwrap();
+        let mut left = 1_000;
+        let is_over = move || {
+            left -= 1;
+            left == 0
+        };
+        plain.progress_handler(10_000, Some(is_over)).unwrap();
+        let ended = plain.query_one(count, [], |row| row.get::<_, i64>(0)).unwrap_err();
+        assert_eq!(ended.sqlite_error_code(), Some(rusqlite::ErrorCode::OperationInterrupted), "{name}: {ended}");
+    }
+}
+
+/// Numbers in the header of the file: the place, the bytes.
+const HEADERS: &[(&str, usize, &[u8], Then)] = &[
+    ("pages of 512 bytes", 16, &[2, 0], Refused),
+    ("pages of 65,536 bytes", 16, &[0, 1], Refused),
+    ("pages of no byte", 16, &[0, 0], Refused),
+    ("pages of 3,000 bytes", 16, &[0x0b, 0xb8], Refused),
+    ("a version that none can write", 18, &[9], Harmless),
+    ("a version that none can read", 19, &[9], Refused),
+    ("a rollback journal", 18, &[1, 1], Harmless),
+    ("a page with nothing but reserved bytes", 20, &[255], Refused),
+    ("other fractions", 21, &[63, 31, 31], Refused),
+    ("four thousand million pages", 28, &[0xff; 4], Refused),
+    ("a page more than there is", 28, &[0, 0, 0x7f, 0], Refused),
+    ("no page", 28, &[0; 4], Harmless),
+    ("a list of free pages that begins with the first", 32, &[0, 0, 0, 1, 0, 0, 0, 9], Found),
+    ("a list of free pages beyond the file", 32, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1], Found),
+    ("four thousand million free pages", 36, &[0xff; 4], Found),
+    ("no schema format", 44, &[0; 4], Harmless),
+    ("a schema format to come", 44, &[0, 0, 0, 9], Refused),
+    ("a cache of eight terabytes", 48, &[0x7f, 0xff, 0xff, 0xff], Harmless),
+    ("pages that move by themselves", 52, &[0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], Refused),
+    ("another encoding", 56, &[0, 0, 0, 2], Refused),
+    ("an encoding that none has", 56, &[0, 0, 0, 77], Harmless),
+];
+
+#[test]
+fn headers_that_lie_are_refused_or_change_nothing() {
+    let hostile = Hostile::new();
+    for (what, place, bytes, then) in HEADERS {
+        hostile.becomes(*then, what, |pages| pages.0[*place..place + bytes.len()].copy_from_slice(bytes));
+    }
+}
+
+#[test]
+fn free_pages_that_are_in_use_give_no_wrong_row() {
+    let hostile = Hostile::new();
+    for name in ["dataset", "sqlite_autoindex_dataset_1", "dataset_by_organization", "kpi", "kpi_store_migration"] {
+        for trunk_is_in_use in [true, false] {
+            let what = format!("{name} is free, {}", if trunk_is_in_use { "and lists others" } else { "by a list" });
+            hostile.becomes(Found, &what, |pages| {
+                let root = pages.root(name);
+                let mut list = [0_u8; 4096];
+                list[7] = 1;
+                list[8..12].copy_from_slice(&number(root));
+                let trunk = if trunk_is_in_use { root } else { pages.append(&list) };
+                pages.set_header(32, trunk);
+                pages.set_header(36, 2);
+            });
+        }
+    }
+    hostile.becomes(Found, "a list of free pages that leads to itself", |pages| {
+        let mut list = [0_u8; 4096];
+        list[..4].copy_from_slice(&number(pages.0.len() / 4096 + 1));
+        let trunk = pages.append(&list);
+        pages.set_header(32, trunk);
+        pages.set_header(36, 1_000_000);
+    });
+}
+
+/// What plain SQL can do to a store whose schema stays to the letter what it was.
+const ALTERED: &[(&str, Then, &str)] = &[
+    (
+        "statistics of huge tables",
+        Harmless,
+        "ANALYZE; UPDATE sqlite_stat1 SET stat = '9000000000000000000 9000000000000000000 1'",
+    ),
+    ("statistics of negative tables", Harmless, "ANALYZE; UPDATE sqlite_stat1 SET stat = '-1 -1 -1 sz=-5'"),
+    (
+        "statistics without order",
+        Harmless,
+        "ANALYZE; UPDATE sqlite_stat1 SET stat = '1000000 1000 1 unordered noskipscan'",
+    ),
+    ("statistics that are a book", Harmless, "ANALYZE; UPDATE sqlite_stat1 SET stat = printf('%.*c', 900000, '7')"),
+    (
+        "statistics that are no text",
+        Harmless,
+        "ANALYZE; UPDATE sqlite_stat1 SET stat = zeroblob(9), idx = x'00', tbl = 5",
+    ),
+    ("statistics that SQLite may not read", Harmless, "ANALYZE; UPDATE sqlite_stat1 SET stat = zeroblob(2000000)"),
+    (
+        "statistics of the schema",
+        Harmless,
+        "ANALYZE; UPDATE sqlite_stat1 SET tbl = 'sqlite_schema', idx = 'sqlite_schema'",
+    ),
+    (
+        "samples that are no rows",
+        Harmless,
+        "ANALYZE; UPDATE sqlite_stat4 SET sample = randomblob(500), neq = '-9 x', nlt = '', ndlt = NULL",
+    ),
+    ("samples that are a book", Harmless, "ANALYZE; UPDATE sqlite_stat4 SET sample = zeroblob(90000)"),
+    (
+        "samples with a header of a million bytes",
+        Harmless,
+        "ANALYZE; UPDATE sqlite_stat4 SET sample = x'bfffff7f' || zeroblob(64)",
+    ),
+    ("the last place of all", Found, "UPDATE dataset SET seq = 9223372036854775807 WHERE seq = 60"),
+    ("a book in the history", Refused, "UPDATE kpi_store_migration SET applied_on = printf('%.*c', 900000, '9')"),
+    (
+        "a history without an end",
+        Refused,
+        "WITH RECURSIVE more (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM more LIMIT 200000)
+        INSERT INTO kpi_store_migration SELECT n, 'x', 'x', 'x' FROM more",
+    ),
+];
+
+#[test]
+fn what_sql_can_do_below_the_schema_gives_no_wrong_row() {
+    let hostile = Hostile::new();
+    for (what, then, sql) in ALTERED {
+        hostile.becomes(*then, what, |pages| *pages = pages.altered(sql));
+    }
+}
+
+#[test]
+fn trees_in_the_place_of_others_give_no_wrong_row() {
+    let hostile = Hostile::new();
+    for (one, _) in &TREES[1..] {
+        for (other, _) in TREES.iter().filter(|(other, _)| other != one) {
+            hostile.gives_no_wrong_row(&format!("{one} is {other}"), |pages| {
+                let root = pages.root(other);
+                *pages = pages.altered(&format!(
+                    "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = {root} WHERE name = '{one}'"
+                ));
+            });
+        }
+    }
+}
+
+#[test]
+fn chains_of_pages_that_are_a_circle_give_no_wrong_row() {
+    let hostile = Hostile::new();
+    for table in ["dataset", "kpi"] {
+        hostile.becomes(Found, &format!("a text of {table} in a circle"), |pages| {
+            *pages = pages.altered(&format!(
+                "UPDATE {table} SET description = printf('%.*c', 900000, 'x') WHERE name LIKE '%17'"
+            ));
+            pages.circle_of_chains();
+        });
+    }
+}
+
+/// A store, and what is in it.
+struct Hostile {
+    original: Original,
+    pages: Pages,
+}
+
+impl Hostile {
+    fn new() -> Self {
+        let original = Original::new();
+        let pages = Pages(original.file.clone());
+        Self { original, pages }
+    }
+
+    /// What is made of the file becomes what is expected.
+    fn becomes(&self, then: Then, what: &str, make: impl FnOnce(&mut Pages)) {
+        assert_eq!(self.gives_no_wrong_row(what, make), then, "{what}");
+    }
+
+    /// Neither by reading nor by writing, nor by reading what that left.
+    fn gives_no_wrong_row(&self, what: &str, make: impl FnOnce(&mut Pages)) -> Then {
+        let alive = watchdog();
+        alive.send(what.to_owned()).unwrap();
+        let mut pages = self.pages.clone();
+        make(&mut pages);
+        let stored = &self.original.stored;
+        let folder = tempfile::tempdir().unwrap();
+        let (read, written) = (folder.path().join("read"), folder.path().join("written"));
+        for place in [&read, &written] {
+            fs::create_dir(place).unwrap();
+            fs::write(place.join("kpis.db"), &pages.0).unwrap();
+        }
+        let seen = look(&read.join("kpis.db"), stored, true, what);
+        assert_eq!(seen.wrong, 0, "{what}: by a reader");
+        let seen = look(&written.join("kpis.db"), stored, false, what);
+        assert_eq!(seen.wrong, 0, "{what}");
+        if !seen.is_open {
+            return Refused;
+        }
+        let then =
+            if seen.corrupt == 0 && seen.findings.as_ref().is_some_and(Vec::is_empty) { Harmless } else { Found };
+        let mut grown = stored.clone();
+        grown.values_mut().next().unwrap().extend(seen.created);
+        assert_eq!(look(&written.join("kpis.db"), &grown, false, what).wrong, 0, "{what}: after writing");
+        memory_is_bounded(what);
+        then
+    }
+}
+
+/// The most memory that this process ever had is not much, where the system tells it.
+fn memory_is_bounded(what: &str) {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+    assert!(most.is_none_or(|kilobytes: u64| kilobytes < 400_000), "{what}: {most:?} kB");
+}
+
+impl Pages {
+    /// The same, altered by plain SQL with every guard off.
+    fn altered(&self, sql: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kpis.db");
+        fs::write(&file, &self.0).unwrap();
+        let plain = rusqlite::Connection::open(&file).unwrap();
+        plain.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF").unwrap();
+        plain.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        plain.close().unwrap();
+        Pages(fs::read(&file).unwrap())
+    }
+}

@@ -1,0 +1,228 @@
+//! Reading and creating, by the store and by its model.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Result, Store};
+
+use super::model::{Answer, Caller, Model, created};
+use super::requests::{pick, request, uuid};
+use super::world::{Checked, Counts, Mark, World};
+
+impl World {
+    pub(crate) fn create(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let new = self.any_requests(1);
+        self.write(handle, &new, counts, |organization, mut new| {
+            organization.create_dataset(new.remove(0)).map(|dataset| vec![dataset])
+        })
+    }
+
+    pub(crate) fn create_together(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let count = self.random.below(5);
+        let new = self.any_requests(count);
+        self.write(handle, &new, counts, |organization, new| organization.create_datasets(new))
+    }
+
+    fn any_requests(&mut self, count: usize) -> Vec<NewDataset> {
+        let mut taken: Vec<_> = self.model.kept.iter().map(|kept| kept.dataset.id).collect();
+        let mut new = Vec::new();
+        for _ in 0..count {
+            let request = request(&mut self.random, &taken);
+            taken.extend(request.id);
+            new.push(request);
+        }
+        new
+    }
+
+    fn write(
+        &mut self,
+        handle: usize,
+        new: &[NewDataset],
+        counts: &mut Counts,
+        write: impl FnOnce(Organization, Vec<NewDataset>) -> Result<Vec<Dataset>>,
+    ) -> Checked {
+        let mut caller = self.any_caller();
+        let time = caller.now;
+        if self.random.percent(1) {
+            caller.now = 253_402_300_800_000_000;
+            self.clock.store(caller.now, Relaxed);
+        }
+        self.ids.lock().unwrap().drawn.clear();
+        let found = write(self.organization(handle, caller), new.to_vec());
+        self.clock.store(time, Relaxed);
+        let drawn = std::mem::take(&mut self.ids.lock().unwrap().drawn);
+
+        let created = created(caller, new, &drawn);
+        let mut after = self.model.clone();
+        let expected = self.if_requested(handle, &created, &mut after);
+        let is_as_expected = self.compare(&format!("create {new:?}"), &expected, &found, counts)?;
+        if is_as_expected {
+            self.model = after;
+            counts.acknowledged += found.map_or(0, |created| created.len());
+            return Ok(());
+        }
+        self.follow(handle, &created.unwrap_or_default(), after, &found, counts)
+    }
+
+    /// What is refused for itself is refused first.
+    fn if_requested(&self, handle: usize, created: &Answer<Vec<Dataset>>, after: &mut Model) -> Answer<Vec<Dataset>> {
+        let created = created.clone()?;
+        self.if_writable(handle, Ok(()))?;
+        after.keep(&created)?;
+        Ok(created)
+    }
+
+    /// After an error of the disk: nothing is written; of an unknown outcome it is seen what is.
+    fn follow(
+        &mut self,
+        handle: usize,
+        asked: &[Dataset],
+        after: Model,
+        found: &Result<Vec<Dataset>>,
+        counts: &mut Counts,
+    ) -> Checked {
+        self.calm();
+        if let Err(Error::OutcomeUnknown { ids, .. }) = found {
+            if !ids.iter().eq(asked.iter().map(|dataset| &dataset.id)) {
+                return Err(format!("an unknown outcome of {ids:?}, not of {asked:?}"));
+            }
+            let is_there =
+                |dataset: &Dataset| self.look(handle, dataset.organization_id, dataset.id).map(|it| it.is_some());
+            if asked.first().map_or(Ok(false), is_there)? {
+                counts.unknown_and_there += 1;
+                self.model = after;
+            } else {
+                counts.unknown_and_gone += 1;
+            }
+        } else if !self.model.rules.what_fails_is_not_written {
+            self.model = after;
+        }
+        for dataset in asked {
+            let found = self.look(handle, dataset.organization_id, dataset.id)?;
+            let expected = self.model.read(dataset.organization_id, dataset.id).unwrap_or_default();
+            if found != expected {
+                return Err(format!("after an error there is {found:?}, not {expected:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What this handle and a fresh one find; nothing, if it is damaged.
+    pub(crate) fn look(&self, handle: usize, organization: OrganizationId, id: DatasetId) -> Checked<Option<Dataset>> {
+        let read = |store: &Store| match store.organization(organization).dataset(id) {
+            Err(Error::Corrupt { .. }) => Ok(None),
+            found => found.map_err(|error| format!("then looking: {error:?}")),
+        };
+        let found = read(&self.handles[handle].store)?;
+        if self.is_in_memory {
+            return Ok(found);
+        }
+        let fresh = Store::open(&self.file).map_err(|error| format!("then opening: {error:?}"))?;
+        let elsewhere = read(&fresh)?;
+        if found == elsewhere { Ok(found) } else { Err(format!("one handle finds {found:?}, another {elsewhere:?}")) }
+    }
+
+    pub(crate) fn get(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let ids: Vec<_> = self.model.kept.iter().map(|kept| kept.dataset.id).collect();
+        let unknown = uuid(&mut self.random).into();
+        let id = if self.random.percent(10) { unknown } else { pick(&mut self.random, &ids).unwrap_or(unknown) };
+        let caller = self.any_caller();
+        let found = self.organization(handle, caller).dataset(id);
+        let expected = self.if_open(handle, self.model.read(caller.organization, id));
+        self.compare(&format!("get {id}"), &expected, &found, counts).map(drop)
+    }
+
+    pub(crate) fn page(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let limit = [0, 1, 1, 2, 2, 3, 5, 1_000, 1_001][self.random.below(9)];
+        let (is_newest_first, caller) = (self.random.percent(50), self.any_caller());
+        let after = if self.random.percent(50) && !self.cursors.is_empty() {
+            Some(&self.cursors[self.random.below(self.cursors.len())])
+        } else {
+            None
+        };
+        let mut query = query(is_newest_first).limit(limit);
+        if let Some(mark) = after {
+            // As a program that keeps it as text.
+            query = query.after(&mark.cursor.to_string().parse().unwrap());
+        }
+        let found = self.organization(handle, caller).datasets(&query);
+
+        let is_of_another =
+            |mark: &&Mark| (mark.organization, mark.is_newest_first) != (caller.organization, is_newest_first);
+        let listing = self.model.listing(caller.organization, is_newest_first, after.map(|mark| mark.place));
+        let page = page_of(&listing, limit.try_into().unwrap());
+        let expected = match limit {
+            0 | 1_001 => Err("invalid"),
+            _ if after.as_ref().is_some_and(is_of_another) => Err("invalid_cursor"),
+            _ => self.if_open(handle, page.clone().map(|(items, last)| (items, last.is_some()))),
+        };
+        let next = match &found {
+            Ok(page) => page.next.clone(),
+            Err(Error::Corrupt { next, .. }) => next.clone(),
+            Err(_) => None,
+        };
+        let what = format!("page {query:?}");
+        let is_as_expected =
+            self.compare(&what, &expected, &found.map(|page| (page.items, page.next.is_some())), counts)?;
+        let place = page.map_or(listing.first().map(|(place, _)| *place), |(_, last)| last);
+        if let (true, Some(cursor), Some(place)) = (is_as_expected, next, place) {
+            self.cursors.push(Mark { cursor, organization: caller.organization, is_newest_first, place });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn iterate(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let (is_newest_first, caller) = (self.random.percent(50), self.any_caller());
+        let limit = 1 + u32::try_from(self.random.below(3)).unwrap();
+        let found: Vec<_> =
+            self.organization(handle, caller).iter_datasets(&query(is_newest_first).limit(limit)).collect();
+        let listing = self.model.listing(caller.organization, is_newest_first, None);
+        let expected = match self.if_open(handle, Ok(())) {
+            Ok(()) => listing.into_iter().map(|(_, dataset)| dataset).collect(),
+            Err(closed) => vec![Err(closed)],
+        };
+        for (index, found) in found.iter().enumerate() {
+            let expected = expected.get(index).cloned().unwrap_or(Err("the end"));
+            if !self.compare(&format!("iterate to {index}"), &expected, found, counts)? {
+                return Ok(());
+            }
+        }
+        let (found, expected) = (found.len(), expected.len());
+        if found < expected { Err(format!("the iteration ended after {found} of {expected}")) } else { Ok(()) }
+    }
+
+    pub(crate) fn count(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let caller = self.any_caller();
+        let found = self.organization(handle, caller).count_datasets(&DatasetQuery::new());
+        let count = self.model.listing(caller.organization, false, None).len().try_into().unwrap();
+        self.compare("count", &self.if_open(handle, Ok(count)), &found, counts).map(drop)
+    }
+
+    pub(crate) fn list_organizations(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let found = self.handles[handle].store.organizations();
+        let expected = self.if_open(handle, Ok(self.model.organizations()));
+        self.compare("organizations", &expected, &found, counts).map(drop)
+    }
+
+    pub(crate) fn organization(&self, handle: usize, caller: Caller) -> Organization {
+        let organization = self.handles[handle].store.organization(caller.organization);
+        caller.user.map_or(organization.clone(), |user| organization.acting_as(user))
+    }
+}
+
+pub(crate) fn query(is_newest_first: bool) -> DatasetQuery {
+    if is_newest_first { DatasetQuery::new().newest_first() } else { DatasetQuery::new() }
+}
+
+/// The page that a listing begins with, and the place of its last dataset if there is more to come.
+fn page_of(listing: &[(usize, Answer<Dataset>)], limit: usize) -> Answer<(Vec<Dataset>, Option<usize>)> {
+    let asked = &listing[..limit.min(listing.len())];
+    let whole: Vec<_> = asked.iter().map_while(|(_, dataset)| dataset.clone().ok()).collect();
+    match asked.get(whole.len()) {
+        Some((_, Err(code))) if whole.is_empty() => Err(code),
+        _ => {
+            let last = whole.len().checked_sub(1).map(|last| asked[last].0);
+            let has_more = whole.len() < listing.len();
+            Ok((whole, last.filter(|_| has_more)))
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Opening, closing, copying, checking, and what another tool does to the file.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use chrono::DateTime;
+use kpi_store::{DatasetQuery, Durability, Error, Store, StoreOptions};
+use rusqlite::params;
+use uuid::Uuid;
+
+use super::calls::query;
+use super::model::Model;
+use super::requests::{pick, uuid};
+use super::world::{Checked, Counts, Handle, World};
+
+/// As many handles as are open on the file at once.
+const HANDLES_MAX: usize = 3;
+
+impl World {
+    /// Opens the first handle, again if the disk fails.
+    pub(crate) fn open_first(&mut self) -> Checked {
+        let mut opened = self.opened(false);
+        if let Err(error) = &opened
+            && self.is_excused(error)
+        {
+            self.calm();
+            opened = self.opened(false);
+        }
+        self.handles.push(opened.map_err(|error| format!("open: {error:?}"))?);
+        Ok(())
+    }
+
+    /// Opens another handle, or one in the place of another; in memory that is an empty store.
+    pub(crate) fn open(&mut self, counts: &mut Counts) -> Checked {
+        let is_read_only = self.random.percent(25);
+        if self.is_in_memory {
+            self.model = Model::new(self.model.rules);
+            self.cursors.clear();
+            self.handles.clear();
+        } else if self.handles.len() == HANDLES_MAX {
+            let place = self.random.below(HANDLES_MAX);
+            drop(self.handles.remove(place));
+        }
+        let mut opened = self.opened(is_read_only);
+        let found = opened.as_ref().map(drop).map_err(Clone::clone);
+        self.compare("open", &Ok(()), &found, counts)?;
+        if opened.is_err() {
+            self.calm();
+            opened = self.opened(is_read_only);
+        }
+        self.handles.push(opened.map_err(|error| format!("open again: {error:?}"))?);
+        Ok(())
+    }
+
+    fn opened(&mut self, is_read_only: bool) -> kpi_store::Result<Handle> {
+        let durability = if self.random.percent(50) { Durability::Full } else { Durability::Normal };
+        let options = self.options().durability(durability).read_only(is_read_only);
+        let store = if self.is_in_memory { options.open_in_memory()? } else { options.open(&self.file)? };
+        Ok(Handle { store, is_read_only: is_read_only && !self.is_in_memory, is_closed: false })
+    }
+
+    fn options(&self) -> StoreOptions {
+        let (ids, clock) = (Arc::clone(&self.ids), Arc::clone(&self.clock));
+        Store::options()
+            .busy_timeout(Duration::from_secs(2))
+            .ids(move || ids.lock().unwrap().next())
+            .clock(move || DateTime::from_timestamp_micros(clock.load(Relaxed)).unwrap())
+    }
+
+    pub(crate) fn close(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let found = self.handles[handle].store.clone().close();
+        let expected = self.if_open(handle, Ok(()));
+        self.handles[handle].is_closed = true;
+        self.compare("close", &expected, &found, counts).map(drop)
+    }
+
+    pub(crate) fn verify(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let verified = self.handles[handle].store.verify();
+        let found = verified.map(|found| (found.datasets, found.kpis, found.findings.len()));
+        self.compare("verify", &self.if_open(handle, Ok(self.model.counts())), &found, counts).map(drop)
+    }
+
+    pub(crate) fn back_up(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let is_taken = self.random.percent(15);
+        let copy = if is_taken { self.folder.path().to_owned() } else { self.folder.path().join("copy") };
+        let found = self.handles[handle].store.backup_to(&copy);
+        let expected = match self.model.counts() {
+            _ if is_taken => Err("invalid_path"),
+            (_, _, 0) => Ok(()),
+            _ => Err("corrupt"),
+        };
+        self.compare("backup", &self.if_open(handle, expected), &found, counts)?;
+        self.calm();
+        if copy.is_file() != found.is_ok() {
+            return Err(format!("there is a copy after {found:?}, or none"));
+        }
+        if found.is_ok() {
+            counts.backups += 1;
+            let store = Store::open(&copy).map_err(|error| format!("open the backup: {error:?}"))?;
+            self.agree(&store)?;
+            store.close().map_err(|error| format!("close the backup: {error:?}"))?;
+            std::fs::remove_file(&copy).unwrap();
+        }
+        Ok(())
+    }
+
+    /// Another tool changes a name.
+    pub(crate) fn alter(&mut self) -> Checked {
+        self.calm();
+        if self.is_in_memory || self.model.kept.is_empty() {
+            return Ok(());
+        }
+        let place = self.random.below(self.model.kept.len());
+        let kept = &mut self.model.kept[place];
+        kept.dataset.name = format!("Changed to {}", self.random.next());
+        kept.is_altered = true;
+        let [id, organization] = [Uuid::from(kept.dataset.id), kept.dataset.organization_id.into()];
+        let changed = rusqlite::Connection::open(&self.file).and_then(|plain| {
+            let sql = "UPDATE dataset SET name = ?1 WHERE id = ?2 AND organization_id = ?3";
+            plain.execute(sql, params![kept.dataset.name, id.as_bytes(), organization.as_bytes()])
+        });
+        if changed == Ok(1) { Ok(()) } else { Err(format!("another tool is told {changed:?}")) }
+    }
+
+    pub(crate) fn accept(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let mut caller = self.any_caller();
+        let altered = self.model.kept.iter().filter(|kept| kept.is_altered).map(|kept| &kept.dataset);
+        let all = self.model.kept.iter().map(|kept| &kept.dataset);
+        let datasets: Vec<_> = if self.random.percent(80) { altered.collect() } else { all.collect() };
+        let some = pick(&mut self.random, &datasets).map(|dataset| (dataset.organization_id, dataset.id));
+        let (owner, id) = some.unwrap_or((caller.organization, uuid(&mut self.random).into()));
+        if self.random.percent(85) {
+            caller.organization = owner;
+        }
+        let found = self.organization(handle, caller).accept_dataset(id);
+
+        let place = self.model.find(caller.organization, id);
+        let dataset = place.map(|place| self.model.kept[place].dataset.clone());
+        let expected = self.if_writable(handle, Ok(dataset.clone()));
+        let mut holds = self.compare(&format!("accept {id}"), &expected, &found, counts)? && found.is_ok();
+        self.calm();
+        if let Err(Error::OutcomeUnknown { .. }) = found {
+            holds = self.look(handle, caller.organization, id)? == dataset;
+        }
+        if let (true, Some(place)) = (holds, place) {
+            counts.accepted += usize::from(self.model.kept[place].is_altered);
+            self.model.kept[place].is_altered = false;
+        }
+        Ok(())
+    }
+
+    /// Every handle, and one on the file that is opened when all others are gone, hold what the model does.
+    pub(crate) fn end(&mut self) -> Checked {
+        for handle in self.handles.iter().filter(|handle| !handle.is_closed) {
+            self.agree(&handle.store)?;
+        }
+        self.handles.clear();
+        if self.is_in_memory {
+            return Ok(());
+        }
+        self.agree(&Store::open(&self.file).map_err(|error| format!("open: {error:?}"))?)?;
+        let entries = self.folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+        let names: Vec<_> = entries.filter(|name| !name.to_string_lossy().starts_with("kpis.db")).collect();
+        if names.is_empty() { Ok(()) } else { Err(format!("{names:?} are left")) }
+    }
+
+    fn agree(&self, store: &Store) -> Checked {
+        for organization in self.organizations {
+            for is_newest_first in [false, true] {
+                let listing = self.model.listing(organization, is_newest_first, None);
+                let expected: Vec<_> = listing.into_iter().map(|(_, dataset)| dataset).collect();
+                let listed = store.organization(organization).iter_datasets(&query(is_newest_first));
+                let found: Vec<_> = listed.map(|dataset| dataset.map_err(|error| error.code())).collect();
+                if found != expected {
+                    return Err(format!("expected {expected:?}, listed {found:?}"));
+                }
+            }
+            let count = store.organization(organization).count_datasets(&DatasetQuery::new());
+            let expected = self.model.listing(organization, false, None).len();
+            if count.as_ref().ok().and_then(|count| usize::try_from(*count).ok()) != Some(expected) {
+                return Err(format!("expected {expected} datasets, counted {count:?}"));
+            }
+        }
+        let verified = store.verify().map(|found| (found.datasets, found.kpis, found.findings.len()));
+        let (found, expected) = (verified.map_err(|error| error.code()), Ok(self.model.counts()));
+        if found == expected { Ok(()) } else { Err(format!("expected {expected:?}, verified {found:?}")) }
+    }
+}

@@ -1,0 +1,59 @@
+//! Random sequences of every operation, held against a plain list in memory: every answer is compared exactly, errors by
+//! their code.
+//!
+//! - Handles: up to three on one file, with `Full` and `Normal`, one of them for reading only, closed and opened again;
+//!   or a store in memory. Two organisations that use the same ids, and users.
+//! - The disk fails in some operations, or is full. Then the answer is the expected one, or an error that fits, and what
+//!   it says was not written is nowhere. Of an unknown outcome the store is asked, and the model follows.
+//! - Another tool changes a dataset: it is damage until it is accepted.
+//!
+//! A failure names its seed, and `KPI_STORE_TEST_SEED` repeats it alone. The long form:
+//!
+//! ```text
+//! KPI_STORE_LONG=1 cargo test --release --test model -- --nocapture
+//! ```
+
+mod calls;
+mod handles;
+mod model;
+#[path = "../../src/fault_tests/random.rs"]
+mod random;
+mod requests;
+mod world;
+
+use self::model::Rules;
+use self::world::{Counts, World};
+
+#[test]
+fn every_answer_is_that_of_a_plain_list() {
+    let mut counts = Counts::default();
+    for seed in seeds() {
+        let played = World::new(seed, Rules::default()).play(&mut counts);
+        played.unwrap_or_else(|difference| panic!("seed {seed}: {difference}"));
+        counts.sequences += 1;
+    }
+    println!("{counts}, 0 differences");
+    assert!(counts.acknowledged > 0 && counts.failed > 0 && counts.accepted > 0, "{counts}");
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let only = std::env::var("KPI_STORE_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
+    let count = if std::env::var_os("KPI_STORE_LONG").is_some() { 1_000 } else { 40 };
+    only.map_or(0..count, |seed: u64| seed..seed + 1)
+}
+
+/// The control: a model with one wrong rule differs, soon.
+#[test]
+fn a_wrong_rule_is_noticed() {
+    let right = Rules::default();
+    for wrong in [
+        Rules { ids_are_of_one_organization: false, ..right },
+        Rules { newest_first_goes_back: false, ..right },
+        Rules { a_refused_batch_leaves_nothing: false, ..right },
+        Rules { changes_are_damage: false, ..right },
+        Rules { what_fails_is_not_written: false, ..right },
+    ] {
+        let differs = |seed| World::new(seed, wrong).play(&mut Counts::default()).is_err();
+        assert!((0..40).any(differs), "{wrong:?} is never noticed");
+    }
+}

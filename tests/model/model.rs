@@ -1,0 +1,175 @@
+//! What a store should answer: a plain list in memory, and the rules of the contract in few words.
+
+use std::collections::{BTreeSet, HashSet};
+
+use chrono::{DateTime, SecondsFormat};
+use kpi_store::{Dataset, DatasetId, NewDataset, NewKpi, OrganizationId, UserId};
+use serde_json::json;
+use uuid::Uuid;
+
+/// What is expected: a value, or an error by its code.
+pub(crate) type Answer<T> = Result<T, &'static str>;
+
+/// The rules that a control can turn around.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a rule")]
+pub(crate) struct Rules {
+    pub(crate) ids_are_of_one_organization: bool,
+    pub(crate) newest_first_goes_back: bool,
+    pub(crate) a_refused_batch_leaves_nothing: bool,
+    pub(crate) changes_are_damage: bool,
+    pub(crate) what_fails_is_not_written: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            ids_are_of_one_organization: true,
+            newest_first_goes_back: true,
+            a_refused_batch_leaves_nothing: true,
+            changes_are_damage: true,
+            what_fails_is_not_written: true,
+        }
+    }
+}
+
+/// Who asks, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    pub(crate) organization: OrganizationId,
+    pub(crate) user: Option<UserId>,
+    /// In microseconds since 1970.
+    pub(crate) now: i64,
+}
+
+/// A dataset, and whether another tool has changed it.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) dataset: Dataset,
+    pub(crate) is_altered: bool,
+}
+
+/// What a store holds, in the order of creation.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    pub(crate) kept: Vec<Kept>,
+    pub(crate) rules: Rules,
+}
+
+/// 9999-12-31T23:59:59.999999Z in microseconds.
+const LAST_TIME: i64 = 253_402_300_799_999_999;
+
+impl Model {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self { kept: Vec::new(), rules }
+    }
+
+    /// Keeps what was created, or says what is in the way.
+    pub(crate) fn keep(&mut self, created: &[Dataset]) -> Answer<()> {
+        let before = self.kept.clone();
+        for dataset in created {
+            let kpis: HashSet<_> = dataset.kpis.iter().map(|kpi| kpi.id).collect();
+            let is_taken = |kept: &Kept| {
+                let is_ours = kept.dataset.organization_id == dataset.organization_id;
+                kept.dataset.id == dataset.id && (is_ours || !self.rules.ids_are_of_one_organization)
+            };
+            if self.kept.iter().any(is_taken) || kpis.len() < dataset.kpis.len() {
+                if self.rules.a_refused_batch_leaves_nothing {
+                    self.kept = before;
+                }
+                return Err("already_exists");
+            }
+            self.kept.push(Kept { dataset: dataset.clone(), is_altered: false });
+        }
+        Ok(())
+    }
+
+    /// Where this dataset is in the list.
+    pub(crate) fn find(&self, organization: OrganizationId, id: DatasetId) -> Option<usize> {
+        self.kept.iter().position(|Kept { dataset, .. }| (dataset.organization_id, dataset.id) == (organization, id))
+    }
+
+    /// What a read of this dataset gives.
+    pub(crate) fn read(&self, organization: OrganizationId, id: DatasetId) -> Answer<Option<Dataset>> {
+        self.find(organization, id).map(|place| self.whole(&self.kept[place])).transpose()
+    }
+
+    fn whole(&self, kept: &Kept) -> Answer<Dataset> {
+        if kept.is_altered && self.rules.changes_are_damage { Err("corrupt") } else { Ok(kept.dataset.clone()) }
+    }
+
+    /// What a listing gives behind the place `after`, each with its place.
+    pub(crate) fn listing(
+        &self,
+        organization: OrganizationId,
+        is_newest_first: bool,
+        after: Option<usize>,
+    ) -> Vec<(usize, Answer<Dataset>)> {
+        let ours = self.kept.iter().enumerate().filter(|(_, kept)| kept.dataset.organization_id == organization);
+        let mut listing: Vec<_> = ours.map(|(place, kept)| (place, self.whole(kept))).collect();
+        let goes_back = is_newest_first && self.rules.newest_first_goes_back;
+        if goes_back {
+            listing.reverse();
+        }
+        let is_behind = |place: usize| after.is_none_or(|after| if goes_back { place < after } else { place > after });
+        listing.retain(|(place, _)| is_behind(*place));
+        listing
+    }
+
+    pub(crate) fn organizations(&self) -> Vec<OrganizationId> {
+        let owners: BTreeSet<_> = self.kept.iter().map(|kept| kept.dataset.organization_id).collect();
+        owners.into_iter().collect()
+    }
+
+    /// How many datasets there are, how many KPIs in those that are whole, and how many are not.
+    pub(crate) fn counts(&self) -> (u64, u64, usize) {
+        let whole = self.kept.iter().filter_map(|kept| self.whole(kept).ok());
+        let kpis: usize = whole.clone().map(|dataset| dataset.kpis.len()).sum();
+        let count = |count: usize| u64::try_from(count).unwrap();
+        (count(self.kept.len()), count(kpis), self.kept.len() - whole.count())
+    }
+}
+
+/// What is created if nothing refuses it; `drawn` are the ids that the store was given for it.
+pub(crate) fn created(caller: Caller, requests: &[NewDataset], drawn: &[Uuid]) -> Answer<Vec<Dataset>> {
+    if caller.now > LAST_TIME {
+        return Err("clock_out_of_range");
+    }
+    let mut drawn = drawn.iter().copied();
+    let valid: Vec<_> = requests.iter().filter(|request| is_valid(request)).collect();
+    let created: Vec<_> = valid.iter().map(|request| stored(caller, request, &mut drawn)).collect();
+    assert_eq!(drawn.next(), None, "more ids were asked for than are needed");
+    if valid.len() < requests.len() { Err("invalid") } else { Ok(created) }
+}
+
+fn is_valid(request: &NewDataset) -> bool {
+    let fits = |text: &str, max| text.chars().count() <= max && !text.contains('\0');
+    let is_name = |text: &str| !text.is_empty() && fits(text, 255);
+    let is_text = |text: &Option<String>, max| text.as_deref().is_none_or(|text| fits(text, max));
+    let is_kpi = |kpi: &NewKpi| {
+        is_name(&kpi.name) && is_text(&kpi.description, 2_000) && is_text(&kpi.unit, 50) && kpi.sort_order >= 0
+    };
+    let is_dataset = is_name(&request.name) && is_text(&request.description, 2_000);
+    is_dataset && request.kpis.len() <= 100 && request.kpis.iter().all(is_kpi)
+}
+
+/// The dataset as the contract writes it.
+fn stored(caller: Caller, request: &NewDataset, drawn: &mut impl Iterator<Item = Uuid>) -> Dataset {
+    let mut next = |given: Option<Uuid>| given.unwrap_or_else(|| drawn.next().expect("an id was asked for"));
+    let created_at = DateTime::from_timestamp_micros(caller.now).unwrap().to_rfc3339_opts(SecondsFormat::Micros, true);
+    let id = next(request.id.map(Uuid::from));
+    let kpi = |kpi: &NewKpi| {
+        json!({
+            "id": next(kpi.id.map(Uuid::from)).to_string(), "dataset_id": id.to_string(), "name": kpi.name,
+            "sort_order": kpi.sort_order, "created_at": created_at, "description": kpi.description, "unit": kpi.unit,
+            "value_type": kpi.value_type, "required": kpi.required,
+        })
+    };
+    let mut kpis: Vec<_> = request.kpis.iter().map(kpi).collect();
+    kpis.sort_by_key(|kpi| kpi["sort_order"].as_i64());
+    let dataset = json!({
+        "id": id.to_string(), "organization_id": caller.organization, "name": request.name, "created_at": created_at,
+        "description": request.description, "created_by": caller.user, "updated_by": null, "kpis": kpis,
+    });
+    serde_json::from_value(dataset).unwrap()
+}
