@@ -19,7 +19,7 @@ use super::scene::Scene;
 use crate::Durability;
 
 fn every_scenario(durability: Durability) {
-    let (step, by_chance) = if is_long() { (1, 24) } else { (5, 1) };
+    let (step, by_chance) = if is_long() { (1, 140) } else { (5, 1) };
     let mut tally = Tally::default();
     for scenario in &SCENARIOS {
         tally.add(&Run::of(scenario, durability).tally(durability, step, by_chance));

@@ -9,8 +9,12 @@ use super::limits::{TIME_MAX_MICROS, TIME_MIN_MICROS};
 
 /// The system clock. `chrono::Utc::now` would panic where it stands before 1970.
 pub(crate) fn system_clock() -> DateTime<Utc> {
+    of_system(SystemTime::now())
+}
+
+fn of_system(time: SystemTime) -> DateTime<Utc> {
     let since_epoch = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    let micros = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+    let micros = match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => since_epoch(after),
         Err(before) => -since_epoch(before.duration()),
     };
@@ -71,5 +75,20 @@ pub(crate) mod utc_or_null {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
         Ok(Option::<Time>::deserialize(deserializer)?.map(|Time(time)| time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_clock_before_1970_gives_times_before_1970() {
+        let second = Duration::from_secs(1);
+        assert_eq!(to_micros(of_system(SystemTime::UNIX_EPOCH - second)), Some(-1_000_000));
+        assert_eq!(to_micros(of_system(SystemTime::UNIX_EPOCH + second)), Some(1_000_000));
+        // Seven hundred thousand years, which chrono cannot hold.
+        let far = Duration::from_hours(24 * 365 * 700_000);
+        assert_eq!(to_micros(of_system(SystemTime::UNIX_EPOCH + far)), None);
     }
 }
