@@ -20,6 +20,7 @@ mod json;
 mod keep;
 mod read;
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use criterion::Criterion;
@@ -43,6 +44,9 @@ fn main() {
     let filter = arguments.first().filter(|first| !first.starts_with('-')).map_or("", String::as_str);
     let jobs = [create::jobs(), read::jobs(), json::jobs(), keep::jobs()];
     let jobs: Vec<Job> = jobs.into_iter().flatten().filter(|job| job.name.contains(filter)).collect();
+    if let Ok(count) = std::env::var("KPI_STORE_COUNT") {
+        return count_instructions(&jobs, &count);
+    }
     // In the short form the ratios below do everything once.
     if !is_short && std::env::var_os("KPI_STORE_RATIOS").is_none() {
         measure_by_criterion(&jobs);
@@ -55,6 +59,16 @@ fn main() {
         let (ratio, each) = (size.store as f64 / size.floor as f64, size.floor as f64 / size.kpis as f64);
         println!("{:48} {ratio:>7.3} {:>15}   {each:.0} bytes per KPI", size.name, "");
     }
+}
+
+/// Does one side of the first job, `floor:100` or `store:100`, once to warm up and so many times to be counted.
+fn count_instructions(jobs: &[Job], count: &str) {
+    let mut sides = (jobs[0].make)(Amount::All);
+    let (side, times) = count.split_once(':').unwrap();
+    let side = if side == "floor" { &mut sides.floor } else { &mut sides.store };
+    side(1);
+    jobs::IS_COUNTING.store(true, Relaxed);
+    side(times.parse().unwrap());
 }
 
 fn measure_by_criterion(jobs: &[Job]) {
