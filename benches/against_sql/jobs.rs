@@ -85,7 +85,8 @@ impl Filled {
     pub(crate) fn new(count: usize) -> Self {
         let file = File::new();
         let (store, organization) = (Store::open(&file.path).unwrap(), OrganizationId::new());
-        let datasets = store.organization(organization).create_datasets(input::datasets(count, 10, Texts::Short)).unwrap();
+        let datasets =
+            store.organization(organization).create_datasets(input::datasets(count, 10, Texts::Short)).unwrap();
         let connection = floor::open(&file.path, "FULL");
         Self { file, connection, store, organization, datasets }
     }
@@ -111,7 +112,11 @@ pub(crate) fn timed_with<T>(times: u64, mut fresh: impl FnMut() -> T, mut work: 
 
 fn measured(work: &mut dyn FnMut()) -> Duration {
     let started = Instant::now();
-    if IS_COUNTING.load(Relaxed) { counted(work) } else { work() }
+    if IS_COUNTING.load(Relaxed) {
+        counted(work)
+    } else {
+        work()
+    }
     started.elapsed()
 }
 

@@ -92,9 +92,8 @@ fn parsed() -> Sides {
             assert_eq!(black_box(serde_json::from_slice::<PlainRequest>(&same)).unwrap().into_new().kpis.len(), 10);
         })
     };
-    let store = move |times| {
-        timed(times, || assert_eq!(black_box(NewDataset::from_json(&body)).unwrap().kpis.len(), 10))
-    };
+    let store =
+        move |times| timed(times, || assert_eq!(black_box(NewDataset::from_json(&body)).unwrap().kpis.len(), 10));
     Sides::new(floor, store)
 }
 
@@ -181,11 +180,8 @@ fn printed(texts: Texts) -> Sides {
     let length = serde_json::to_vec(&dataset).unwrap().len();
     assert_eq!(serde_json::to_string(&dataset).unwrap(), serde_json::to_string(&plain).unwrap());
 
-    let floor = move |times| {
-        timed(times, || assert_eq!(black_box(serde_json::to_vec(&plain)).unwrap().len(), length))
-    };
-    let store = move |times| {
-        timed(times, || assert_eq!(black_box(serde_json::to_vec(&dataset)).unwrap().len(), length))
-    };
+    let floor = move |times| timed(times, || assert_eq!(black_box(serde_json::to_vec(&plain)).unwrap().len(), length));
+    let store =
+        move |times| timed(times, || assert_eq!(black_box(serde_json::to_vec(&dataset)).unwrap().len(), length));
     Sides::new(floor, store)
 }

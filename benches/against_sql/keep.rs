@@ -17,7 +17,8 @@ pub(crate) fn jobs() -> Vec<Job> {
 fn backup(amount: Amount) -> Sides {
     let Filled { file, connection, store, .. } = Filled::new(amount.of(1_000));
     let target = file.folder.path().join("floor.db");
-    let floor = move |times| timed_with(times, || drop(fs::remove_file(&target)), |()| keep::backup(&connection, &target));
+    let floor =
+        move |times| timed_with(times, || drop(fs::remove_file(&target)), |()| keep::backup(&connection, &target));
     let target = file.folder.path().join("store.db");
     let store = move |times| {
         let _kept = &file;

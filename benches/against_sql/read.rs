@@ -78,9 +78,8 @@ fn page(amount: Amount) -> Sides {
     let (connection, file) = (filled.connection, filled.file);
     // From the middle of the file on.
     let middle = i64::try_from(amount.of(1_000)).unwrap();
-    let floor = move |times| {
-        timed(times, || assert_eq!(black_box(read::page(&connection, uuid, middle, 50)).0.len(), 50))
-    };
+    let floor =
+        move |times| timed(times, || assert_eq!(black_box(read::page(&connection, uuid, middle, 50)).0.len(), 50));
     let first = organization.datasets(&DatasetQuery::new().limit(u32::try_from(middle).unwrap())).unwrap();
     let query = DatasetQuery::new().limit(50).after(&first.next.unwrap());
     let store = move |times| {
@@ -95,9 +94,7 @@ fn count(amount: Amount) -> Sides {
     let (uuid, organization, count) =
         (filled.uuid(), filled.store.organization(filled.organization), filled.datasets.len());
     let (connection, file) = (filled.connection, filled.file);
-    let floor = move |times| {
-        timed(times, || assert_eq!(usize::try_from(read::count(&connection, uuid)), Ok(count)))
-    };
+    let floor = move |times| timed(times, || assert_eq!(usize::try_from(read::count(&connection, uuid)), Ok(count)));
     let store = move |times| {
         let _kept = &file;
         timed(times, || assert_eq!(organization.count_datasets(&DatasetQuery::new()).unwrap(), count as u64))

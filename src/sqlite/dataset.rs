@@ -1,17 +1,18 @@
 //! SQL of the `dataset` table: a constant and a function for each statement.
 //!
 //! A read steps the dataset's row, and while that statement stands, reads the KPIs by another: both see one snapshot
-//! without a transaction having to be begun and ended. Every dataset is checked against its digest before it leaves.
+//! without a transaction having to be begun and ended. A listing too takes two statements, whose rows come in one order.
+//! Every dataset is checked against its digest before it leaves.
 
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{Connection, Row, params};
 
-use super::kpi;
+use super::kpi::{self, Along};
 use super::row::Columns;
 use crate::error::{Error, Failure};
 use crate::model::admission::Admitted;
 use crate::model::cursor::Order;
-use crate::model::dataset::Dataset;
+use crate::model::dataset::{Dataset, Kpi};
 use crate::model::digest::digest;
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 
@@ -118,6 +119,8 @@ pub(crate) fn list(
     // One more than asked for shows whether there are more.
     let mut rows = statement.query(params![organization.as_bytes(), place, i64::from(limit) + 1])?;
     let mut stretch = Stretch { items: Vec::new(), damage: None, has_more: false };
+    let mut statement = connection.prepare_cached(kpi::along(order))?;
+    let mut kpis = Some(Along::new(statement.query(params![organization.as_bytes(), place])?));
     loop {
         let (seq, read) = match rows.next().map_err(Failure::from) {
             Ok(None) => break,
@@ -125,7 +128,7 @@ pub(crate) fn list(
                 stretch.has_more = true;
                 break;
             }
-            Ok(Some(row)) => (Columns(row).integer(0)?, read(connection, row, organization, None)),
+            Ok(Some(row)) => (Columns(row).integer(0)?, read_along(connection, row, organization, &mut kpis)),
             Err(Failure(error @ Error::Corrupt { .. })) => {
                 let (seq, id) = unreadable(connection, next, organization, place)?;
                 (seq, Err(id.map_or(error.clone(), |id| error.about(id)).into()))
@@ -166,6 +169,24 @@ fn unreadable(
     Ok((seq, id.unwrap_or_default()))
 }
 
+/// Reads the next dataset of a listing. Where the KPIs that go along do not fit, whatever the reason, those of this dataset
+/// and of all behind it are looked for by themselves, so that damage is told of the one that has it.
+fn read_along(
+    connection: &Connection,
+    row: &Row<'_>,
+    organization: OrganizationId,
+    kpis: &mut Option<Along<'_>>,
+) -> Result<Dataset, Failure> {
+    if let Some(along) = kpis {
+        let id = Columns(row).id(1)?;
+        match read_with(row, organization, id, |seq| along.of_next(seq, id)) {
+            Err(Failure(Error::Corrupt { .. })) => *kpis = None,
+            read => return read,
+        }
+    }
+    read(connection, row, organization, None)
+}
+
 /// Reads a dataset and its KPIs and checks them against the digest. `asked` is the id asked for, if one was.
 pub(super) fn read(
     connection: &Connection,
@@ -177,8 +198,18 @@ pub(super) fn read(
         Some(id) => id,
         None => Columns(row).id(1)?,
     };
+    read_with(row, organization, id, |seq| kpi::of_dataset(connection, seq, id))
+}
+
+/// The same, with the KPIs that `kpis` gives for the dataset's place.
+fn read_with(
+    row: &Row<'_>,
+    organization: OrganizationId,
+    id: DatasetId,
+    kpis: impl FnOnce(i64) -> Result<Vec<Kpi>, Failure>,
+) -> Result<Dataset, Failure> {
     let checked = || -> Result<Dataset, Failure> {
-        let stored = read_unchecked(connection, row, id)?;
+        let stored = read_unchecked(row, kpis)?;
         let expected = digest(organization, id, stored.revision, &stored.dataset);
         let is_asked_for = (stored.dataset.id, stored.dataset.organization_id) == (id, organization);
         if is_asked_for && stored.digest == expected {
@@ -197,7 +228,7 @@ struct Stored {
     digest: u64,
 }
 
-fn read_unchecked(connection: &Connection, row: &Row<'_>, id: DatasetId) -> Result<Stored, Failure> {
+fn read_unchecked(row: &Row<'_>, kpis: impl FnOnce(i64) -> Result<Vec<Kpi>, Failure>) -> Result<Stored, Failure> {
     let columns = Columns(row);
     let dataset = Dataset {
         id: columns.id(1)?,
@@ -208,7 +239,7 @@ fn read_unchecked(connection: &Connection, row: &Row<'_>, id: DatasetId) -> Resu
         created_by: columns.optional_id(6)?,
         updated_by: columns.optional_id(7)?,
         updated_at: columns.optional_time(8)?,
-        kpis: kpi::of_dataset(connection, columns.integer(0)?, id)?,
+        kpis: kpis(columns.integer(0)?)?,
     };
     Ok(Stored { dataset, revision: columns.integer(9)?, digest: columns.integer(10)?.cast_unsigned() })
 }
@@ -225,7 +256,8 @@ pub(crate) fn accept(
         let mut statement = connection.prepare_cached(SELECT_ONE)?;
         let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
         let Some(row) = rows.next()? else { return Ok(None) };
-        read_unchecked(connection, row, id).map_err(|Failure(error)| Failure(error.about(id)))?
+        read_unchecked(row, |seq| kpi::of_dataset(connection, seq, id))
+            .map_err(|Failure(error)| Failure(error.about(id)))?
     };
     let revision = stored.revision.saturating_add(1);
     let digest = digest(organization, id, revision, &stored.dataset).cast_signed();

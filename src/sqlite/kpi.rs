@@ -2,11 +2,13 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, Statement};
+use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
+use rusqlite::{Connection, Rows, Statement};
 
 use super::row::{Columns, unfit};
 use crate::error::{Error, Failure};
 use crate::model::admission::Admitted;
+use crate::model::cursor::Order;
 use crate::model::dataset::Kpi;
 use crate::model::ids::DatasetId;
 use crate::model::value_type::ValueType;
@@ -80,13 +82,93 @@ const SELECT: &str = "
 pub(super) fn of_dataset(connection: &Connection, dataset_seq: i64, dataset: DatasetId) -> Result<Vec<Kpi>, Failure> {
     let mut statement = connection.prepare_cached(SELECT)?;
     let mut rows = statement.query([dataset_seq])?;
-    let mut kpis = Vec::new();
+    let mut found = Found::default();
     while let Some(row) = rows.next()? {
-        kpis.push(read(&Columns(row), dataset)?);
+        found.push(read(&Columns(row), dataset)?);
     }
-    // A few rows are sorted faster here than by SQLite, which would write them to a sorter first.
-    kpis.sort_unstable_by_key(|(position, kpi)| (kpi.sort_order, *position));
-    Ok(kpis.into_iter().map(|(_, kpi)| kpi).collect())
+    Ok(found.in_display_order())
+}
+
+/// The KPIs of a dataset as they are read: by id, which mostly is the order to show them in too.
+#[derive(Default)]
+struct Found {
+    kpis: Vec<Kpi>,
+    positions: Vec<i64>,
+    is_out_of_order: bool,
+}
+
+impl Found {
+    fn push(&mut self, (position, kpi): (i64, Kpi)) {
+        if let (Some(before), Some(place)) = (self.kpis.last(), self.positions.last()) {
+            self.is_out_of_order |= (kpi.sort_order, position) < (before.sort_order, *place);
+        }
+        self.kpis.push(kpi);
+        self.positions.push(position);
+    }
+
+    /// A few rows are sorted faster here than by SQLite, which would write them to a sorter first.
+    fn in_display_order(self) -> Vec<Kpi> {
+        if !self.is_out_of_order {
+            return self.kpis;
+        }
+        let mut kpis: Vec<_> = self.positions.into_iter().zip(self.kpis).collect();
+        kpis.sort_unstable_by_key(|(position, kpi)| (kpi.sort_order, *position));
+        kpis.into_iter().map(|(_, kpi)| kpi).collect()
+    }
+}
+
+/// The KPIs of a listing: the rows of one dataset after those of another, by the index that lists the datasets.
+macro_rules! select_along {
+    ($rest:literal) => {
+        concat!(
+            "SELECT k.id, position, k.name, k.description, unit, value_type, required, sort_order, k.created_at, ",
+            "k.updated_at, d.seq FROM dataset AS d INDEXED BY dataset_by_organization ",
+            "CROSS JOIN kpi AS k ON k.dataset_seq = d.seq WHERE d.organization_id = ?1 AND ",
+            $rest
+        )
+    };
+}
+
+const SELECT_OLDEST_FIRST: &str = select_along!("d.seq > ?2 ORDER BY d.seq");
+const SELECT_NEWEST_FIRST: &str = select_along!("d.seq < ?2 ORDER BY d.seq DESC");
+
+/// The statement that goes along with a listing of this order.
+pub(super) fn along(order: Order) -> &'static str {
+    match order {
+        Order::OldestFirst => SELECT_OLDEST_FIRST,
+        Order::NewestFirst => SELECT_NEWEST_FIRST,
+    }
+}
+
+/// The KPIs of the datasets of a listing, read along with them by one statement.
+pub(super) struct Along<'a> {
+    rows: Rows<'a>,
+    has_started: bool,
+}
+
+impl<'a> Along<'a> {
+    /// `rows` are those of [`along`], for the same organisation and place as the datasets.
+    pub(super) fn new(rows: Rows<'a>) -> Self {
+        Self { rows, has_started: false }
+    }
+
+    /// The KPIs of the next dataset, in display order.
+    pub(super) fn of_next(&mut self, dataset_seq: i64, dataset: DatasetId) -> Result<Vec<Kpi>, Failure> {
+        if !self.has_started {
+            self.has_started = true;
+            self.rows.advance()?;
+        }
+        let mut found = Found::default();
+        while let Some(row) = self.rows.get() {
+            let columns = Columns(row);
+            if columns.integer(COLUMNS)? != dataset_seq {
+                break;
+            }
+            found.push(read(&columns, dataset)?);
+            self.rows.advance()?;
+        }
+        Ok(found.in_display_order())
+    }
 }
 
 /// The places in the order of addition that the KPIs of a dataset have.

@@ -66,8 +66,7 @@ fn kpis_of(rows: &mut Rows<'_>, seq: i64) -> Vec<Kpi> {
 }
 
 pub(crate) fn count(connection: &Connection, organization: Uuid) -> i64 {
-    let mut statement =
-        connection.prepare_cached("SELECT count(*) FROM dataset WHERE organization_id = ?1").unwrap();
+    let mut statement = connection.prepare_cached("SELECT count(*) FROM dataset WHERE organization_id = ?1").unwrap();
     statement.query_one([organization.as_bytes()], |row| row.get(0)).unwrap()
 }
 
