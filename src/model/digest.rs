@@ -11,7 +11,7 @@ use super::ids::{DatasetId, OrganizationId};
 
 /// The digest of `dataset` at `revision`, as the organisation and id that were asked for.
 pub(crate) fn digest(organization: OrganizationId, id: DatasetId, revision: i64, dataset: &Dataset) -> u64 {
-    let mut bytes = Bytes(Xxh3Default::new());
+    let mut bytes = Bytes { hash: Xxh3Default::new(), pending: Vec::with_capacity(PENDING_MAX) };
     bytes.id(organization.as_bytes());
     bytes.id(id.as_bytes());
     bytes.integer(revision);
@@ -25,30 +25,54 @@ pub(crate) fn digest(organization: OrganizationId, id: DatasetId, revision: i64,
     for kpi in &dataset.kpis {
         bytes.kpi(kpi);
     }
-    bytes.0.digest()
+    bytes.finish()
 }
 
-/// The bytes of the format, fed to the hash as they come.
-struct Bytes(Xxh3Default);
+/// In bytes.
+const PENDING_MAX: usize = 1_024;
+
+/// The bytes of the format, gathered before they are fed to the hash: most are a few at a time, and each call of it costs more
+/// than they do.
+struct Bytes {
+    hash: Xxh3Default,
+    pending: Vec<u8>,
+}
 
 impl Bytes {
+    fn put(&mut self, bytes: &[u8]) {
+        if self.pending.len() + bytes.len() > PENDING_MAX {
+            self.hash.update(&self.pending);
+            self.pending.clear();
+        }
+        if bytes.len() > PENDING_MAX {
+            self.hash.update(bytes);
+        } else {
+            self.pending.extend_from_slice(bytes);
+        }
+    }
+
+    fn finish(mut self) -> u64 {
+        self.hash.update(&self.pending);
+        self.hash.digest()
+    }
+
     fn kpi(&mut self, kpi: &Kpi) {
         self.id(kpi.id.as_bytes());
         self.text(&kpi.name);
         self.optional(kpi.description.as_deref(), Self::text);
         self.optional(kpi.unit.as_deref(), Self::text);
-        self.0.update(&[kpi.value_type as u8, u8::from(kpi.required)]);
+        self.put(&[kpi.value_type as u8, u8::from(kpi.required)]);
         self.integer(kpi.sort_order);
         self.time(kpi.created_at);
         self.optional(kpi.updated_at, Self::time);
     }
 
     fn id(&mut self, id: &[u8; 16]) {
-        self.0.update(id);
+        self.put(id);
     }
 
     fn integer(&mut self, integer: i64) {
-        self.0.update(&integer.to_le_bytes());
+        self.put(&integer.to_le_bytes());
     }
 
     fn time(&mut self, time: DateTime<Utc>) {
@@ -56,21 +80,21 @@ impl Bytes {
     }
 
     fn count(&mut self, count: usize) {
-        self.0.update(&(count as u64).to_le_bytes());
+        self.put(&(count as u64).to_le_bytes());
     }
 
     fn text(&mut self, text: &str) {
         self.count(text.len());
-        self.0.update(text.as_bytes());
+        self.put(text.as_bytes());
     }
 
     fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
         match value {
             Some(value) => {
-                self.0.update(&[1]);
+                self.put(&[1]);
                 write(self, value);
             }
-            None => self.0.update(&[0]),
+            None => self.put(&[0]),
         }
     }
 }
