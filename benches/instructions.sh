@@ -18,7 +18,6 @@ create 1x10, in memory|500
 create 1x10, long texts, Full|50
 lone writer, 1x0, in memory|500
 bulk 1,000x10|1
-bulk 1,000x100|1
 bulk 1,000x10, long texts|1
 get one with 10 KPIs|1000
 list 10,000 in pages of 1,000|1

@@ -4,14 +4,14 @@
 //! What is hashed, byte for byte, is part of the file format and stands in `docs/file-format.md`.
 
 use chrono::{DateTime, Utc};
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::dataset::{Dataset, Kpi};
 use super::ids::{DatasetId, OrganizationId};
 
 /// The digest of `dataset` at `revision`, as the organisation and id that were asked for.
 pub(crate) fn digest(organization: OrganizationId, id: DatasetId, revision: i64, dataset: &Dataset) -> u64 {
-    let mut bytes = Bytes { hash: Xxh3Default::new(), pending: Vec::with_capacity(PENDING_MAX) };
+    let mut bytes = Bytes { hash: None, pending: Vec::with_capacity(PENDING_MAX) };
     bytes.id(organization.as_bytes());
     bytes.id(id.as_bytes());
     bytes.integer(revision);
@@ -28,32 +28,48 @@ pub(crate) fn digest(organization: OrganizationId, id: DatasetId, revision: i64,
     bytes.finish()
 }
 
-/// In bytes.
-const PENDING_MAX: usize = 1_024;
+/// In bytes: some thirty KPIs.
+const PENDING_MAX: usize = 4_096;
 
-/// The bytes of the format, gathered before they are fed to the hash: most are a few at a time, and each call of it costs more
-/// than they do.
+/// The bytes of the format, gathered before they are hashed: most are a few at a time, and a call of the hash for each costs
+/// more than they do.
 struct Bytes {
-    hash: Xxh3Default,
+    /// Of what is no longer pending; none of a small dataset, which is hashed at once.
+    hash: Option<Xxh3Default>,
     pending: Vec<u8>,
 }
 
 impl Bytes {
+    // Inlined: of most pieces the length is known.
+    #[inline]
     fn put(&mut self, bytes: &[u8]) {
         if self.pending.len() + bytes.len() > PENDING_MAX {
-            self.hash.update(&self.pending);
-            self.pending.clear();
-        }
-        if bytes.len() > PENDING_MAX {
-            self.hash.update(bytes);
+            self.put_hashing(bytes);
         } else {
             self.pending.extend_from_slice(bytes);
         }
     }
 
-    fn finish(mut self) -> u64 {
-        self.hash.update(&self.pending);
-        self.hash.digest()
+    #[cold]
+    fn put_hashing(&mut self, bytes: &[u8]) {
+        let hash = self.hash.get_or_insert_with(Xxh3Default::new);
+        hash.update(&self.pending);
+        self.pending.clear();
+        if bytes.len() > PENDING_MAX {
+            hash.update(bytes);
+        } else {
+            self.pending.extend_from_slice(bytes);
+        }
+    }
+
+    fn finish(self) -> u64 {
+        match self.hash {
+            None => xxh3_64(&self.pending),
+            Some(mut hash) => {
+                hash.update(&self.pending);
+                hash.digest()
+            }
+        }
     }
 
     fn kpi(&mut self, kpi: &Kpi) {
@@ -67,27 +83,33 @@ impl Bytes {
         self.optional(kpi.updated_at, Self::time);
     }
 
+    #[inline]
     fn id(&mut self, id: &[u8; 16]) {
         self.put(id);
     }
 
+    #[inline]
     fn integer(&mut self, integer: i64) {
         self.put(&integer.to_le_bytes());
     }
 
+    #[inline]
     fn time(&mut self, time: DateTime<Utc>) {
         self.integer(time.timestamp_micros());
     }
 
+    #[inline]
     fn count(&mut self, count: usize) {
         self.put(&(count as u64).to_le_bytes());
     }
 
+    #[inline]
     fn text(&mut self, text: &str) {
         self.count(text.len());
         self.put(text.as_bytes());
     }
 
+    #[inline]
     fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
         match value {
             Some(value) => {
