@@ -113,9 +113,9 @@ pub(crate) fn timed_with<T>(times: u64, mut fresh: impl FnMut() -> T, mut work: 
 fn measured(work: &mut dyn FnMut()) -> Duration {
     let started = Instant::now();
     if IS_COUNTING.load(Relaxed) {
-        counted(work)
+        counted(work);
     } else {
-        work()
+        work();
     }
     started.elapsed()
 }

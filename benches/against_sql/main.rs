@@ -12,6 +12,8 @@
 //! sides one right after the other, and the figure is the median of the rounds' ratios with the least and the greatest.
 //! Criterion's report with its plots is in `target/criterion`.
 
+#![allow(clippy::cast_precision_loss, reason = "nobody reads so many digits")]
+
 mod create;
 mod floor;
 mod input;

@@ -121,8 +121,11 @@ fn titles(ran: &[Ran]) -> Vec<(String, usize)> {
 
 type Work = Box<dyn Fn(&Organization)>;
 
-/// Every operation on the contract's data, and the statements it may run.
-fn operations() -> Vec<(&'static str, Work, Vec<(&'static str, usize)>)> {
+/// An operation by name, and the statements that it may run, each with how often in a row.
+type Operation = (&'static str, Work, Vec<(&'static str, usize)>);
+
+/// Every operation on the contract's data.
+fn operations() -> Vec<Operation> {
     let page = |query: DatasetQuery| -> Work {
         Box::new(move |ours| {
             let first = ours.datasets(&query.clone().limit(100)).unwrap();
