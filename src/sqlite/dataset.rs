@@ -7,7 +7,7 @@
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{Connection, Row, params};
 
-use super::kpi::{self, Along};
+use super::kpi::{self, Along, Parent};
 use super::row::Columns;
 use crate::error::{Error, Failure};
 use crate::model::admission::Admitted;
@@ -179,7 +179,7 @@ fn read_along(
 ) -> Result<Dataset, Failure> {
     if let Some(along) = kpis {
         let id = Columns(row).id(1)?;
-        match read_with(row, organization, id, |seq| along.of_next(seq, id)) {
+        match read_with(row, organization, id, |parent| along.of_next(parent)) {
             Err(Failure(Error::Corrupt { .. })) => *kpis = None,
             read => return read,
         }
@@ -198,18 +198,18 @@ pub(super) fn read(
         Some(id) => id,
         None => Columns(row).id(1)?,
     };
-    read_with(row, organization, id, |seq| kpi::of_dataset(connection, seq, id))
+    read_with(row, organization, id, |parent| kpi::of_dataset(connection, parent))
 }
 
-/// The same, with the KPIs that `kpis` gives for the dataset's place.
+/// The same, with the KPIs that `kpis` gives for the dataset.
 fn read_with(
     row: &Row<'_>,
     organization: OrganizationId,
     id: DatasetId,
-    kpis: impl FnOnce(i64) -> Result<Vec<Kpi>, Failure>,
+    kpis: impl FnOnce(Parent) -> Result<Vec<Kpi>, Failure>,
 ) -> Result<Dataset, Failure> {
     let checked = || -> Result<Dataset, Failure> {
-        let stored = read_unchecked(row, kpis)?;
+        let stored = read_unchecked(row, id, kpis)?;
         let expected = digest(organization, id, stored.revision, &stored.dataset);
         let is_asked_for = (stored.dataset.id, stored.dataset.organization_id) == (id, organization);
         if is_asked_for && stored.digest == expected {
@@ -228,18 +228,23 @@ struct Stored {
     digest: u64,
 }
 
-fn read_unchecked(row: &Row<'_>, kpis: impl FnOnce(i64) -> Result<Vec<Kpi>, Failure>) -> Result<Stored, Failure> {
+fn read_unchecked(
+    row: &Row<'_>,
+    id: DatasetId,
+    kpis: impl FnOnce(Parent) -> Result<Vec<Kpi>, Failure>,
+) -> Result<Stored, Failure> {
     let columns = Columns(row);
+    let created_at = columns.time(5)?;
     let dataset = Dataset {
         id: columns.id(1)?,
         organization_id: columns.id(2)?,
         name: columns.text(3)?,
         description: columns.optional_text(4)?,
-        created_at: columns.time(5)?,
+        created_at,
         created_by: columns.optional_id(6)?,
         updated_by: columns.optional_id(7)?,
         updated_at: columns.optional_time(8)?,
-        kpis: kpis(columns.integer(0)?)?,
+        kpis: kpis(Parent { seq: columns.integer(0)?, id, created_at })?,
     };
     Ok(Stored { dataset, revision: columns.integer(9)?, digest: columns.integer(10)?.cast_unsigned() })
 }
@@ -256,7 +261,7 @@ pub(crate) fn accept(
         let mut statement = connection.prepare_cached(SELECT_ONE)?;
         let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
         let Some(row) = rows.next()? else { return Ok(None) };
-        read_unchecked(row, |seq| kpi::of_dataset(connection, seq, id))
+        read_unchecked(row, id, |parent| kpi::of_dataset(connection, parent))
             .map_err(|Failure(error)| Failure(error.about(id)))?
     };
     let revision = stored.revision.saturating_add(1);

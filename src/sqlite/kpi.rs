@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use chrono::{DateTime, Utc};
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Connection, Rows, Statement};
 
@@ -78,10 +79,18 @@ const SELECT: &str = "
     SELECT id, position, name, description, unit, value_type, required, sort_order, created_at, updated_at
     FROM kpi WHERE dataset_seq = ?1";
 
+/// What KPIs need to know of their dataset.
+#[derive(Clone, Copy)]
+pub(super) struct Parent {
+    pub(super) seq: i64,
+    pub(super) id: DatasetId,
+    pub(super) created_at: DateTime<Utc>,
+}
+
 /// The KPIs of a dataset, in display order.
-pub(super) fn of_dataset(connection: &Connection, dataset_seq: i64, dataset: DatasetId) -> Result<Vec<Kpi>, Failure> {
+pub(super) fn of_dataset(connection: &Connection, dataset: Parent) -> Result<Vec<Kpi>, Failure> {
     let mut statement = connection.prepare_cached(SELECT)?;
-    let mut rows = statement.query([dataset_seq])?;
+    let mut rows = statement.query([dataset.seq])?;
     let mut found = Found::default();
     while let Some(row) = rows.next()? {
         found.push(read(&Columns(row), dataset)?);
@@ -153,7 +162,7 @@ impl<'a> Along<'a> {
     }
 
     /// The KPIs of the next dataset, in display order.
-    pub(super) fn of_next(&mut self, dataset_seq: i64, dataset: DatasetId) -> Result<Vec<Kpi>, Failure> {
+    pub(super) fn of_next(&mut self, dataset: Parent) -> Result<Vec<Kpi>, Failure> {
         if !self.has_started {
             self.has_started = true;
             self.rows.advance()?;
@@ -161,7 +170,7 @@ impl<'a> Along<'a> {
         let mut found = Found::default();
         while let Some(row) = self.rows.get() {
             let columns = Columns(row);
-            if columns.integer(COLUMNS)? != dataset_seq {
+            if columns.integer(COLUMNS)? != dataset.seq {
                 break;
             }
             found.push(read(&columns, dataset)?);
@@ -174,17 +183,17 @@ impl<'a> Along<'a> {
 /// The places in the order of addition that the KPIs of a dataset have.
 pub(super) const POSITIONS: &str = "SELECT position FROM kpi WHERE dataset_seq = ?1";
 
-fn read(columns: &Columns<'_>, dataset_id: DatasetId) -> Result<(i64, Kpi), Error> {
+fn read(columns: &Columns<'_>, dataset: Parent) -> Result<(i64, Kpi), Error> {
     let kpi = Kpi {
         id: columns.id(0)?,
-        dataset_id,
+        dataset_id: dataset.id,
         name: columns.text(2)?,
         description: columns.optional_text(3)?,
         unit: columns.optional_text(4)?,
         value_type: value_type(columns.integer(5)?)?,
         required: required(columns.integer(6)?)?,
         sort_order: columns.integer(7)?,
-        created_at: columns.time(8)?,
+        created_at: columns.time_likely(8, dataset.created_at)?,
         updated_at: columns.optional_time(9)?,
     };
     Ok((columns.integer(1)?, kpi))
