@@ -2,6 +2,15 @@
 
 use kpi_store::{NewDataset, NewKpi, ValueType};
 
+/// How long texts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Texts {
+    /// Some twenty bytes each: what people write.
+    Short,
+    /// Descriptions of 2,000 characters, the most that the contract allows.
+    Long,
+}
+
 /// A small generator of numbers that look random and are the same on every run.
 struct Numbers(u64);
 
@@ -12,21 +21,34 @@ impl Numbers {
     }
 }
 
-/// Datasets with so many KPIs each, in short texts.
-pub(crate) fn datasets(count: usize, kpis: usize) -> Vec<NewDataset> {
+/// Datasets with so many KPIs each.
+pub(crate) fn datasets(count: usize, kpis: usize, texts: Texts) -> Vec<NewDataset> {
     let mut numbers = Numbers(2026);
-    (0..count).map(|index| dataset(index, kpis, &mut numbers)).collect()
+    (0..count).map(|index| dataset(index, kpis, texts, &mut numbers)).collect()
 }
 
-fn dataset(index: usize, kpis: usize, numbers: &mut Numbers) -> NewDataset {
+fn dataset(index: usize, kpis: usize, texts: Texts, numbers: &mut Numbers) -> NewDataset {
     NewDataset::new(format!("GRI 303: Water and Effluents, site {index}"))
-        .description("Withdrawal, discharge and consumption by source")
+        .description(described("Withdrawal, discharge and consumption by source".to_owned(), texts, numbers))
         .kpis((0..kpis).map(|kpi| {
+            let description = format!("GRI 303-3-a, source {}", numbers.below(1_000));
             NewKpi::new(format!("Total water withdrawal {kpi}"))
-                .description(format!("GRI 303-3-a, source {}", numbers.below(1_000)))
+                .description(described(description, texts, numbers))
                 .unit("m³")
                 .value_type(ValueType::ALL[numbers.below(5)])
                 .required(numbers.below(2) == 0)
                 .sort_order(i64::try_from(kpi).unwrap())
         }))
+}
+
+fn described(short: String, texts: Texts, numbers: &mut Numbers) -> String {
+    const WORDS: [&str; 8] = ["water", "withdrawn", "in", "megalitres", "of", "third-party", "m³", "sources"];
+    if texts == Texts::Short {
+        return short;
+    }
+    let mut long = short;
+    while long.chars().count() < 2_000 {
+        long.extend([" ", WORDS[numbers.below(8)]]);
+    }
+    long.chars().take(2_000).collect()
 }

@@ -1,162 +1,130 @@
-//! The jobs that are measured: each the same work on both sides, on files of their own, results asserted.
+//! What a job is: the same work on both sides, on files of their own, results asserted.
 
-use std::hint::black_box;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use kpi_store::{DatasetId, Durability, OrganizationId, Store};
+use kpi_store::{Dataset, OrganizationId, Store};
+use rusqlite::Connection;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::{floor, input};
+use crate::floor;
+use crate::input::{self, Texts};
 
 /// Does a job so many times and says how long that took.
 pub(crate) type Side = Box<dyn FnMut(u64) -> Duration>;
 
-pub(crate) struct Job {
-    pub(crate) name: &'static str,
+pub(crate) struct Sides {
     pub(crate) floor: Side,
     pub(crate) store: Side,
 }
 
-pub(crate) fn all() -> Vec<Job> {
-    vec![
-        create("create 1x10, Full", Durability::Full, "FULL"),
-        create("create 1x10, Normal", Durability::Normal, "NORMAL"),
-        bulk("bulk 1,000x10, one transaction"),
-        together("8 threads create 1x10, Full"),
-        get("get one with 10 KPIs"),
-        open("open an up-to-date file"),
-    ]
+impl Sides {
+    pub(crate) fn new(
+        floor: impl FnMut(u64) -> Duration + 'static,
+        store: impl FnMut(u64) -> Duration + 'static,
+    ) -> Self {
+        Self { floor: Box::new(floor), store: Box::new(store) }
+    }
+}
+
+/// A job, made when it is its turn. It is told how much of its work to do.
+pub(crate) struct Job {
+    pub(crate) name: &'static str,
+    pub(crate) make: Box<dyn Fn(Amount) -> Sides>,
+}
+
+impl Job {
+    pub(crate) fn new(name: &'static str, make: impl Fn(Amount) -> Sides + 'static) -> Self {
+        Self { name, make: Box::new(make) }
+    }
+}
+
+/// All of the work, or in the short form a fiftieth.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Amount {
+    All,
+    Little,
+}
+
+impl Amount {
+    pub(crate) fn of(self, count: usize) -> usize {
+        match self {
+            Amount::All => count,
+            Amount::Little => count.div_ceil(50),
+        }
+    }
 }
 
 /// A file with the schema, made by the crate, that goes with the job.
-struct File {
-    _folder: TempDir,
-    path: PathBuf,
+pub(crate) struct File {
+    pub(crate) folder: TempDir,
+    pub(crate) path: PathBuf,
 }
 
-fn file() -> File {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("kpis.db");
-    Store::open(&path).unwrap().close().unwrap();
-    File { _folder: folder, path }
+impl File {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kpis.db");
+        Store::open(&path).unwrap().close().unwrap();
+        Self { folder, path }
+    }
 }
 
-fn timed(times: u64, mut work: impl FnMut()) -> Duration {
+/// A file with datasets of ten KPIs, and both sides' way into it.
+pub(crate) struct Filled {
+    pub(crate) file: File,
+    pub(crate) connection: Connection,
+    pub(crate) store: Store,
+    pub(crate) organization: OrganizationId,
+    pub(crate) datasets: Vec<Dataset>,
+}
+
+impl Filled {
+    pub(crate) fn new(count: usize) -> Self {
+        let file = File::new();
+        let (store, organization) = (Store::open(&file.path).unwrap(), OrganizationId::new());
+        let datasets =
+            store.organization(organization).create_datasets(input::datasets(count, 10, Texts::Short)).unwrap();
+        let connection = floor::open(&file.path, "FULL");
+        Self { file, connection, store, organization, datasets }
+    }
+
+    pub(crate) fn uuid(&self) -> Uuid {
+        self.organization.into()
+    }
+}
+
+/// How long doing `work` so many times takes.
+pub(crate) fn timed(times: u64, mut work: impl FnMut()) -> Duration {
+    measured(&mut || (0..times).for_each(|_| work()))
+}
+
+/// The same with something fresh each time, whose making and dropping does not count.
+pub(crate) fn timed_with<T>(times: u64, mut fresh: impl FnMut() -> T, mut work: impl FnMut(&mut T)) -> Duration {
+    let once = |_| {
+        let mut fresh = fresh();
+        measured(&mut || work(&mut fresh))
+    };
+    (0..times).map(once).sum()
+}
+
+fn measured(work: &mut dyn FnMut()) -> Duration {
     let started = Instant::now();
-    for _ in 0..times {
+    if IS_COUNTING.load(Relaxed) {
+        counted(work);
+    } else {
         work();
     }
     started.elapsed()
 }
 
-fn create(name: &'static str, durability: Durability, synchronous: &str) -> Job {
-    let requests = input::datasets(1, 10);
-    let organization = Uuid::now_v7();
+/// Whether instructions are counted now.
+pub(crate) static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 
-    let floor_file = file();
-    let connection = floor::open(&floor_file.path, synchronous);
-    let same = requests.clone();
-    let floor = move |times| {
-        let _kept = &floor_file;
-        timed(times, || assert_eq!(floor::create(&connection, organization, &same)[0].kpis.len(), 10))
-    };
-
-    let store_file = file();
-    let store = Store::options().durability(durability).open(&store_file.path).unwrap();
-    let organization = store.organization(organization.into());
-    let store = move |times| {
-        let _kept = &store_file;
-        timed(times, || assert_eq!(organization.create_dataset(requests[0].clone()).unwrap().kpis.len(), 10))
-    };
-    Job { name, floor: Box::new(floor), store: Box::new(store) }
-}
-
-fn bulk(name: &'static str) -> Job {
-    let requests = input::datasets(1_000, 10);
-    let same = requests.clone();
-    let floor = move |times| {
-        let file = file();
-        let connection = floor::open(&file.path, "FULL");
-        timed(times, || assert_eq!(floor::create(&connection, Uuid::now_v7(), &same).len(), 1_000))
-    };
-    let store = move |times| {
-        let file = file();
-        let organization = Store::open(&file.path).unwrap().organization(OrganizationId::new());
-        timed(times, || assert_eq!(organization.create_datasets(requests.iter().cloned()).unwrap().len(), 1_000))
-    };
-    Job { name, floor: Box::new(floor), store: Box::new(store) }
-}
-
-/// Eight threads on one store, beside one thread on the floor: what is compared is the time per dataset.
-fn together(name: &'static str) -> Job {
-    const THREADS: u64 = 8;
-    let requests = input::datasets(1, 10);
-    let Job { floor, .. } = create(name, Durability::Full, "FULL");
-    let file = file();
-    let organization = Store::open(&file.path).unwrap().organization(OrganizationId::new());
-    let store = move |times: u64| {
-        let _kept = &file;
-        let each = times.div_ceil(THREADS);
-        let started = Instant::now();
-        std::thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(|| {
-                    for _ in 0..each {
-                        assert_eq!(organization.create_dataset(requests[0].clone()).unwrap().kpis.len(), 10);
-                    }
-                });
-            }
-        });
-        started.elapsed() * u32::try_from(times).unwrap() / u32::try_from(each * THREADS).unwrap()
-    };
-    Job { name, floor, store: Box::new(store) }
-}
-
-fn get(name: &'static str) -> Job {
-    let file = file();
-    let organization_id = OrganizationId::new();
-    let store = Store::open(&file.path).unwrap();
-    let organization = store.organization(organization_id);
-    let created = organization.create_datasets(input::datasets(1_000, 10)).unwrap();
-    let ids: Vec<DatasetId> = created.iter().map(|dataset| dataset.id).collect();
-
-    let connection = floor::open(&file.path, "FULL");
-    let uuids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
-    let mut next = uuids.into_iter().cycle();
-    let floor = move |times| {
-        timed(times, || {
-            let dataset = floor::get(&connection, organization_id.into(), next.next().unwrap()).unwrap();
-            assert_eq!(black_box(dataset).kpis.len(), 10);
-        })
-    };
-    let mut next = ids.into_iter().cycle();
-    let store = move |times| {
-        let _kept = &file;
-        timed(times, || {
-            let dataset = organization.dataset(next.next().unwrap()).unwrap().unwrap();
-            assert_eq!(black_box(dataset).kpis.len(), 10);
-        })
-    };
-    Job { name, floor: Box::new(floor), store: Box::new(store) }
-}
-
-fn open(name: &'static str) -> Job {
-    let file = file();
-    let path = file.path.clone();
-    let floor = move |times| {
-        timed(times, || {
-            let connection = floor::open(&path, "FULL");
-            // Ready to use: SQLite reads the schema only when it first needs it.
-            assert!(
-                connection.prepare("SELECT seq FROM dataset").unwrap().query([]).unwrap().next().unwrap().is_none()
-            );
-        })
-    };
-    let store = move |times| {
-        let file = &file;
-        timed(times, || assert!(Store::open(&file.path).unwrap().path().is_some()))
-    };
-    Job { name, floor: Box::new(floor), store: Box::new(store) }
+/// What is done in here is what `benches/instructions.sh` counts.
+#[inline(never)]
+fn counted(work: &mut dyn FnMut()) {
+    work();
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::dataset::{Dataset, Kpi};
 use super::ids::{KpiId, OrganizationId, UserId};
-use super::new_dataset::NewDataset;
+use super::new_dataset::{NewDataset, NewKpi};
 use super::violation::Violations;
 
 /// Who asks, and when.
@@ -47,27 +47,19 @@ impl Admitted {
 pub(crate) fn admit(new: NewDataset, author: Author, fresh_id: &dyn Fn() -> Uuid) -> Result<Admitted, Violations> {
     new.validate()?;
     let id = new.id.unwrap_or_else(|| fresh_id().into());
-    let mut kpis: Vec<(i64, Kpi)> = (0..)
-        .zip(new.kpis)
-        .map(|(position, kpi)| {
-            let kpi = Kpi {
-                id: kpi.id.unwrap_or_else(|| fresh_id().into()),
-                dataset_id: id,
-                name: kpi.name,
-                sort_order: kpi.sort_order,
-                created_at: author.now,
-                description: kpi.description,
-                unit: kpi.unit,
-                value_type: kpi.value_type,
-                required: kpi.required,
-                updated_at: None,
-            };
-            (position, kpi)
-        })
-        .collect();
-    // Stable: ties keep the order of addition.
-    kpis.sort_by_key(|(_, kpi)| kpi.sort_order);
-    let (positions, kpis) = kpis.into_iter().unzip();
+    let kpi = |kpi: NewKpi| Kpi {
+        id: kpi.id.unwrap_or_else(|| fresh_id().into()),
+        dataset_id: id,
+        name: kpi.name,
+        sort_order: kpi.sort_order,
+        created_at: author.now,
+        description: kpi.description,
+        unit: kpi.unit,
+        value_type: kpi.value_type,
+        required: kpi.required,
+        updated_at: None,
+    };
+    let (positions, kpis) = in_display_order(new.kpis.into_iter().map(kpi).collect());
     let dataset = Dataset {
         id,
         organization_id: author.organization,
@@ -80,4 +72,15 @@ pub(crate) fn admit(new: NewDataset, author: Author, fresh_id: &dyn Fn() -> Uuid
         kpis,
     };
     Ok(Admitted { dataset, positions })
+}
+
+/// The KPIs in display order, each with its place in the order of addition, which ties keep.
+fn in_display_order(kpis: Vec<Kpi>) -> (Vec<i64>, Vec<Kpi>) {
+    // As most requests have it.
+    if kpis.is_sorted_by_key(|kpi| kpi.sort_order) {
+        return ((0..).take(kpis.len()).collect(), kpis);
+    }
+    let mut placed: Vec<(i64, Kpi)> = (0..).zip(kpis).collect();
+    placed.sort_by_key(|(_, kpi)| kpi.sort_order);
+    placed.into_iter().unzip()
 }

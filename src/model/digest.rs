@@ -4,14 +4,14 @@
 //! What is hashed, byte for byte, is part of the file format and stands in `docs/file-format.md`.
 
 use chrono::{DateTime, Utc};
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::dataset::{Dataset, Kpi};
 use super::ids::{DatasetId, OrganizationId};
 
 /// The digest of `dataset` at `revision`, as the organisation and id that were asked for.
 pub(crate) fn digest(organization: OrganizationId, id: DatasetId, revision: i64, dataset: &Dataset) -> u64 {
-    let mut bytes = Bytes(Xxh3Default::new());
+    let mut bytes = Bytes { hash: None, pending: Vec::with_capacity(PENDING_MAX) };
     bytes.id(organization.as_bytes());
     bytes.id(id.as_bytes());
     bytes.integer(revision);
@@ -25,52 +25,98 @@ pub(crate) fn digest(organization: OrganizationId, id: DatasetId, revision: i64,
     for kpi in &dataset.kpis {
         bytes.kpi(kpi);
     }
-    bytes.0.digest()
+    bytes.finish()
 }
 
-/// The bytes of the format, fed to the hash as they come.
-struct Bytes(Xxh3Default);
+/// In bytes: some thirty KPIs.
+const PENDING_MAX: usize = 4_096;
+
+/// The bytes of the format, gathered before they are hashed: most are a few at a time, and a call of the hash for each costs
+/// more than they do.
+struct Bytes {
+    /// Of what is no longer pending; none of a small dataset, which is hashed at once.
+    hash: Option<Xxh3Default>,
+    pending: Vec<u8>,
+}
 
 impl Bytes {
+    // Inlined: of most pieces the length is known.
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        if self.pending.len() + bytes.len() > PENDING_MAX {
+            self.put_hashing(bytes);
+        } else {
+            self.pending.extend_from_slice(bytes);
+        }
+    }
+
+    #[cold]
+    fn put_hashing(&mut self, bytes: &[u8]) {
+        let hash = self.hash.get_or_insert_with(Xxh3Default::new);
+        hash.update(&self.pending);
+        self.pending.clear();
+        if bytes.len() > PENDING_MAX {
+            hash.update(bytes);
+        } else {
+            self.pending.extend_from_slice(bytes);
+        }
+    }
+
+    fn finish(self) -> u64 {
+        match self.hash {
+            None => xxh3_64(&self.pending),
+            Some(mut hash) => {
+                hash.update(&self.pending);
+                hash.digest()
+            }
+        }
+    }
+
     fn kpi(&mut self, kpi: &Kpi) {
         self.id(kpi.id.as_bytes());
         self.text(&kpi.name);
         self.optional(kpi.description.as_deref(), Self::text);
         self.optional(kpi.unit.as_deref(), Self::text);
-        self.0.update(&[kpi.value_type as u8, u8::from(kpi.required)]);
+        self.put(&[kpi.value_type as u8, u8::from(kpi.required)]);
         self.integer(kpi.sort_order);
         self.time(kpi.created_at);
         self.optional(kpi.updated_at, Self::time);
     }
 
+    #[inline]
     fn id(&mut self, id: &[u8; 16]) {
-        self.0.update(id);
+        self.put(id);
     }
 
+    #[inline]
     fn integer(&mut self, integer: i64) {
-        self.0.update(&integer.to_le_bytes());
+        self.put(&integer.to_le_bytes());
     }
 
+    #[inline]
     fn time(&mut self, time: DateTime<Utc>) {
         self.integer(time.timestamp_micros());
     }
 
+    #[inline]
     fn count(&mut self, count: usize) {
-        self.0.update(&(count as u64).to_le_bytes());
+        self.put(&(count as u64).to_le_bytes());
     }
 
+    #[inline]
     fn text(&mut self, text: &str) {
         self.count(text.len());
-        self.0.update(text.as_bytes());
+        self.put(text.as_bytes());
     }
 
+    #[inline]
     fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
         match value {
             Some(value) => {
-                self.0.update(&[1]);
+                self.put(&[1]);
                 write(self, value);
             }
-            None => self.0.update(&[0]),
+            None => self.put(&[0]),
         }
     }
 }

@@ -94,6 +94,10 @@ fn check_utf8(body: &[u8]) -> Result<&str, NotJson> {
 
 /// Refuses nesting deeper than the limit, before anything walks into it.
 fn check_depth(text: &str) -> Result<&str, NotJson> {
+    // Most bodies have fewer brackets in all, and counting them costs a tenth of following them.
+    if text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() <= JSON_DEPTH_MAX {
+        return Ok(text);
+    }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for (offset, byte) in text.bytes().enumerate() {
         match byte {
@@ -132,10 +136,11 @@ impl<'a> Value<'a> {
     fn of(raw: &'a RawValue) -> Self {
         let text = raw.get();
         match text.as_bytes().first() {
-            Some(b'"') => {
-                // The syntax was checked when the raw value was read; all that can be wrong is a surrogate.
-                serde_json::from_str(text).map_or(Value::LoneSurrogate, |Text(string)| Value::String(string))
-            }
+            // The syntax was checked when the raw value was read; all that can be wrong is a surrogate, which is an escape.
+            Some(b'"') => match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+                Some(plain) if !plain.contains('\\') => Value::String(Cow::Borrowed(plain)),
+                _ => serde_json::from_str(text).map_or(Value::LoneSurrogate, |Text(string)| Value::String(string)),
+            },
             Some(b'{') => Value::Object(text),
             Some(b'[') => Value::Array(text),
             Some(b't') => Value::Bool(true),

@@ -1,17 +1,19 @@
 //! SQL of the `dataset` table: a constant and a function for each statement.
 //!
 //! A read steps the dataset's row, and while that statement stands, reads the KPIs by another: both see one snapshot
-//! without a transaction having to be begun and ended. Every dataset is checked against its digest before it leaves.
+//! without a transaction having to be begun and ended. A listing too takes two statements, whose rows come in one order.
+//! Every dataset is checked against its digest before it leaves.
 
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::kpi::{self, Along, Parent};
+use super::progress;
 use super::row::Columns;
-use super::{kpi, progress};
 use crate::error::{Error, Failure};
 use crate::model::admission::Admitted;
 use crate::model::cursor::Order;
-use crate::model::dataset::Dataset;
+use crate::model::dataset::{Dataset, Kpi};
 use crate::model::digest::digest;
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 
@@ -132,6 +134,8 @@ fn walk(
     // One more than asked for shows whether there are more.
     let mut rows = statement.query(params![organization.as_bytes(), place, i64::from(limit) + 1])?;
     let mut stretch = Stretch { items: Vec::new(), damage: None, has_more: false };
+    let mut statement = connection.prepare_cached(kpi::along(order))?;
+    let mut kpis = Some(Along::new(statement.query(params![organization.as_bytes(), place])?));
     loop {
         let (seq, read) = match rows.next().map_err(Failure::from) {
             Ok(None) => break,
@@ -139,7 +143,7 @@ fn walk(
                 stretch.has_more = true;
                 break;
             }
-            Ok(Some(row)) => (Columns(row).integer(0)?, read_listed(connection, row, organization)),
+            Ok(Some(row)) => (Columns(row).integer(0)?, read_along(connection, row, organization, &mut kpis)),
             // A row that SQLite cannot read: its place by the index alone.
             Err(failure @ Failure(Error::Corrupt { .. })) => {
                 let asked = params![organization.as_bytes(), place];
@@ -182,6 +186,24 @@ fn named(connection: &Connection, error: Error, organization: OrganizationId, pl
 
 const SELECT_IDS: &str = "SELECT id, organization_id FROM dataset NOT INDEXED WHERE seq = ?1";
 
+/// Reads the next dataset of a listing. Where the KPIs that go along do not fit, whatever the reason, those of this dataset
+/// and of all behind it are looked for by themselves, so that damage is told of the one that has it.
+fn read_along(
+    connection: &Connection,
+    row: &Row<'_>,
+    organization: OrganizationId,
+    kpis: &mut Option<Along<'_>>,
+) -> Result<Dataset, Failure> {
+    let id = Columns(row).id(1)?;
+    if let Some(along) = kpis {
+        match read_checked(row, organization, id, |parent| along.of_next(parent)) {
+            Err(Failure(Error::Corrupt { .. })) => *kpis = None,
+            read => return read,
+        }
+    }
+    read_checked(row, organization, id, |parent| kpi::of_dataset(connection, parent))
+}
+
 /// Reads a dataset and its KPIs, asked for by this id, and checks them against the digest.
 pub(super) fn read(
     connection: &Connection,
@@ -189,21 +211,18 @@ pub(super) fn read(
     organization: OrganizationId,
     id: DatasetId,
 ) -> Result<Dataset, Failure> {
-    read_checked(connection, row, organization, id).map_err(|Failure(error)| error.about(id).into())
+    let read = read_checked(row, organization, id, |parent| kpi::of_dataset(connection, parent));
+    read.map_err(|Failure(error)| error.about(id).into())
 }
 
-/// Reads a dataset that a listing came to.
-fn read_listed(connection: &Connection, row: &Row<'_>, organization: OrganizationId) -> Result<Dataset, Failure> {
-    read_checked(connection, row, organization, Columns(row).id(1)?)
-}
-
+/// Reads a dataset, with the KPIs that `kpis` gives for it, and checks them against the digest.
 fn read_checked(
-    connection: &Connection,
     row: &Row<'_>,
     organization: OrganizationId,
     id: DatasetId,
+    kpis: impl FnOnce(Parent) -> Result<Vec<Kpi>, Failure>,
 ) -> Result<Dataset, Failure> {
-    let stored = read_unchecked(connection, row, id)?;
+    let stored = read_unchecked(row, id, kpis)?;
     let expected = digest(organization, id, stored.revision, &stored.dataset);
     let is_asked_for = (stored.dataset.id, stored.dataset.organization_id) == (id, organization);
     if is_asked_for && stored.digest == expected {
@@ -220,18 +239,23 @@ struct Stored {
     digest: u64,
 }
 
-fn read_unchecked(connection: &Connection, row: &Row<'_>, id: DatasetId) -> Result<Stored, Failure> {
+fn read_unchecked(
+    row: &Row<'_>,
+    id: DatasetId,
+    kpis: impl FnOnce(Parent) -> Result<Vec<Kpi>, Failure>,
+) -> Result<Stored, Failure> {
     let columns = Columns(row);
+    let created_at = columns.time(5)?;
     let dataset = Dataset {
         id: columns.id(1)?,
         organization_id: columns.id(2)?,
         name: columns.text(3)?,
         description: columns.optional_text(4)?,
-        created_at: columns.time(5)?,
+        created_at,
         created_by: columns.optional_id(6)?,
         updated_by: columns.optional_id(7)?,
         updated_at: columns.optional_time(8)?,
-        kpis: kpi::of_dataset(connection, columns.integer(0)?, id)?,
+        kpis: kpis(Parent { seq: columns.integer(0)?, id, created_at })?,
     };
     Ok(Stored { dataset, revision: columns.integer(9)?, digest: columns.integer(10)?.cast_unsigned() })
 }
@@ -251,7 +275,7 @@ pub(crate) fn accept(
     let mut statement = connection.prepare_cached(SELECT_BY_PLACE)?;
     // No digest says yet whose it is, and the index may be damaged: the row itself must say so.
     let stored = statement.query_one([place], |row| {
-        let stored = read_unchecked(connection, row, id);
+        let stored = read_unchecked(row, id, |parent| kpi::of_dataset(connection, parent));
         Ok(stored.and_then(|stored| match (stored.dataset.id, stored.dataset.organization_id) {
             whose if whose == (id, organization) => Ok(stored),
             _ => Err(Error::damaged("an index leads to another dataset").into()),

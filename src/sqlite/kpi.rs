@@ -2,11 +2,14 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, Statement};
+use chrono::{DateTime, Utc};
+use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
+use rusqlite::{Connection, Rows, Statement};
 
 use super::row::{Columns, unfit};
 use crate::error::{Error, Failure};
 use crate::model::admission::Admitted;
+use crate::model::cursor::Order;
 use crate::model::dataset::Kpi;
 use crate::model::ids::DatasetId;
 use crate::model::value_type::ValueType;
@@ -76,38 +79,126 @@ const SELECT: &str = "
     SELECT id, position, name, description, unit, value_type, required, sort_order, created_at, updated_at
     FROM kpi WHERE dataset_seq = ?1";
 
+/// What KPIs need to know of their dataset.
+#[derive(Clone, Copy)]
+pub(super) struct Parent {
+    pub(super) seq: i64,
+    pub(super) id: DatasetId,
+    pub(super) created_at: DateTime<Utc>,
+}
+
 /// The KPIs of a dataset, in display order.
-pub(super) fn of_dataset(connection: &Connection, dataset_seq: i64, dataset: DatasetId) -> Result<Vec<Kpi>, Failure> {
+pub(super) fn of_dataset(connection: &Connection, dataset: Parent) -> Result<Vec<Kpi>, Failure> {
     let mut statement = connection.prepare_cached(SELECT)?;
-    let mut rows = statement.query([dataset_seq])?;
-    let mut kpis: Vec<(i64, Kpi)> = Vec::new();
+    let mut rows = statement.query([dataset.seq])?;
+    let mut found = Found::default();
     while let Some(row) = rows.next()? {
-        let (position, kpi) = read(&Columns(row), dataset)?;
-        // They lie in the order of their ids. Rows that went back might never end.
-        if kpis.last().is_some_and(|(_, last)| last.id >= kpi.id) {
-            return Err(Error::damaged("its KPIs are out of order").into());
-        }
-        kpis.push((position, kpi));
+        found.push(read(&Columns(row), dataset)?)?;
     }
-    // A few rows are sorted faster here than by SQLite, which would write them to a sorter first.
-    kpis.sort_unstable_by_key(|(position, kpi)| (kpi.sort_order, *position));
-    Ok(kpis.into_iter().map(|(_, kpi)| kpi).collect())
+    Ok(found.in_display_order())
+}
+
+/// The KPIs of a dataset as they are read: by id, which mostly is the order to show them in too.
+#[derive(Default)]
+struct Found {
+    kpis: Vec<Kpi>,
+    positions: Vec<i64>,
+    is_out_of_order: bool,
+}
+
+impl Found {
+    fn push(&mut self, (position, kpi): (i64, Kpi)) -> Result<(), Error> {
+        if let (Some(before), Some(place)) = (self.kpis.last(), self.positions.last()) {
+            // They lie in the order of their ids. Rows that went back might never end.
+            if before.id >= kpi.id {
+                return Err(Error::damaged("its KPIs are out of order"));
+            }
+            self.is_out_of_order |= (kpi.sort_order, position) < (before.sort_order, *place);
+        }
+        self.kpis.push(kpi);
+        self.positions.push(position);
+        Ok(())
+    }
+
+    /// A few rows are sorted faster here than by SQLite, which would write them to a sorter first.
+    fn in_display_order(self) -> Vec<Kpi> {
+        if !self.is_out_of_order {
+            return self.kpis;
+        }
+        let mut kpis: Vec<_> = self.positions.into_iter().zip(self.kpis).collect();
+        kpis.sort_unstable_by_key(|(position, kpi)| (kpi.sort_order, *position));
+        kpis.into_iter().map(|(_, kpi)| kpi).collect()
+    }
+}
+
+/// The KPIs of a listing: the rows of one dataset after those of another, by the index that lists the datasets.
+macro_rules! select_along {
+    ($rest:literal) => {
+        concat!(
+            "SELECT k.id, position, k.name, k.description, unit, value_type, required, sort_order, k.created_at, ",
+            "k.updated_at, d.seq FROM dataset AS d INDEXED BY dataset_by_organization ",
+            "CROSS JOIN kpi AS k ON k.dataset_seq = d.seq WHERE d.organization_id = ?1 AND ",
+            $rest
+        )
+    };
+}
+
+const SELECT_OLDEST_FIRST: &str = select_along!("d.seq > ?2 ORDER BY d.seq");
+const SELECT_NEWEST_FIRST: &str = select_along!("d.seq < ?2 ORDER BY d.seq DESC");
+
+/// The statement that goes along with a listing of this order.
+pub(super) fn along(order: Order) -> &'static str {
+    match order {
+        Order::OldestFirst => SELECT_OLDEST_FIRST,
+        Order::NewestFirst => SELECT_NEWEST_FIRST,
+    }
+}
+
+/// The KPIs of the datasets of a listing, read along with them by one statement.
+pub(super) struct Along<'a> {
+    rows: Rows<'a>,
+    has_started: bool,
+}
+
+impl<'a> Along<'a> {
+    /// `rows` are those of [`along`], for the same organisation and place as the datasets.
+    pub(super) fn new(rows: Rows<'a>) -> Self {
+        Self { rows, has_started: false }
+    }
+
+    /// The KPIs of the next dataset, in display order.
+    pub(super) fn of_next(&mut self, dataset: Parent) -> Result<Vec<Kpi>, Failure> {
+        if !self.has_started {
+            self.has_started = true;
+            self.rows.advance()?;
+        }
+        let mut found = Found::default();
+        while let Some(row) = self.rows.get() {
+            let columns = Columns(row);
+            if columns.integer(COLUMNS)? != dataset.seq {
+                break;
+            }
+            found.push(read(&columns, dataset)?)?;
+            self.rows.advance()?;
+        }
+        Ok(found.in_display_order())
+    }
 }
 
 /// The places in the order of addition that the KPIs of a dataset have.
 pub(super) const POSITIONS: &str = "SELECT position FROM kpi WHERE dataset_seq = ?1";
 
-fn read(columns: &Columns<'_>, dataset_id: DatasetId) -> Result<(i64, Kpi), Error> {
+fn read(columns: &Columns<'_>, dataset: Parent) -> Result<(i64, Kpi), Error> {
     let kpi = Kpi {
         id: columns.id(0)?,
-        dataset_id,
+        dataset_id: dataset.id,
         name: columns.text(2)?,
         description: columns.optional_text(3)?,
         unit: columns.optional_text(4)?,
         value_type: value_type(columns.integer(5)?)?,
         required: required(columns.integer(6)?)?,
         sort_order: columns.integer(7)?,
-        created_at: columns.time(8)?,
+        created_at: columns.time_likely(8, dataset.created_at)?,
         updated_at: columns.optional_time(9)?,
     };
     Ok((columns.integer(1)?, kpi))

@@ -55,6 +55,14 @@ impl<'a> Columns<'a> {
         self.optional_time(column)?.ok_or_else(unfit)
     }
 
+    /// A time that mostly is `likely`: to work out a date costs more than to compare a number.
+    pub(super) fn time_likely(&self, column: usize, likely: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
+        match self.value(column)? {
+            ValueRef::Integer(micros) if micros == likely.timestamp_micros() => Ok(likely),
+            _ => self.time(column),
+        }
+    }
+
     pub(super) fn optional_time(&self, column: usize) -> Result<Option<DateTime<Utc>>, Error> {
         match self.value(column)? {
             ValueRef::Null => Ok(None),

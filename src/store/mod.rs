@@ -25,6 +25,8 @@ pub(crate) mod organization;
 mod organizations;
 pub(crate) mod query;
 mod readers;
+#[cfg(test)]
+mod statement_tests;
 mod verify;
 
 use std::fmt;

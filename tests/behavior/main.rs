@@ -53,5 +53,7 @@ mod printing;
 mod read_only;
 /// Refusing to open: which paths and files, with which error, and what stays as it was.
 mod refusing;
+/// Size: no more bytes than a file that is written by hand.
+mod size;
 /// Verifying: every finding, and accepting what was changed on purpose.
 mod verifying;
