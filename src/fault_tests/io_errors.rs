@@ -132,7 +132,7 @@ fn is_fitting(error: &Error, fault: &Fault) -> bool {
     let allowed: &[&str] = match (fault.cause, &fault.kinds[..]) {
         (Cause::Full, [Kind::Write | Kind::TornWrite]) => &["storage_full"],
         // Of a file that cannot be opened SQLite does not say why; one that only reads takes its log for forbidden.
-        (_, [Kind::Open]) if error.code() == "read_only" => &["read_only"],
+        (_, kinds) if kinds.contains(&Kind::Open) && error.code() == "read_only" => &["read_only"],
         (Cause::Full, _) => &["storage_full", "storage", "invalid_path"],
         (Cause::Io, [Kind::Open]) => &["storage", "invalid_path"],
         (Cause::Io, [_]) => &["storage", "outcome_unknown"],
