@@ -201,9 +201,12 @@ pub(super) fn wal_length(file: &Path) -> Option<u64> {
 /// SQLite's is on the log, so that it may be opened here.
 pub(super) fn pages_in_log(file: &Path, page_size: u64) -> io::Result<HashSet<u64>> {
     let mut log = io::BufReader::new(fs::File::open(beside(file, "-wal"))?);
-    let mut header = [0; 32];
-    log.read_exact(&mut header)?;
-    let (mut pages, mut frame) = (HashSet::new(), [0; 24]);
+    let (mut pages, mut header, mut frame) = (HashSet::new(), [0; 32], [0; 24]);
+    match log.read_exact(&mut header) {
+        // Who only reads leaves an empty log behind.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(pages),
+        read => read?,
+    }
     // Frames with other salts are left from before the log was begun anew.
     while log.read_exact(&mut frame).is_ok() && frame.get(8..16) == header.get(16..24) {
         let [a, b, c, d, ..] = frame;

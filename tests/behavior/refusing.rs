@@ -139,6 +139,18 @@ fn refuses_a_file_that_was_cut_within_its_last_page_and_leaves_it_as_it_was() {
     }
 }
 
+/// Such a log is what a tool leaves that only reads.
+#[test]
+fn refuses_a_file_that_was_cut_beside_an_empty_log() {
+    let store = fs::read(checkpointed_store().file).unwrap();
+    for log in [&[][..], &[0; 31]] {
+        let place = Place::new();
+        fs::write(&place.file, &store[..store.len() - 1]).unwrap();
+        fs::write(with_text(&place.file, "-wal"), log).unwrap();
+        assert_eq!(Store::open(&place.file).unwrap_err().code(), "corrupt", "a log of {} bytes", log.len());
+    }
+}
+
 #[test]
 fn refuses_a_store_that_was_cut_whose_log_does_not_hold_what_is_missing() {
     let place = checkpointed_store();
