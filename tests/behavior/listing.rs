@@ -71,6 +71,18 @@ fn a_page_holds_50_unless_the_query_says_otherwise() {
 }
 
 #[test]
+fn what_is_said_last_of_the_order_counts_and_changes_nothing_else() {
+    let organization = filled(&Store::open_in_memory().unwrap(), 5);
+    let page = |query: DatasetQuery| organization.datasets(&query).unwrap();
+    let first = page(DatasetQuery::new().limit(2));
+    let again = page(DatasetQuery::new().limit(2).newest_first().oldest_first());
+    assert_eq!((again.items.len(), &again.items), (2, &first.items));
+    let next = first.next.unwrap();
+    let rest = page(DatasetQuery::new().after(&next).newest_first().oldest_first());
+    assert_eq!(rest.items.len(), 3);
+}
+
+#[test]
 fn a_limit_outside_1_to_1000_is_refused_at_limit() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
         let organization = filled(store, 3);

@@ -75,6 +75,11 @@ fn there_is_none_where_none_is_wished_or_nothing_is_lost() {
     Database::open_with_schema(&place.file, without, &REBUILDS).unwrap();
     assert_eq!(place.names(), ["kpis.db"]);
 
+    let place = Place::new();
+    let options = crate::Store::options().busy_timeout(Duration::from_secs(30)).backup_before_upgrade(false);
+    drop(options.open_with_schema(&place.file, &REBUILDS).unwrap());
+    assert_eq!(place.names(), ["kpis.db"], "as the application asks for it");
+
     for content in [None, Some(b"")] {
         let place = Place::new();
         fs::remove_file(&place.file).unwrap();
