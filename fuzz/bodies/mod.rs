@@ -1,0 +1,133 @@
+//! What the fuzz targets try, and what must hold whatever the input is. The stored corpus goes through the same bodies with
+//! the tests: `tests/fuzz_corpus/`.
+#![allow(dead_code, reason = "each target uses one of them")]
+
+mod files;
+#[path = "../../tests/corruption/look.rs"]
+mod look;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kpi_store::{
+    Cursor, Dataset, DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Segment, Store,
+    StoreOptions, ValueType,
+};
+use uuid::Uuid;
+
+use self::files::Made;
+
+/// What was stored: by organisation, in the order of creation.
+pub(crate) type Stored = BTreeMap<OrganizationId, Vec<Dataset>>;
+
+/// Bytes as the body of a request: what is accepted is valid and is written as it is read; what is refused says why.
+pub(crate) fn request_json(input: &[u8]) {
+    match NewDataset::from_json(input) {
+        Ok(request) => {
+            request.validate().unwrap();
+            let json = serde_json::to_vec(&request).unwrap();
+            assert_eq!(NewDataset::from_json(json), Ok(request));
+        }
+        Err(violations) => {
+            assert!(violations.len() > 0);
+            assert_eq!(violations.to_string().lines().count(), violations.len());
+            for violation in &violations {
+                assert_eq!(violation.loc()[0], Segment::Key("body".into()), "{violation}");
+                assert!(
+                    violation.path().is_empty() == (violation.loc().len() == 1 || violation.code() == "json_invalid")
+                );
+                assert!(!violation.message().is_empty() && !violation.code().is_empty());
+            }
+            serde_json::to_string(&violations).unwrap();
+        }
+    }
+}
+
+/// Text as a cursor: what is read prints as it was, and leads a listing on or is refused.
+pub(crate) fn cursor(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(cursor) = text.parse::<Cursor>() else { return };
+    assert_eq!(cursor.to_string(), text);
+    let organization = organization_in_memory();
+    for query in [DatasetQuery::new(), DatasetQuery::new().newest_first()] {
+        match organization.datasets(&query.after(&cursor)) {
+            Ok(page) => assert!(page.items.iter().all(|item| item.organization_id == organization.id())),
+            Err(error) => assert!(matches!(error, Error::InvalidCursor), "{error:?}"),
+        }
+    }
+}
+
+/// A whole file, of which the input says what is altered and where it is cut.
+pub(crate) fn database(input: &[u8]) {
+    let made = whole();
+    let Some((how, edits)) = input.split_first() else { return };
+    let mut file = made.file.clone();
+    files::edit(&mut file, edits);
+    if how >> 1 > 0 {
+        file.truncate(usize::from(how >> 1) * 512);
+    }
+    answers_nothing_wrong(&file, None, how & 1 == 1, &made.stored);
+}
+
+/// A whole file and the log beside it, of which the input says what is altered, where it is cut, and whether its
+/// checksums are then made right again.
+pub(crate) fn wal(input: &[u8]) {
+    let made = whole();
+    let Some((how, edits)) = input.split_first() else { return };
+    let mut log = made.log.clone();
+    files::edit(&mut log, edits);
+    if how >> 2 > 0 {
+        log.truncate(usize::from(how >> 2) * 1_030);
+    }
+    if how & 2 == 2 {
+        files::make_checksums_right(&mut log);
+    }
+    answers_nothing_wrong(&made.file, Some(&log), how & 1 == 1, &made.with_log);
+}
+
+/// No panic, no hang, no dataset that is not what was stored.
+pub(crate) fn answers_nothing_wrong(file: &[u8], log: Option<&[u8]>, read_only: bool, stored: &Stored) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kpis.db");
+    std::fs::write(&path, file).unwrap();
+    if let Some(log) = log {
+        std::fs::write(folder.path().join("kpis.db-wal"), log).unwrap();
+    }
+    let seen = look::look(&path, stored, read_only, "the input");
+    assert_eq!(seen.wrong, 0, "wrong datasets");
+}
+
+/// The same file for every input and in every run: ids and times are counted.
+pub(crate) fn whole() -> &'static Made {
+    static MADE: OnceLock<Made> = OnceLock::new();
+    MADE.get_or_init(Made::new)
+}
+
+fn counting(from: u64) -> StoreOptions {
+    let ids = AtomicU64::new(from);
+    let clock = || chrono::DateTime::UNIX_EPOCH;
+    Store::options().clock(clock).ids(move || Uuid::from_u64_pair(7, ids.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn organization_in_memory() -> &'static Organization {
+    static ORGANIZATION: OnceLock<Organization> = OnceLock::new();
+    ORGANIZATION.get_or_init(|| {
+        let organization = counting(1).open_in_memory().unwrap().organization(Uuid::from_u128(1).into());
+        organization.create_datasets((0..3).map(request)).unwrap();
+        organization
+    })
+}
+
+/// Few and many KPIs, short and long texts.
+fn request(number: usize) -> NewDataset {
+    let kpi = |kpi: usize| {
+        NewKpi::new(format!("KPI {kpi} of {number}"))
+            .description("Water ".repeat(if kpi == 3 { 200 } else { kpi }))
+            .unit("m³")
+            .value_type(ValueType::ALL[kpi % 5])
+            .required(kpi.is_multiple_of(2))
+            .sort_order(i64::try_from(kpi / 2).unwrap())
+    };
+    NewDataset::new(format!("Dataset {number}")).description("Waste").kpis((0..number % 5).map(kpi))
+}
