@@ -349,7 +349,7 @@ fn is_fresh(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(has_our_form || pragma(connection, "page_count")? == 0)
 }
 
-pub(super) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+pub(crate) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, name, |row| row.get(0))
 }
 

@@ -182,3 +182,25 @@ impl fmt::Debug for StoreOptions {
         f.debug_struct("StoreOptions").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody else can see it but by cutting the power.
+    #[test]
+    fn every_connection_that_writes_waits_for_the_disk_as_the_durability_says() {
+        for (options, synchronous) in [
+            (Store::options(), 2),
+            (Store::options().durability(Durability::Full), 2),
+            (Store::options().durability(Durability::Normal), 1),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = options.open(folder.path().join("kpis.db")).unwrap();
+            let ask = |connection: &rusqlite::Connection| Ok(opening::pragma(connection, "synchronous")?);
+            assert_eq!(store.write(Vec::new(), ask).unwrap(), synchronous);
+            let fresh = store.shared.database.as_ref().unwrap().writer().unwrap();
+            assert_eq!(opening::pragma(&fresh, "synchronous"), Ok(synchronous), "after a failed commit");
+        }
+    }
+}

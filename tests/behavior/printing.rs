@@ -1,6 +1,8 @@
 //! What handles, ids and cursors print in a log, and what reading them from JSON expects.
 
-use kpi_store::{Cursor, DatasetId, DatasetQuery, NewDataset, Store, ValueType};
+use std::time::Duration;
+
+use kpi_store::{Cursor, DatasetId, DatasetQuery, Durability, NewDataset, Store, ValueType};
 
 use crate::support::{self, Place};
 
@@ -14,7 +16,26 @@ fn a_handle_prints_which_store_it_is_and_nothing_that_is_stored() {
     assert_eq!(format!("{store:?}"), path);
     let printed = format!("{organization:?}");
     assert!(printed.contains(&path) && printed.contains(&organization.id().to_string()), "{printed}");
-    assert!(format!("{:?}", Store::options().read_only(true)).contains("read_only: true"));
+}
+
+#[test]
+fn options_print_what_was_set_and_setting_one_leaves_the_others() {
+    let one_way = Store::options()
+        .durability(Durability::Normal)
+        .busy_timeout(Duration::from_secs(7))
+        .read_only(true)
+        .backup_before_upgrade(false);
+    let other_way = Store::options()
+        .backup_before_upgrade(false)
+        .read_only(true)
+        .busy_timeout(Duration::from_secs(7))
+        .durability(Durability::Normal);
+    for options in [one_way, other_way] {
+        let printed = format!("{options:?}");
+        for set in ["durability: Normal", "busy_timeout: 7s", "read_only: true", "backup_before_upgrade: false"] {
+            assert!(printed.contains(set), "{set}: {printed}");
+        }
+    }
 }
 
 #[test]

@@ -170,6 +170,7 @@ fn begin_with_the_item_in_a_batch_and_name_every_item() {
                  [17].kpis[3].name: String should have at least 1 character";
     assert_eq!(error.to_string(), lines);
     let Error::Invalid(violations) = error else { panic!("expected violations") };
+    assert_eq!((violations.len(), violations.clone().into_iter().count()), (3, 3));
     let last = violations.iter().last().unwrap();
     assert_eq!(last.loc(), [key("body"), Segment::Index(17), key("kpis"), Segment::Index(3), key("name")]);
     assert_eq!(serde_json::to_value(last).unwrap()["loc"], serde_json::json!(["body", 17, "kpis", 3, "name"]));
