@@ -197,7 +197,7 @@ mod tests {
         ] {
             let folder = tempfile::tempdir().unwrap();
             let store = options.open(folder.path().join("kpis.db")).unwrap();
-            let ask = |connection: &rusqlite::Connection| Ok(opening::pragma(connection, "synchronous")?);
+            let ask = |connection: &Connection| Ok(opening::pragma(connection, "synchronous")?);
             assert_eq!(store.write(Vec::new(), ask).unwrap(), synchronous);
             let fresh = store.shared.database.as_ref().unwrap().writer().unwrap();
             assert_eq!(opening::pragma(&fresh, "synchronous"), Ok(synchronous), "after a failed commit");
