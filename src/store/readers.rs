@@ -118,3 +118,26 @@ impl Drop for Reader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DatasetQuery, OrganizationId, Store};
+
+    #[test]
+    fn eight_read_at_once_and_the_next_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Store::options().busy_timeout(Duration::from_millis(20));
+        let store = options.open(folder.path().join("kpis.db")).unwrap();
+        let ours = store.organization(OrganizationId::new());
+        let readers = store.shared.readers.as_ref().unwrap();
+        let borrow = || readers.borrow(Instant::now()).map_err(|Failure(error)| error);
+        let mut borrowed: Vec<_> = (0..8).map(|_| borrow().unwrap()).collect();
+        for reader in &mut borrowed {
+            assert!(reader.connection().is_ok());
+        }
+        assert!(matches!(ours.count_datasets(&DatasetQuery::new()), Err(Error::Busy { .. })));
+        borrowed.pop();
+        assert_eq!(ours.count_datasets(&DatasetQuery::new()).unwrap(), 0);
+    }
+}
