@@ -106,6 +106,7 @@ fn all_findings_come_at_once_and_carry_no_stored_value() {
         "UPDATE dataset SET name = 's3cr3t' WHERE seq < 3; UPDATE kpi SET unit = CAST(x'ff' || 's3cr3t' AS TEXT)",
     );
     let verification = scene.store.verify().unwrap();
+    assert!(!verification.is_whole());
     let named: Vec<_> = verification.findings.iter().filter_map(|finding| finding.dataset).collect();
     for dataset in &scene.datasets {
         assert!(named.contains(&dataset.id), "{:?}", verification.findings);
