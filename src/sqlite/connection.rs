@@ -25,7 +25,9 @@ pub enum Durability {
 }
 
 /// The features of SQLite that are switched on or off, each read back.
-const FEATURES: [(DbConfig, bool); 9] = [
+const FEATURES: [(DbConfig, bool); 10] = [
+    // A KPI has its dataset.
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true),
     // No writing to shadow tables and no writable_schema, whatever SQL runs.
     (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
     // Nothing in the schema may call functions with side effects.
@@ -154,8 +156,12 @@ fn harden(connection: &Connection) -> Result<(), Failure> {
         expect_set("limit", connection.limit(limit)? == value)?;
     }
     set_pragma(connection, "cell_size_check", 1)?;
-    set_pragma(connection, "mmap_size", 0)?;
-    set_pragma(connection, "foreign_keys", 1)
+    // It answers with what it is set to; without a file there is nothing to map, and no answer.
+    match connection.pragma_update_and_check(None, "mmap_size", 0, |row| row.get::<_, i64>(0)) {
+        Ok(size) => expect_set("mmap_size", size == 0),
+        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Sets how writes reach the disk.
@@ -165,20 +171,19 @@ pub(super) fn set_durability(connection: &Connection, durability: Durability) ->
         Durability::Normal => 1,
     };
     set_pragma(connection, "synchronous", synchronous)?;
-    // Apple's disks have written what they say only after F_FULLFSYNC. Elsewhere these do nothing.
-    set_pragma(connection, "fullfsync", 1)?;
-    set_pragma(connection, "checkpoint_fullfsync", 1)
+    // Apple's disks have written what they say only after F_FULLFSYNC. Elsewhere these would do nothing.
+    if cfg!(target_vendor = "apple") {
+        set_pragma(connection, "fullfsync", 1)?;
+        set_pragma(connection, "checkpoint_fullfsync", 1)?;
+    }
+    Ok(())
 }
 
 /// Sets a pragma and reads it back.
 pub(super) fn set_pragma(connection: &Connection, name: &'static str, value: i64) -> Result<(), Failure> {
     connection.pragma_update(None, name, value)?;
-    match connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)) {
-        Ok(found) => expect_set(name, found == value),
-        // Without a file there is nothing to map, and SQLite answers the question with no row.
-        Err(rusqlite::Error::QueryReturnedNoRows) if name == "mmap_size" => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    let found: i64 = connection.pragma_query_value(None, name, |row| row.get(0))?;
+    expect_set(name, found == value)
 }
 
 fn expect_set(what: &'static str, set: bool) -> Result<(), Failure> {

@@ -27,13 +27,14 @@ pub(super) const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS kpi_store_mi
     checksum TEXT NOT NULL
 ) STRICT";
 
-/// The tables in which ANALYZE keeps its statistics may be there or not, exactly as it makes them.
-const OBJECTS: &str = "
-    SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema
-    WHERE (type, name, tbl_name, coalesce(sql, '')) NOT IN (VALUES
-        ('table', 'sqlite_stat1', 'sqlite_stat1', 'CREATE TABLE sqlite_stat1(tbl,idx,stat)'),
-        ('table', 'sqlite_stat3', 'sqlite_stat3', 'CREATE TABLE sqlite_stat3(tbl,idx,neq,nlt,ndlt,sample)'),
-        ('table', 'sqlite_stat4', 'sqlite_stat4', 'CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)'))";
+const OBJECTS: &str = "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema";
+
+/// The tables in which ANALYZE keeps its statistics may be there or not, exactly as it makes them: name and text.
+const STATISTICS: [(&str, &str); 3] = [
+    ("sqlite_stat1", "CREATE TABLE sqlite_stat1(tbl,idx,stat)"),
+    ("sqlite_stat3", "CREATE TABLE sqlite_stat3(tbl,idx,neq,nlt,ndlt,sample)"),
+    ("sqlite_stat4", "CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)"),
+];
 
 const HISTORY: &str = "SELECT version, name, applied_on, checksum FROM kpi_store_migration ORDER BY version";
 
@@ -134,7 +135,13 @@ fn is_applied(row: &Row<'_>, number: i64, migration: &Migration) -> bool {
 fn objects(connection: &Connection) -> Result<Vec<Object>, Failure> {
     let mut statement = connection.prepare(OBJECTS)?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut objects = rows.collect::<rusqlite::Result<Vec<Object>>>()?;
+    objects.retain(|object| !is_statistic(object));
+    Ok(objects)
+}
+
+fn is_statistic((kind, name, table, sql): &Object) -> bool {
+    kind == "table" && name == table && STATISTICS.contains(&(name, sql))
 }
 
 /// What is missing, was altered or does not belong, in words.

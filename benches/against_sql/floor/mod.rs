@@ -48,7 +48,7 @@ pub(crate) fn open(file: &Path, synchronous: &str) -> Connection {
     set(&connection);
     connection
         .execute_batch(&format!(
-            "PRAGMA synchronous = {synchronous}; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
+            "PRAGMA synchronous = {synchronous};
              PRAGMA journal_mode = WAL"
         ))
         .unwrap();
