@@ -59,7 +59,7 @@ pub use model::verification::{Finding, Progress, Verification};
 pub use model::violation::{Segment, Violation, Violations};
 pub use sqlite::connection::Durability;
 pub use store::Store;
-pub use store::loading::{LoadError, LoadOptions, LoadProgress, Loaded};
+pub use store::loading::{LoadError, LoadOptions, Loaded};
 pub use store::options::StoreOptions;
 pub use store::organization::Organization;
 pub use store::query::{DatasetQuery, Page};

@@ -176,6 +176,28 @@ fn a_store_in_memory_goes_on_in_both_and_each_has_its_own() {
     assert_eq!((count, listed(&ours).len()), (2, 0));
 }
 
+/// Parent and child begin with the same memory, often within the same millisecond.
+#[test]
+fn a_child_makes_other_ids_than_its_parent() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let make = || -> Vec<[u8; 16]> { (0..100).map(|_| *uuid::Uuid::from(DatasetId::new()).as_bytes()).collect() };
+    for round in 0..50 {
+        let before = DatasetId::new();
+        let (mut told, mut tell) = std::io::pipe().unwrap();
+        let in_the_child = || {
+            let ids = make();
+            let is_later = ids.iter().all(|id| id > uuid::Uuid::from(before).as_bytes());
+            tell.write_all(&ids.concat()).unwrap();
+            i32::from(!is_later)
+        };
+        let (ours, code) = in_a_fork_while(in_the_child, make);
+        assert_eq!(code, 0, "round {round}: an id of the child is no later than one before it");
+        let mut theirs = [0; 1_600];
+        told.read_exact(&mut theirs).unwrap();
+        assert!(theirs.chunks(16).all(|id| ours.iter().all(|other| other != id)), "round {round}: the same id twice");
+    }
+}
+
 #[test]
 fn a_child_cannot_open_what_was_open_at_the_fork_but_every_other_file() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,8 +11,8 @@ use uuid::Uuid;
 /// The bits of a UUIDv7 behind its time, version and variant aside.
 const TAIL_BITS: u32 = 74;
 
-/// The id made last in this process, as its milliseconds since 1970 and its tail.
-static LAST: Mutex<(u64, u128)> = Mutex::new((0, 0));
+/// The id made last: the process that made it, its milliseconds since 1970 and its tail.
+static LAST: Mutex<(u32, u64, u128)> = Mutex::new((0, 0, 0));
 
 /// A fresh UUIDv7, greater than every one before it in this process: across threads, within a millisecond and when the
 /// clock steps back.
@@ -23,13 +23,19 @@ static LAST: Mutex<(u64, u128)> = Mutex::new((0, 0));
 pub(crate) fn fresh_uuid() -> Uuid {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    // A forked child begins with its parent's memory: with this, and with the generator of randomness, if the application
+    // chose uuid's fast one. It must neither count on from where its parent does nor begin where its parent would.
+    let process = std::process::id();
+    let random = || (Uuid::new_v4().as_u128() ^ u128::from(process) << 41) & ((1 << (TAIL_BITS - 1)) - 1);
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     *last = match *last {
-        (millis, tail) if now <= millis && tail + 1 < 1 << TAIL_BITS => (millis, tail + 1),
+        (maker, millis, tail) if maker == process && now <= millis && tail + 1 < 1 << TAIL_BITS => {
+            (process, millis, tail + 1)
+        }
         // With room above it to count.
-        (millis, _) => (now.max(millis + 1), Uuid::new_v4().as_u128() & ((1 << (TAIL_BITS - 1)) - 1)),
+        (_, millis, _) => (process, now.max(millis + 1), random()),
     };
-    let (millis, tail) = *last;
+    let (_, millis, tail) = *last;
     Uuid::from_u128(u128::from(millis) << 80 | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & ((1 << 62) - 1))
 }
 

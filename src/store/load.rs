@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 
-use super::loading::{LoadError, LoadOptions, LoadProgress, Loaded, Watch};
+use super::loading::{LoadError, LoadOptions, Loaded, Watch};
 use super::organization::Organization;
 use crate::error::{Error, Failure, Result};
 use crate::model::admission::{Admitted, Author, admit};
@@ -80,13 +80,12 @@ impl Organization {
             watch: options.watch,
             started,
             pulled: 0,
-            written: LoadProgress { datasets: 0, kpis: 0, elapsed: started.elapsed() },
+            written: Loaded { datasets: 0, kpis: 0, elapsed: started.elapsed() },
             stored: 0,
             is_at_end: false,
         };
         load.run().map_err(|error| LoadError { stored: load.stored, error })?;
-        let LoadProgress { datasets, kpis, .. } = load.written;
-        Ok(Loaded { datasets, kpis, elapsed: started.elapsed() })
+        Ok(Loaded { elapsed: started.elapsed(), ..load.written })
     }
 }
 
@@ -100,7 +99,7 @@ struct Load<'a, I> {
     /// How many datasets were pulled from the iterator.
     pulled: usize,
     /// What was inserted.
-    written: LoadProgress,
+    written: Loaded,
     /// How many datasets were committed.
     stored: u64,
     is_at_end: bool,

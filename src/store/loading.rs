@@ -29,7 +29,7 @@ pub struct LoadOptions<'a> {
 }
 
 /// A caller's callback: told the progress, it says whether to go on.
-pub(super) type Watch<'a> = Box<dyn FnMut(LoadProgress) -> ControlFlow<()> + 'a>;
+pub(super) type Watch<'a> = Box<dyn FnMut(Loaded) -> ControlFlow<()> + 'a>;
 
 impl<'a> LoadOptions<'a> {
     /// All or nothing: one transaction, told to nobody.
@@ -49,7 +49,7 @@ impl<'a> LoadOptions<'a> {
     /// Tells how far the load is: from time to time, some hundred times a second, and at the end. It is called in the
     /// thread that loads. When it answers [`Break`](ControlFlow::Break) the load ends as
     /// [`Cancelled`](Error::Cancelled).
-    pub fn progress(mut self, watch: impl FnMut(LoadProgress) -> ControlFlow<()> + 'a) -> Self {
+    pub fn progress(mut self, watch: impl FnMut(Loaded) -> ControlFlow<()> + 'a) -> Self {
         self.watch = Some(Box::new(watch));
         self
     }
@@ -70,10 +70,10 @@ impl fmt::Debug for LoadOptions<'_> {
     }
 }
 
-/// How far a load is.
+/// What a load has written: so far, when it tells its progress, or all of its input, when it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct LoadProgress {
+pub struct Loaded {
     /// How many datasets were written; they are stored once their transaction is.
     pub datasets: u64,
     /// How many KPIs they have.
@@ -82,40 +82,14 @@ pub struct LoadProgress {
     pub elapsed: Duration,
 }
 
-impl LoadProgress {
-    /// Datasets written per second, so far; 0 before any time has passed.
-    #[must_use]
-    pub fn datasets_per_second(&self) -> f64 {
-        per_second(self.datasets, self.elapsed)
-    }
-
-    /// KPIs written per second, so far; 0 before any time has passed.
-    #[must_use]
-    pub fn kpis_per_second(&self) -> f64 {
-        per_second(self.kpis, self.elapsed)
-    }
-}
-
-/// What a load has stored: all of its input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Loaded {
-    /// How many datasets.
-    pub datasets: u64,
-    /// How many KPIs they have.
-    pub kpis: u64,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
 impl Loaded {
-    /// Datasets stored per second; 0 if no time has passed.
+    /// Datasets per second; 0 before any time has passed.
     #[must_use]
     pub fn datasets_per_second(&self) -> f64 {
         per_second(self.datasets, self.elapsed)
     }
 
-    /// KPIs stored per second; 0 if no time has passed.
+    /// KPIs per second; 0 before any time has passed.
     #[must_use]
     pub fn kpis_per_second(&self) -> f64 {
         per_second(self.kpis, self.elapsed)

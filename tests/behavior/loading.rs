@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use kpi_store::{
-    Dataset, DatasetId, DatasetQuery, Error, KpiId, LoadOptions, LoadProgress, NewDataset, NewKpi, Organization, Store,
+    Dataset, DatasetId, DatasetQuery, Error, KpiId, LoadOptions, Loaded, NewDataset, NewKpi, Organization, Store,
     UserId,
 };
 
@@ -92,7 +92,7 @@ fn progress_rises_to_what_is_stored_and_the_last_says_it_all() {
         (60, Some(50), 4),
     ] {
         support::in_a_file_and_in_memory(Store::options, |store, _| {
-            let mut told: Vec<LoadProgress> = Vec::new();
+            let mut told: Vec<Loaded> = Vec::new();
             let options = options(batch).progress(|progress| {
                 told.push(progress);
                 ControlFlow::Continue(())
