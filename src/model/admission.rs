@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::dataset::{Dataset, Kpi};
-use super::ids::{KpiId, OrganizationId, UserId};
+use super::ids::{Ids, KpiId, OrganizationId, UserId};
 use super::new_dataset::{NewDataset, NewKpi};
 use super::violation::Violations;
 
@@ -43,12 +42,17 @@ impl Admitted {
     }
 }
 
+/// As many ids as a request needs at most.
+pub(crate) fn ids_max(new: &NewDataset) -> usize {
+    1 + new.kpis.len()
+}
+
 /// Checks a request and gives it its ids, time and display order.
-pub(crate) fn admit(new: NewDataset, author: Author, fresh_id: &dyn Fn() -> Uuid) -> Result<Admitted, Violations> {
+pub(crate) fn admit(new: NewDataset, author: Author, ids: &mut Ids<'_>) -> Result<Admitted, Violations> {
     new.validate()?;
-    let id = new.id.unwrap_or_else(|| fresh_id().into());
+    let id = new.id.unwrap_or_else(|| ids.next());
     let kpi = |kpi: NewKpi| Kpi {
-        id: kpi.id.unwrap_or_else(|| fresh_id().into()),
+        id: kpi.id.unwrap_or_else(|| ids.next()),
         dataset_id: id,
         name: kpi.name,
         sort_order: kpi.sort_order,

@@ -251,7 +251,7 @@ fn read_unchecked(
         organization_id: columns.id(2)?,
         name: columns.text(3)?,
         description: columns.optional_text(4)?,
-        created_at,
+        created_at: created_at.time,
         created_by: columns.optional_id(6)?,
         updated_by: columns.optional_id(7)?,
         updated_at: columns.optional_time(8)?,

@@ -2,11 +2,10 @@
 
 use std::sync::LazyLock;
 
-use chrono::{DateTime, Utc};
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Connection, Rows, Statement};
 
-use super::row::{Columns, unfit};
+use super::row::{Columns, StoredTime, Unfit};
 use crate::error::{Error, Failure};
 use crate::model::admission::Admitted;
 use crate::model::cursor::Order;
@@ -84,7 +83,7 @@ const SELECT: &str = "
 pub(super) struct Parent {
     pub(super) seq: i64,
     pub(super) id: DatasetId,
-    pub(super) created_at: DateTime<Utc>,
+    pub(super) created_at: StoredTime,
 }
 
 /// The KPIs of a dataset, in display order.
@@ -93,7 +92,7 @@ pub(super) fn of_dataset(connection: &Connection, dataset: Parent) -> Result<Vec
     let mut rows = statement.query([dataset.seq])?;
     let mut found = Found::default();
     while let Some(row) = rows.next()? {
-        found.push(read(&Columns(row), dataset)?)?;
+        found.push(&Columns(row), dataset)?;
     }
     Ok(found.in_display_order())
 }
@@ -107,16 +106,28 @@ struct Found {
 }
 
 impl Found {
-    fn push(&mut self, (position, kpi): (i64, Kpi)) -> Result<(), Error> {
+    fn push(&mut self, columns: &Columns<'_>, dataset: Parent) -> Result<(), Failure> {
+        let (id, position, sort_order) = (columns.id(0)?, columns.integer(1)?, columns.integer(7)?);
         if let (Some(before), Some(place)) = (self.kpis.last(), self.positions.last()) {
             // They lie in the order of their ids. Rows that went back might never end.
-            if before.id >= kpi.id {
-                return Err(Error::damaged("its KPIs are out of order"));
+            if before.id >= id {
+                return Err(Error::damaged("its KPIs are out of order").into());
             }
-            self.is_out_of_order |= (kpi.sort_order, position) < (before.sort_order, *place);
+            self.is_out_of_order |= (sort_order, position) < (before.sort_order, *place);
         }
-        self.kpis.push(kpi);
         self.positions.push(position);
+        self.kpis.push(Kpi {
+            id,
+            dataset_id: dataset.id,
+            name: columns.text(2)?,
+            description: columns.optional_text(3)?,
+            unit: columns.optional_text(4)?,
+            value_type: value_type(columns.integer(5)?)?,
+            required: required(columns.integer(6)?)?,
+            sort_order,
+            created_at: columns.time_likely(8, dataset.created_at)?,
+            updated_at: columns.optional_time(9)?,
+        });
         Ok(())
     }
 
@@ -178,7 +189,7 @@ impl<'a> Along<'a> {
             if columns.integer(COLUMNS)? != dataset.seq {
                 break;
             }
-            found.push(read(&columns, dataset)?)?;
+            found.push(&columns, dataset)?;
             self.rows.advance()?;
         }
         Ok(found.in_display_order())
@@ -188,30 +199,14 @@ impl<'a> Along<'a> {
 /// The places in the order of addition that the KPIs of a dataset have.
 pub(super) const POSITIONS: &str = "SELECT position FROM kpi WHERE dataset_seq = ?1";
 
-fn read(columns: &Columns<'_>, dataset: Parent) -> Result<(i64, Kpi), Error> {
-    let kpi = Kpi {
-        id: columns.id(0)?,
-        dataset_id: dataset.id,
-        name: columns.text(2)?,
-        description: columns.optional_text(3)?,
-        unit: columns.optional_text(4)?,
-        value_type: value_type(columns.integer(5)?)?,
-        required: required(columns.integer(6)?)?,
-        sort_order: columns.integer(7)?,
-        created_at: columns.time_likely(8, dataset.created_at)?,
-        updated_at: columns.optional_time(9)?,
-    };
-    Ok((columns.integer(1)?, kpi))
+fn value_type(stored: i64) -> Result<ValueType, Unfit> {
+    usize::try_from(stored).ok().and_then(|place| ValueType::ALL.get(place)).copied().ok_or(Unfit)
 }
 
-fn value_type(stored: i64) -> Result<ValueType, Error> {
-    usize::try_from(stored).ok().and_then(|place| ValueType::ALL.get(place)).copied().ok_or_else(unfit)
-}
-
-fn required(stored: i64) -> Result<bool, Error> {
+fn required(stored: i64) -> Result<bool, Unfit> {
     match stored {
         0 => Ok(false),
         1 => Ok(true),
-        _ => Err(unfit()),
+        _ => Err(Unfit),
     }
 }

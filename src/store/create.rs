@@ -2,7 +2,7 @@
 
 use super::organization::Organization;
 use crate::error::{Error, Result};
-use crate::model::admission::{Admitted, admit};
+use crate::model::admission::{Admitted, admit, ids_max};
 use crate::model::dataset::Dataset;
 use crate::model::new_dataset::NewDataset;
 use crate::model::violation::Violations;
@@ -32,7 +32,8 @@ impl Organization {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn create_dataset(&self, new: NewDataset) -> Result<Dataset> {
-        let admitted = admit(new, self.author()?, &*self.store.shared.ids)?;
+        let mut ids = self.store.shared.ids.ids(ids_max(&new));
+        let admitted = admit(new, self.author()?, &mut ids)?;
         self.store.write(vec![admitted.dataset.id], |transaction| {
             sqlite::dataset::insert(transaction, std::slice::from_ref(&admitted))?;
             Ok(admitted.dataset)
@@ -73,10 +74,11 @@ impl Organization {
 
     fn admit_all(&self, new: Vec<NewDataset>) -> Result<Vec<Admitted>> {
         let author = self.author()?;
+        let mut ids = self.store.shared.ids.ids(new.iter().map(ids_max).sum());
         let mut all = Vec::with_capacity(new.len());
         let mut violations = Vec::new();
         for (index, new) in new.into_iter().enumerate() {
-            match admit(new, author, &*self.store.shared.ids) {
+            match admit(new, author, &mut ids) {
                 Ok(admitted) => all.push(admitted),
                 Err(found) => violations.extend(found.in_item(index)),
             }

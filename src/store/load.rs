@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::loading::{LoadError, LoadOptions, Loaded, Watch};
 use super::organization::Organization;
 use crate::error::{Error, Failure, Result};
-use crate::model::admission::{Admitted, Author, admit};
+use crate::model::admission::{Admitted, Author, admit, ids_max};
 use crate::model::ids::DatasetId;
 use crate::model::new_dataset::NewDataset;
 use crate::sqlite;
@@ -166,8 +166,8 @@ impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
                 (batch.room, self.is_at_end) = (0, true);
                 break;
             };
-            let admitted = admit(new, batch.author, &*self.organization.store.shared.ids)
-                .map_err(|violations| violations.in_item(self.pulled))?;
+            let mut ids = self.organization.store.shared.ids.ids(ids_max(&new));
+            let admitted = admit(new, batch.author, &mut ids).map_err(|violations| violations.in_item(self.pulled))?;
             batch.room -= 1;
             self.pulled += 1;
             bytes += admitted.bytes();

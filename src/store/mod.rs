@@ -35,14 +35,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
-use uuid::Uuid;
 
 use self::door::Door;
 use self::options::StoreOptions;
 use self::organization::Organization;
 use self::readers::Readers;
 use crate::error::{Error, Failure, Forked, Result, shared};
-use crate::model::ids::{DatasetId, OrganizationId};
+use crate::model::ids::{DatasetId, IdSource, OrganizationId};
 use crate::model::time;
 use crate::sqlite::opening::Database;
 
@@ -81,7 +80,7 @@ struct Shared {
     /// The process that opened the store.
     process: u32,
     clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
-    ids: Box<dyn Fn() -> Uuid + Send + Sync>,
+    ids: IdSource,
 }
 
 impl Store {

@@ -13,7 +13,8 @@ use super::door::Door;
 use super::readers::Readers;
 use super::{Shared, Store};
 use crate::error::Result;
-use crate::model::{ids, time};
+use crate::model::ids::IdSource;
+use crate::model::time;
 use crate::sqlite::connection::Durability;
 use crate::sqlite::opening::{self, Database, Settings};
 #[cfg(test)]
@@ -43,7 +44,7 @@ use crate::sqlite::schema::Schema;
 pub struct StoreOptions {
     settings: Settings,
     clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
-    ids: Box<dyn Fn() -> Uuid + Send + Sync>,
+    ids: IdSource,
 }
 
 impl Default for StoreOptions {
@@ -56,7 +57,7 @@ impl Default for StoreOptions {
                 backup_before_upgrade: true,
             },
             clock: Box::new(time::system_clock),
-            ids: Box::new(ids::fresh_uuid),
+            ids: IdSource::Fresh,
         }
     }
 }
@@ -128,7 +129,7 @@ impl StoreOptions {
     /// It is asked while no lock is held, but for a [load](crate::Organization::load_datasets). An id that is taken makes the call fail with
     /// [`AlreadyExists`](crate::Error::AlreadyExists).
     pub fn ids(mut self, ids: impl Fn() -> Uuid + Send + Sync + 'static) -> Self {
-        self.ids = Box::new(ids);
+        self.ids = IdSource::Given(Box::new(ids));
         self
     }
 
