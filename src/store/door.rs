@@ -165,9 +165,7 @@ impl Door {
         if done.iter().any(Done::is_to_commit)
             && let Err(failed) = self.commit(held)
         {
-            for done in &mut done {
-                done.fail(&failed);
-            }
+            group::fail(&mut done, |ids| failed.of(ids));
         }
         let mut turns = done.into_iter().map(Done::turn);
         let own = turns.next();
