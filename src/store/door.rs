@@ -205,9 +205,15 @@ impl Door {
         }
         let started = Instant::now();
         let mut held = self.enter_alone(started).map_err(|Failure(error)| error.having_waited(started.elapsed()))?;
+        // What the log holds of a commit that failed must not come back with the next opening.
+        let healed = held.connection(self.busy_timeout.saturating_sub(started.elapsed())).map(drop);
+        let healed = healed.map_err(|Failure(error)| error.having_waited(started.elapsed()));
+        if matches!(healed, Err(Error::Busy { .. })) {
+            return healed;
+        }
         held.is_last = true;
         meanwhile();
-        let Some(connection) = held.writer.connection.take() else { return Ok(()) };
+        let Some(connection) = held.writer.connection.take() else { return healed };
         let checkpointed = transaction::checkpoint(&connection);
         let closed = connection.close().map_err(|(_, error)| error);
         Ok(checkpointed.and(closed).map_err(Failure::from)?)
