@@ -78,8 +78,8 @@ fn refused_for_want_of_room(fault: Fault, kpis: &[usize]) -> Option<Run> {
 fn what_a_killed_process_could_not_sync_takes_nothing_with_it_once_the_next_one_has_written() {
     let (step, by_chance) = if is_long() { (1, 6) } else { (3, 2) };
     let (mut tally, mut before_the_write) = (Tally::default(), Tally::default());
-    for kpis in [0, 1, 100] {
-        let (run, kill, written) = failed_sync_then_kill_then_write(kpis);
+    for (kpis, is_full) in [(0, false), (1, false), (100, false), (1, true)] {
+        let (run, kill, written) = failed_sync_then_kill_then_write(kpis, is_full);
         let expected = run.expected(Durability::Full);
         run.cut(step, by_chance, |image, cut, what| {
             let tally = if (kill + 1..written).contains(&cut) { &mut before_the_write } else { &mut tally };
@@ -91,8 +91,9 @@ fn what_a_killed_process_could_not_sync_takes_nothing_with_it_once_the_next_one_
     tally.is_clean();
 }
 
-/// Two processes, one after the other, with the places where the first was killed and the second had written.
-fn failed_sync_then_kill_then_write(kpis: usize) -> (Run, usize, usize) {
+/// Two processes, one after the other, with the places where the first was killed and the second had written. The second
+/// may find the disk full when it opens the file.
+fn failed_sync_then_kill_then_write(kpis: usize, is_full: bool) -> (Run, usize, usize) {
     let mut scene = Scene::new(Durability::Full);
     two_datasets(&mut scene).unwrap();
     let mut kill = 0;
@@ -108,7 +109,16 @@ fn failed_sync_then_kill_then_write(kpis: usize) -> (Run, usize, usize) {
     scene.organization = killed.organization;
     let mut written = kill;
     let next = Run::recorded("another process", scene, |scene| {
+        if is_full {
+            scene.disk.fail(Fault { kinds: vec![Kind::Write], at: 1, cause: Cause::Full, lasting: true });
+        }
         scene.open().unwrap();
+        if is_full {
+            assert!(scene.disk.has_failed(), "the log is not copied into the file");
+            scene.read().unwrap();
+            scene.create(1).unwrap_err();
+            scene.disk.calm();
+        }
         scene.create(1).unwrap();
         written += scene.disk.recorded();
         scene.create(2).unwrap();

@@ -78,7 +78,11 @@ impl Place {
 
 impl Door {
     pub(super) fn new(writer: Connection, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
-        Self { state: Mutex::new(State::new(Place::Free(Writer::new(writer)))), database, busy_timeout }
+        let mut writer = Writer::new(writer);
+        if database.as_ref().is_some_and(|database| !database.is_settled) {
+            writer.give_up();
+        }
+        Self { state: Mutex::new(State::new(Place::Free(writer))), database, busy_timeout }
     }
 
     /// A door that nobody enters.
