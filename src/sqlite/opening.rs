@@ -134,7 +134,8 @@ impl Database {
         }
         keep_log(&connection, false)?;
         if wal.is_some_and(|length| length > 0) {
-            self.is_settled = settle_log(&connection)?;
+            self.is_settled = settle_log(&connection, &self.file)?;
+            connection::set_busy_timeout(&connection, left())?;
         }
         if found.version < self.schema.current() {
             connection::set_busy_timeout(&connection, left())?;
@@ -375,12 +376,19 @@ fn switch_to_wal(connection: &Connection, started: Instant, timeout: Duration) -
     }
 }
 
-/// Settles a log that was there. On a full disk it stays as it is: what is in it can be read, and nothing written yet.
-fn settle_log(connection: &Connection) -> Result<bool, Failure> {
+/// Settles a log that was there; false on a full disk, where it stays as it is: what is in it can be read, and nothing
+/// written yet.
+fn settle_log(connection: &Connection, file: &Path) -> Result<bool, Failure> {
     match transaction::settle_log(connection) {
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Ok(false),
-        settled => Ok(settled.map(|()| true)?),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => return Ok(false),
+        settled => settled?,
     }
+    // IMPORTANT: SQLite does not. A part of what was in the log, found again after a power cut, would lie over the newer
+    // pages of the file.
+    if files::wal_length(file) == Some(0) {
+        files::sync_log(file)?;
+    }
+    Ok(true)
 }
 
 /// Brings the file up to date in one transaction. `back_up` is told the version of a file that is not empty, when nobody
