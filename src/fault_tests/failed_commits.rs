@@ -69,6 +69,30 @@ fn refused_for_want_of_room(fault: Fault, kpis: &[usize]) -> Option<Run> {
     has_failed.then_some(run)
 }
 
+/// The connection that is given up stays open meanwhile: were it the last one, the next would take what the log holds of the
+/// failed commit for committed, and copy into the file what the disk does not hold.
+#[test]
+fn a_handle_that_goes_on_after_a_lasting_failure_takes_nothing_of_it_along() {
+    let mut tally = Tally::default();
+    for kpis in [1, 100] {
+        let mut scene = Scene::new(Durability::Full);
+        two_datasets(&mut scene).unwrap();
+        let run = Run::recorded(&format!("{kpis} KPIs, syncs fail for a while"), scene, |scene| {
+            scene.open().unwrap();
+            scene.create(1).unwrap();
+            scene.disk.fail(Fault { kinds: vec![Kind::Sync], at: 1, cause: Cause::Io, lasting: true });
+            let created = scene.create(kpis);
+            assert!(matches!(created, Err(Error::OutcomeUnknown { .. })), "{created:?}");
+            scene.disk.calm();
+            scene.create(2).unwrap();
+            assert_eq!(scene.read().unwrap().len(), 5, "what nobody knew of is not there");
+        });
+        tally.add(&run.tally(Durability::Full, if is_long() { 1 } else { 3 }, 2));
+    }
+    println!("syncs failed for a while: {tally}");
+    tally.is_clean();
+}
+
 /// What the log holds then is in the system's memory, perhaps for ever, and looks as if it were on the disk.
 ///
 /// Nobody can tell the next process that a sync had failed: while it copies the log into the file and empties it, there is
