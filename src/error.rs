@@ -182,8 +182,8 @@ pub enum Error {
     /// The commit failed in a way that leaves open whether it holds: all of it or nothing is stored.
     ///
     /// A look with [`dataset`](crate::Organization::dataset) that finds nothing is final once a later write succeeded or the
-    /// store was closed: what the disk holds of the commit is then done away with. Creating again with the same id is such
-    /// a write.
+    /// store was [closed](crate::Store::close) without an error: what the disk holds of the commit is then done away with.
+    /// Creating again with the same id is such a write.
     #[error(
         "the commit failed and may still hold; look for {}, or create again with the same id",
         ids.first().map_or_else(|| "what was written".to_owned(), |id| format!("dataset {id}"))

@@ -140,7 +140,7 @@ impl Expected<'_> {
             let Event::Creation { asked, fate } = event else { continue };
             let there: Vec<Dataset> = asked.iter().filter_map(|(id, _)| find(found, *id).cloned()).collect();
             if there.is_empty() {
-                if matches!(fate, Fate::Acknowledged(_)) {
+                if matches!(fate, Fate::Acknowledged(_) | Fate::Loaded) {
                     if *ended <= cut && self.must_hold(index, cut) {
                         return Err(Harm::Lost(format!("creation {index}")));
                     }

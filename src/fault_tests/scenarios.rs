@@ -13,7 +13,7 @@ pub(super) struct Scenario {
     pub(super) run: fn(&mut Scene) -> Result<()>,
 }
 
-pub(super) const SCENARIOS: [Scenario; 15] = [
+pub(super) const SCENARIOS: [Scenario; 18] = [
     Scenario { name: "first opening", prepare: nothing, run: |scene| scene.open() },
     Scenario {
         name: "first opening, create, close, the same again",
@@ -37,6 +37,33 @@ pub(super) const SCENARIOS: [Scenario; 15] = [
             scene.open()?;
             scene.create_together(&[2, 0, 30])?;
             scene.create_together(&[1, 1])
+        },
+    },
+    Scenario {
+        name: "load in one transaction",
+        prepare: two_datasets,
+        run: |scene| {
+            scene.open()?;
+            scene.load(&[1, 0, 60, 2], None)?;
+            scene.create(1)
+        },
+    },
+    Scenario {
+        name: "load in batches",
+        prepare: two_datasets,
+        run: |scene| {
+            scene.open()?;
+            scene.load(&[1, 0, 30, 2, 1], Some(2))
+        },
+    },
+    Scenario {
+        name: "accept",
+        prepare: two_datasets,
+        run: |scene| {
+            scene.open()?;
+            scene.accept()?;
+            scene.create(1)?;
+            scene.accept()
         },
     },
     Scenario {

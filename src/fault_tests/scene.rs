@@ -1,5 +1,7 @@
 //! A store on a disk that fails and records, with a ledger of what was asked and what was answered.
 
+use std::cmp::Ordering;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +10,9 @@ use tempfile::TempDir;
 
 use super::images::{Image, write};
 use crate::sqlite::schema::{SCHEMA, Schema};
-use crate::{Dataset, DatasetId, DatasetQuery, Durability, Error, NewDataset, NewKpi, OrganizationId, Result, Store};
+use crate::{
+    Dataset, DatasetId, DatasetQuery, Durability, Error, LoadOptions, NewDataset, NewKpi, OrganizationId, Result, Store,
+};
 
 /// Something that was asked of the store, between these two places of the disk's record.
 #[derive(Clone, Debug)]
@@ -35,6 +39,8 @@ pub(super) enum Event {
 pub(super) enum Fate {
     /// It was acknowledged, with these.
     Acknowledged(Vec<Dataset>),
+    /// It was acknowledged as a part of a load, which does not give back what it stored.
+    Loaded,
     /// An error said that nothing was written.
     Refused,
     /// The error said that nobody knows.
@@ -158,6 +164,47 @@ impl Scene {
         };
         self.note(began, Event::Creation { asked, fate });
         created.map(drop)
+    }
+
+    /// Loads datasets with so many KPIs: in one transaction, or in batches of so many.
+    pub(super) fn load(&mut self, kpis: &[usize], batch: Option<u32>) -> Result<()> {
+        let asked: Vec<_> = kpis.iter().map(|kpis| (DatasetId::new(), *kpis)).collect();
+        let requests = asked.iter().map(|(id, kpis)| request(*kpis).id(*id));
+        let options = batch.map_or_else(LoadOptions::new, |batch| LoadOptions::new().in_batches_of(batch));
+        let mut places = vec![self.disk.recorded()];
+        let options = options.progress(|_| {
+            places.push(self.disk.recorded());
+            ControlFlow::Continue(())
+        });
+        let loaded = self.store().organization(self.organization).load_datasets(requests, options);
+        let ended = self.disk.recorded();
+        let size = batch.map_or(asked.len(), |batch| usize::try_from(batch).unwrap());
+        if batch.is_none() {
+            // What is told before the commit says nothing of what is stored.
+            places.truncate(1);
+        }
+        for (number, asked) in asked.chunks(size).enumerate() {
+            let fate = match &loaded {
+                Ok(_) => Fate::Loaded,
+                Err(stopped) => match (usize::try_from(stopped.stored).unwrap() / size).cmp(&number) {
+                    Ordering::Greater => Fate::Loaded,
+                    Ordering::Equal if matches!(stopped.error, Error::OutcomeUnknown { .. }) => Fate::Unknown,
+                    _ => Fate::Refused,
+                },
+            };
+            let place = |number: usize| places.get(number).copied().unwrap_or(ended);
+            let (began, ended) = (place(number), place(number + 1));
+            self.events.push(Noted { event: Event::Creation { asked: asked.to_vec(), fate }, began, ended });
+        }
+        Ok(loaded.map(drop)?)
+    }
+
+    /// Accepts the first dataset there is, as it is: its row is written anew.
+    pub(super) fn accept(&mut self) -> Result<()> {
+        let first = self.acknowledged().remove(0);
+        let accepted = self.store().organization(self.organization).accept_dataset(first.id)?;
+        assert_eq!(accepted, Some(first));
+        Ok(())
     }
 
     pub(super) fn back_up(&mut self, name: &str) -> Result<()> {

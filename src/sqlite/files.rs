@@ -197,6 +197,11 @@ pub(super) fn wal_length(file: &Path) -> Option<u64> {
     fs::symlink_metadata(beside(file, "-wal")).ok().map(|metadata| metadata.len())
 }
 
+/// Makes durable that the log was cut. No lock of SQLite's is on it.
+pub(super) fn sync_log(file: &Path) -> Result<(), Error> {
+    disk::sync_file(&beside(file, "-wal")).map_err(|error| failed(file, error))
+}
+
 /// The numbers of the pages that the write-ahead log holds (<https://sqlite.org/fileformat2.html#walformat>). No lock of
 /// SQLite's is on the log, so that it may be opened here.
 pub(super) fn pages_in_log(file: &Path, page_size: u64) -> io::Result<HashSet<u64>> {

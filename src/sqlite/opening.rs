@@ -57,6 +57,8 @@ pub(crate) struct Database {
     access: Access,
     settings: Settings,
     schema: &'static Schema,
+    /// Whether the log that was there is durable, as far as this process knows; if not, nothing may be written behind it.
+    pub(crate) is_settled: bool,
 }
 
 impl Database {
@@ -97,7 +99,8 @@ impl Database {
     ) -> Result<(Self, Connection), Error> {
         let identity = files::identity(&file).map_err(|error| Error::moved(&file, shared(error)))?;
         let access = if settings.read_only { Access::ReadOnly } else { Access::ReadWrite };
-        let mut database = Self { file, identity, _opened: Opened::new(identity)?, access, settings, schema };
+        let mut database =
+            Self { file, identity, _opened: Opened::new(identity)?, access, settings, schema, is_settled: true };
         files::check_companions(&database.file)?;
         let opened = if settings.read_only { database.first_reader() } else { database.first_writer(started) };
         let refused = |Failure(error)| refused(error, path, &database.file).having_waited(started.elapsed());
@@ -105,7 +108,7 @@ impl Database {
         Ok((database, connection))
     }
 
-    fn first_writer(&self, started: Instant) -> Result<Connection, Failure> {
+    fn first_writer(&mut self, started: Instant) -> Result<Connection, Failure> {
         let left = || self.settings.busy_timeout.saturating_sub(started.elapsed());
         let wal = files::wal_length(&self.file);
         self.refuse_log_of_another(wal)?;
@@ -131,7 +134,8 @@ impl Database {
         }
         keep_log(&connection, false)?;
         if wal.is_some_and(|length| length > 0) {
-            settle_log(&connection)?;
+            self.is_settled = settle_log(&connection, &self.file)?;
+            connection::set_busy_timeout(&connection, left())?;
         }
         if found.version < self.schema.current() {
             connection::set_busy_timeout(&connection, left())?;
@@ -372,12 +376,19 @@ fn switch_to_wal(connection: &Connection, started: Instant, timeout: Duration) -
     }
 }
 
-/// Settles a log that was there. On a full disk it stays as it is: what is in it can be read, and nothing written yet.
-fn settle_log(connection: &Connection) -> Result<(), Failure> {
+/// Settles a log that was there; false on a full disk, where it stays as it is: what is in it can be read, and nothing
+/// written yet.
+fn settle_log(connection: &Connection, file: &Path) -> Result<bool, Failure> {
     match transaction::settle_log(connection) {
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Ok(()),
-        settled => Ok(settled?),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => return Ok(false),
+        settled => settled?,
     }
+    // IMPORTANT: SQLite does not. A part of what was in the log, found again after a power cut, would lie over the newer
+    // pages of the file.
+    if files::wal_length(file) == Some(0) {
+        files::sync_log(file)?;
+    }
+    Ok(true)
 }
 
 /// Brings the file up to date in one transaction. `back_up` is told the version of a file that is not empty, when nobody

@@ -59,18 +59,16 @@ pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
-/// Copies what others left in the write-ahead log into the file, makes that durable, and lets the log begin anew.
+/// Copies what others left in the write-ahead log into the file, makes that durable, and cuts the log to nothing unless
+/// another connection uses it. Waits for nobody.
 ///
 /// What a process that crashed has written may be in the system's memory and not on the disk, marked as written if a
 /// sync failed: a later commit behind it would be lost with it. And of a commit that was cut off a part may be there,
 /// which a later one in its place, cut off too, could complete.
 pub(super) fn settle_log(connection: &Connection) -> rusqlite::Result<()> {
-    let pages: i64 = connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?;
-    // A log from which everything was copied is begun anew by the next commit. One that holds no commit is not.
-    if pages == 0 {
-        connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    }
-    Ok(())
+    connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    connection.busy_timeout(Duration::ZERO)?;
+    checkpoint_and_truncate(connection)
 }
 
 /// Copies all of the write-ahead log into the file, makes that durable and begins the log anew; busy if another

@@ -12,7 +12,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// - [`Busy`](crate::Error::Busy) if a write was in progress past the busy timeout: the store stays open.
+    /// - [`Busy`](crate::Error::Busy) if a write was in progress past the busy timeout, or what a failed commit left cannot be
+    ///   done away with while another reads: the store stays open.
     /// - [`Closed`](crate::Error::Closed) if it was closed before.
     /// - [`StorageFull`](crate::Error::StorageFull), [`Storage`](crate::Error::Storage) if the log could not be copied;
     ///   the next opening does that. The store is closed.

@@ -78,7 +78,11 @@ impl Place {
 
 impl Door {
     pub(super) fn new(writer: Connection, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
-        Self { state: Mutex::new(State::new(Place::Free(Writer::new(writer)))), database, busy_timeout }
+        let mut writer = Writer::new(writer);
+        if database.as_ref().is_some_and(|database| !database.is_settled) {
+            writer.give_up();
+        }
+        Self { state: Mutex::new(State::new(Place::Free(writer))), database, busy_timeout }
     }
 
     /// A door that nobody enters.
@@ -165,9 +169,7 @@ impl Door {
         if done.iter().any(Done::is_to_commit)
             && let Err(failed) = self.commit(held)
         {
-            for done in &mut done {
-                done.fail(&failed);
-            }
+            group::fail(&mut done, |ids| failed.of(ids));
         }
         let mut turns = done.into_iter().map(Done::turn);
         let own = turns.next();
@@ -207,9 +209,15 @@ impl Door {
         }
         let started = Instant::now();
         let mut held = self.enter_alone(started).map_err(|Failure(error)| error.having_waited(started.elapsed()))?;
+        // What the log holds of a commit that failed must not come back with the next opening.
+        let healed = held.connection(self.busy_timeout.saturating_sub(started.elapsed())).map(drop);
+        let healed = healed.map_err(|Failure(error)| error.having_waited(started.elapsed()));
+        if matches!(healed, Err(Error::Busy { .. })) {
+            return healed;
+        }
         held.is_last = true;
         meanwhile();
-        let Some(connection) = held.writer.connection.take() else { return Ok(()) };
+        let Some(connection) = held.writer.connection.take() else { return healed };
         let checkpointed = transaction::checkpoint(&connection);
         let closed = connection.close().map_err(|(_, error)| error);
         Ok(checkpointed.and(closed).map_err(Failure::from)?)

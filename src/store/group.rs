@@ -27,11 +27,9 @@ impl Done {
         matches!(self.outcome, Outcome::ToCommit)
     }
 
-    /// The commit failed, for all that was to be committed.
-    pub(super) fn fail(&mut self, failed: &CommitFailed) {
-        if self.is_to_commit() {
-            self.outcome = Outcome::Failed(failed.of(std::mem::take(&mut self.ids)));
-        }
+    /// Whether it was refused for an id that one of these has taken.
+    fn found_taken(&self, ids: &[DatasetId]) -> bool {
+        matches!(&self.outcome, Outcome::Failed(Error::AlreadyExists { dataset, kpi: None }) if ids.contains(dataset))
     }
 
     /// What the one who brought the job is told.
@@ -40,6 +38,17 @@ impl Done {
             Outcome::ToCommit => Turn::Answered(Ok(())),
             Outcome::Failed(error) => Turn::Answered(Err(error)),
             Outcome::Panicked(panic) => Turn::Panicked(panic),
+        }
+    }
+}
+
+/// Nothing of what was to be committed holds for sure, so that no one may be told that it is there.
+pub(super) fn fail(all: &mut [Done], failed: impl Fn(Vec<DatasetId>) -> Error) {
+    let to_commit = all.iter().filter(|done| done.is_to_commit());
+    let undone: Vec<DatasetId> = to_commit.flat_map(|done| done.ids.iter().copied()).collect();
+    for done in all {
+        if done.is_to_commit() || done.found_taken(&undone) {
+            done.outcome = Outcome::Failed(failed(std::mem::take(&mut done.ids)));
         }
     }
 }
@@ -57,9 +66,7 @@ pub(super) fn work(connection: &Connection, jobs: impl Iterator<Item = Job>) -> 
         if lost.is_none() && connection.is_autocommit() {
             let error =
                 if let Outcome::Failed(error) = &outcome { error.clone() } else { Error::Storage { source: None } };
-            for done in all.iter_mut().filter(|done| done.is_to_commit()) {
-                done.outcome = Outcome::Failed(for_all(&error));
-            }
+            fail(&mut all, |_| for_all(&error));
             lost = Some(error);
         }
         all.push(Done { ids, outcome });

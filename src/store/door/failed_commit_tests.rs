@@ -5,6 +5,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
+
 use super::{Place, Writer};
 use crate::{
     Dataset, DatasetId, DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store,
@@ -154,6 +156,31 @@ fn a_store_that_lost_its_connection_can_be_verified_copied_and_closed() {
     assert_eq!(scene.ours.create_dataset(request()).unwrap_err().code(), "closed");
     for file in [&scene.file, &copy] {
         is_all(file, scene.ours.id(), std::slice::from_ref(&before));
+    }
+}
+
+/// Of what was looked for in vain nothing may come back once closing has said that all is well.
+#[test]
+fn closing_without_an_error_does_away_with_a_commit_that_failed() {
+    for lasting in [false, true] {
+        let scene = Scene::new();
+        let disk = Disk::new(scene.file.parent().unwrap());
+        // Files that were opened before there was a disk are not on it.
+        let store = Store::open(&scene.file).unwrap();
+        let ours = store.organization(scene.ours.id());
+        let before = ours.create_dataset(request()).unwrap();
+        disk.fail(Fault { kinds: vec![Kind::Sync], at: 1, cause: Cause::Io, lasting });
+        let id = unknown(ours.create_dataset(request()))[0];
+        assert_eq!(ours.dataset(id).unwrap(), None);
+        drop(scene.store);
+
+        let closed = store.close();
+        disk.calm();
+
+        assert_eq!(closed.is_err(), lasting, "{closed:?}");
+        if closed.is_ok() {
+            is_all(&scene.file, ours.id(), &[before]);
+        }
     }
 }
 

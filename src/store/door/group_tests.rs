@@ -292,3 +292,26 @@ fn everybody_is_served_within_a_few_commits() {
     // The one in progress, its own, and what others begin between its answer and the look at the counter.
     assert!(waited[50] <= 4 && waited[99] <= 30, "{waited:?}");
 }
+
+/// What one found taken by another of the same transaction is not there once that failed.
+#[test]
+fn an_id_that_was_taken_by_a_commit_that_failed_is_not_said_to_exist() {
+    for (kind, cause) in [(Kind::Sync, Cause::Io), (Kind::Write, Cause::Full)] {
+        let scene = Scene::new();
+        let id = DatasetId::new();
+        let told = std::thread::scope(|scope| {
+            let held = scene.hold();
+            let waiting =
+                [(); 3].map(|()| scene.line_up(scope, move |scene| scene.ours.create_dataset(request("same").id(id))));
+            scene.disk.fail(Fault { kinds: vec![kind], at: 1, cause, lasting: false });
+            drop(held);
+            waiting.map(|thread| thread.join().unwrap().unwrap_err())
+        });
+        assert!(scene.disk.has_failed());
+        println!("{kind:?}: {told:?}");
+        let is_there = scene.ours.dataset(id).unwrap().is_some();
+        for error in &told {
+            assert!(is_there || !matches!(error, Error::AlreadyExists { .. }), "{kind:?}: not there, but {error:?}");
+        }
+    }
+}
