@@ -7,14 +7,13 @@ use chrono::{DateTime, Utc};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::dataset::Dataset;
-use super::ids::{DatasetId, OrganizationId};
 
-/// The digest of `dataset` at `revision`, as the organisation and id that were asked for.
-pub(crate) fn digest(organization: OrganizationId, id: DatasetId, revision: i64, dataset: &Dataset) -> u64 {
+/// The digest of `dataset` at `revision`.
+pub(crate) fn digest(revision: i64, dataset: &Dataset) -> u64 {
     let created_at = dataset.created_at.timestamp_micros();
     let mut bytes = Bytes { hash: None, pending: Vec::with_capacity(PENDING_MAX) };
-    bytes.put(organization.as_bytes());
-    bytes.put(id.as_bytes());
+    bytes.put(dataset.organization_id.as_bytes());
+    bytes.put(dataset.id.as_bytes());
     bytes.integer(revision);
     bytes.text(&dataset.name);
     bytes.optional(dataset.description.as_deref(), Bytes::text);
