@@ -323,7 +323,7 @@ impl Held<'_> {
 /// copied into the file, the file made durable, and the log begun anew.
 fn heal(database: &Database, timeout: Duration) -> Result<Connection, Failure> {
     let connection = database.writer_within(timeout)?;
-    transaction::empty_log(&connection)?;
+    database.empty_log(&connection)?;
     Ok(connection)
 }
 
