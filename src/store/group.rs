@@ -1,17 +1,25 @@
-//! Several jobs in one transaction, each in a savepoint of its own, so that one's failure leaves the others.
+//! Several jobs in one transaction: the leader's own, then those of its guests, each in a savepoint of its own, so that
+//! one's failure leaves the others.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use rusqlite::Connection;
 
-use super::line::{Job, Turn};
-use crate::error::{Error, Failure, Source, shared};
+use super::line::{Guest, Job, Turn};
+use crate::error::{Error, Failure, Result, Source, shared};
 use crate::model::ids::DatasetId;
 use crate::sqlite::transaction;
 
-/// A job that was done, but for the commit.
-pub(super) struct Done {
+/// The jobs of one transaction, done but for the commit.
+pub(super) struct Group {
+    own: Done,
+    guests: Vec<(Guest, Done)>,
+    /// Why all of it was rolled back, if it was.
+    lost: Option<Error>,
+}
+
+struct Done {
     ids: Vec<DatasetId>,
     outcome: Outcome,
 }
@@ -22,8 +30,68 @@ enum Outcome {
     Panicked(Box<dyn Any + Send>),
 }
 
+impl Group {
+    /// Of the leader, whose own job is done and wrote the datasets `ids`.
+    pub(super) fn new(ids: Vec<DatasetId>) -> Self {
+        Self { own: Done { ids, outcome: Outcome::ToCommit }, guests: Vec::new(), lost: None }
+    }
+
+    pub(super) fn guests(&self) -> usize {
+        self.guests.len()
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// Does the job of a guest in the transaction that is open on the connection.
+    pub(super) fn work(&mut self, connection: &Connection, guest: Guest, job: Job) {
+        let (ids, outcome) = match &self.lost {
+            None => work_one(connection, job),
+            Some(error) => (job.ids, Outcome::Failed(for_all(error))),
+        };
+        // After some errors SQLite rolls back everything by itself: a full disk, for one.
+        if !self.is_lost() && connection.is_autocommit() {
+            let error =
+                if let Outcome::Failed(error) = &outcome { error.clone() } else { Error::Storage { source: None } };
+            self.fail(|_| for_all(&error));
+            self.lost = Some(error);
+        }
+        self.guests.push((guest, Done { ids, outcome }));
+    }
+
+    /// Nothing of what was to be committed holds for sure, so that no one may be told that it is there.
+    pub(super) fn fail(&mut self, failed: impl Fn(Vec<DatasetId>) -> Error) {
+        let all = || std::iter::once(&self.own).chain(self.guests.iter().map(|(_, done)| done));
+        let undone: Vec<DatasetId> =
+            all().filter(|done| done.is_to_commit()).flat_map(|done| done.ids.clone()).collect();
+        for done in std::iter::once(&mut self.own).chain(self.guests.iter_mut().map(|(_, done)| done)) {
+            if done.is_to_commit() || done.found_taken(&undone) {
+                done.outcome = Outcome::Failed(failed(std::mem::take(&mut done.ids)));
+            }
+        }
+    }
+
+    /// Tells the guests how their jobs ended, and the leader how its own did.
+    pub(super) fn tell(self) -> Result<()> {
+        for (guest, done) in self.guests {
+            guest.tell(match done.outcome {
+                Outcome::ToCommit => Turn::Answered(Ok(())),
+                Outcome::Failed(error) => Turn::Answered(Err(error)),
+                Outcome::Panicked(panic) => Turn::Panicked(panic),
+            });
+        }
+        match self.own.outcome {
+            Outcome::ToCommit => Ok(()),
+            Outcome::Failed(error) => Err(error),
+            // It was done before there was a group.
+            Outcome::Panicked(panic) => resume_unwind(panic),
+        }
+    }
+}
+
 impl Done {
-    pub(super) fn is_to_commit(&self) -> bool {
+    fn is_to_commit(&self) -> bool {
         matches!(self.outcome, Outcome::ToCommit)
     }
 
@@ -31,47 +99,6 @@ impl Done {
     fn found_taken(&self, ids: &[DatasetId]) -> bool {
         matches!(&self.outcome, Outcome::Failed(Error::AlreadyExists { dataset, kpi: None }) if ids.contains(dataset))
     }
-
-    /// What the one who brought the job is told.
-    pub(super) fn turn(self) -> Turn {
-        match self.outcome {
-            Outcome::ToCommit => Turn::Answered(Ok(())),
-            Outcome::Failed(error) => Turn::Answered(Err(error)),
-            Outcome::Panicked(panic) => Turn::Panicked(panic),
-        }
-    }
-}
-
-/// Nothing of what was to be committed holds for sure, so that no one may be told that it is there.
-pub(super) fn fail(all: &mut [Done], failed: impl Fn(Vec<DatasetId>) -> Error) {
-    let to_commit = all.iter().filter(|done| done.is_to_commit());
-    let undone: Vec<DatasetId> = to_commit.flat_map(|done| done.ids.iter().copied()).collect();
-    for done in all {
-        if done.is_to_commit() || done.found_taken(&undone) {
-            done.outcome = Outcome::Failed(failed(std::mem::take(&mut done.ids)));
-        }
-    }
-}
-
-/// Does the jobs in the transaction that is open on the connection.
-pub(super) fn work(connection: &Connection, jobs: impl Iterator<Item = Job>) -> Vec<Done> {
-    let mut all: Vec<Done> = Vec::new();
-    let mut lost = None;
-    for job in jobs {
-        let (ids, outcome) = match &lost {
-            None => work_one(connection, job),
-            Some(error) => (job.ids, Outcome::Failed(for_all(error))),
-        };
-        // After some errors SQLite rolls back everything by itself: a full disk, for one.
-        if lost.is_none() && connection.is_autocommit() {
-            let error =
-                if let Outcome::Failed(error) = &outcome { error.clone() } else { Error::Storage { source: None } };
-            fail(&mut all, |_| for_all(&error));
-            lost = Some(error);
-        }
-        all.push(Done { ids, outcome });
-    }
-    all
 }
 
 fn work_one(connection: &Connection, job: Job) -> (Vec<DatasetId>, Outcome) {
