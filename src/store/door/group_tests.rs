@@ -105,6 +105,22 @@ fn those_who_wait_at_the_same_time_share_a_commit_and_come_in_order() {
     assert_eq!(scene.commits(), 3);
 }
 
+/// Nobody waits for an endless row of others.
+#[test]
+fn a_leader_takes_in_sixty_four_and_leaves_the_others_to_the_next() {
+    let scene = Scene::new();
+    std::thread::scope(|scope| {
+        let held = scene.hold();
+        let waiting: Vec<_> = (0..70).map(|_| scene.line_up(scope, create("one of many"))).collect();
+        drop(held);
+        for thread in waiting {
+            thread.join().unwrap().unwrap();
+        }
+    });
+    assert_eq!(scene.commits(), 2);
+    assert_eq!(scene.names().len(), 70);
+}
+
 /// Those whom the commit before has answered are back while the next leader works, and while it does the jobs of its guests.
 #[test]
 fn who_comes_while_the_group_works_shares_its_commit() {
