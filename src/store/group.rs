@@ -171,3 +171,96 @@ impl From<rusqlite::Error> for CommitFailed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::line::{Line, Ticket};
+
+    type Work = fn(&Connection) -> Result<(), Failure>;
+
+    /// A guest, what it would wait for, and its job.
+    fn guest(work: Work) -> (Arc<Ticket>, Guest, Job) {
+        let mut line = Line::default();
+        let ticket = line.join(Some(Job::new(vec![DatasetId::new()], work).0));
+        let (guest, job) = line.take_small(1).pop().unwrap();
+        (ticket, guest, job)
+    }
+
+    fn told(ticket: &Ticket) -> Result<()> {
+        match ticket.wait(Duration::ZERO) {
+            Some(Turn::Answered(answer)) => answer,
+            _ => panic!("not answered"),
+        }
+    }
+
+    fn write(connection: &Connection) -> Result<(), Failure> {
+        connection.execute("INSERT INTO written VALUES (1)", [])?;
+        Ok(())
+    }
+
+    /// SQLite rolls back all of a transaction when it has no room, or no memory, or finds damage while it writes.
+    fn lose(connection: &Connection, error: Error) -> Result<(), Failure> {
+        connection.execute("ROLLBACK", [])?;
+        Err(error.into())
+    }
+
+    #[test]
+    fn what_one_job_undoes_is_told_to_all_and_nothing_is_done_after_it() {
+        let damaged = |connection: &Connection| lose(connection, Error::damaged("a page").about(DatasetId::new()));
+        let cases: [(Work, &str, &str); 4] = [
+            (|connection| lose(connection, Error::StorageFull { source: None }), "storage_full", "storage_full"),
+            (|connection| lose(connection, Error::ReadOnly { source: None }), "read_only", "read_only"),
+            (damaged, "corrupt", "corrupt"),
+            (|connection| lose(connection, Error::InvalidCursor), "invalid_cursor", "storage"),
+        ];
+        for (losing, its_own, of_all) in cases {
+            let connection = Connection::open_in_memory().unwrap();
+            connection.execute_batch("CREATE TABLE written (x); BEGIN").unwrap();
+            write(&connection).map_err(|Failure(error)| error).unwrap();
+            let mut group = Group::new(vec![DatasetId::new()]);
+            let jobs = [guest(write), guest(losing), guest(write)];
+            let tickets = jobs.map(|(ticket, guest, job)| {
+                group.work(&connection, guest, job);
+                ticket
+            });
+            assert_eq!((group.guests(), group.is_lost()), (3, true));
+            assert_eq!(group.tell().unwrap_err().code(), of_all);
+            let answers = tickets.map(|ticket| told(&ticket).unwrap_err());
+            assert_eq!(answers.each_ref().map(Error::code), [of_all, its_own, of_all]);
+            for error in [&answers[0], &answers[2]] {
+                assert!(!matches!(error, Error::Corrupt { dataset: Some(_), .. }), "another's: {error:?}");
+            }
+            let rows: i64 = connection.query_one("SELECT count(*) FROM written", [], |row| row.get(0)).unwrap();
+            assert_eq!(rows, 0);
+        }
+    }
+
+    #[test]
+    fn one_whose_part_cannot_be_kept_undoes_all() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE written (x); BEGIN").unwrap();
+        let mut group = Group::new(Vec::new());
+        // Its savepoint is gone when it is to be released.
+        let (ticket, guest, job) = guest(|connection| {
+            write(connection)?;
+            connection.execute("RELEASE part", [])?;
+            Ok(())
+        });
+        group.work(&connection, guest, job);
+        assert!(group.is_lost() && connection.is_autocommit());
+        assert!(group.tell().is_err() && told(&ticket).is_err());
+        let rows: i64 = connection.query_one("SELECT count(*) FROM written", [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 0);
+    }
+
+    #[test]
+    fn a_guest_whose_leader_is_torn_out_of_its_work_is_told_so() {
+        let (ticket, guest, _) = guest(write);
+        drop(guest);
+        assert!(matches!(told(&ticket), Err(Error::Storage { .. })));
+    }
+}
