@@ -58,23 +58,27 @@ pub(super) fn work(connection: &Connection, jobs: impl Iterator<Item = Job>) -> 
     let mut all: Vec<Done> = Vec::new();
     let mut lost = None;
     for job in jobs {
-        let (ids, outcome) = match &lost {
+        let (done, is_undone) = match &lost {
             None => work_one(connection, job),
-            Some(error) => (job.ids, Outcome::Failed(for_all(error))),
+            Some(error) => (Done { ids: job.ids, outcome: Outcome::Failed(for_all(error)) }, true),
         };
         // After some errors SQLite rolls back everything by itself: a full disk, for one.
-        if lost.is_none() && connection.is_autocommit() {
-            let error =
-                if let Outcome::Failed(error) = &outcome { error.clone() } else { Error::Storage { source: None } };
+        if lost.is_none() && (connection.is_autocommit() || !is_undone) {
+            let error = if let Outcome::Failed(error) = &done.outcome {
+                error.clone()
+            } else {
+                Error::Storage { source: None }
+            };
             fail(&mut all, |_| for_all(&error));
             lost = Some(error);
         }
-        all.push(Done { ids, outcome });
+        all.push(done);
     }
     all
 }
 
-fn work_one(connection: &Connection, job: Job) -> (Vec<DatasetId>, Outcome) {
+/// Does one job. Says too whether nothing is left of it, if it failed: else nothing may be committed.
+fn work_one(connection: &Connection, job: Job) -> (Done, bool) {
     let (ids, work) = job.into_parts();
     let savepoint = transaction::savepoint(connection).map_err(Failure::from);
     let worked = match savepoint {
@@ -91,19 +95,19 @@ fn work_one(connection: &Connection, job: Job) -> (Vec<DatasetId>, Outcome) {
     } else {
         transaction::roll_back_to_savepoint(connection)
     };
-    match (ended, outcome) {
-        // What it did must not be committed with the others'.
-        (Err(error), Outcome::ToCommit) => {
-            let _ = transaction::end(connection);
-            let Failure(error) = error.into();
-            (ids, Outcome::Failed(error))
-        }
-        (Err(_), outcome) => {
-            let _ = transaction::end(connection);
-            (ids, outcome)
-        }
-        (Ok(()), outcome) => (ids, outcome),
+    let is_undone = ended.is_ok();
+    if !is_undone {
+        // It may fail too, for want of memory: whoever holds the connection tries again before its next use.
+        let _ = transaction::end(connection);
     }
+    let outcome = match (ended, outcome) {
+        (Err(error), Outcome::ToCommit) => {
+            let Failure(error) = error.into();
+            Outcome::Failed(error)
+        }
+        (_, outcome) => outcome,
+    };
+    (Done { ids, outcome }, is_undone)
 }
 
 /// The error of one, told to others: without what it says about the one's datasets.
