@@ -31,9 +31,9 @@ pub(crate) fn digest(revision: i64, dataset: &Dataset) -> u64 {
         bytes.integer(kpi.sort_order);
         // Mostly the dataset's: to compare a time costs less than to work out its number.
         if kpi.created_at == dataset.created_at {
-            bytes.integer(created_at)
+            bytes.integer(created_at);
         } else {
-            bytes.time(kpi.created_at)
+            bytes.time(kpi.created_at);
         }
         bytes.optional(kpi.updated_at, Bytes::time);
         bytes.hash_many();

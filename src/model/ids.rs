@@ -62,7 +62,7 @@ impl Reserved {
 
 /// Where the ids come from that a request does not give.
 pub(crate) enum IdSource {
-    /// Fresh UUIDv7s.
+    /// Fresh `UUIDv7`s.
     Fresh,
     /// The application.
     Given(Box<dyn Fn() -> Uuid + Send + Sync>),
