@@ -12,7 +12,9 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperati
 
 use super::{Held, Place, Writer};
 use crate::error::{Failure, Result};
-use crate::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Store};
+use crate::{
+    Dataset, DatasetId, DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store,
+};
 
 /// A store in a file, whose commits are counted.
 struct Scene {
@@ -411,4 +413,29 @@ fn as_many_share_a_commit_and_as_large_as_is_said() {
         });
         assert_eq!(scene.commits(), commits, "{jobs} jobs of {datasets}");
     }
+}
+
+#[test]
+fn who_has_loaded_waits_in_line_afterwards_as_everybody_does() {
+    let scene = Scene::new();
+    let (loaded, is_loaded) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let scene = &scene;
+        let thread = scope.spawn(move || {
+            scene.ours.load_datasets([request("loaded")], LoadOptions::new()).unwrap();
+            loaded.send(()).unwrap();
+            goes_on.recv().unwrap();
+            scene.ours.create_dataset(request("created"))
+        });
+        is_loaded.recv().unwrap();
+        let held = scene.hold();
+        go_on.send(()).unwrap();
+        while scene.store.shared.door.lock().line.len() == 0 && !thread.is_finished() {
+            std::thread::yield_now();
+        }
+        drop(held);
+        thread.join().unwrap().unwrap();
+    });
+    assert_eq!(scene.names(), ["loaded", "created"]);
 }
