@@ -46,18 +46,21 @@ impl Group {
 
     /// Does the job of a guest in the transaction that is open on the connection.
     pub(super) fn work(&mut self, connection: &Connection, guest: Guest, job: Job) {
-        let (ids, outcome) = match &self.lost {
+        let (done, is_undone) = match &self.lost {
             None => work_one(connection, job),
-            Some(error) => (job.ids, Outcome::Failed(for_all(error))),
+            Some(error) => (Done { ids: job.ids, outcome: Outcome::Failed(for_all(error)) }, true),
         };
         // After some errors SQLite rolls back everything by itself: a full disk, for one.
-        if !self.is_lost() && connection.is_autocommit() {
-            let error =
-                if let Outcome::Failed(error) = &outcome { error.clone() } else { Error::Storage { source: None } };
+        if !self.is_lost() && (connection.is_autocommit() || !is_undone) {
+            let error = if let Outcome::Failed(error) = &done.outcome {
+                error.clone()
+            } else {
+                Error::Storage { source: None }
+            };
             self.fail(|_| for_all(&error));
             self.lost = Some(error);
         }
-        self.guests.push((guest, Done { ids, outcome }));
+        self.guests.push((guest, done));
     }
 
     /// Nothing of what was to be committed holds for sure, so that no one may be told that it is there.
@@ -101,7 +104,8 @@ impl Done {
     }
 }
 
-fn work_one(connection: &Connection, job: Job) -> (Vec<DatasetId>, Outcome) {
+/// Does one job. Says too whether nothing is left of it, if it failed: else nothing may be committed.
+fn work_one(connection: &Connection, job: Job) -> (Done, bool) {
     let (ids, work) = job.into_parts();
     let savepoint = transaction::savepoint(connection).map_err(Failure::from);
     let worked = match savepoint {
@@ -118,19 +122,19 @@ fn work_one(connection: &Connection, job: Job) -> (Vec<DatasetId>, Outcome) {
     } else {
         transaction::roll_back_to_savepoint(connection)
     };
-    match (ended, outcome) {
-        // What it did must not be committed with the others'.
-        (Err(error), Outcome::ToCommit) => {
-            let _ = transaction::end(connection);
-            let Failure(error) = error.into();
-            (ids, Outcome::Failed(error))
-        }
-        (Err(_), outcome) => {
-            let _ = transaction::end(connection);
-            (ids, outcome)
-        }
-        (Ok(()), outcome) => (ids, outcome),
+    let is_undone = ended.is_ok();
+    if !is_undone {
+        // It may fail too, for want of memory: whoever holds the connection tries again before its next use.
+        let _ = transaction::end(connection);
     }
+    let outcome = match (ended, outcome) {
+        (Err(error), Outcome::ToCommit) => {
+            let Failure(error) = error.into();
+            Outcome::Failed(error)
+        }
+        (_, outcome) => outcome,
+    };
+    (Done { ids, outcome }, is_undone)
 }
 
 /// The error of one, told to others: without what it says about the one's datasets.
