@@ -83,10 +83,13 @@ pub(crate) struct Filled {
 
 impl Filled {
     pub(crate) fn new(count: usize) -> Self {
+        Self::of(count, Texts::Short)
+    }
+
+    pub(crate) fn of(count: usize, texts: Texts) -> Self {
         let file = File::new();
         let (store, organization) = (Store::open(&file.path).unwrap(), OrganizationId::new());
-        let datasets =
-            store.organization(organization).create_datasets(input::datasets(count, 10, Texts::Short)).unwrap();
+        let datasets = store.organization(organization).create_datasets(input::datasets(count, 10, texts)).unwrap();
         let connection = floor::open(&file.path, "FULL");
         Self { file, connection, store, organization, datasets }
     }

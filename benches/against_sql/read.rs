@@ -6,11 +6,13 @@ use kpi_store::{DatasetId, DatasetQuery, Store};
 use uuid::Uuid;
 
 use crate::floor::{self, read};
+use crate::input::Texts;
 use crate::jobs::{Amount, File, Filled, Job, Sides, timed};
 
 pub(crate) fn jobs() -> Vec<Job> {
     vec![
-        Job::new("get one with 10 KPIs", get),
+        Job::new("get one with 10 KPIs", |amount| get(amount, Texts::Short)),
+        Job::new("get one with 10 KPIs, long texts", |amount| get(amount, Texts::Long)),
         Job::new("list 10,000 in pages of 1,000", list),
         Job::new("page of 50", page),
         Job::new("count", count),
@@ -18,8 +20,8 @@ pub(crate) fn jobs() -> Vec<Job> {
     ]
 }
 
-fn get(amount: Amount) -> Sides {
-    let filled = Filled::new(amount.of(1_000));
+fn get(amount: Amount, texts: Texts) -> Sides {
+    let filled = Filled::of(amount.of(1_000), texts);
     let (uuid, organization) = (filled.uuid(), filled.store.organization(filled.organization));
     let ids: Vec<DatasetId> = filled.datasets.iter().map(|dataset| dataset.id).collect();
     let uuids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
@@ -50,14 +52,11 @@ fn list(amount: Amount) -> Sides {
     let (connection, file) = (filled.connection, filled.file);
     let floor = move |times| {
         timed(times, || {
-            let (mut found, mut last) = (0, 0);
-            loop {
-                let (page, place) = read::page(&connection, uuid, last, 1_000);
-                if page.is_empty() {
-                    break;
-                }
+            let (mut found, mut next) = (0, Some(0));
+            while let Some(place) = next {
+                let (page, more) = read::page(&connection, uuid, place, 1_000);
                 found += black_box(page).iter().filter(|dataset| dataset.kpis.len() == 10).count();
-                last = place;
+                next = more;
             }
             assert_eq!(found, count);
         })

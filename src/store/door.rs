@@ -262,6 +262,18 @@ impl Door {
         }
     }
 
+    /// Nobody gets through while this is held.
+    #[cfg(test)]
+    pub(super) fn hold(&self) -> Held<'_> {
+        self.enter_alone(Instant::now()).map_err(|Failure(error)| error).unwrap()
+    }
+
+    /// How many stand in line.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().line.len()
+    }
+
     fn held(&self, writer: Writer) -> Held<'_> {
         Held { door: self, writer, is_last: false, process: None }
     }
@@ -281,7 +293,7 @@ enum Entered<'a> {
 }
 
 /// The connection, held by the one who is inside; dropping this rolls back what was not committed and hands it on.
-struct Held<'a> {
+pub(super) struct Held<'a> {
     door: &'a Door,
     writer: Writer,
     is_last: bool,

@@ -6,7 +6,7 @@
 //! in memory, which would have no bound, or to keep it in a file of our own meanwhile, which would write everything twice.
 
 use std::iter::Fuse;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -21,6 +21,9 @@ use crate::sqlite;
 /// A chunk ends with the dataset that makes it this large: some thousand KPIs, or a few dozen with long texts. A larger
 /// one is not inserted faster.
 const CHUNK_BYTES: usize = 256 * 1024;
+
+/// While its input comes slowly, a load tells as often.
+const TELL_AFTER: Duration = Duration::from_millis(10);
 
 impl Organization {
     /// Stores any number of datasets, in the order of the iterator: all or nothing, or in batches.
@@ -116,7 +119,7 @@ impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
     fn run(&mut self) -> Result<()> {
         while !self.is_at_end {
             let mut batch = Batch { author: self.organization.author()?, room: self.batch.unwrap_or(u64::MAX) };
-            let first = self.batch.map(|_| self.pull(&mut batch)).transpose()?;
+            let first = self.batch.map(|_| self.pull(&mut batch, false)).transpose()?;
             if self.stored > 0 && first.as_ref().is_some_and(Vec::is_empty) {
                 break;
             }
@@ -141,7 +144,7 @@ impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
         loop {
             let chunk = match first.take() {
                 Some(chunk) => chunk,
-                None => self.pull(&mut batch)?,
+                None => self.pull(&mut batch, true)?,
             };
             sqlite::dataset::insert(transaction, &chunk)?;
             self.written.datasets += chunk.len() as u64;
@@ -158,9 +161,10 @@ impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
         }
     }
 
-    /// Pulls the next datasets of the batch, as many as are in memory at a time.
-    fn pull(&mut self, batch: &mut Batch) -> Result<Vec<Admitted>> {
-        let (mut chunk, mut bytes) = (Vec::new(), 0);
+    /// Pulls the next datasets of the batch, as many as are in memory at a time; fewer, if they come slowly and can be
+    /// inserted at once. Before the transaction they cannot, and what was not pulled there would be pulled inside.
+    fn pull(&mut self, batch: &mut Batch, is_inside: bool) -> Result<Vec<Admitted>> {
+        let (mut chunk, mut bytes, mut told) = (Vec::new(), 0, Instant::now());
         while batch.room > 0 && bytes < CHUNK_BYTES {
             let Some(new) = self.new.next() else {
                 (batch.room, self.is_at_end) = (0, true);
@@ -172,6 +176,13 @@ impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
             self.pulled += 1;
             bytes += admitted.bytes();
             chunk.push(admitted);
+            if told.elapsed() >= TELL_AFTER {
+                if is_inside {
+                    break;
+                }
+                self.tell()?;
+                told = Instant::now();
+            }
         }
         self.check_process()?;
         Ok(chunk)

@@ -46,8 +46,8 @@ impl<'a> LoadOptions<'a> {
         self
     }
 
-    /// Tells how far the load is: from time to time, some hundred times a second, and at the end. It is called in the
-    /// thread that loads. When it answers [`Break`](ControlFlow::Break) the load ends as
+    /// Tells how far the load is: some hundred times a second, between two datasets of the input, and at the end. It is
+    /// called in the thread that loads. When it answers [`Break`](ControlFlow::Break) the load ends as
     /// [`Cancelled`](Error::Cancelled).
     pub fn progress(mut self, watch: impl FnMut(Loaded) -> ControlFlow<()> + 'a) -> Self {
         self.watch = Some(Box::new(watch));

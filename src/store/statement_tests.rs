@@ -7,6 +7,7 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, Rows};
 
 use super::Store;
+use super::loading::LoadOptions;
 use super::organization::Organization;
 use super::query::DatasetQuery;
 use crate::model::ids::OrganizationId;
@@ -167,12 +168,18 @@ fn operations() -> Vec<Operation> {
             Box::new(|ours| drop(ours.create_datasets(requests(100, 10)).unwrap())),
             vec![("BEGIN", 1), ("PRAGMA", 1), ("INSERT dataset", 100), ("INSERT kpi", 32), ("COMMIT", 1)],
         ),
+        // 500 KPIs, in memory at once: 15 statements of 32 rows, and one of 20.
+        (
+            "load",
+            Box::new(|ours| assert_eq!(ours.load_datasets(requests(50, 10), LoadOptions::new()).unwrap().kpis, 500)),
+            vec![("BEGIN", 1), ("PRAGMA", 1), ("INSERT dataset", 50), ("INSERT kpi", 16), ("COMMIT", 1)],
+        ),
     ]
 }
 
 /// Reads are watched in memory, where they share the connection of the writer; writes on a file.
 fn watched_for(operation: &str) -> Watched {
-    Watched::new(!operation.starts_with("create"))
+    Watched::new(!["create", "create many", "load"].contains(&operation))
 }
 
 #[test]
@@ -182,6 +189,32 @@ fn every_operation_runs_the_fewest_statements_however_many_rows() {
         let found: Vec<_> = found.iter().map(|(title, times)| (title.as_str(), *times)).collect();
         assert_eq!(found, expected, "{name}");
     }
+}
+
+/// The leader does its own work as one alone does it, and two statements more for each guest.
+#[test]
+fn a_group_runs_two_statements_more_for_each_who_shares_its_commit() {
+    let watched = Watched::new(false);
+    let door = &watched.store.shared.door;
+    let create = || {
+        watched.ours.create_datasets(requests(1, 10)).unwrap();
+        RAN.take()
+    };
+    create();
+    let ran: Vec<_> = std::thread::scope(|scope| {
+        let held = door.hold();
+        let waiting = [(); 3].map(|()| scope.spawn(create));
+        while door.waiting() < waiting.len() {
+            std::thread::yield_now();
+        }
+        drop(held);
+        waiting.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let found = titles(&ran);
+    let insert = ["INSERT dataset", "INSERT kpi"];
+    let guest = [&["SAVEPOINT"], &insert[..], &["RELEASE"]].concat();
+    let expected = [&["BEGIN", "PRAGMA"], &insert[..], &guest, &guest, &["COMMIT"]].concat();
+    assert_eq!(found.iter().map(|(title, _)| title.as_str()).collect::<Vec<_>>(), expected);
 }
 
 #[test]

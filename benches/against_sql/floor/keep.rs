@@ -12,7 +12,7 @@ use super::read;
 pub(crate) fn verify(connection: &Connection, organization: Uuid) -> usize {
     let found: String = connection.query_one("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(found, "ok");
-    read::page(connection, organization, 0, -1).0.len()
+    read::page(connection, organization, 0, usize::try_from(u32::MAX).unwrap()).0.len()
 }
 
 /// A compact copy, durable with its name. Nobody has looked whether it is whole.

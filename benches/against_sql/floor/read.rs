@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Dataset, Kpi, digest};
 
-const ONE: &str = "SELECT seq, id, name, description, created_at, created_by, updated_by, updated_at, digest
+const ONE: &str = "SELECT seq, name, description, created_at, created_by, updated_by, updated_at, digest
                    FROM dataset WHERE organization_id = ?1 AND id = ?2";
 
 const KPIS_OF_ONE: &str =
@@ -25,10 +25,10 @@ pub(crate) fn get(connection: &Connection, organization: Uuid, id: Uuid) -> Opti
     while let Some(row) = kpis.next().unwrap() {
         found.push(kpi(row));
     }
-    Some(dataset(organization, row, found))
+    Some(dataset(organization, id, row, found))
 }
 
-const PAGE: &str = "SELECT seq, id, name, description, created_at, created_by, updated_by, updated_at, digest
+const PAGE: &str = "SELECT seq, name, description, created_at, created_by, updated_by, updated_at, digest, id
                     FROM dataset WHERE organization_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 
 const KPIS_OF_PAGE: &str =
@@ -36,22 +36,31 @@ const KPIS_OF_PAGE: &str =
      FROM dataset AS d CROSS JOIN kpi AS k ON k.dataset_seq = d.seq
      WHERE d.organization_id = ?1 AND d.seq > ?2 ORDER BY d.seq";
 
-/// Reads a page behind the place `after`, and the place of its last dataset.
-pub(crate) fn page(connection: &Connection, organization: Uuid, after: i64, limit: i64) -> (Vec<Dataset>, i64) {
+/// Reads a page behind the place `after`, and the place behind which there is more.
+pub(crate) fn page(
+    connection: &Connection,
+    organization: Uuid,
+    after: i64,
+    limit: usize,
+) -> (Vec<Dataset>, Option<i64>) {
     let mut statement = connection.prepare_cached(PAGE).unwrap();
-    let mut rows = statement.query(params![organization.as_bytes(), after, limit]).unwrap();
+    let one_more = i64::try_from(limit).unwrap() + 1;
+    let mut rows = statement.query(params![organization.as_bytes(), after, one_more]).unwrap();
     let mut statement = connection.prepare_cached(KPIS_OF_PAGE).unwrap();
     let mut kpis = statement.query(params![organization.as_bytes(), after]).unwrap();
     let (mut found, mut last) = (Vec::new(), after);
     while let Some(row) = rows.next().unwrap() {
+        if found.len() == limit {
+            return (found, Some(last));
+        }
         if last == after {
             kpis.advance().unwrap();
         }
         last = integer(row, 0);
         let kpis = kpis_of(&mut kpis, last);
-        found.push(dataset(organization, row, kpis));
+        found.push(dataset(organization, id(row, 8).unwrap(), row, kpis));
     }
-    (found, last)
+    (found, None)
 }
 
 fn kpis_of(rows: &mut Rows<'_>, seq: i64) -> Vec<Kpi> {
@@ -70,19 +79,19 @@ pub(crate) fn count(connection: &Connection, organization: Uuid) -> i64 {
     statement.query_one([organization.as_bytes()], |row| row.get(0)).unwrap()
 }
 
-fn dataset(organization: Uuid, row: &Row<'_>, mut kpis: Vec<Kpi>) -> Dataset {
+fn dataset(organization: Uuid, id: Uuid, row: &Row<'_>, mut kpis: Vec<Kpi>) -> Dataset {
     kpis.sort_unstable_by_key(|kpi| (kpi.sort_order, kpi.position));
     let dataset = Dataset {
-        id: id(row, 1).unwrap(),
-        name: text(row, 2).unwrap(),
-        description: text(row, 3),
-        created_at: integer(row, 4),
-        created_by: id(row, 5),
-        updated_by: id(row, 6),
-        updated_at: optional_integer(row, 7),
+        id,
+        name: text(row, 1).unwrap(),
+        description: text(row, 2),
+        created_at: integer(row, 3),
+        created_by: self::id(row, 4),
+        updated_by: self::id(row, 5),
+        updated_at: optional_integer(row, 6),
         kpis,
     };
-    assert_eq!(digest(organization, &dataset).cast_signed(), integer(row, 8));
+    assert_eq!(digest(organization, &dataset).cast_signed(), integer(row, 7));
     dataset
 }
 

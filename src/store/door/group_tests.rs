@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::thread::{Scope, ScopedJoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 use rusqlite::Connection;
@@ -45,7 +45,7 @@ impl Scene {
 
     /// Nobody gets through the door while this is held.
     fn hold(&self) -> Held<'_> {
-        self.store.shared.door.enter_alone(Instant::now()).map_err(|Failure(error)| error).unwrap()
+        self.store.shared.door.hold()
     }
 
     /// Does `call` in another thread, and is back when that stands in line.
@@ -54,9 +54,9 @@ impl Scene {
         scope: &'a Scope<'a, '_>,
         call: impl FnOnce(&'a Self) -> T + Send + 'a,
     ) -> ScopedJoinHandle<'a, T> {
-        let before = self.store.shared.door.lock().line.len();
+        let before = self.store.shared.door.waiting();
         let thread = scope.spawn(move || call(self));
-        while self.store.shared.door.lock().line.len() == before {
+        while self.store.shared.door.waiting() == before {
             std::thread::yield_now();
         }
         thread
@@ -117,7 +117,7 @@ fn who_comes_while_the_group_works_shares_its_commit() {
         let (store, begun) = (scene.store.clone(), begun.clone());
         scene.write(move |_| {
             begun.send(()).unwrap();
-            while store.shared.door.lock().line.len() == 0 {
+            while store.shared.door.waiting() == 0 {
                 std::thread::yield_now();
             }
             Ok(())
@@ -271,10 +271,10 @@ fn who_waited_too_long_leaves_the_line_and_nothing_of_it_is_written() {
     let timeout = Duration::from_millis(50);
     let store = Store::options().busy_timeout(timeout).open(folder.path().join("kpis.db")).unwrap();
     let ours = store.organization(OrganizationId::new());
-    let held = store.shared.door.enter_alone(Instant::now()).map_err(|Failure(error)| error).unwrap();
+    let held = store.shared.door.hold();
     let error = ours.create_dataset(request("too late")).unwrap_err();
     assert!(matches!(error, Error::Busy { waited, .. } if waited >= timeout), "{error:?}");
-    assert_eq!(store.shared.door.lock().line.len(), 0);
+    assert_eq!(store.shared.door.waiting(), 0);
     drop(held);
     ours.create_dataset(request("in time")).unwrap();
     assert_eq!(ours.count_datasets(&DatasetQuery::new()).unwrap(), 1);
@@ -462,7 +462,7 @@ fn who_has_loaded_waits_in_line_afterwards_as_everybody_does() {
         is_loaded.recv().unwrap();
         let held = scene.hold();
         go_on.send(()).unwrap();
-        while scene.store.shared.door.lock().line.len() == 0 && !thread.is_finished() {
+        while scene.store.shared.door.waiting() == 0 && !thread.is_finished() {
             std::thread::yield_now();
         }
         drop(held);
