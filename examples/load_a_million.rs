@@ -154,16 +154,19 @@ enum Input {
 
 impl Arguments {
     fn read(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
-        let mut read = Self { input: Input::MadeUp { kpis: 1_000_000 }, batch: None, into: None };
+        let (mut input, mut batch, mut into) = (None, None, None);
         while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--kpis" => read.input = Input::MadeUp { kpis: arguments.next()?.parse().ok()? },
-                "--batches" => read.batch = Some(arguments.next()?.parse().ok()?),
-                "--into" => read.into = Some(arguments.next()?.into()),
+            let is_repeated = match argument.as_str() {
+                "--kpis" => input.replace(Input::MadeUp { kpis: arguments.next()?.parse().ok()? }).is_some(),
+                "--batches" => batch.replace(arguments.next()?.parse().ok()?).is_some(),
+                "--into" => into.replace(arguments.next()?.into()).is_some(),
                 option if option.starts_with("--") => return None,
-                path => read.input = Input::Lines(path.into()),
+                path => input.replace(Input::Lines(path.into())).is_some(),
+            };
+            if is_repeated {
+                return None;
             }
         }
-        Some(read)
+        Some(Self { input: input.unwrap_or(Input::MadeUp { kpis: 1_000_000 }), batch, into })
     }
 }
