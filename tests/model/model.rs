@@ -108,15 +108,16 @@ impl Model {
             let valid: Vec<_> = part.iter().flatten().cloned().collect();
             let admitted = if valid.len() < part.len() { Err("invalid") } else { Ok(()) };
             let (first, then) = if is_in_batches { (admitted, writable) } else { (writable, admitted) };
-            let is_cancelled = load.cancelled_at.is_some_and(|at| stored + part.len() >= at);
-            let told = if is_cancelled { Err("cancelled") } else { Ok(()) };
-            let holds_before_told = is_in_batches || !self.rules.a_load_without_batches_is_all_or_nothing;
-            let kept = first.and(then).and(if holds_before_told { Ok(()) } else { told });
-            let stopped = kept.and_then(|()| self.keep(&valid)).and_then(|()| {
-                stored += part.len();
-                told
-            });
-            if stopped.is_err() && is_in_batches && !self.rules.a_stopped_load_keeps_its_batches {
+            let kept = first.and(then).and_then(|()| self.keep(&valid));
+            stored += if kept.is_ok() { part.len() } else { 0 };
+            let is_cancelled = load.cancelled_at.is_some_and(|at| stored >= at);
+            let stopped = kept.and(if is_cancelled { Err("cancelled") } else { Ok(()) });
+            let takes_back = if is_in_batches {
+                !self.rules.a_stopped_load_keeps_its_batches
+            } else {
+                kept.is_ok() && self.rules.a_load_without_batches_is_all_or_nothing
+            };
+            if stopped.is_err() && takes_back {
                 self.kept = before;
                 return (0, stopped);
             }
