@@ -76,6 +76,27 @@ impl Scene {
     }
 }
 
+impl Store {
+    /// Does the calls, each in a thread of its own, when all of them stand in line: they share a transaction.
+    pub(crate) fn in_a_group<T: Send>(&self, calls: impl IntoIterator<Item = impl FnOnce() -> T + Send>) -> Vec<T> {
+        let door = &self.shared.door;
+        std::thread::scope(|scope| {
+            let held = door.enter_alone(Instant::now()).map_err(|Failure(error)| error).unwrap();
+            let line_up = |call| {
+                let before = door.lock().line.len();
+                let thread = scope.spawn(call);
+                while door.lock().line.len() == before && !thread.is_finished() {
+                    std::thread::yield_now();
+                }
+                thread
+            };
+            let waiting: Vec<_> = calls.into_iter().map(line_up).collect();
+            drop(held);
+            waiting.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+}
+
 fn request(name: &str) -> NewDataset {
     NewDataset::new(name).kpis(["Withdrawal", "Discharge"].map(NewKpi::new))
 }
