@@ -152,6 +152,27 @@ fn one_that_fails_leaves_the_others() {
     assert_eq!(scene.names(), ["taken", "first", "last"]);
 }
 
+/// Its part of the transaction has no end of its own: it cannot be told from the others', so that all of it goes.
+#[test]
+fn one_whose_part_cannot_be_ended_is_not_committed_with_the_others() {
+    let scene = Scene::new();
+    std::thread::scope(|scope| {
+        let held = scene.hold();
+        let first = scene.line_up(scope, create("first"));
+        let open_end = scene.line_up(scope, |scene| {
+            scene.write(|connection| Ok(connection.execute_batch("UPDATE dataset SET name = 'x'; RELEASE part")?))
+        });
+        let last = scene.line_up(scope, create("last"));
+        drop(held);
+        let (first, open_end, last) = (first.join().unwrap(), open_end.join().unwrap(), last.join().unwrap());
+        open_end.unwrap_err();
+        let answered = [("first", first), ("last", last)].into_iter().filter(|(_, answer)| answer.is_ok());
+        assert_eq!(scene.names(), answered.map(|(name, _)| name).collect::<Vec<_>>());
+    });
+    scene.ours.create_dataset(request("after")).unwrap();
+    assert_eq!(scene.names().last().map(String::as_str), Some("after"));
+}
+
 #[test]
 fn one_that_panics_does_so_in_its_own_thread_and_leaves_the_others() {
     for leads in [true, false] {
