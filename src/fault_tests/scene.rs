@@ -253,7 +253,9 @@ impl Scene {
             assert_eq!(changed, Ok(1));
             altered.push(dataset.clone());
         }
-        altered.into_iter().for_each(|dataset| self.note(0, Event::Alteration { dataset }));
+        for dataset in altered {
+            self.note(0, Event::Alteration { dataset });
+        }
     }
 
     /// The datasets that were altered, and whether their acceptance was acknowledged.
