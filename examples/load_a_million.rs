@@ -74,7 +74,7 @@ fn run(arguments: Arguments) -> Result<u64, Box<dyn Error>> {
         loaded.elapsed.as_secs_f64(),
         loaded.kpis_per_second()
     );
-    println!("{}: {} bytes", file.display(), std::fs::metadata(&file)?.len());
+    println!("{}: {} bytes, organization {}", file.display(), std::fs::metadata(&file)?.len(), organization.id());
     Ok(refused)
 }
 

@@ -13,8 +13,10 @@ use std::error::Error as _;
 use std::fs;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::DateTime;
 use kpi_store::{
     Dataset, DatasetId, DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store,
 };
@@ -174,6 +176,30 @@ fn a_store_in_memory_goes_on_in_both_and_each_has_its_own() {
         i32::try_from(listed(&ours).len()).unwrap()
     });
     assert_eq!((count, listed(&ours).len()), (2, 0));
+}
+
+#[test]
+fn a_clock_that_forks_in_the_middle_of_a_create_gives_nobody_the_others_ids() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (parent, child) = (std::process::id(), Arc::new(AtomicI32::new(0)));
+    let forked = Arc::clone(&child);
+    let clock = move || {
+        // SAFETY: the child runs what is its own, and ends below.
+        forked.store(unsafe { fork() }, Relaxed);
+        DateTime::UNIX_EPOCH
+    };
+    let ours = Store::options().clock(clock).open_in_memory().unwrap().organization(OrganizationId::new());
+    let (mut told, mut tell) = std::io::pipe().unwrap();
+    let created = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ours.create_dataset(request()).unwrap().id));
+    if std::process::id() != parent {
+        let is_told = created.is_ok_and(|id| tell.write_all(uuid::Uuid::from(id).as_bytes()).is_ok());
+        // SAFETY: nothing else of the parent's runs in the child.
+        unsafe { _exit(i32::from(!is_told)) }
+    }
+    assert_eq!(exit_code(child.load(Relaxed)), 0);
+    let mut theirs = [0; 16];
+    told.read_exact(&mut theirs).unwrap();
+    assert_ne!(created.unwrap(), DatasetId::from(uuid::Uuid::from_bytes(theirs)));
 }
 
 /// Parent and child begin with the same memory, often within the same millisecond.

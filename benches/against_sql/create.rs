@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use kpi_store::{Durability, OrganizationId, Store};
+use kpi_store::{Durability, LoadOptions, OrganizationId, Store};
 use uuid::Uuid;
 
 use crate::floor::{self, write};
@@ -23,6 +23,8 @@ pub(crate) fn jobs() -> Vec<Job> {
         Job::new("bulk 1,000x100", |amount| bulk(amount.of(1_000), 100, Texts::Short)),
         Job::new("bulk 1,000x10, long texts", |amount| bulk(amount.of(1_000), 10, Texts::Long)),
         Job::new("bulk 1,000x10, in memory", bulk_in_memory),
+        Job::new("load 10,000x10, all or nothing", |amount| load(amount.of(10_000), None)),
+        Job::new("load 10,000x10, in batches of 500", |amount| load(amount.of(10_000), Some(500))),
     ]
 }
 
@@ -127,6 +129,34 @@ fn bulk_in_memory(amount: Amount) -> Sides {
         let fresh = || Store::open_in_memory().unwrap().organization(OrganizationId::new());
         timed_with(times, fresh, |organization| {
             assert_eq!(organization.create_datasets(requests.iter().cloned()).unwrap().len(), count);
+        })
+    };
+    Sides::new(floor, store)
+}
+
+/// Of which few are in memory at a time, in one transaction or in several.
+fn load(count: usize, batch: Option<u32>) -> Sides {
+    let requests = input::datasets(count, 10, Texts::Short);
+    let same = requests.clone();
+    let floor = move |times| {
+        let fresh = || {
+            let file = File::new();
+            (floor::open(&file.path, "FULL"), file)
+        };
+        let size = batch.map_or(count, |size| size as usize);
+        timed_with(times, fresh, |(connection, _)| {
+            assert_eq!(write::load(connection, Uuid::now_v7(), &same, size), count);
+        })
+    };
+    let store = move |times| {
+        let fresh = || {
+            let file = File::new();
+            (Store::open(&file.path).unwrap().organization(OrganizationId::new()), file)
+        };
+        timed_with(times, fresh, |(organization, _)| {
+            let options = batch.map_or_else(LoadOptions::new, |size| LoadOptions::new().in_batches_of(size));
+            let loaded = organization.load_datasets(requests.iter().cloned(), options).unwrap();
+            assert_eq!(loaded.datasets, count as u64);
         })
     };
     Sides::new(floor, store)

@@ -88,3 +88,26 @@ fn in_display_order(kpis: Vec<Kpi>) -> (Vec<i64>, Vec<Kpi>) {
     placed.sort_by_key(|(_, kpi)| kpi.sort_order);
     placed.into_iter().unzip()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::IdSource;
+    use crate::model::time;
+
+    /// A load that took a request for smaller than it is would hold more of its input in memory than it says.
+    #[test]
+    fn every_text_counts_in_the_memory_that_a_request_takes() {
+        let author = Author { organization: OrganizationId::new(), user: None, now: time::system_clock() };
+        let bytes = |new: NewDataset| admit(new, author, &mut IdSource::Fresh.ids(3)).unwrap().bytes();
+        let empty = NewDataset::new("Water");
+        let kpi = NewKpi::new("Withdrawal");
+        let without = bytes(empty.clone());
+        let with_kpi = bytes(empty.clone().kpi(kpi.clone()));
+        assert!(without >= size_of::<Admitted>() + 5);
+        assert_eq!(bytes(empty.clone().description("of the year")), without + 11);
+        assert!(with_kpi >= without + size_of::<Kpi>() + 10);
+        assert_eq!(bytes(empty.clone().kpi(kpi.clone().description("in all").unit("m3"))), with_kpi + 8);
+        assert_eq!(bytes(empty.kpis([kpi.clone(), kpi])), 2 * with_kpi - without);
+    }
+}

@@ -4,17 +4,16 @@
 //! What is hashed, byte for byte, is part of the file format and stands in `docs/file-format.md`.
 
 use chrono::{DateTime, Utc};
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::dataset::Dataset;
-use super::ids::{DatasetId, OrganizationId};
 
-/// The digest of `dataset` at `revision`, as the organisation and id that were asked for.
-pub(crate) fn digest(organization: OrganizationId, id: DatasetId, revision: i64, dataset: &Dataset) -> u64 {
+/// The digest of `dataset` at `revision`.
+pub(crate) fn digest(revision: i64, dataset: &Dataset) -> u64 {
     let created_at = dataset.created_at.timestamp_micros();
-    let mut bytes = Bytes { hash: None, pending: Vec::with_capacity(PENDING_MAX) };
-    bytes.put(organization.as_bytes());
-    bytes.put(id.as_bytes());
+    let mut bytes = Bytes(Vec::with_capacity(ROOM));
+    bytes.put(dataset.organization_id.as_bytes());
+    bytes.put(dataset.id.as_bytes());
     bytes.integer(revision);
     bytes.text(&dataset.name);
     bytes.optional(dataset.description.as_deref(), Bytes::text);
@@ -32,32 +31,27 @@ pub(crate) fn digest(organization: OrganizationId, id: DatasetId, revision: i64,
         bytes.integer(kpi.sort_order);
         // Mostly the dataset's: to compare a time costs less than to work out its number.
         if kpi.created_at == dataset.created_at {
-            bytes.integer(created_at)
+            bytes.integer(created_at);
         } else {
-            bytes.time(kpi.created_at)
+            bytes.time(kpi.created_at);
         }
         bytes.optional(kpi.updated_at, Bytes::time);
-        bytes.hash_many();
     }
-    bytes.finish()
+    xxh3_64(&bytes.0)
 }
 
-/// In bytes: some thirty KPIs.
-const PENDING_MAX: usize = 4_096;
+/// In bytes: for some thirty KPIs.
+const ROOM: usize = 4_096;
 
 /// The bytes of the format, gathered before they are hashed: most are a few at a time, and a call of the hash for each costs
 /// more than they do.
-struct Bytes {
-    /// Of what is no longer pending; none of a small dataset, which is hashed at once.
-    hash: Option<Xxh3Default>,
-    pending: Vec<u8>,
-}
+struct Bytes(Vec<u8>);
 
 // Inlined: of most pieces the length is known.
 impl Bytes {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
-        self.pending.extend_from_slice(bytes);
+        self.0.extend_from_slice(bytes);
     }
 
     #[inline]
@@ -85,24 +79,6 @@ impl Bytes {
         self.put(&[u8::from(value.is_some())]);
         if let Some(value) = value {
             write(self, value);
-        }
-    }
-
-    /// Hashes what is pending, if that is much.
-    fn hash_many(&mut self) {
-        if self.pending.len() > PENDING_MAX {
-            self.hash.get_or_insert_with(Xxh3Default::new).update(&self.pending);
-            self.pending.clear();
-        }
-    }
-
-    fn finish(self) -> u64 {
-        match self.hash {
-            None => xxh3_64(&self.pending),
-            Some(mut hash) => {
-                hash.update(&self.pending);
-                hash.digest()
-            }
         }
     }
 }

@@ -62,7 +62,7 @@ impl Reserved {
 
 /// Where the ids come from that a request does not give.
 pub(crate) enum IdSource {
-    /// Fresh UUIDv7s.
+    /// Fresh ones, of version 7.
     Fresh,
     /// The application.
     Given(Box<dyn Fn() -> Uuid + Send + Sync>),
@@ -209,5 +209,26 @@ impl<T: FromStr<Err: fmt::Display>> de::Visitor<'_> for FromText<T> {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
         text.parse().map_err(E::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_holds_its_time_and_its_tail_around_version_and_variant() {
+        let ids = |millis, tail| {
+            let mut reserved = Reserved { millis, tail };
+            [reserved.next(), reserved.next()].map(|uuid| uuid.to_string())
+        };
+        let low = ["00000000-0001-7000-8000-000000000000", "00000000-0001-7000-8000-000000000001"];
+        assert_eq!(ids(1, 0), low);
+        // Over the variant, which stands in the way of counting.
+        let carried = ["018bcfe5-6800-7000-bfff-ffffffffffff", "018bcfe5-6800-7001-8000-000000000000"];
+        assert_eq!(ids(1_700_000_000_000, (1 << 62) - 1), carried);
+        let last = (1 << TAIL_BITS) - 2;
+        let high = ["ffffffff-ffff-7fff-bfff-fffffffffffe", "ffffffff-ffff-7fff-bfff-ffffffffffff"];
+        assert_eq!(ids((1 << 48) - 1, last), high);
     }
 }

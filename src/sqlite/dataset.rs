@@ -38,7 +38,7 @@ pub(crate) fn insert(connection: &Connection, new: &[Admitted]) -> Result<(), Fa
             dataset.created_at.timestamp_micros(),
             dataset.created_by.as_ref().map(UserId::as_bytes),
             FIRST_REVISION,
-            digest(dataset.organization_id, dataset.id, FIRST_REVISION, dataset).cast_signed(),
+            digest(FIRST_REVISION, dataset).cast_signed(),
         ]);
         seqs.push(inserted.map_err(|error| failed(error, new.iter().take(place), Some(dataset.id)))?);
     }
@@ -63,16 +63,20 @@ fn failed<'a>(
     }
 }
 
-/// The columns that [`read`] reads, in its order.
+/// The columns that [`read`] reads, in its order, and behind them whose they are.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT seq, id, organization_id, name, description, created_at, created_by, updated_by, updated_at, ",
-            "revision, digest FROM dataset ",
+            "SELECT seq, name, description, created_at, created_by, updated_by, updated_at, revision, digest, ",
+            "id, organization_id FROM dataset ",
             $rest
         )
     };
 }
+
+/// The columns in which a row says whose it is.
+pub(super) const ID: usize = 9;
+pub(super) const ORGANIZATION_ID: usize = 10;
 
 const SELECT_ONE: &str = select!("WHERE organization_id = ?1 AND id = ?2");
 
@@ -194,7 +198,7 @@ fn read_along(
     organization: OrganizationId,
     kpis: &mut Option<Along<'_>>,
 ) -> Result<Dataset, Failure> {
-    let id = Columns(row).id(1)?;
+    let id = Columns(row).id(ID)?;
     if let Some(along) = kpis {
         match read_checked(row, organization, id, |parent| along.of_next(parent)) {
             Err(Failure(Error::Corrupt { .. })) => *kpis = None,
@@ -215,17 +219,16 @@ pub(super) fn read(
     read.map_err(|Failure(error)| error.about(id).into())
 }
 
-/// Reads a dataset, with the KPIs that `kpis` gives for it, and checks them against the digest.
+/// Reads a dataset, with the KPIs that `kpis` gives for it, and checks them against the digest: also that the row is the one
+/// of this organisation with this id, both of which the digest covers.
 fn read_checked(
     row: &Row<'_>,
     organization: OrganizationId,
     id: DatasetId,
     kpis: impl FnOnce(Parent) -> Result<Vec<Kpi>, Failure>,
 ) -> Result<Dataset, Failure> {
-    let stored = read_unchecked(row, id, kpis)?;
-    let expected = digest(organization, id, stored.revision, &stored.dataset);
-    let is_asked_for = (stored.dataset.id, stored.dataset.organization_id) == (id, organization);
-    if is_asked_for && stored.digest == expected {
+    let stored = read_unchecked(row, organization, id, kpis)?;
+    if stored.digest == digest(stored.revision, &stored.dataset) {
         Ok(stored.dataset)
     } else {
         Err(Error::damaged("it does not match its digest").into())
@@ -241,23 +244,24 @@ struct Stored {
 
 fn read_unchecked(
     row: &Row<'_>,
+    organization: OrganizationId,
     id: DatasetId,
     kpis: impl FnOnce(Parent) -> Result<Vec<Kpi>, Failure>,
 ) -> Result<Stored, Failure> {
     let columns = Columns(row);
-    let created_at = columns.time(5)?;
+    let created_at = columns.time(3)?;
     let dataset = Dataset {
-        id: columns.id(1)?,
-        organization_id: columns.id(2)?,
-        name: columns.text(3)?,
-        description: columns.optional_text(4)?,
+        id,
+        organization_id: organization,
+        name: columns.text(1)?,
+        description: columns.optional_text(2)?,
         created_at: created_at.time,
-        created_by: columns.optional_id(6)?,
-        updated_by: columns.optional_id(7)?,
-        updated_at: columns.optional_time(8)?,
+        created_by: columns.optional_id(4)?,
+        updated_by: columns.optional_id(5)?,
+        updated_at: columns.optional_time(6)?,
         kpis: kpis(Parent { seq: columns.integer(0)?, id, created_at })?,
     };
-    Ok(Stored { dataset, revision: columns.integer(9)?, digest: columns.integer(10)?.cast_unsigned() })
+    Ok(Stored { dataset, revision: columns.integer(7)?, digest: columns.integer(8)?.cast_unsigned() })
 }
 
 const SELECT_BY_PLACE: &str = select!("NOT INDEXED WHERE seq = ?1");
@@ -275,15 +279,17 @@ pub(crate) fn accept(
     let mut statement = connection.prepare_cached(SELECT_BY_PLACE)?;
     // No digest says yet whose it is, and the index may be damaged: the row itself must say so.
     let stored = statement.query_one([place], |row| {
-        let stored = read_unchecked(row, id, |parent| kpi::of_dataset(connection, parent));
-        Ok(stored.and_then(|stored| match (stored.dataset.id, stored.dataset.organization_id) {
-            whose if whose == (id, organization) => Ok(stored),
+        let whose = (Columns(row).id(ID), Columns(row).id(ORGANIZATION_ID));
+        Ok(match whose {
+            (Ok(found), Ok(owner)) if (found, owner) == (id, organization) => {
+                read_unchecked(row, organization, id, |parent| kpi::of_dataset(connection, parent))
+            }
             _ => Err(Error::damaged("an index leads to another dataset").into()),
-        }))
+        })
     })?;
     let stored = stored.map_err(|Failure(error)| Failure(error.about(id)))?;
     let revision = stored.revision.saturating_add(1);
-    let digest = digest(organization, id, revision, &stored.dataset).cast_signed();
+    let digest = digest(revision, &stored.dataset).cast_signed();
     connection.prepare_cached(ACCEPT)?.execute(params![place, revision, digest])?;
     Ok(Some(stored.dataset))
 }

@@ -90,7 +90,8 @@ pub(super) struct Parent {
 pub(super) fn of_dataset(connection: &Connection, dataset: Parent) -> Result<Vec<Kpi>, Failure> {
     let mut statement = connection.prepare_cached(SELECT)?;
     let mut rows = statement.query([dataset.seq])?;
-    let mut found = Found::default();
+    let mut positions = Vec::new();
+    let mut found = Found::new(&mut positions);
     while let Some(row) = rows.next()? {
         found.push(&Columns(row), dataset)?;
     }
@@ -98,14 +99,19 @@ pub(super) fn of_dataset(connection: &Connection, dataset: Parent) -> Result<Vec
 }
 
 /// The KPIs of a dataset as they are read: by id, which mostly is the order to show them in too.
-#[derive(Default)]
-struct Found {
+struct Found<'a> {
     kpis: Vec<Kpi>,
-    positions: Vec<i64>,
+    /// Of each its place in the order of addition, in memory that one dataset after the other uses.
+    positions: &'a mut Vec<i64>,
     is_out_of_order: bool,
 }
 
-impl Found {
+impl<'a> Found<'a> {
+    fn new(positions: &'a mut Vec<i64>) -> Self {
+        positions.clear();
+        Self { kpis: Vec::new(), positions, is_out_of_order: false }
+    }
+
     fn push(&mut self, columns: &Columns<'_>, dataset: Parent) -> Result<(), Failure> {
         let (id, position, sort_order) = (columns.id(0)?, columns.integer(1)?, columns.integer(7)?);
         if let (Some(before), Some(place)) = (self.kpis.last(), self.positions.last()) {
@@ -136,7 +142,7 @@ impl Found {
         if !self.is_out_of_order {
             return self.kpis;
         }
-        let mut kpis: Vec<_> = self.positions.into_iter().zip(self.kpis).collect();
+        let mut kpis: Vec<_> = self.positions.drain(..).zip(self.kpis).collect();
         kpis.sort_unstable_by_key(|(position, kpi)| (kpi.sort_order, *position));
         kpis.into_iter().map(|(_, kpi)| kpi).collect()
     }
@@ -169,12 +175,13 @@ pub(super) fn along(order: Order) -> &'static str {
 pub(super) struct Along<'a> {
     rows: Rows<'a>,
     has_started: bool,
+    positions: Vec<i64>,
 }
 
 impl<'a> Along<'a> {
     /// `rows` are those of [`along`], for the same organisation and place as the datasets.
     pub(super) fn new(rows: Rows<'a>) -> Self {
-        Self { rows, has_started: false }
+        Self { rows, has_started: false, positions: Vec::new() }
     }
 
     /// The KPIs of the next dataset, in display order.
@@ -183,7 +190,7 @@ impl<'a> Along<'a> {
             self.has_started = true;
             self.rows.advance()?;
         }
-        let mut found = Found::default();
+        let mut found = Found::new(&mut self.positions);
         while let Some(row) = self.rows.get() {
             let columns = Columns(row);
             if columns.integer(COLUMNS)? != dataset.seq {

@@ -193,6 +193,13 @@ impl Database {
         if found > supported { Err(Error::TooNew { found, supported }.into()) } else { Ok(()) }
     }
 
+    /// Copies all of the write-ahead log into the file and begins the log anew, both durably; busy if another connection
+    /// prevents it.
+    pub(crate) fn empty_log(&self, connection: &Connection) -> Result<(), Failure> {
+        transaction::empty_log(connection)?;
+        Ok(files::sync_log(&self.file)?)
+    }
+
     /// Empties the write-ahead log if a large transaction has made it long and nobody reads it now. SQLite itself would
     /// write over it, but never shorten it before the last connection is closed.
     ///

@@ -71,9 +71,9 @@ pub(super) fn settle_log(connection: &Connection) -> rusqlite::Result<()> {
     checkpoint_and_truncate(connection)
 }
 
-/// Copies all of the write-ahead log into the file, makes that durable and begins the log anew; busy if another
+/// Copies all of the write-ahead log into the file, makes that durable and cuts the log to nothing; busy if another
 /// connection prevents it.
-pub(crate) fn empty_log(connection: &Connection) -> Result<(), Failure> {
+pub(super) fn empty_log(connection: &Connection) -> Result<(), Failure> {
     let is_busy: bool = connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if is_busy { Err(Error::Busy { waited: Duration::ZERO, source: None }.into()) } else { Ok(()) }
 }

@@ -106,8 +106,8 @@ fn walk(connection: &Connection, verification: &mut Verification, looked_at: &At
         if last.replace(seq).is_some_and(|last| last >= seq) {
             return Err(Error::damaged("the rows of the datasets are out of order").into());
         }
-        let organization: Option<OrganizationId> = columns.optional_id(2).unwrap_or_default();
-        let id: Option<DatasetId> = columns.optional_id(1).unwrap_or_default();
+        let organization: Option<OrganizationId> = columns.optional_id(dataset::ORGANIZATION_ID).unwrap_or_default();
+        let id: Option<DatasetId> = columns.optional_id(dataset::ID).unwrap_or_default();
         let mut note = |finding: Finding| verification.findings.push(finding.about(organization, id));
         let (Some(organization), Some(id)) = (organization, id) else {
             note(Finding::new("dataset", "its ids cannot be read"));

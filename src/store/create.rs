@@ -32,8 +32,10 @@ impl Organization {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn create_dataset(&self, new: NewDataset) -> Result<Dataset> {
+        // The clock, which is the application's, comes first: were it to fork, both would go on with the same ids.
+        let author = self.author()?;
         let mut ids = self.store.shared.ids.ids(ids_max(&new));
-        let admitted = admit(new, self.author()?, &mut ids)?;
+        let admitted = admit(new, author, &mut ids)?;
         self.store.write(vec![admitted.dataset.id], |transaction| {
             sqlite::dataset::insert(transaction, std::slice::from_ref(&admitted))?;
             Ok(admitted.dataset)

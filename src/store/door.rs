@@ -1,9 +1,10 @@
 //! The door: every write goes through it, and those that wait at the same time share a transaction.
 //!
 //! It owns BEGIN IMMEDIATE, the commit, the rollback and what became of it. One connection writes; who holds it leads.
-//! Who comes while it is held joins the line ([`line`](super::line)) and brings its job along. When the leader has the
-//! write lock, it takes in the jobs at the front of the line, does each in a savepoint of its own, so that one's failure
-//! leaves the others, and commits once: one wait for the disk for all of them. Nobody is answered before that.
+//! Who comes while it is held joins the line ([`line`](super::line)) and brings its job along. When the leader has done
+//! its own, it takes in the jobs at the front of the line, does each in a savepoint, so that one's failure leaves the
+//! others ([`group`](super::group)), looks again, and when nobody is there commits once: one wait for the disk for all of
+//! them. Nobody is answered before that.
 //!
 //! Why a leader, and not one of the alternatives (figures: `docs/performance.md`)? A mutex alone makes eight threads wait
 //! for eight syncs. A thread that writes for all would cost a lone writer two switches of threads on each write, and a
@@ -28,8 +29,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::group::{self, CommitFailed, Done};
-use super::line::{Guest, Job, Line, Turn, Writer};
+use super::group::{CommitFailed, Group};
+use super::line::{GUESTS_MAX, Job, Line, Turn, Writer};
 use crate::error::{Error, Failure, FromInside, ReadOnlyCause, Result, shared};
 use crate::model::ids::DatasetId;
 use crate::sqlite::connection::set_busy_timeout;
@@ -133,17 +134,30 @@ impl Door {
         written.map_err(|Failure(error)| error.having_waited(started.elapsed()))
     }
 
-    /// Does the job, and those in line that join it, in one transaction.
+    /// Does the job, and then those of all who stand in line by then, in one transaction.
     fn lead(&self, held: &mut Held<'_>, started: Instant, own: Job) -> Result<(), Failure> {
         let connection = self.begin(held, started)?;
+        let is_small = own.is_small();
+        let (ids, work) = own.into_parts();
         // Whatever ends this early, a panic included, the drop of `held` rolls back.
-        let guests = if own.is_small() { self.lock().line.take_small() } else { Vec::new() };
-        if guests.is_empty() {
-            let (ids, work) = own.into_parts();
-            work(connection)?;
-            return self.commit(held).map_err(|failed| failed.of(ids).into());
+        work(connection)?;
+        let mut group = Group::new(ids);
+        // Who was answered by the commit before is often back by now.
+        while is_small && !group.is_lost() {
+            let taken = self.lock().line.take_small(GUESTS_MAX - group.guests());
+            if taken.is_empty() {
+                break;
+            }
+            for (guest, job) in taken {
+                group.work(connection, guest, job);
+            }
         }
-        self.lead_guests(held, own, guests)
+        if !group.is_lost()
+            && let Err(failed) = self.commit(held)
+        {
+            group.fail(|ids| failed.of(ids));
+        }
+        Ok(group.tell()?)
     }
 
     /// Begins a transaction that writes.
@@ -159,28 +173,6 @@ impl Door {
             database.check_version(connection)?;
         }
         Ok(connection)
-    }
-
-    /// Does several jobs in one transaction, each as if it were alone.
-    fn lead_guests(&self, held: &mut Held<'_>, own: Job, guests: Vec<(Guest, Job)>) -> Result<(), Failure> {
-        let (guests, jobs): (Vec<_>, Vec<_>) = guests.into_iter().unzip();
-        let Some(connection) = &held.writer.connection else { return Err(Error::Storage { source: None }.into()) };
-        let mut done = group::work(connection, std::iter::once(own).chain(jobs));
-        if done.iter().any(Done::is_to_commit)
-            && let Err(failed) = self.commit(held)
-        {
-            group::fail(&mut done, |ids| failed.of(ids));
-        }
-        let mut turns = done.into_iter().map(Done::turn);
-        let own = turns.next();
-        for (guest, turn) in guests.into_iter().zip(turns) {
-            guest.tell(turn);
-        }
-        match own {
-            Some(Turn::Panicked(panic)) => resume_unwind(panic),
-            Some(Turn::Answered(answer)) => Ok(answer?),
-            _ => Err(Error::Storage { source: None }.into()),
-        }
     }
 
     fn commit(&self, held: &mut Held<'_>) -> Result<(), CommitFailed> {
@@ -323,7 +315,7 @@ impl Held<'_> {
 /// copied into the file, the file made durable, and the log begun anew.
 fn heal(database: &Database, timeout: Duration) -> Result<Connection, Failure> {
     let connection = database.writer_within(timeout)?;
-    transaction::empty_log(&connection)?;
+    database.empty_log(&connection)?;
     Ok(connection)
 }
 

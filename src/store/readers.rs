@@ -140,4 +140,35 @@ mod tests {
         borrowed.pop();
         assert_eq!(ours.count_datasets(&DatasetQuery::new()).unwrap(), 0);
     }
+
+    #[test]
+    fn who_waits_for_a_reader_is_woken_when_one_comes_back_and_when_the_store_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let timeout = Duration::from_mins(1);
+        let store = Store::options().busy_timeout(timeout).open(folder.path().join("kpis.db")).unwrap();
+        let ours = store.organization(OrganizationId::new());
+        let readers = store.shared.readers.as_ref().unwrap();
+        for is_closed in [false, true] {
+            let borrow = || readers.borrow(Instant::now()).map_err(|Failure(error)| error).unwrap();
+            let mut borrowed: Vec<_> = (0..8).map(|_| borrow()).collect();
+            let started = Instant::now();
+            let counted = std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| ours.count_datasets(&DatasetQuery::new()));
+                while readers.lock().waiting == 0 {
+                    std::thread::yield_now();
+                }
+                if is_closed {
+                    readers.close();
+                } else {
+                    borrowed.pop();
+                }
+                waiting.join().unwrap()
+            });
+            assert!(started.elapsed() < timeout / 2, "closed: {is_closed}");
+            assert_eq!(matches!(counted, Err(Error::Closed)), is_closed, "{counted:?}");
+            // What comes back to a closed store is closed.
+            drop(borrowed);
+            assert_eq!(readers.lock().idle.is_empty(), is_closed);
+        }
+    }
 }

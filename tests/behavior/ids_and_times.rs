@@ -182,6 +182,26 @@ fn a_dataset_whose_id_exists_is_refused_and_the_stored_one_stays() {
 }
 
 #[test]
+fn of_several_ids_that_are_taken_the_first_in_the_order_of_the_input_is_named() {
+    support::in_a_file_and_in_memory(Store::options, |store, file| {
+        let organization = support::organization(store);
+        let taken = organization.create_dataset(NewDataset::new("Water")).unwrap().id;
+        let (first, kpi) = (DatasetId::new(), KpiId::new());
+        let twice = || NewDataset::new("Waste").id(first).kpis(["a", "b"].map(|name| NewKpi::new(name).id(kpi)));
+        let again = || NewDataset::new("Water").id(taken);
+
+        let error = organization.create_datasets([twice(), again()]).unwrap_err();
+        assert!(
+            matches!(error, Error::AlreadyExists { dataset, kpi: Some(id), .. } if (dataset, id) == (first, kpi)),
+            "{error:?}"
+        );
+        let error = organization.create_datasets([again(), twice()]).unwrap_err();
+        assert!(matches!(error, Error::AlreadyExists { dataset, kpi: None, .. } if dataset == taken), "{error:?}");
+        assert_eq!(support::datasets_in_all(store, file), 1);
+    });
+}
+
+#[test]
 fn ids_not_given_come_from_the_stores_source_in_the_order_of_the_request() {
     let counted = Arc::new(AtomicI64::new(0));
     let options = || {

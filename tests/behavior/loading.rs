@@ -111,6 +111,34 @@ fn progress_rises_to_what_is_stored_and_the_last_says_it_all() {
 }
 
 #[test]
+fn a_small_batch_is_told_of_once_and_one_of_nothing_never() {
+    for (count, batch, expected) in
+        [(0, Some(2), vec![0]), (3, Some(2), vec![2, 3]), (4, Some(2), vec![2, 4]), (4, None, vec![4])]
+    {
+        let mut told = Vec::new();
+        let options = options(batch).progress(|progress| {
+            told.push(progress.datasets);
+            ControlFlow::Continue(())
+        });
+        let organization = support::organization(&Store::open_in_memory().unwrap());
+        organization.load_datasets((0..count).map(request), options).unwrap();
+        assert_eq!(told, expected, "{count} in batches of {batch:?}");
+    }
+}
+
+#[test]
+fn the_answer_says_how_long_it_all_took() {
+    let organization = support::organization(&Store::open_in_memory().unwrap());
+    let pause = Duration::from_millis(20);
+    let slow = (0..2).map(|place| {
+        std::thread::sleep(pause);
+        request(place)
+    });
+    let loaded = organization.load_datasets(slow, LoadOptions::new()).unwrap();
+    assert!(loaded.elapsed >= 2 * pause, "{loaded:?}");
+}
+
+#[test]
 fn rates_are_counts_by_time() {
     let mut last = None;
     let options = LoadOptions::new().progress(|progress| {

@@ -23,10 +23,40 @@ static INSERTS: LazyLock<Vec<String>> = LazyLock::new(|| {
 
 /// Creates datasets in one transaction.
 pub(crate) fn create(connection: &Connection, organization: Uuid, new: &[NewDataset]) -> Vec<Dataset> {
+    let datasets = datasets(new);
+    run(connection, "BEGIN IMMEDIATE");
+    insert(connection, organization, &datasets);
+    run(connection, "COMMIT");
+    datasets
+}
+
+/// As many datasets are in memory at a time.
+const CHUNK: usize = 64;
+
+/// Stores datasets in transactions of so many, of which few are in memory at a time, and says how many.
+pub(crate) fn load(connection: &Connection, organization: Uuid, new: &[NewDataset], batch: usize) -> usize {
+    let mut stored = 0;
+    for batch in new.chunks(batch) {
+        run(connection, "BEGIN IMMEDIATE");
+        for chunk in batch.chunks(CHUNK) {
+            insert(connection, organization, &datasets(chunk));
+            stored += chunk.len();
+        }
+        run(connection, "COMMIT");
+    }
+    stored
+}
+
+fn run(connection: &Connection, sql: &str) {
+    connection.prepare_cached(sql).unwrap().execute([]).unwrap();
+}
+
+fn datasets(new: &[NewDataset]) -> Vec<Dataset> {
     let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()).timestamp_micros();
-    let datasets: Vec<Dataset> = new.iter().map(|new| dataset(new, now)).collect();
-    let run = |sql| connection.prepare_cached(sql).unwrap().execute([]).unwrap();
-    run("BEGIN IMMEDIATE");
+    new.iter().map(|new| dataset(new, now)).collect()
+}
+
+fn insert(connection: &Connection, organization: Uuid, datasets: &[Dataset]) {
     let mut insert = connection.prepare_cached(INSERT).unwrap();
     let seqs: Vec<i64> = datasets
         .iter()
@@ -37,9 +67,7 @@ pub(crate) fn create(connection: &Connection, organization: Uuid, new: &[NewData
             insert.insert(values).unwrap()
         })
         .collect();
-    insert_kpis(connection, &seqs, &datasets);
-    run("COMMIT");
-    datasets
+    insert_kpis(connection, &seqs, datasets);
 }
 
 fn dataset(new: &NewDataset, now: i64) -> Dataset {

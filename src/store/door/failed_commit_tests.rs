@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Short enough to wait for, long enough to be told from no wait at all.
-const TIMEOUT: Duration = Duration::from_millis(200);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 #[test]
 fn a_failed_commit_answers_outcome_unknown_with_the_ids_in_order() {

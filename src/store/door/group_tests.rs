@@ -1,17 +1,20 @@
 //! Writers that wait at the same time share a transaction: each is answered as if it had been alone, and none before what
 //! it wrote holds.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 
 use super::{Held, Place, Writer};
 use crate::error::{Failure, Result};
-use crate::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Store};
+use crate::{
+    Dataset, DatasetId, DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store,
+};
 
 /// A store in a file, whose commits are counted.
 struct Scene {
@@ -124,6 +127,35 @@ fn those_who_wait_at_the_same_time_share_a_commit_and_come_in_order() {
     scene.ours.create_dataset(request("f")).unwrap();
     scene.ours.create_dataset(request("g")).unwrap();
     assert_eq!(scene.commits(), 3);
+}
+
+/// Those whom the commit before has answered are back while the next leader works, and while it does the jobs of its guests.
+#[test]
+fn who_comes_while_the_group_works_shares_its_commit() {
+    let scene = Scene::new();
+    let (begun, has_begun) = mpsc::channel();
+    let until_another_waits = || {
+        let (store, begun) = (scene.store.clone(), begun.clone());
+        scene.write(move |_| {
+            begun.send(()).unwrap();
+            while store.shared.door.lock().line.len() == 0 {
+                std::thread::yield_now();
+            }
+            Ok(())
+        })
+    };
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(until_another_waits);
+        has_begun.recv().unwrap();
+        let guest = scope.spawn(until_another_waits);
+        has_begun.recv().unwrap();
+        let last = scope.spawn(|| create("last")(&scene));
+        leader.join().unwrap().unwrap();
+        guest.join().unwrap().unwrap();
+        last.join().unwrap().unwrap();
+    });
+    assert_eq!(scene.commits(), 1);
+    assert_eq!(scene.names(), ["last"]);
 }
 
 #[test]
@@ -356,4 +388,127 @@ fn an_id_that_was_taken_by_a_commit_that_failed_is_not_said_to_exist() {
             assert!(is_there || !matches!(error, Error::AlreadyExists { .. }), "{kind:?}: not there, but {error:?}");
         }
     }
+}
+
+/// What cannot be undone by itself is undone with everything, or not at all: then the transaction is no longer trusted.
+#[test]
+fn work_that_cannot_be_undone_is_not_committed_with_the_others() {
+    for holds_out in [false, true] {
+        let scene = Scene::new();
+        scene.ours.create_dataset(request("before")).unwrap();
+        let denies = Arc::new(AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let mut held = scene.hold();
+            let is_denied = Arc::clone(&denies);
+            let deny = move |context: AuthContext<'_>| match context.action {
+                AuthAction::Savepoint { operation: TransactionOperation::Rollback, .. } if is_denied.load(Relaxed) => {
+                    Authorization::Deny
+                }
+                AuthAction::Transaction { operation: TransactionOperation::Rollback }
+                    if holds_out && is_denied.load(Relaxed) =>
+                {
+                    Authorization::Deny
+                }
+                _ => Authorization::Allow,
+            };
+            let connection = held.connection(Duration::ZERO).map_err(|Failure(error)| error).unwrap();
+            // The oldest rusqlite of the range returns nothing here.
+            let _ = connection.authorizer(Some(deny));
+            let first = scene.line_up(scope, create("first"));
+            let turn_on = Arc::clone(&denies);
+            let half = scene.line_up(scope, move |scene| {
+                scene.write(move |connection| {
+                    connection.execute("DELETE FROM kpi", [])?;
+                    turn_on.store(true, Relaxed);
+                    Err(Error::InvalidCursor.into())
+                })
+            });
+            let turn_off = Arc::clone(&denies);
+            let last = scene.line_up(scope, move |scene| {
+                scene.write(move |_| {
+                    turn_off.store(false, Relaxed);
+                    Ok(())
+                })
+            });
+            drop(held);
+            assert!(matches!(half.join().unwrap(), Err(Error::InvalidCursor)));
+            for other in [first.join().unwrap().map(drop), last.join().unwrap()] {
+                assert!(matches!(other, Err(Error::Storage { .. })), "{other:?}");
+            }
+        });
+        denies.store(false, Relaxed);
+        assert_eq!(scene.names(), ["before"]);
+        scene.ours.create_dataset(request("after")).unwrap();
+        assert_eq!(scene.names(), ["before", "after"]);
+    }
+}
+
+#[test]
+fn who_was_taken_in_before_its_time_was_over_is_told_what_became_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let timeout = Duration::from_millis(400);
+    let store = Store::options().busy_timeout(timeout).open(folder.path().join("kpis.db")).unwrap();
+    let scene = Scene { store: store.clone(), ours: store.organization(OrganizationId::new()), ..Scene::new() };
+    let (end, has_ended) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let held = scene.hold();
+        let leader = scene.line_up(scope, create("leads"));
+        let slow = scene.line_up(scope, |scene| {
+            scene.write(move |_| {
+                // Nobody ends it: until the other's time is over.
+                let _ = has_ended.recv_timeout(2 * timeout);
+                Ok(())
+            })
+        });
+        let other = scene.line_up(scope, create("taken in"));
+        drop(held);
+        leader.join().unwrap().unwrap();
+        slow.join().unwrap().unwrap();
+        let created = other.join().unwrap().unwrap();
+        assert_eq!(scene.ours.dataset(created.id).unwrap(), Some(created));
+    });
+    drop(end);
+}
+
+#[test]
+fn as_many_share_a_commit_and_as_large_as_is_said() {
+    // With the one who leads; and how many datasets make a job that is done alone.
+    for (jobs, datasets, commits) in [(65, 1, 1), (66, 1, 2), (3, 8, 1), (3, 9, 3)] {
+        let scene = Scene::new();
+        std::thread::scope(|scope| {
+            let held = scene.hold();
+            let create = move |scene: &Scene| scene.ours.create_datasets((0..datasets).map(|_| request("shared")));
+            let waiting: Vec<_> = (0..jobs).map(|_| scene.line_up(scope, create)).collect();
+            drop(held);
+            for thread in waiting {
+                assert_eq!(thread.join().unwrap().unwrap().len(), datasets);
+            }
+        });
+        assert_eq!(scene.commits(), commits, "{jobs} jobs of {datasets}");
+    }
+}
+
+#[test]
+fn who_has_loaded_waits_in_line_afterwards_as_everybody_does() {
+    let scene = Scene::new();
+    let (loaded, is_loaded) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let scene = &scene;
+        let thread = scope.spawn(move || {
+            scene.ours.load_datasets([request("loaded")], LoadOptions::new()).unwrap();
+            loaded.send(()).unwrap();
+            goes_on.recv().unwrap();
+            scene.ours.create_dataset(request("created"))
+        });
+        is_loaded.recv().unwrap();
+        let held = scene.hold();
+        go_on.send(()).unwrap();
+        while scene.store.shared.door.lock().line.len() == 0 && !thread.is_finished() {
+            std::thread::yield_now();
+        }
+        drop(held);
+        thread.join().unwrap().unwrap();
+    });
+    assert_eq!(scene.names(), ["loaded", "created"]);
 }
