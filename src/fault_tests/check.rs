@@ -89,8 +89,41 @@ impl Expected<'_> {
         }
         let options = Store::options().durability(self.promise);
         let store = options.open_with_schema(&file, self.schema).map_err(|error| unopened(&error))?;
+        self.check_acceptances(&store, cut)?;
         self.judge(&look(&store, self.organization)?, cut)?;
         write_something(&store)
+    }
+
+    /// What another tool changed is as it was accepted, or damage until it is: that is done here where it was not.
+    fn check_acceptances(&self, store: &Store, cut: usize) -> Result<(), Harm> {
+        let organization = store.organization(self.organization);
+        for noted in self.events {
+            let Event::Alteration { dataset } = &noted.event else { continue };
+            let acceptances = self.events.iter().enumerate().filter_map(|(index, noted)| match &noted.event {
+                Event::Acceptance { id, fate } if *id == dataset.id => Some((index, fate, noted)),
+                _ => None,
+            });
+            let is_done = |(index, fate, noted): (usize, &Fate, &Noted)| {
+                matches!(fate, Fate::Acknowledged(_)) && noted.ended <= cut && self.must_hold(index, cut)
+            };
+            let is_tried = |(_, fate, noted): (usize, &Fate, &Noted)| {
+                *fate != Fate::Refused && (noted.began == 0 || noted.began < cut)
+            };
+            let found = organization.dataset(dataset.id);
+            match &found {
+                Ok(Some(found)) if found == dataset && acceptances.clone().any(is_tried) => continue,
+                Err(Error::Corrupt { .. }) if acceptances.clone().any(is_done) => {
+                    return Err(Harm::Lost(format!("the acceptance of {}", dataset.id)));
+                }
+                Err(Error::Corrupt { .. }) => {}
+                _ => return Err(Harm::Corrupt(format!("altered, and reads {found:?}"))),
+            }
+            let accepted = organization.accept_dataset(dataset.id);
+            if !matches!(&accepted, Ok(Some(accepted)) if accepted == dataset) {
+                return Err(Harm::Corrupt(format!("accepting again: {accepted:?}")));
+            }
+        }
+        Ok(())
     }
 
     /// Between two versions the file is of one or the other, with all that is in it.
@@ -234,13 +267,25 @@ pub(super) fn found_in(
 ) -> Vec<Noted> {
     let mut scene = Scene::on(image, Durability::Full);
     (scene.organization, scene.schema) = (organization, schema);
+    let copies = events.iter().map(|noted| noted.event.clone());
+    let copies = copies.filter(|event| match event {
+        Event::Backup { name, .. } => image.contains_key(name),
+        event => matches!(event, Event::Alteration { .. }),
+    });
     scene.open().unwrap();
+    copies.for_each(|event| scene.note(0, event));
+    for (dataset, _) in scene.altered() {
+        if scene.store().organization(organization).dataset(dataset.id).is_ok() {
+            scene.note(0, Event::Acceptance { id: dataset.id, fate: Fate::Acknowledged(vec![dataset]) });
+        }
+    }
+    let mut events = scene.events.clone();
+    scene.accept_the_rest().unwrap();
     let creation = |dataset: Dataset| Event::Creation {
         asked: vec![(dataset.id, dataset.kpis.len())],
         fate: Fate::Acknowledged(vec![dataset]),
     };
     let found = scene.read().unwrap().into_iter().map(creation);
-    let copies = events.iter().map(|noted| noted.event.clone());
-    let copies = copies.filter(|event| matches!(event, Event::Backup { name, .. } if image.contains_key(name)));
-    copies.chain(found).map(|event| Noted { event, began: 0, ended: 0 }).collect()
+    events.extend(found.map(|event| Noted { event, began: 0, ended: 0 }));
+    events
 }

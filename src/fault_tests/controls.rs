@@ -5,9 +5,9 @@
 
 use kpi_store_fault_vfs::Operation;
 
-use super::check::Tally;
+use super::check::{Harm, Tally};
 use super::run::Run;
-use super::scenarios::SCENARIOS;
+use super::scenarios::{SCENARIOS, two_datasets};
 use super::scene::{Event, Scene};
 use crate::Durability;
 
@@ -20,6 +20,23 @@ fn the_harness_sees_what_normal_loses() {
     }
     println!("control, Normal held against Full: {tally}");
     assert!(tally.lost > 0 && tally.corrupt == 0 && tally.partial == 0, "{tally}\n{}", tally.complaints);
+}
+
+/// A file as it was before an acceptance that was acknowledged.
+#[test]
+fn the_harness_sees_an_acceptance_that_is_lost() {
+    let mut scene = Scene::new(Durability::Full);
+    two_datasets(&mut scene).unwrap();
+    scene.alter(1);
+    let run = Run::recorded("accept", scene, |scene| scene.open().and_then(|()| scene.accept()).unwrap());
+    let expected = run.expected(Durability::Full);
+    let mut lost = 0;
+    run.cut(usize::MAX, 0, |image, _, _| {
+        let harm = expected.check(image, usize::MAX);
+        assert!(matches!(&harm, Err(Harm::Lost(what)) if what.starts_with("the acceptance")), "{harm:?}");
+        lost += 1;
+    });
+    assert!(lost > 0);
 }
 
 /// A plain connection that syncs nothing loses and damages; the same one that syncs does not.

@@ -130,3 +130,37 @@ fn an_opening_whose_switch_to_the_log_fails_says_so_and_the_next_one_succeeds() 
         create(&store).unwrap();
     }
 }
+
+/// A journal of several files would be played back and the file deleted that it names; a log of another version would be
+/// taken for none. Neither is passed by because the disk fails when it is looked at.
+#[test]
+fn what_sqlite_must_not_see_is_not_passed_by_when_it_cannot_be_looked_at() {
+    let journal = [&[0; 512][..], &[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]].concat();
+    let log = [&[0x37, 0x7f, 0x06, 0x82, 0, 0, 0, 1][..], &[0; 512]].concat();
+    for (suffix, bytes) in [("-journal", journal), ("-wal", log)] {
+        let place = Place::new();
+        Store::open(&place.file).unwrap().close().unwrap();
+        let companion = place.file.with_file_name(format!("kpis.db{suffix}"));
+        std::fs::write(&companion, &bytes).unwrap();
+        for kind in [Kind::Length, Kind::Open] {
+            let mut failed = 0;
+            for at in 1.. {
+                place.disk.fail(Fault { kinds: vec![kind], at, cause: Cause::Io, lasting: false });
+                let refused = Store::open(&place.file).unwrap_err();
+                let has_failed = place.disk.has_failed();
+                place.disk.calm();
+                assert_eq!(std::fs::read(&companion).unwrap(), bytes, "{suffix}, {kind:?} {at}: {refused:?}");
+                if !has_failed {
+                    assert_eq!(refused.code(), "corrupt", "the control: {refused:?}");
+                    break;
+                }
+                assert!(
+                    matches!(refused, Error::Storage { source: Some(_), .. }),
+                    "{suffix}, {kind:?} {at}: {refused:?}"
+                );
+                failed += 1;
+            }
+            assert!(failed > 0, "{suffix}, {kind:?}: nothing could fail");
+        }
+    }
+}

@@ -201,11 +201,13 @@ fn go_on(scene: &mut Scene) -> crate::Result<Range<usize>> {
     let began = scene.disk.recorded();
     let goes_on = scene.is_open() && std::ptr::eq(scene.schema, &raw const SCHEMA);
     if goes_on {
+        scene.accept_the_rest()?;
         scene.create(1)?;
         scene.read()?;
     }
     scene.open()?;
     let ended = scene.disk.recorded();
+    scene.accept_the_rest()?;
     scene.create(3)?;
     let found = scene.read()?;
     assert!(scene.acknowledged().iter().all(|dataset| found.contains(dataset)), "something acknowledged is not there");

@@ -60,6 +60,7 @@ fn a_second_cut_while_the_first_is_being_recovered_changes_nothing() {
             scene.events = found_in(image, &run.events, run.organization, run.schema);
             let second = Run::recorded(what, scene, |scene| {
                 scene.open().unwrap();
+                scene.accept_the_rest().unwrap();
                 scene.read().unwrap();
                 scene.create(1).unwrap();
                 scene.close().unwrap();

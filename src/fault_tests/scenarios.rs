@@ -13,7 +13,7 @@ pub(super) struct Scenario {
     pub(super) run: fn(&mut Scene) -> Result<()>,
 }
 
-pub(super) const SCENARIOS: [Scenario; 18] = [
+pub(super) const SCENARIOS: [Scenario; 19] = [
     Scenario { name: "first opening", prepare: nothing, run: |scene| scene.open() },
     Scenario {
         name: "first opening, create, close, the same again",
@@ -40,6 +40,16 @@ pub(super) const SCENARIOS: [Scenario; 18] = [
         },
     },
     Scenario {
+        name: "group of writers that share a commit",
+        prepare: two_datasets,
+        run: |scene| {
+            scene.open()?;
+            scene.create_in_a_group(&[1, 0, 30, 2])?;
+            scene.create(1)?;
+            scene.create_in_a_group(&[0, 1])
+        },
+    },
+    Scenario {
         name: "load in one transaction",
         prepare: two_datasets,
         run: |scene| {
@@ -58,7 +68,11 @@ pub(super) const SCENARIOS: [Scenario; 18] = [
     },
     Scenario {
         name: "accept",
-        prepare: two_datasets,
+        prepare: |scene| {
+            two_datasets(scene)?;
+            scene.alter(2);
+            Ok(())
+        },
         run: |scene| {
             scene.open()?;
             scene.accept()?;

@@ -26,6 +26,10 @@ pub(super) struct Noted {
 pub(super) enum Event {
     /// Datasets that were created together: their ids and how many KPIs each has.
     Creation { asked: Vec<(DatasetId, usize)>, fate: Fate },
+    /// Another tool changed a dataset to this, before anything else was done.
+    Alteration { dataset: Dataset },
+    /// A dataset that was altered was accepted as it is.
+    Acceptance { id: DatasetId, fate: Fate },
     /// A copy under this name that holds exactly these, in this order.
     Backup { name: String, holds: Vec<Dataset>, is_acknowledged: bool },
     /// The file was brought to version 2.
@@ -34,7 +38,7 @@ pub(super) enum Event {
     Closing,
 }
 
-/// What became of a creation.
+/// What became of a creation or an acceptance.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Fate {
     /// It was acknowledged, with these.
@@ -199,12 +203,102 @@ impl Scene {
         Ok(loaded.map(drop)?)
     }
 
-    /// Accepts the first dataset there is, as it is: its row is written anew.
+    /// Creates datasets with so many KPIs, each by a thread of its own, in one transaction that they share.
+    pub(super) fn create_in_a_group(&mut self, kpis: &[usize]) -> Result<()> {
+        let asked: Vec<_> = kpis.iter().map(|kpis| (DatasetId::new(), *kpis)).collect();
+        let organization = self.store().organization(self.organization);
+        let calls = asked.iter().map(|(id, kpis)| {
+            let (organization, request) = (organization.clone(), request(*kpis).id(*id));
+            move || organization.create_dataset(request)
+        });
+        let began = self.disk.recorded();
+        let answers = self.store().in_a_group(calls);
+        let (mut shared, mut created, mut is_unknown, mut failed) = (Vec::new(), Vec::new(), false, Ok(()));
+        for (asked, answer) in asked.into_iter().zip(answers) {
+            match &answer {
+                Ok(dataset) => {
+                    shared.push(asked);
+                    created.push(dataset.clone());
+                }
+                Err(Error::OutcomeUnknown { ids, .. }) => {
+                    assert_eq!(*ids, [asked.0], "each is told of its own");
+                    shared.push(asked);
+                    is_unknown = true;
+                }
+                // It failed by itself, and left the others.
+                Err(_) => self.note(began, Event::Creation { asked: vec![asked], fate: Fate::Refused }),
+            }
+            failed = failed.and(answer.map(drop));
+        }
+        assert!(created.is_empty() || !is_unknown, "one commit was answered in two ways");
+        if !shared.is_empty() {
+            let fate = if is_unknown { Fate::Unknown } else { Fate::Acknowledged(created) };
+            self.note(began, Event::Creation { asked: shared, fate });
+        }
+        failed
+    }
+
+    /// Another tool changes the names of the first so many datasets.
+    pub(super) fn alter(&mut self, count: usize) {
+        let plain = rusqlite::Connection::open(&self.file).unwrap();
+        let created = self.events.iter_mut().filter_map(|noted| match &mut noted.event {
+            Event::Creation { fate: Fate::Acknowledged(created), .. } => Some(created),
+            _ => None,
+        });
+        let mut altered = Vec::new();
+        for dataset in created.flatten().take(count) {
+            "Changed".clone_into(&mut dataset.name);
+            let id = uuid::Uuid::from(dataset.id);
+            let changed = plain.execute("UPDATE dataset SET name = 'Changed' WHERE id = ?1", [id.as_bytes()]);
+            assert_eq!(changed, Ok(1));
+            altered.push(dataset.clone());
+        }
+        for dataset in altered {
+            self.note(0, Event::Alteration { dataset });
+        }
+    }
+
+    /// The datasets that were altered, and whether their acceptance was acknowledged.
+    pub(super) fn altered(&self) -> Vec<(Dataset, bool)> {
+        let is_accepted = |dataset: &Dataset| {
+            self.events.iter().any(|noted| {
+                matches!(&noted.event, Event::Acceptance { id, fate: Fate::Acknowledged(_) } if *id == dataset.id)
+            })
+        };
+        let altered = self.events.iter().filter_map(|noted| match &noted.event {
+            Event::Alteration { dataset } => Some((dataset.clone(), is_accepted(dataset))),
+            _ => None,
+        });
+        altered.collect()
+    }
+
+    /// Accepts the first dataset that was altered and is not accepted.
     pub(super) fn accept(&mut self) -> Result<()> {
-        let first = self.acknowledged().remove(0);
-        let accepted = self.store().organization(self.organization).accept_dataset(first.id)?;
-        assert_eq!(accepted, Some(first));
+        let altered = self.altered().into_iter().find(|(_, is_accepted)| !is_accepted);
+        let (dataset, _) = altered.expect("there is one left");
+        let began = self.disk.recorded();
+        let accepted = self.store().organization(self.organization).accept_dataset(dataset.id);
+        let fate = match &accepted {
+            Ok(accepted) => Fate::Acknowledged(accepted.iter().cloned().collect()),
+            Err(Error::OutcomeUnknown { .. }) => Fate::Unknown,
+            Err(_) => Fate::Refused,
+        };
+        self.note(began, Event::Acceptance { id: dataset.id, fate });
+        assert_eq!(accepted?, Some(dataset));
         Ok(())
+    }
+
+    /// Accepts every dataset that was altered and is not accepted.
+    pub(super) fn accept_the_rest(&mut self) -> Result<()> {
+        while self.is_damaged() {
+            self.accept()?;
+        }
+        Ok(())
+    }
+
+    /// Whether a dataset that was altered may be damage still.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.altered().iter().any(|(_, is_accepted)| !is_accepted)
     }
 
     pub(super) fn back_up(&mut self, name: &str) -> Result<()> {

@@ -1,7 +1,8 @@
-//! The calls that change files outside SQLite, bare: in tests a disk can fail them, and sees what they have done.
+//! The calls outside SQLite that change files, and those whose answer decides whether SQLite may touch one, bare: in tests
+//! a disk can fail them, and sees what they have done.
 
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 #[cfg(test)]
@@ -21,11 +22,28 @@ pub(super) fn create_private(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What lies there under this name; a link is one itself. None, only if nothing does, or nothing can: a name that is too long.
+pub(super) fn look_up(file: &Path) -> io::Result<Option<Metadata>> {
+    #[cfg(test)]
+    may(Kind::Length, file)?;
+    match fs::symlink_metadata(file) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// Opens a file on which SQLite holds no locks, for reading.
+pub(super) fn open(file: &Path) -> io::Result<File> {
+    #[cfg(test)]
+    may(Kind::Open, file)?;
+    File::open(file)
+}
+
 /// Makes the contents of a file durable. Closing it drops all locks that the process holds on it.
 pub(super) fn sync_file(file: &Path) -> io::Result<()> {
     #[cfg(test)]
     may(Kind::Sync, file).inspect_err(|_| done(file, |file| Operation::SyncFailed { file }))?;
-    fs::File::options().write(true).open(file)?.sync_all()?;
+    File::options().write(true).open(file)?.sync_all()?;
     #[cfg(test)]
     done(file, |file| Operation::Sync { file });
     Ok(())
@@ -55,7 +73,7 @@ pub(super) fn remove(file: &Path) -> io::Result<()> {
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(test)]
     may(Kind::SyncFolder, &folder.join("any"))?;
-    fs::File::open(folder)?.sync_all()?;
+    File::open(folder)?.sync_all()?;
     #[cfg(test)]
     done(&folder.join("any"), |_| Operation::SyncFolder);
     Ok(())

@@ -121,9 +121,8 @@ fn find(path: &Path, metadata: &Metadata) -> Result<PathBuf, Error> {
 /// remove the log.
 fn refuse_orphaned_log(file: &Path) -> Result<(), Error> {
     // In this order: another process that makes the file writes its first page before there is a log.
-    let has_log = wal_length(file).is_some_and(|length| length > 0);
-    let is_empty = fs::metadata(file).map_or(true, |metadata| metadata.len() == 0);
-    if has_log && is_empty {
+    let has_log = wal_length(file)?.is_some_and(|length| length > 0);
+    if has_log && look_at(file)?.is_none_or(|metadata| metadata.len() == 0) {
         return Err(Error::damaged("there is only its write-ahead log, the file itself is empty or missing"));
     }
     Ok(())
@@ -136,7 +135,7 @@ const COMPANIONS: [&str; 3] = ["-journal", "-wal", "-shm"];
 pub(super) fn check_companions(file: &Path) -> Result<(), Error> {
     for suffix in COMPANIONS {
         let companion = beside(file, suffix);
-        if fs::symlink_metadata(&companion).is_ok_and(|metadata| !metadata.is_file()) {
+        if look_at(&companion)?.is_some_and(|metadata| !metadata.is_file()) {
             return Err(Error::invalid_path(
                 &companion,
                 "SQLite keeps a file by that name there, and it is none",
@@ -193,8 +192,13 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// How many bytes of a write-ahead log lie beside the file; none if there is none.
-pub(super) fn wal_length(file: &Path) -> Option<u64> {
-    fs::symlink_metadata(beside(file, "-wal")).ok().map(|metadata| metadata.len())
+pub(super) fn wal_length(file: &Path) -> Result<Option<u64>, Error> {
+    Ok(look_at(&beside(file, "-wal"))?.map(|metadata| metadata.len()))
+}
+
+/// IMPORTANT: what cannot be looked at is not taken for missing. SQLite would act on what it finds there.
+fn look_at(file: &Path) -> Result<Option<Metadata>, Error> {
+    disk::look_up(file).map_err(|error| failed(file, error))
 }
 
 /// Makes durable that the log was cut. No lock of SQLite's is on it.
@@ -222,32 +226,42 @@ pub(super) fn pages_in_log(file: &Path, page_size: u64) -> io::Result<HashSet<u6
 }
 
 /// Whether a rollback journal lies beside the file.
-pub(super) fn has_journal(file: &Path) -> bool {
-    fs::symlink_metadata(beside(file, "-journal")).is_ok()
+pub(super) fn has_journal(file: &Path) -> Result<bool, Error> {
+    Ok(look_at(&beside(file, "-journal"))?.is_some())
 }
 
 /// Whether the rollback journal beside the file is one of a transaction over several files. It names another file, which
 /// SQLite deletes once it has played the journal back, whatever that file is.
-pub(super) fn has_journal_of_several_files(file: &Path) -> bool {
+pub(super) fn has_journal_of_several_files(file: &Path) -> Result<bool, Error> {
     const MAGIC_AT_THE_END: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
-    eight_bytes(&beside(file, "-journal"), SeekFrom::End(-8)) == Some(MAGIC_AT_THE_END)
+    Ok(eight_bytes(&beside(file, "-journal"), SeekFrom::End(-8))? == Some(MAGIC_AT_THE_END))
 }
 
 /// Whether the write-ahead log beside the file is of a version that SQLite does not read.
-pub(super) fn has_log_of_another_version(file: &Path) -> bool {
+pub(super) fn has_log_of_another_version(file: &Path) -> Result<bool, Error> {
     const VERSION: [u8; 4] = 3_007_000_u32.to_be_bytes();
-    let begins = eight_bytes(&beside(file, "-wal"), SeekFrom::Start(0));
-    begins.is_some_and(|bytes| matches!(bytes, [0x37, 0x7f, 0x06, 0x82 | 0x83, version @ ..] if version != VERSION))
+    let begins = eight_bytes(&beside(file, "-wal"), SeekFrom::Start(0))?;
+    Ok(begins.is_some_and(|bytes| matches!(bytes, [0x37, 0x7f, 0x06, 0x82 | 0x83, version @ ..] if version != VERSION)))
 }
 
-/// Eight bytes of a log or journal, on which SQLite holds no locks.
-fn eight_bytes(file: &Path, place: SeekFrom) -> Option<[u8; 8]> {
+/// Eight bytes of a log or journal, on which SQLite holds no locks; none if there are not as many.
+fn eight_bytes(file: &Path, place: SeekFrom) -> Result<Option<[u8; 8]>, Error> {
     // Opening a FIFO would wait.
-    fs::metadata(file).ok().filter(Metadata::is_file)?;
-    let mut file = fs::File::open(file).ok()?;
+    if !look_at(file)?.is_some_and(|metadata| metadata.is_file() && metadata.len() >= 8) {
+        return Ok(None);
+    }
     let mut bytes = [0; 8];
-    file.seek(place).and_then(|_| file.read_exact(&mut bytes)).ok()?;
-    Some(bytes)
+    let read = disk::open(file).and_then(|mut file| file.seek(place).and_then(|_| file.read_exact(&mut bytes)));
+    match read {
+        Ok(()) => Ok(Some(bytes)),
+        Err(error) => match error.kind() {
+            // Another process has removed or cut it meanwhile, as they do when they are done with it.
+            ErrorKind::NotFound | ErrorKind::UnexpectedEof | ErrorKind::InvalidInput
+            // SQLite may not read it either, and says what that means for the file.
+            | ErrorKind::PermissionDenied => Ok(None),
+            _ => Err(failed(file, error)),
+        },
+    }
 }
 
 /// How many bytes the file has.

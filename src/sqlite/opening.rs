@@ -110,7 +110,7 @@ impl Database {
 
     fn first_writer(&mut self, started: Instant) -> Result<Connection, Failure> {
         let left = || self.settings.busy_timeout.saturating_sub(started.elapsed());
-        let wal = files::wal_length(&self.file);
+        let wal = files::wal_length(&self.file)?;
         self.refuse_log_of_another(wal)?;
         let mut connection = connection::connect(&self.file, Access::ReadWrite, left())?;
         // A refused file must not be checkpointed when this connection, perhaps its last, is closed.
@@ -171,7 +171,7 @@ impl Database {
     /// A connection to a file that has this version of the schema already.
     fn connect(&self, access: Access, timeout: Duration) -> Result<Connection, Failure> {
         self.check_unmoved()?;
-        let has_wal = files::wal_length(&self.file).is_some();
+        let has_wal = files::wal_length(&self.file)?.is_some();
         let mut connection = connection::connect(&self.file, access, timeout)?;
         let version = self.inspect(&mut connection, has_wal)?.version;
         if version == 0 {
@@ -205,7 +205,7 @@ impl Database {
     ///
     /// It is a matter of tidiness: what keeps it from being done is no failure of what was committed before.
     pub(crate) fn shorten_log(&self, connection: &Connection) {
-        if files::wal_length(&self.file).is_some_and(|length| length > LOG_MAX) {
+        if files::wal_length(&self.file).is_ok_and(|length| length > Some(LOG_MAX)) {
             let at_once = connection::set_busy_timeout(connection, Duration::ZERO);
             let _ = at_once.and_then(|()| transaction::checkpoint_and_truncate(connection));
         }
@@ -224,13 +224,13 @@ impl Database {
     /// a journal that also concerns other files, a log that SQLite cannot read, and beside a backup, which was put in the
     /// place of a file whose log is still there, that log: SQLite would mix the two.
     fn refuse_log_of_another(&self, wal_length: Option<u64>) -> Result<(), Failure> {
-        if files::has_journal_of_several_files(&self.file) {
+        if files::has_journal_of_several_files(&self.file)? {
             return Err(Error::damaged("the journal beside it is one of several files").into());
         }
         if wal_length.is_none_or(|length| length == 0) {
             return Ok(());
         }
-        if files::has_log_of_another_version(&self.file) {
+        if files::has_log_of_another_version(&self.file)? {
             return Err(Error::damaged("the write-ahead log beside it is of another version").into());
         }
         let without_log = connection::connect(&self.file, Access::Immutable, Duration::ZERO)?;
@@ -276,7 +276,7 @@ impl Database {
             let (whole, pages) = (length / page_size, pragma(connection, "page_count")?.cast_unsigned());
             return self.check_log_holds(whole + 1..=pages, page_size);
         }
-        if !length.is_multiple_of(page_size) && !files::has_journal(&self.file) {
+        if !length.is_multiple_of(page_size) && !files::has_journal(&self.file)? {
             return Err(Error::damaged("it was cut inside a page").into());
         }
         Ok(())
@@ -392,7 +392,7 @@ fn settle_log(connection: &Connection, file: &Path) -> Result<bool, Failure> {
     }
     // IMPORTANT: SQLite does not. A part of what was in the log, found again after a power cut, would lie over the newer
     // pages of the file.
-    if files::wal_length(file) == Some(0) {
+    if files::wal_length(file)? == Some(0) {
         files::sync_log(file)?;
     }
     Ok(true)

@@ -117,7 +117,8 @@ fn steps_of_file(connection: &Connection) -> impl Fn() -> u64 + Send + 'static {
     let file = connection.path().filter(|path| !path.is_empty()).map(PathBuf::from);
     move || {
         file.as_deref().map_or(u64::MAX, |file| {
-            let bytes = files::length(file).unwrap_or_default() + files::wal_length(file).unwrap_or_default();
+            let bytes =
+                files::length(file).unwrap_or_default() + files::wal_length(file).ok().flatten().unwrap_or_default();
             bytes.saturating_mul(STEPS_PER_BYTE).saturating_add(STEPS_ALWAYS)
         })
     }

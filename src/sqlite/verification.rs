@@ -51,7 +51,8 @@ pub(super) fn integrity(connection: &Connection) -> Result<Vec<Finding>, Failure
     let mut findings = Vec::new();
     match texts(connection, "PRAGMA integrity_check(1000000)") {
         Ok(texts) => {
-            texts.iter().try_for_each(|text| refuse_failure_of_the_disk(text))?;
+            // One text may say several things.
+            texts.iter().flat_map(|text| text.lines()).try_for_each(refuse_failure_of_the_disk)?;
             let found = texts.into_iter().filter(|text| text != "ok");
             findings.extend(found.map(|text| Finding::new("integrity", text)));
         }

@@ -355,6 +355,8 @@ impl Drop for Held<'_> {
 }
 
 #[cfg(test)]
+mod connection_tests;
+#[cfg(test)]
 mod failed_commit_tests;
 #[cfg(test)]
 mod full_disk_tests;

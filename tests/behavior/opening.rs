@@ -184,3 +184,26 @@ fn holds_what_is_stored(path: &Path) {
     drop(store);
     assert_eq!(rows_seen_by_plain_sqlite(&fs::canonicalize(path).unwrap()), (1, 2), "{}", path.display());
 }
+
+/// SQLite does so by itself only with the last connection to the file.
+#[test]
+fn closing_copies_the_log_into_the_file_also_while_another_handle_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, alone) = (folder.path().join("kpis.db"), folder.path().join("without its log.db"));
+    let (first, second) = (Store::open(&file).unwrap(), Store::open(&file).unwrap());
+    let organization = organization(&second);
+    let created = organization.create_dataset(request_with_kpis(3)).unwrap();
+
+    // In the file itself, and not only in the log beside it.
+    let found = |store: &Path| {
+        fs::copy(store, &alone).unwrap();
+        let copy = Store::open(&alone).unwrap();
+        let found = copy.organization(organization.id()).dataset(created.id).unwrap();
+        copy.close().unwrap();
+        found
+    };
+    assert_eq!(found(&file), None, "the control: it is in the log");
+    second.close().unwrap();
+    assert_eq!(found(&file), Some(created));
+    drop(first);
+}

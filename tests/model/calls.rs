@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Result, Store};
 
-use super::model::{Answer, Caller, Model, created};
+use super::model::{Answer, Caller, LAST_TIME, Model, created};
 use super::requests::{pick, request, uuid};
 use super::world::{Checked, Counts, Mark, World};
 
@@ -22,7 +22,7 @@ impl World {
         self.write(handle, &new, counts, |organization, new| organization.create_datasets(new))
     }
 
-    fn any_requests(&mut self, count: usize) -> Vec<NewDataset> {
+    pub(crate) fn any_requests(&mut self, count: usize) -> Vec<NewDataset> {
         let mut taken: Vec<_> = self.model.kept.iter().map(|kept| kept.dataset.id).collect();
         let mut new = Vec::new();
         for _ in 0..count {
@@ -43,7 +43,7 @@ impl World {
         let mut caller = self.any_caller();
         let time = caller.now;
         if self.random.percent(1) {
-            caller.now = 253_402_300_800_000_000;
+            caller.now = LAST_TIME + 1;
             self.clock.store(caller.now, Relaxed);
         }
         self.ids.lock().unwrap().drawn.clear();
@@ -85,9 +85,7 @@ impl World {
             if !ids.iter().eq(asked.iter().map(|dataset| &dataset.id)) {
                 return Err(format!("an unknown outcome of {ids:?}, not of {asked:?}"));
             }
-            let is_there =
-                |dataset: &Dataset| self.look(handle, dataset.organization_id, dataset.id).map(|it| it.is_some());
-            if asked.first().map_or(Ok(false), is_there)? {
+            if asked.first().map_or(Ok(false), |dataset| self.is_there(handle, dataset))? {
                 counts.unknown_and_there += 1;
                 self.model = after;
             } else {
@@ -96,6 +94,15 @@ impl World {
         } else if !self.model.rules.what_fails_is_not_written {
             self.model = after;
         }
+        self.is_as_modelled(handle, asked)
+    }
+
+    pub(crate) fn is_there(&self, handle: usize, dataset: &Dataset) -> Checked<bool> {
+        Ok(self.look(handle, dataset.organization_id, dataset.id)?.is_some())
+    }
+
+    /// Whether what is found of these is what the model holds of them.
+    pub(crate) fn is_as_modelled(&self, handle: usize, asked: &[Dataset]) -> Checked {
         for dataset in asked {
             let found = self.look(handle, dataset.organization_id, dataset.id)?;
             let expected = self.model.read(dataset.organization_id, dataset.id).unwrap_or_default();

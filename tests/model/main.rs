@@ -5,6 +5,7 @@
 //!   or a store in memory. Two organisations that use the same ids, and users.
 //! - The disk fails in some operations, or is full. Then the answer is the expected one, or an error that fits, and what
 //!   it says was not written is nowhere. Of an unknown outcome the store is asked, and the model follows.
+//! - Loads, all or nothing and in batches, of inputs that are refused somewhere, or cancelled: how much is stored.
 //! - Another tool changes a dataset: it is damage until it is accepted.
 //!
 //! A failure names its seed, and `KPI_STORE_TEST_SEED` repeats it alone. The long form:
@@ -15,6 +16,7 @@
 
 mod calls;
 mod handles;
+mod loading;
 mod model;
 #[path = "../../src/fault_tests/random.rs"]
 mod random;
@@ -34,6 +36,7 @@ fn every_answer_is_that_of_a_plain_list() {
     }
     println!("{counts}, 0 differences");
     assert!(counts.acknowledged > 0 && counts.failed > 0 && counts.accepted > 0, "{counts}");
+    assert!(counts.loaded > 0 && counts.stopped > 0, "{counts}");
 }
 
 fn seeds() -> std::ops::Range<u64> {
@@ -52,6 +55,8 @@ fn a_wrong_rule_is_noticed() {
         Rules { a_refused_batch_leaves_nothing: false, ..right },
         Rules { changes_are_damage: false, ..right },
         Rules { what_fails_is_not_written: false, ..right },
+        Rules { a_stopped_load_keeps_its_batches: false, ..right },
+        Rules { a_load_without_batches_is_all_or_nothing: false, ..right },
     ] {
         let differs = |seed| World::new(seed, wrong).play(&mut Counts::default()).is_err();
         assert!((0..40).any(differs), "{wrong:?} is never noticed");

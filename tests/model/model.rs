@@ -19,6 +19,8 @@ pub(crate) struct Rules {
     pub(crate) a_refused_batch_leaves_nothing: bool,
     pub(crate) changes_are_damage: bool,
     pub(crate) what_fails_is_not_written: bool,
+    pub(crate) a_stopped_load_keeps_its_batches: bool,
+    pub(crate) a_load_without_batches_is_all_or_nothing: bool,
 }
 
 impl Default for Rules {
@@ -29,6 +31,8 @@ impl Default for Rules {
             a_refused_batch_leaves_nothing: true,
             changes_are_damage: true,
             what_fails_is_not_written: true,
+            a_stopped_load_keeps_its_batches: true,
+            a_load_without_batches_is_all_or_nothing: true,
         }
     }
 }
@@ -40,6 +44,15 @@ pub(crate) struct Caller {
     pub(crate) user: Option<UserId>,
     /// In microseconds since 1970.
     pub(crate) now: i64,
+}
+
+/// How a load stores its input.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// The most datasets to a transaction; none if all are stored in one.
+    pub(crate) batch: Option<usize>,
+    /// The callback ends it once so many were written.
+    pub(crate) cancelled_at: Option<usize>,
 }
 
 /// A dataset, and whether another tool has changed it.
@@ -57,7 +70,7 @@ pub(crate) struct Model {
 }
 
 /// 9999-12-31T23:59:59.999999Z in microseconds.
-const LAST_TIME: i64 = 253_402_300_799_999_999;
+pub(crate) const LAST_TIME: i64 = 253_402_300_799_999_999;
 
 impl Model {
     pub(crate) fn new(rules: Rules) -> Self {
@@ -82,6 +95,36 @@ impl Model {
             self.kept.push(Kept { dataset: dataset.clone(), is_altered: false });
         }
         Ok(())
+    }
+
+    /// Keeps what a load stores of its input, and says how much that is, and why it is not all. The input is so short that
+    /// each transaction pulls its part of it at once. `writable` is what a write answers if nothing else is in the way.
+    pub(crate) fn load(&mut self, load: &Load, input: &[Answer<Dataset>], writable: Answer<()>) -> (usize, Answer<()>) {
+        let before = self.kept.clone();
+        let is_in_batches = load.batch.is_some();
+        let mut stored = 0_usize;
+        loop {
+            let part = &input[stored..input.len().min(stored.saturating_add(load.batch.unwrap_or(usize::MAX)))];
+            let valid: Vec<_> = part.iter().flatten().cloned().collect();
+            let admitted = if valid.len() < part.len() { Err("invalid") } else { Ok(()) };
+            let (first, then) = if is_in_batches { (admitted, writable) } else { (writable, admitted) };
+            let kept = first.and(then).and_then(|()| self.keep(&valid));
+            stored += if kept.is_ok() { part.len() } else { 0 };
+            let is_cancelled = load.cancelled_at.is_some_and(|at| stored >= at);
+            let stopped = kept.and(if is_cancelled { Err("cancelled") } else { Ok(()) });
+            let takes_back = if is_in_batches {
+                !self.rules.a_stopped_load_keeps_its_batches
+            } else {
+                kept.is_ok() && self.rules.a_load_without_batches_is_all_or_nothing
+            };
+            if stopped.is_err() && takes_back {
+                self.kept = before;
+                return (0, stopped);
+            }
+            if stopped.is_err() || stored == input.len() {
+                return (stored, stopped);
+            }
+        }
     }
 
     /// Where this dataset is in the list.
@@ -140,6 +183,15 @@ pub(crate) fn created(caller: Caller, requests: &[NewDataset], drawn: &[Uuid]) -
     let created: Vec<_> = valid.iter().map(|request| stored(caller, request, &mut drawn)).collect();
     assert_eq!(drawn.next(), None, "more ids were asked for than are needed");
     if valid.len() < requests.len() { Err("invalid") } else { Ok(created) }
+}
+
+/// What of the input of a load may be stored, each for itself.
+pub(crate) fn admitted(caller: Caller, requests: &[NewDataset], drawn: &[Uuid]) -> Vec<Answer<Dataset>> {
+    let mut drawn = drawn.iter().copied();
+    let one = |request| if is_valid(request) { Ok(stored(caller, request, &mut drawn)) } else { Err("invalid") };
+    let all = requests.iter().map(one).collect();
+    assert_eq!(drawn.next(), None, "more ids were asked for than are needed");
+    all
 }
 
 fn is_valid(request: &NewDataset) -> bool {

@@ -24,6 +24,10 @@ pub(crate) struct Counts {
     pub(crate) sequences: usize,
     pub(crate) operations: usize,
     pub(crate) acknowledged: usize,
+    /// Datasets that were stored by loads.
+    pub(crate) loaded: usize,
+    /// Loads that stored a part of their input.
+    pub(crate) stopped: usize,
     pub(crate) accepted: usize,
     pub(crate) backups: usize,
     /// Operations in which the disk failed, and that answered with an error.
@@ -36,11 +40,13 @@ pub(crate) struct Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sequences, operations, acknowledged, accepted, backups, failed, unimpressed, .. } = self;
+        let Self { sequences, operations, acknowledged, loaded, stopped, accepted, .. } = self;
+        let Self { backups, failed, unimpressed, .. } = self;
         write!(
             f,
-            "{sequences} sequences, {operations} operations, {acknowledged} datasets created, {accepted} accepted, "
+            "{sequences} sequences, {operations} operations, {acknowledged} datasets created, {loaded} loaded, "
         )?;
+        write!(f, "{stopped} loads stored in part, {accepted} accepted, ")?;
         write!(f, "{backups} backups; the disk failed in {} operations, {failed} said so; ", failed + unimpressed)?;
         write!(f, "unknown outcomes: {} held, {} did not", self.unknown_and_there, self.unknown_and_gone)
     }
@@ -145,9 +151,10 @@ impl World {
     fn step(&mut self, counts: &mut Counts) -> Checked {
         let handle = self.random.below(self.handles.len());
         match self.random.below(100) {
-            0..24 => self.create(handle, counts),
-            24..40 => self.create_together(handle, counts),
-            40..50 => self.get(handle, counts),
+            0..20 => self.create(handle, counts),
+            20..33 => self.create_together(handle, counts),
+            33..41 => self.load(handle, counts),
+            41..50 => self.get(handle, counts),
             50..61 => self.page(handle, counts),
             61..66 => self.iterate(handle, counts),
             66..69 => self.count(handle, counts),

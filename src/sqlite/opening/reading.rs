@@ -16,12 +16,12 @@ impl Database {
     /// A first connection for reading only: plainly, or where nobody may write the file, or not the folder in which SQLite
     /// keeps its files, as a file that nobody changes.
     pub(super) fn first_reader(&mut self) -> Result<Connection, Failure> {
-        self.refuse_log_of_another(files::wal_length(&self.file))?;
+        self.refuse_log_of_another(files::wal_length(&self.file)?)?;
         self.refuse_without_a_trace()?;
-        if files::has_journal(&self.file) {
+        if files::has_journal(&self.file)? {
             return self.reader();
         }
-        let log = files::wal_length(&self.file);
+        let log = files::wal_length(&self.file)?;
         // SQLite would make a log that nobody may write either, also not once the file may be written again.
         let is_frozen = log.is_none() && files::is_frozen(&self.file);
         if !is_frozen {
@@ -46,14 +46,14 @@ impl Database {
     /// Refuses what may not be opened before SQLite makes a write-ahead log beside it, which one that only reads cannot
     /// remove again.
     fn refuse_without_a_trace(&self) -> Result<(), Failure> {
-        let is_in_use = || files::wal_length(&self.file).is_some() || files::has_journal(&self.file);
+        let is_in_use = || Ok::<_, Error>(files::wal_length(&self.file)?.is_some() || files::has_journal(&self.file)?);
         let before = files::last_change(&self.file);
-        if is_in_use() {
+        if is_in_use()? {
             return Ok(());
         }
         // What another process changed while it was looked at, without locks, is looked at again, with them.
         match self.reader_by(Access::Immutable) {
-            Err(refusal) if !is_in_use() && files::last_change(&self.file) == before => Err(refusal),
+            Err(refusal) if !is_in_use()? && files::last_change(&self.file) == before => Err(refusal),
             _ => Ok(()),
         }
     }

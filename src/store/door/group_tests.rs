@@ -79,6 +79,27 @@ impl Scene {
     }
 }
 
+impl Store {
+    /// Does the calls, each in a thread of its own, when all of them stand in line: they share a transaction.
+    pub(crate) fn in_a_group<T: Send>(&self, calls: impl IntoIterator<Item = impl FnOnce() -> T + Send>) -> Vec<T> {
+        let door = &self.shared.door;
+        std::thread::scope(|scope| {
+            let held = door.enter_alone(Instant::now()).map_err(|Failure(error)| error).unwrap();
+            let line_up = |call| {
+                let before = door.lock().line.len();
+                let thread = scope.spawn(call);
+                while door.lock().line.len() == before && !thread.is_finished() {
+                    std::thread::yield_now();
+                }
+                thread
+            };
+            let waiting: Vec<_> = calls.into_iter().map(line_up).collect();
+            drop(held);
+            waiting.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+}
+
 fn request(name: &str) -> NewDataset {
     NewDataset::new(name).kpis(["Withdrawal", "Discharge"].map(NewKpi::new))
 }
@@ -161,6 +182,27 @@ fn one_that_fails_leaves_the_others() {
     });
     assert_eq!(scene.commits(), 2);
     assert_eq!(scene.names(), ["taken", "first", "last"]);
+}
+
+/// Its part of the transaction has no end of its own: it cannot be told from the others', so that all of it goes.
+#[test]
+fn one_whose_part_cannot_be_ended_is_not_committed_with_the_others() {
+    let scene = Scene::new();
+    std::thread::scope(|scope| {
+        let held = scene.hold();
+        let first = scene.line_up(scope, create("first"));
+        let open_end = scene.line_up(scope, |scene| {
+            scene.write(|connection| Ok(connection.execute_batch("UPDATE dataset SET name = 'x'; RELEASE part")?))
+        });
+        let last = scene.line_up(scope, create("last"));
+        drop(held);
+        let (first, open_end, last) = (first.join().unwrap(), open_end.join().unwrap(), last.join().unwrap());
+        open_end.unwrap_err();
+        let answered = [("first", first), ("last", last)].into_iter().filter(|(_, answer)| answer.is_ok());
+        assert_eq!(scene.names(), answered.map(|(name, _)| name).collect::<Vec<_>>());
+    });
+    scene.ours.create_dataset(request("after")).unwrap();
+    assert_eq!(scene.names().last().map(String::as_str), Some("after"));
 }
 
 #[test]

@@ -48,6 +48,20 @@ fn the_backup_is_its_owner_s_alone_whatever_the_umask() {
     }
 }
 
+/// A copy of damage is worth nothing: what could still be saved is not written over behind it.
+#[test]
+fn a_damaged_file_is_not_upgraded() {
+    let place = Place::new();
+    plain(&place.file)
+        .execute_batch("PRAGMA ignore_check_constraints = ON; UPDATE dataset SET name = '' WHERE seq = 1")
+        .unwrap();
+    let before = fs::read(&place.file).unwrap();
+    let error = open(&place.file, &ADDS_A_COLUMN).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+    assert_eq!(place.names(), ["kpis.db"], "and no copy is left");
+    assert!(fs::read(&place.file).unwrap() == before);
+}
+
 #[test]
 fn a_name_that_is_taken_is_left_alone() {
     let place = Place::new();

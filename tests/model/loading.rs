@@ -1,0 +1,118 @@
+//! Loading, by the store and by its model.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering::Relaxed;
+
+use kpi_store::{Dataset, Error, LoadError, LoadOptions, NewDataset};
+
+use super::model::{Answer, LAST_TIME, Load, admitted};
+use super::world::{Checked, Counts, World};
+
+impl World {
+    pub(crate) fn load(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let count = self.random.below(8);
+        let mut new = self.any_requests(count);
+        if self.random.percent(20) {
+            new.push(NewDataset::new(""));
+        }
+        let load = Load {
+            batch: if self.random.percent(60) { Some(self.random.below(5)) } else { None },
+            cancelled_at: if self.random.percent(25) { Some(self.random.below(new.len() + 1)) } else { None },
+        };
+        let mut caller = self.any_caller();
+        let time = caller.now;
+        if self.random.percent(1) {
+            caller.now = LAST_TIME + 1;
+            self.clock.store(caller.now, Relaxed);
+        }
+        self.ids.lock().unwrap().drawn.clear();
+        let mut pulled = 0;
+        let input = new.iter().cloned().inspect(|_| pulled += 1);
+        let found = self.organization(handle, caller).load_datasets(input, options(&load));
+        self.clock.store(time, Relaxed);
+        let drawn = std::mem::take(&mut self.ids.lock().unwrap().drawn);
+
+        // What was not pulled is not stored, and has no ids.
+        let input = admitted(caller, &new[..pulled], &drawn);
+        let mut after = self.model.clone();
+        let (stored, ended) = match load.batch {
+            Some(0) => (0, Err("invalid")),
+            _ if caller.now > LAST_TIME => (0, Err("clock_out_of_range")),
+            _ => after.load(&load, &input, self.if_writable(handle, Ok(()))),
+        };
+        let kpis: usize = input[..stored].iter().flatten().map(|dataset| dataset.kpis.len()).sum();
+        let expected = ended.map(|()| (count_of(new.len()), count_of(kpis)));
+        let what = format!("load {load:?} {new:?}");
+        let answered = found.as_ref().map(|loaded| (loaded.datasets, loaded.kpis));
+        let answered = answered.map_err(|stopped| stopped.error.clone());
+        let is_as_expected = self.compare(&what, &expected, &answered, counts)?;
+        match found {
+            Err(stopped) if !is_as_expected => {
+                return self.follow_load(handle, &load, (&input, stored), &stopped, counts);
+            }
+            Err(stopped) if stopped.stored != count_of(stored) => {
+                return Err(format!("{what}: {stored} must be stored, not {stopped:?}"));
+            }
+            _ => {}
+        }
+        self.model = after;
+        counts.loaded += stored;
+        counts.stopped += usize::from(stored > 0 && expected.is_err());
+        Ok(())
+    }
+
+    /// After an error of the disk: what it says is stored is, and nothing else but a batch of an unknown outcome.
+    /// `stored_max` is how much would be without that error.
+    fn follow_load(
+        &mut self,
+        handle: usize,
+        load: &Load,
+        (input, stored_max): (&[Answer<Dataset>], usize),
+        stopped: &LoadError,
+        counts: &mut Counts,
+    ) -> Checked {
+        self.calm();
+        let differs =
+            || format!("{load:?} of {input:?}, of which {stored_max} can be stored, stopped with {stopped:?}");
+        let stored = usize::try_from(stopped.stored).unwrap();
+        let size = load.batch.unwrap_or(usize::MAX);
+        if stored > stored_max || !stored.is_multiple_of(size) {
+            return Err(differs());
+        }
+        let mut kept = stored;
+        if let Error::OutcomeUnknown { ids, .. } = &stopped.error {
+            let end = input.len().min(stored.saturating_add(size));
+            let last = input[stored..end].last().and_then(|dataset| dataset.as_ref().ok());
+            if end > stored_max || !ids.iter().eq(last.map(|dataset| &dataset.id)) {
+                return Err(differs());
+            }
+            if last.map_or(Ok(false), |last| self.is_there(handle, last))? {
+                counts.unknown_and_there += 1;
+                kept = end;
+            } else {
+                counts.unknown_and_gone += 1;
+            }
+        } else if !self.model.rules.what_fails_is_not_written {
+            kept = stored_max;
+        }
+        let kept: Vec<_> = input[..kept].iter().flatten().cloned().collect();
+        self.model.keep(&kept).map_err(|code| format!("{kept:?} cannot be stored: {code}"))?;
+        let pulled: Vec<_> = input.iter().flatten().cloned().collect();
+        self.is_as_modelled(handle, &pulled)
+    }
+}
+
+fn options(load: &Load) -> LoadOptions<'static> {
+    let mut options = LoadOptions::new();
+    if let Some(datasets) = load.batch {
+        options = options.in_batches_of(datasets.try_into().unwrap());
+    }
+    let Some(at) = load.cancelled_at.map(count_of) else { return options };
+    options.progress(
+        move |progress| if progress.datasets < at { ControlFlow::Continue(()) } else { ControlFlow::Break(()) },
+    )
+}
+
+fn count_of(number: usize) -> u64 {
+    number.try_into().unwrap()
+}
