@@ -195,21 +195,12 @@ fn every_operation_runs_the_fewest_statements_however_many_rows() {
 #[test]
 fn a_group_runs_two_statements_more_for_each_who_shares_its_commit() {
     let watched = Watched::new(false);
-    let door = &watched.store.shared.door;
     let create = || {
         watched.ours.create_datasets(requests(1, 10)).unwrap();
         RAN.take()
     };
     create();
-    let ran: Vec<_> = std::thread::scope(|scope| {
-        let held = door.hold();
-        let waiting = [(); 3].map(|()| scope.spawn(create));
-        while door.waiting() < waiting.len() {
-            std::thread::yield_now();
-        }
-        drop(held);
-        waiting.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-    });
+    let ran: Vec<_> = watched.store.in_a_group([create; 3]).into_iter().flatten().collect();
     let found = titles(&ran);
     let insert = ["INSERT dataset", "INSERT kpi"];
     let guest = [&["SAVEPOINT"], &insert[..], &["RELEASE"]].concat();

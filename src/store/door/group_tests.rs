@@ -84,11 +84,11 @@ impl Store {
     pub(crate) fn in_a_group<T: Send>(&self, calls: impl IntoIterator<Item = impl FnOnce() -> T + Send>) -> Vec<T> {
         let door = &self.shared.door;
         std::thread::scope(|scope| {
-            let held = door.enter_alone(Instant::now()).map_err(|Failure(error)| error).unwrap();
+            let held = door.hold();
             let line_up = |call| {
-                let before = door.lock().line.len();
+                let before = door.waiting();
                 let thread = scope.spawn(call);
-                while door.lock().line.len() == before && !thread.is_finished() {
+                while door.waiting() == before && !thread.is_finished() {
                     std::thread::yield_now();
                 }
                 thread
