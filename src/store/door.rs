@@ -3,8 +3,8 @@
 //! It owns BEGIN IMMEDIATE, the commit, the rollback and what became of it. One connection writes; who holds it leads.
 //! Who comes while it is held joins the line ([`line`](super::line)) and brings its job along. When the leader has done
 //! its own, it takes in the jobs at the front of the line, does each in a savepoint, so that one's failure leaves the
-//! others ([`group`](super::group)), looks again, and when nobody is there commits once: one wait for the disk for all of
-//! them. Nobody is answered before that.
+//! others ([`group`](super::group)), and commits once: one wait for the disk for all of them. Nobody is answered before
+//! that.
 //!
 //! Why a leader, and not one of the alternatives (figures: `docs/performance.md`)? A mutex alone makes eight threads wait
 //! for eight syncs. A thread that writes for all would cost a lone writer two switches of threads on each write, and a
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode};
 
 use super::group::{CommitFailed, Group};
-use super::line::{GUESTS_MAX, Job, Line, Turn, Writer};
+use super::line::{Job, Line, Turn, Writer};
 use crate::error::{Error, Failure, FromInside, ReadOnlyCause, Result, shared};
 use crate::model::ids::DatasetId;
 use crate::sqlite::connection::set_busy_timeout;
@@ -142,15 +142,9 @@ impl Door {
         // Whatever ends this early, a panic included, the drop of `held` rolls back.
         work(connection)?;
         let mut group = Group::new(ids);
-        // Who was answered by the commit before is often back by now.
-        while is_small && !group.is_lost() {
-            let taken = self.lock().line.take_small(GUESTS_MAX - group.guests());
-            if taken.is_empty() {
-                break;
-            }
-            for (guest, job) in taken {
-                group.work(connection, guest, job);
-            }
+        let guests = if is_small { self.lock().line.take_small() } else { Vec::new() };
+        for (guest, job) in guests {
+            group.work(connection, guest, job);
         }
         if !group.is_lost()
             && let Err(failed) = self.commit(held)

@@ -15,7 +15,7 @@ use crate::sqlite::transaction;
 const SMALL_MAX: usize = 8;
 
 /// A leader takes in as many jobs: nobody waits for an endless row of others.
-pub(super) const GUESTS_MAX: usize = 64;
+const GUESTS_MAX: usize = 64;
 
 /// Work that writes, to be done by whoever leads.
 pub(super) struct Job {
@@ -172,10 +172,10 @@ impl Line {
         place.and_then(|place| self.0.remove(place)).is_some()
     }
 
-    /// Takes in the small jobs at the front, at most so many, up to the first that wants something else.
-    pub(super) fn take_small(&mut self, most: usize) -> Vec<(Guest, Job)> {
+    /// Takes in the small jobs at the front, up to the first that wants something else.
+    pub(super) fn take_small(&mut self) -> Vec<(Guest, Job)> {
         let is_small = |waiting: &&Waiting| waiting.job.as_ref().is_some_and(Job::is_small);
-        let count = self.0.iter().take(most).take_while(is_small).count();
+        let count = self.0.iter().take(GUESTS_MAX).take_while(is_small).count();
         let taken = self.0.drain(..count);
         taken.filter_map(|Waiting { ticket, job }| Some((Guest(Some(ticket)), job?))).collect()
     }

@@ -129,33 +129,27 @@ fn those_who_wait_at_the_same_time_share_a_commit_and_come_in_order() {
     assert_eq!(scene.commits(), 3);
 }
 
-/// Those whom the commit before has answered are back while the next leader works, and while it does the jobs of its guests.
 #[test]
-fn who_comes_while_the_group_works_shares_its_commit() {
+fn who_comes_while_the_leader_works_shares_its_commit() {
     let scene = Scene::new();
     let (begun, has_begun) = mpsc::channel();
-    let until_another_waits = || {
-        let (store, begun) = (scene.store.clone(), begun.clone());
-        scene.write(move |_| {
-            begun.send(()).unwrap();
-            while store.shared.door.waiting() == 0 {
-                std::thread::yield_now();
-            }
-            Ok(())
-        })
-    };
+    let store = scene.store.clone();
     std::thread::scope(|scope| {
-        let leader = scope.spawn(until_another_waits);
+        let leader = scope.spawn(|| {
+            scene.write(move |_| {
+                begun.send(()).unwrap();
+                while store.shared.door.waiting() == 0 {
+                    std::thread::yield_now();
+                }
+                Ok(())
+            })
+        });
         has_begun.recv().unwrap();
-        let guest = scope.spawn(until_another_waits);
-        has_begun.recv().unwrap();
-        let last = scope.spawn(|| create("last")(&scene));
+        scene.ours.create_dataset(request("late")).unwrap();
         leader.join().unwrap().unwrap();
-        guest.join().unwrap().unwrap();
-        last.join().unwrap().unwrap();
     });
     assert_eq!(scene.commits(), 1);
-    assert_eq!(scene.names(), ["last"]);
+    assert_eq!(scene.names(), ["late"]);
 }
 
 #[test]
