@@ -5,14 +5,15 @@ use std::hint::black_box;
 use kpi_store::{DatasetId, DatasetQuery, Store};
 use uuid::Uuid;
 
-use crate::floor::{self, read};
-use crate::input::Texts;
+use crate::floor::{self, read, write};
+use crate::input::{self, Texts};
 use crate::jobs::{Amount, File, Filled, Job, Sides, timed};
 
 pub(crate) fn jobs() -> Vec<Job> {
     vec![
         Job::new("get one with 10 KPIs", |amount| get(amount, Texts::Short)),
         Job::new("get one with 10 KPIs, long texts", |amount| get(amount, Texts::Long)),
+        Job::new("get one with 10 KPIs, in memory", get_in_memory),
         Job::new("list 10,000 in pages of 1,000", list),
         Job::new("page of 50", page),
         Job::new("count", count),
@@ -37,6 +38,32 @@ fn get(amount: Amount, texts: Texts) -> Sides {
     let mut next = ids.into_iter().cycle();
     let store = move |times| {
         let _kept = &file;
+        timed(times, || {
+            let dataset = organization.dataset(next.next().unwrap()).unwrap().unwrap();
+            assert_eq!(black_box(dataset).kpis.len(), 10);
+        })
+    };
+    Sides::new(floor, store)
+}
+
+fn get_in_memory(amount: Amount) -> Sides {
+    let requests = input::datasets(amount.of(1_000), 10, Texts::Short);
+    let uuid = Uuid::now_v7();
+
+    let connection = floor::open_in_memory();
+    let uuids: Vec<Uuid> = write::create(&connection, uuid, &requests).iter().map(|dataset| dataset.id).collect();
+    let mut next = uuids.into_iter().cycle();
+    let floor = move |times| {
+        timed(times, || {
+            let dataset = read::get(&connection, uuid, next.next().unwrap()).unwrap();
+            assert_eq!(black_box(dataset).kpis.len(), 10);
+        })
+    };
+    let organization = Store::open_in_memory().unwrap().organization(uuid.into());
+    let ids: Vec<DatasetId> =
+        organization.create_datasets(requests).unwrap().into_iter().map(|dataset| dataset.id).collect();
+    let mut next = ids.into_iter().cycle();
+    let store = move |times| {
         timed(times, || {
             let dataset = organization.dataset(next.next().unwrap()).unwrap().unwrap();
             assert_eq!(black_box(dataset).kpis.len(), 10);
