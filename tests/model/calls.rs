@@ -1,10 +1,8 @@
 //! Reading and creating, by the store and by its model.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Result, Store};
 
-use super::model::{Answer, Caller, LAST_TIME, Model, created};
+use super::model::{Answer, Caller, Model, created};
 use super::requests::{pick, request, uuid};
 use super::world::{Checked, Counts, Mark, World};
 
@@ -40,16 +38,7 @@ impl World {
         counts: &mut Counts,
         write: impl FnOnce(Organization, Vec<NewDataset>) -> Result<Vec<Dataset>>,
     ) -> Checked {
-        let mut caller = self.any_caller();
-        let time = caller.now;
-        if self.random.percent(1) {
-            caller.now = LAST_TIME + 1;
-            self.clock.store(caller.now, Relaxed);
-        }
-        self.ids.lock().unwrap().drawn.clear();
-        let found = write(self.organization(handle, caller), new.to_vec());
-        self.clock.store(time, Relaxed);
-        let drawn = std::mem::take(&mut self.ids.lock().unwrap().drawn);
+        let (caller, found, drawn) = self.as_any_caller(handle, |organization| write(organization, new.to_vec()));
 
         let created = created(caller, new, &drawn);
         let mut after = self.model.clone();

@@ -1,7 +1,6 @@
 //! Loading, by the store and by its model.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering::Relaxed;
 
 use kpi_store::{Dataset, Error, LoadError, LoadOptions, NewDataset};
 
@@ -19,18 +18,10 @@ impl World {
             batch: if self.random.percent(60) { Some(self.random.below(5)) } else { None },
             cancelled_at: if self.random.percent(25) { Some(self.random.below(new.len() + 1)) } else { None },
         };
-        let mut caller = self.any_caller();
-        let time = caller.now;
-        if self.random.percent(1) {
-            caller.now = LAST_TIME + 1;
-            self.clock.store(caller.now, Relaxed);
-        }
-        self.ids.lock().unwrap().drawn.clear();
         let mut pulled = 0;
         let input = new.iter().cloned().inspect(|_| pulled += 1);
-        let found = self.organization(handle, caller).load_datasets(input, options(&load));
-        self.clock.store(time, Relaxed);
-        let drawn = std::mem::take(&mut self.ids.lock().unwrap().drawn);
+        let (caller, found, drawn) =
+            self.as_any_caller(handle, |organization| organization.load_datasets(input, options(&load)));
 
         // What was not pulled is not stored, and has no ids.
         let input = admitted(caller, &new[..pulled], &drawn);

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use kpi_store::{Cursor, Error, OrganizationId, Result, Store, UserId};
+use kpi_store::{Cursor, Error, Organization, OrganizationId, Result, Store, UserId};
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::model::{Answer, Caller, Model, Rules};
+use super::model::{Answer, Caller, LAST_TIME, Model, Rules};
 use super::random::Random;
 use super::requests::uuid;
 
@@ -237,6 +237,24 @@ impl World {
 
     pub(crate) fn any_organization(&mut self) -> OrganizationId {
         self.organizations[self.random.below(2)]
+    }
+
+    /// Does a call that writes, now and then at a time that cannot be stored. Gives the ids that were drawn for it too.
+    pub(crate) fn as_any_caller<T>(
+        &mut self,
+        handle: usize,
+        call: impl FnOnce(Organization) -> T,
+    ) -> (Caller, T, Vec<Uuid>) {
+        let mut caller = self.any_caller();
+        let time = caller.now;
+        if self.random.percent(1) {
+            caller.now = LAST_TIME + 1;
+            self.clock.store(caller.now, Relaxed);
+        }
+        self.ids.lock().unwrap().drawn.clear();
+        let found = call(self.organization(handle, caller));
+        self.clock.store(time, Relaxed);
+        (caller, found, std::mem::take(&mut self.ids.lock().unwrap().drawn))
     }
 
     pub(crate) fn any_caller(&mut self) -> Caller {

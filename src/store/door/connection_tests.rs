@@ -1,7 +1,7 @@
 //! Every connection of a store is set up as the file needs it: the first that writes, a fresh one after a failed commit, those
 //! that read, and the one of a store in memory.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 use rusqlite::Connection;
@@ -47,7 +47,7 @@ fn after_a_backup_no_connection_may_attach_a_file() {
 }
 
 fn with_writer(store: &Store, look: impl FnOnce(&Connection)) {
-    let mut held = store.shared.door.enter_alone(Instant::now()).map_err(|Failure(error)| error).unwrap();
+    let mut held = store.shared.door.hold();
     look(held.connection(Duration::from_secs(1)).map_err(|Failure(error)| error).unwrap());
 }
 
