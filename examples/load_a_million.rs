@@ -50,7 +50,7 @@ fn run(arguments: Arguments) -> Result<u64, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let file = arguments.into.unwrap_or_else(|| folder.path().join("kpis.db"));
     let store = Store::open(&file)?;
-    // An organisation is its id, which the application has.
+    // An organization is its id, which the application has.
     let organization = store.organization(OrganizationId::new());
     let options = match arguments.batch {
         Some(datasets) => LoadOptions::new().in_batches_of(datasets),

@@ -22,7 +22,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let file = kept.unwrap_or_else(|| folder.path().join("kpis.db"));
 
-    // An organisation is its id, which the application has; here it is made up, so that each run sees its own datasets.
+    // An organization is its id, which the application has; here it is made up, so that each run sees its own datasets.
     let organization_id = OrganizationId::new();
     let Some(created) = create(&requests, &file, organization_id)? else { return Ok(ExitCode::FAILURE) };
     for dataset in &created {

@@ -24,7 +24,7 @@ CREATE TABLE dataset (
     UNIQUE (organization_id, id)
 ) STRICT;
 
--- Pages of one organisation, in the order of creation.
+-- Pages of one organization, in the order of creation.
 CREATE INDEX dataset_by_organization ON dataset (organization_id, seq);
 
 -- The rows of a dataset lie side by side: a KPI is identified within its dataset, and no second index is paid for.

@@ -24,7 +24,7 @@ pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
 /// |---|---|---|---|
 /// | [`Invalid`](Self::Invalid) | the input breaks the contract | nothing | mend what the violations name |
 /// | [`AlreadyExists`](Self::AlreadyExists) | a given id is taken | nothing | after an unknown outcome: it was stored; otherwise give another id |
-/// | [`InvalidCursor`](Self::InvalidCursor) | the cursor is not one of this organisation and order | nothing | list from the beginning |
+/// | [`InvalidCursor`](Self::InvalidCursor) | the cursor is not one of this organization and order | nothing | list from the beginning |
 /// | [`ClockOutOfRange`](Self::ClockOutOfRange) | the clock stands outside the years 0001 to 9999 | nothing | set the clock |
 /// | [`Busy`](Self::Busy) | another writer held the file past the busy timeout | nothing | try again |
 /// | [`StorageFull`](Self::StorageFull) | no room on the disk | nothing | make room, try again; no reopening is needed |
@@ -68,7 +68,7 @@ pub enum Error {
     #[error(transparent)]
     Invalid(#[from] Violations),
 
-    /// A given id is taken: the dataset's within its organisation, or the KPI's within its dataset.
+    /// A given id is taken: the dataset's within its organization, or the KPI's within its dataset.
     #[error("{} already exists", kpi.map_or_else(|| format!("dataset {dataset}"), |kpi| format!("KPI {kpi} of dataset {dataset}")))]
     #[non_exhaustive]
     AlreadyExists {
@@ -78,7 +78,7 @@ pub enum Error {
         kpi: Option<KpiId>,
     },
 
-    /// The cursor is cut or edited, or belongs to another organisation, order or version.
+    /// The cursor is cut or edited, or belongs to another organization, order or version.
     #[error("the cursor is not one of this listing; list from the beginning")]
     InvalidCursor,
 

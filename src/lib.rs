@@ -1,6 +1,6 @@
 //! An embedded, local-first store for custom KPI datasets, on one SQLite file.
 //!
-//! An organisation defines a dataset, a named group of KPIs, each a typed question with a unit. This crate creates, keeps
+//! An organization defines a dataset, a named group of KPIs, each a typed question with a unit. This crate creates, keeps
 //! and returns it exactly as the REST operation *Create Dataset* (`POST /v1/custom-kpi-datasets`) would: same fields,
 //! limits, JSON and validation answers, offline, in the application's own file.
 //!

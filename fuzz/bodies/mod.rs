@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use self::files::Made;
 
-/// What was stored: by organisation, in the order of creation.
+/// What was stored: by organization, in the order of creation.
 pub(crate) type Stored = BTreeMap<OrganizationId, Vec<Dataset>>;
 
 /// Bytes as the body of a request: what is accepted is valid and is written as it is read; what is refused says why.

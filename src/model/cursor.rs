@@ -30,7 +30,7 @@ impl Order {
     }
 }
 
-/// A place in a listing of one organisation in one order: the listing goes on behind it.
+/// A place in a listing of one organization in one order: the listing goes on behind it.
 ///
 /// Opaque. It prints as a short string of letters and digits that can stand in a URL as it is, and is that string in
 /// serde; the string can be kept, and used in another process on the same file. Whatever is inserted meanwhile, a
@@ -66,13 +66,13 @@ impl Cursor {
         Self { order, place, check: check(organization, order, place) }
     }
 
-    /// The place, if the cursor was given for this organisation and order.
+    /// The place, if the cursor was given for this organization and order.
     pub(crate) fn place(&self, organization: OrganizationId, order: Order) -> Result<i64> {
         if *self == Self::new(organization, order, self.place) { Ok(self.place) } else { Err(Error::InvalidCursor) }
     }
 }
 
-/// Over the version, the order, the place and the organisation. It finds mistakes; it is no seal.
+/// Over the version, the order, the place and the organization. It finds mistakes; it is no seal.
 fn check(organization: OrganizationId, order: char, place: i64) -> u32 {
     let text = format!("{VERSION}{order}{place}{organization}");
     (xxh3_64(text.as_bytes()) >> 32) as u32
@@ -103,7 +103,7 @@ impl FromStr for Cursor {
             let place = u64::from_str_radix(place, 16).ok()?.cast_signed();
             Some(Self { order, place, check: u32::from_str_radix(check, 16).ok()? })
         };
-        // The same place can be spelt otherwise, in capitals or with zeros before it; those are not ours.
+        // The same place can be spelled otherwise, in capitals or with zeros before it; those are not ours.
         parse().filter(|cursor| cursor.to_string() == text).ok_or(Error::InvalidCursor)
     }
 }

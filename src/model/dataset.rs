@@ -26,9 +26,9 @@ use super::value_type::ValueType;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Dataset {
-    /// Identifies the dataset within its organisation.
+    /// Identifies the dataset within its organization.
     pub id: DatasetId,
-    /// The organisation that owns it.
+    /// The organization that owns it.
     pub organization_id: OrganizationId,
     /// 1 to 255 code points; need not be unique.
     pub name: String,

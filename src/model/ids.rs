@@ -1,4 +1,4 @@
-//! Typed identifiers: an organisation's id cannot land in the user's column.
+//! Typed identifiers: an organization's id cannot land in the user's column.
 
 use std::fmt;
 use std::str::FromStr;
@@ -175,7 +175,7 @@ macro_rules! typed_id {
 }
 
 typed_id!(
-    /// Identifies an organisation: who owns a dataset. The counterpart of the `x-organization-id` header.
+    /// Identifies an organization: who owns a dataset. The counterpart of the `x-organization-id` header.
     OrganizationId
 );
 typed_id!(
@@ -183,7 +183,7 @@ typed_id!(
     UserId
 );
 typed_id!(
-    /// Identifies a dataset within its organisation.
+    /// Identifies a dataset within its organization.
     DatasetId
 );
 typed_id!(

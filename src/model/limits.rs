@@ -1,7 +1,7 @@
 //! The limits of the contract, each in one place: the validator applies them, the schema repeats them as CHECKs and
 //! a test compares the two.
 //!
-//! A length counts Unicode code points, of text taken as it is: nothing is trimmed, folded or normalised.
+//! A length counts Unicode code points, of text taken as it is: nothing is trimmed, folded or normalized.
 
 /// Fewest code points in the name of a dataset or KPI.
 pub const NAME_MIN: usize = 1;

@@ -53,7 +53,7 @@ pub struct Finding {
     /// | `count` | the tables and their indexes do not agree on how many rows there are |
     /// | `order` | two KPIs of a dataset with one place in the order of addition |
     pub code: &'static str,
-    /// The organisation of the dataset it concerns, if it concerns one.
+    /// The organization of the dataset it concerns, if it concerns one.
     pub organization: Option<OrganizationId>,
     /// The dataset it concerns, if it concerns one and its id can be read.
     pub dataset: Option<DatasetId>,

@@ -35,7 +35,7 @@ const FEATURES: [(DbConfig, bool); 10] = [
     // The schema has no triggers and no views; none that a file brings along may act.
     (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
     (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
-    // A misspelt column is an error, not a string.
+    // A misspelled column is an error, not a string.
     (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
     (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
     (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE, false),

@@ -80,13 +80,13 @@ pub(super) const ORGANIZATION_ID: usize = 10;
 
 const SELECT_ONE: &str = select!("WHERE organization_id = ?1 AND id = ?2");
 
-// Whatever statistics a file has: by them SQLite might walk through the datasets of all organisations.
+// Whatever statistics a file has: by them SQLite might walk through the datasets of all organizations.
 const SELECT_OLDEST_FIRST: &str =
     select!("INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3");
 const SELECT_NEWEST_FIRST: &str =
     select!("INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3");
 
-/// The dataset of this organisation with this id.
+/// The dataset of this organization with this id.
 pub(crate) fn get(
     connection: &Connection,
     organization: OrganizationId,
@@ -111,7 +111,7 @@ pub(crate) struct Stretch {
     pub(crate) has_more: bool,
 }
 
-/// At most `limit` datasets of this organisation behind the place `after`.
+/// At most `limit` datasets of this organization behind the place `after`.
 pub(crate) fn list(
     connection: &mut Connection,
     organization: OrganizationId,
@@ -177,7 +177,7 @@ const NEXT_OLDEST_FIRST: &str = "SELECT min(seq) FROM dataset WHERE organization
 const NEXT_NEWEST_FIRST: &str = "SELECT max(seq) FROM dataset WHERE organization_id = ?1 AND seq < ?2";
 
 /// The error of damage at a place that a listing came to. It names the dataset there if the row says that it is this
-/// organisation's: an index that is damaged can lead to another's, of which nothing is told.
+/// organization's: an index that is damaged can lead to another's, of which nothing is told.
 fn named(connection: &Connection, error: Error, organization: OrganizationId, place: i64) -> Error {
     let found = connection.prepare_cached(SELECT_IDS).and_then(|mut statement| {
         statement.query_one([place], |row| Ok((Columns(row).id(0).ok(), Columns(row).id::<OrganizationId>(1).ok())))
@@ -220,7 +220,7 @@ pub(super) fn read(
 }
 
 /// Reads a dataset, with the KPIs that `kpis` gives for it, and checks them against the digest: also that the row is the one
-/// of this organisation with this id, both of which the digest covers.
+/// of this organization with this id, both of which the digest covers.
 fn read_checked(
     row: &Row<'_>,
     organization: OrganizationId,
@@ -330,7 +330,7 @@ pub(super) fn count_all(connection: &Connection) -> Result<u64, Failure> {
 
 const COUNT: &str = "SELECT count(*) FROM dataset WHERE organization_id = ?1";
 
-/// How many datasets this organisation has.
+/// How many datasets this organization has.
 pub(crate) fn count(connection: &mut Connection, organization: OrganizationId) -> Result<u64, Failure> {
     progress::bounded(connection, |connection| {
         let mut statement = connection.prepare_cached(COUNT)?;
@@ -339,7 +339,7 @@ pub(crate) fn count(connection: &mut Connection, organization: OrganizationId) -
     })
 }
 
-/// Steps from one organisation to the next through the index, however many datasets each has.
+/// Steps from one organization to the next through the index, however many datasets each has.
 const ORGANIZATIONS: &str = "
     WITH RECURSIVE owner (id) AS (
         SELECT min(organization_id) FROM dataset
@@ -349,7 +349,7 @@ const ORGANIZATIONS: &str = "
     )
     SELECT id FROM owner WHERE id IS NOT NULL";
 
-/// The organisations that own a dataset, by id.
+/// The organizations that own a dataset, by id.
 pub(crate) fn organizations(connection: &mut Connection) -> Result<Vec<OrganizationId>, Failure> {
     progress::bounded(connection, step_through_organizations)
 }

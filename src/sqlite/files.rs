@@ -24,7 +24,7 @@ static MAKING: Mutex<()> = Mutex::new(());
 
 /// The absolute path of the one real file behind `path`; an empty file is made if there is none.
 ///
-/// Its folder is canonicalised and a symbolic link at its end followed, so that every handle agrees on the file. An
+/// Its folder is canonicalized and a symbolic link at its end followed, so that every handle agrees on the file. An
 /// absolute path is also never taken for a URI, as SQLite would take `file:x?mode=memory`.
 pub(super) fn find_or_make(path: &Path) -> Result<PathBuf, Error> {
     check_spelling(path)?;
@@ -173,7 +173,7 @@ fn make(path: &Path, real: PathBuf) -> Result<PathBuf, Error> {
     }
 }
 
-/// The path with its folder canonicalised.
+/// The path with its folder canonicalized.
 fn real_path(path: &Path) -> Result<PathBuf, Error> {
     let Some(name) = path.file_name() else {
         return Err(Error::invalid_path(path, "it names a folder", None));

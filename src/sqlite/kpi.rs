@@ -179,7 +179,7 @@ pub(super) struct Along<'a> {
 }
 
 impl<'a> Along<'a> {
-    /// `rows` are those of [`along`], for the same organisation and place as the datasets.
+    /// `rows` are those of [`along`], for the same organization and place as the datasets.
     pub(super) fn new(rows: Rows<'a>) -> Self {
         Self { rows, has_started: false, positions: Vec::new() }
     }

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::sqlite;
 
 impl Organization {
-    /// How many datasets of this organisation the query finds in all; its limit, order and cursor do not matter.
+    /// How many datasets of this organization the query finds in all; its limit, order and cursor do not matter.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use crate::model::ids::DatasetId;
 use crate::sqlite;
 
 impl Organization {
-    /// The dataset with this id and its KPIs, as of one moment; none if this organisation has none with this id.
+    /// The dataset with this id and its KPIs, as of one moment; none if this organization has none with this id.
     ///
     /// It never waits for a write in progress, except in memory.
     ///

@@ -17,7 +17,7 @@ impl Organization {
     /// # Errors
     ///
     /// - [`Error::Invalid`] at `limit` outside 1 to 1,000; [`Error::InvalidCursor`] if the cursor was given for another
-    ///   organisation or order.
+    ///   organization or order.
     /// - [`Error::Corrupt`] if the first dataset of the page is damaged; its `next` leads on.
     /// - [`Error::Closed`], [`Error::Busy`], [`Error::Storage`] as with [`dataset`](Self::dataset).
     ///

@@ -1,4 +1,4 @@
-//! The public handle: a store, seen through an organisation. One operation per file; no SQL.
+//! The public handle: a store, seen through an organization. One operation per file; no SQL.
 //!
 //! - [`options`]: how a store is opened. [`close`]: how it is left.
 //! - [`organization`]: the view through which everything is read and written.
@@ -152,9 +152,9 @@ impl Store {
         StoreOptions::default()
     }
 
-    /// The store seen through one organisation, acting as no user.
+    /// The store seen through one organization, acting as no user.
     ///
-    /// An organisation needs no registration: it is its id.
+    /// An organization needs no registration: it is its id.
     ///
     /// # Examples
     ///

@@ -1,13 +1,13 @@
-//! The view of a store through one organisation.
+//! The view of a store through one organization.
 
 use super::Store;
 use crate::error::Result;
 use crate::model::admission::Author;
 use crate::model::ids::{OrganizationId, UserId};
 
-/// A store seen through one organisation, acting as a user or as none; had from [`Store::organization`].
+/// A store seen through one organization, acting as a user or as none; had from [`Store::organization`].
 ///
-/// There is no way to read or write without one. What belongs to another organisation does not exist here: its ids
+/// There is no way to read or write without one. What belongs to another organization does not exist here: its ids
 /// answer exactly as unknown ones, and the same id can be used by both.
 ///
 /// # Examples
@@ -42,7 +42,7 @@ impl Organization {
         Self { user: Some(user), ..self.clone() }
     }
 
-    /// The organisation.
+    /// The organization.
     #[must_use]
     pub fn id(&self) -> OrganizationId {
         self.id

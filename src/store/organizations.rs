@@ -6,9 +6,9 @@ use crate::model::ids::OrganizationId;
 use crate::sqlite;
 
 impl Store {
-    /// The organisations that own a dataset, by id.
+    /// The organizations that own a dataset, by id.
     ///
-    /// The file is the application's, a handle the tenant's: this is the only call that looks across organisations.
+    /// The file is the application's, a handle the tenant's: this is the only call that looks across organizations.
     ///
     /// # Errors
     ///

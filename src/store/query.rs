@@ -5,7 +5,7 @@ use crate::model::cursor::{Cursor, Order};
 use crate::model::limits::{PAGE_DEFAULT, PAGE_MAX, PAGE_MIN};
 use crate::model::violation::{Rule, Segment, Violations};
 
-/// Which datasets of an organisation to list, in which order, how many at a time.
+/// Which datasets of an organization to list, in which order, how many at a time.
 ///
 /// # Examples
 ///
@@ -61,7 +61,7 @@ impl DatasetQuery {
         self
     }
 
-    /// Only what comes behind this place of a listing in the same order, of the same organisation.
+    /// Only what comes behind this place of a listing in the same order, of the same organization.
     pub fn after(mut self, cursor: &Cursor) -> Self {
         self.after = Some(cursor.clone());
         self

@@ -51,7 +51,7 @@ fn note(event: TraceEvent<'_>) {
     }
 }
 
-/// A store with two organisations whose datasets alternate, watched; of files, the connection that writes.
+/// A store with two organizations whose datasets alternate, watched; of files, the connection that writes.
 struct Watched {
     _folder: tempfile::TempDir,
     store: Store,

@@ -233,7 +233,7 @@ fn names(place: &Place) -> Vec<PathBuf> {
     entries(place.folder.path()).into_iter().map(|entry| entry.path).collect()
 }
 
-/// The file is a sound store of exactly these datasets, all of one organisation.
+/// The file is a sound store of exactly these datasets, all of one organization.
 fn holds(file: &Path, created: &[Dataset]) {
     let store = Store::options().read_only(true).open(file).unwrap();
     assert_eq!(store.organizations().unwrap(), [created[0].organization_id]);

@@ -22,7 +22,7 @@ fn agrees_with_every_case_that_must_be_accepted() {
             .unwrap_or_else(|violations| panic!("{}: refused: {violations}", case["name"]));
         let store = kpi_store::Store::open_in_memory().unwrap();
         let dataset = support::organization(&store).create_dataset(request).unwrap();
-        assert_eq!(normalised_answer(&dataset), expected_answer(&case), "{}", case["name"]);
+        assert_eq!(normalized_answer(&dataset), expected_answer(&case), "{}", case["name"]);
         seen += 1;
     }
     assert!(seen > 100, "the cases were not read: {seen}");
@@ -102,7 +102,7 @@ fn times(repetition: &Value) -> usize {
 }
 
 /// Our answer with placeholders for what no model can know, as the cases have them.
-fn normalised_answer(dataset: &kpi_store::Dataset) -> Value {
+fn normalized_answer(dataset: &kpi_store::Dataset) -> Value {
     let mut answer = serde_json::to_value(dataset).unwrap();
     for key in ["id", "organization_id", "created_at", "created_by", "updated_by", "updated_at"] {
         answer[key] = format!("<{key}>").into();

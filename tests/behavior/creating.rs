@@ -107,7 +107,7 @@ fn texts_are_kept_as_they_are_and_null_differs_from_empty() {
         support::in_a_file_and_in_memory(Store::options, |store, file| {
             let created = support::organization(store).create_dataset(request.clone()).unwrap();
             assert_eq!(as_asked(&created), request, "{text:?}");
-            assert_eq!(support::organization(store).dataset(created.id).unwrap(), None, "another organisation's");
+            assert_eq!(support::organization(store).dataset(created.id).unwrap(), None, "another organization's");
             let file = file.map(|file| kpi_texts_seen_by_plain_sqlite(file, created.id));
             let asked = || request.kpis.iter().map(|kpi| (kpi.name.clone(), kpi.description.clone(), kpi.unit.clone()));
             assert!(file.is_none_or(|found| found.into_iter().eq(asked())), "{text:?}");

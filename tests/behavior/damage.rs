@@ -238,7 +238,7 @@ fn damage_done_while_the_store_is_open_is_found_too() {
     assert_eq!(ours.dataset(added.id).unwrap(), Some(added), "the store still takes new datasets");
 }
 
-/// A file with five datasets of one organisation, and what was stored in them.
+/// A file with five datasets of one organization, and what was stored in them.
 struct Whole {
     file: Vec<u8>,
     datasets: Vec<Dataset>,
@@ -256,7 +256,7 @@ impl Whole {
         Self { file: fs::read(&place.file).unwrap(), datasets }
     }
 
-    /// A copy, altered by plain SQL with every guard off, and the organisation in it.
+    /// A copy, altered by plain SQL with every guard off, and the organization in it.
     fn altered(&self, changes: &[&str]) -> (Place, Organization) {
         let place = Place::new();
         fs::write(&place.file, &self.file).unwrap();

@@ -85,7 +85,7 @@ fn the_file_refuses_ids_that_are_taken_and_kpis_of_no_dataset() {
     let dataset = |organization, id| insert(&plain, "dataset", &[("organization_id", organization), ("id", id)]);
     assert_eq!(dataset(first, first), Ok(()));
     assert_eq!(dataset(first, second), Ok(()));
-    assert_eq!(dataset(second, first), Ok(()), "another organisation may use the id too");
+    assert_eq!(dataset(second, first), Ok(()), "another organization may use the id too");
     assert_eq!(dataset(first, first), Err(UNIQUE));
 
     let kpi = |dataset, id| insert(&plain, "kpi", &[("dataset_seq", dataset), ("id", id)]);

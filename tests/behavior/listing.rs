@@ -190,7 +190,7 @@ fn a_cursor_survives_as_text_in_urls_and_json_and_in_another_store() {
 }
 
 #[test]
-fn a_cursor_of_another_organisation_or_order_is_refused() {
+fn a_cursor_of_another_organization_or_order_is_refused() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
         let (ours, theirs) = (filled(store, 5), filled(store, 5));
         let (oldest, newest) = (DatasetQuery::new().limit(2), DatasetQuery::new().newest_first().limit(2));
@@ -216,7 +216,7 @@ fn a_cursor_of_another_organisation_or_order_is_refused() {
 
 #[test]
 fn a_cursor_that_was_altered_anywhere_is_refused() {
-    // A fixed organisation: the same checks in every run.
+    // A fixed organization: the same checks in every run.
     let organization = Store::open_in_memory().unwrap().organization(OrganizationId::from(Uuid::from_u128(7)));
     organization.create_datasets((0..300).map(|index| NewDataset::new(format!("{index}")))).unwrap();
     let mut altered_cursors = 0;

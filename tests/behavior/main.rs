@@ -21,7 +21,7 @@ mod ids_and_times;
 mod listing;
 /// Loading: any number of datasets, all or nothing or in batches; progress, cancelling, going on.
 mod loading;
-/// Two organisations in one file know nothing of each other: every call attacked, and by a damaged index.
+/// Two organizations in one file know nothing of each other: every call attacked, and by a damaged index.
 mod tenants;
 /// Threads, two stores on one file, waiting with a deadline, closing.
 mod threads;

@@ -23,7 +23,7 @@ impl Place {
     }
 }
 
-/// An organisation of its own on the store.
+/// An organization of its own on the store.
 pub(crate) fn organization(store: &Store) -> Organization {
     store.organization(OrganizationId::new())
 }

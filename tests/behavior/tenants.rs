@@ -1,4 +1,4 @@
-//! Two organisations in one file know nothing of each other: whatever one calls, the other's data neither shows nor changes.
+//! Two organizations in one file know nothing of each other: whatever one calls, the other's data neither shows nor changes.
 
 mod damaged_index;
 
@@ -16,7 +16,7 @@ use crate::support::{self, Place};
 /// Does its worst and tells all that it is shown.
 type Attack = fn(&Tenants) -> String;
 
-/// What an organisation can call, each with the attack by the ids and cursors of another. Whoever adds a call adds it here.
+/// What an organization can call, each with the attack by the ids and cursors of another. Whoever adds a call adds it here.
 const ATTACKS: [(&str, Attack); 11] = [
     ("accept_dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.accept_dataset(id)))),
     ("acting_as", |tenants| {
@@ -62,7 +62,7 @@ const ATTACKS: [(&str, Attack); 11] = [
     ("user", |tenants| format!("{:?}", tenants.ours.user())),
 ];
 
-/// What the application can call, whose file it is: each sees all organisations or none.
+/// What the application can call, whose file it is: each sees all organizations or none.
 const OF_THE_APPLICATION: [&str; 11] = [
     "backup_to",
     "backup_to_with",
@@ -112,7 +112,7 @@ fn no_call_tells_or_changes_anything_of_another_organization() {
     }
 }
 
-/// The control: what the other organisation does itself shows every one of its secrets.
+/// The control: what the other organization does itself shows every one of its secrets.
 #[test]
 fn the_secrets_are_what_the_calls_would_tell() {
     let store = Store::open_in_memory().unwrap();
@@ -227,7 +227,7 @@ fn cursors_do_not_cross() {
 }
 
 #[test]
-fn ids_collide_within_an_organisation_only() {
+fn ids_collide_within_an_organization_only() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
         let tenants = Tenants::with_the_same_ids(store);
         let taken = tenants.ours_only[0].id;
@@ -259,7 +259,7 @@ fn organizations_lists_those_that_own_a_dataset() {
     });
 }
 
-/// Two organisations and what is in each, stored alternately.
+/// Two organizations and what is in each, stored alternately.
 struct Tenants {
     ours: Organization,
     theirs: Organization,
@@ -301,7 +301,7 @@ impl Tenants {
         self.theirs_only.iter().chain(&self.ours_only).map(|dataset| dataset.id)
     }
 
-    /// What only the other organisation can tell.
+    /// What only the other organization can tell.
     fn secrets(&self) -> Vec<String> {
         let theirs = &self.theirs;
         let mut secrets =
@@ -312,7 +312,7 @@ impl Tenants {
         secrets
     }
 
-    /// All that the other organisation can see, in every way, as text.
+    /// All that the other organization can see, in every way, as text.
     fn seen_by_theirs(&self) -> String {
         let theirs = &self.theirs;
         let query = DatasetQuery::new().limit(1);
@@ -332,7 +332,7 @@ fn told(answers: impl Iterator<Item = impl Debug>) -> String {
     format!("{:?}", answers.collect::<Vec<_>>())
 }
 
-/// Everything that an organisation lists, in small pages.
+/// Everything that an organization lists, in small pages.
 fn all(organization: &Organization) -> Vec<Dataset> {
     organization.iter_datasets(&DatasetQuery::new().limit(2)).map(Result::unwrap).collect()
 }

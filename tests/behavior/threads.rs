@@ -181,7 +181,7 @@ fn dropping_the_last_handle_closes_the_file() {
     let organization = support::organization(&store);
     organization.create_dataset(NewDataset::new("Water")).unwrap();
     drop(store);
-    assert_eq!(all(&organization).len(), 1, "the organisation is a handle as well");
+    assert_eq!(all(&organization).len(), 1, "the organization is a handle as well");
     drop(organization);
     assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 1);
 }

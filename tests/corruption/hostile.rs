@@ -1,5 +1,5 @@
 //! Files made to harm: each is refused and stays as it was, or every call answers what was stored or says that it is
-//! damaged. No call hangs, no memory or disk is filled, and no organisation sees another's rows.
+//! damaged. No call hangs, no memory or disk is filled, and no organization sees another's rows.
 
 use std::fs;
 

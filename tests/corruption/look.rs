@@ -23,7 +23,7 @@ pub(crate) struct Seen {
     pub(crate) findings: Option<Vec<Finding>>,
     /// How many of the hidden ones verify names.
     pub(crate) named: usize,
-    /// What could still be created, in the first organisation.
+    /// What could still be created, in the first organization.
     pub(crate) created: Vec<Dataset>,
 }
 

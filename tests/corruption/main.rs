@@ -31,7 +31,7 @@ use self::look::{Seen, look};
 /// Far longer than a look takes, on any machine.
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// What was stored: by organisation, in the order of creation.
+/// What was stored: by organization, in the order of creation.
 type Stored = BTreeMap<OrganizationId, Vec<Dataset>>;
 
 #[test]

@@ -83,7 +83,7 @@ impl World {
         } else if !self.model.rules.what_fails_is_not_written {
             self.model = after;
         }
-        self.is_as_modelled(handle, asked)
+        self.is_as_modeled(handle, asked)
     }
 
     pub(crate) fn is_there(&self, handle: usize, dataset: &Dataset) -> Checked<bool> {
@@ -91,7 +91,7 @@ impl World {
     }
 
     /// Whether what is found of these is what the model holds of them.
-    pub(crate) fn is_as_modelled(&self, handle: usize, asked: &[Dataset]) -> Checked {
+    pub(crate) fn is_as_modeled(&self, handle: usize, asked: &[Dataset]) -> Checked {
         for dataset in asked {
             let found = self.look(handle, dataset.organization_id, dataset.id)?;
             let expected = self.model.read(dataset.organization_id, dataset.id).unwrap_or_default();

@@ -89,7 +89,7 @@ impl World {
         let kept: Vec<_> = input[..kept].iter().flatten().cloned().collect();
         self.model.keep(&kept).map_err(|code| format!("{kept:?} cannot be stored: {code}"))?;
         let pulled: Vec<_> = input.iter().flatten().cloned().collect();
-        self.is_as_modelled(handle, &pulled)
+        self.is_as_modeled(handle, &pulled)
     }
 }
 

@@ -2,7 +2,7 @@
 //! their code.
 //!
 //! - Handles: up to three on one file, with `Full` and `Normal`, one of them for reading only, closed and opened again;
-//!   or a store in memory. Two organisations that use the same ids, and users.
+//!   or a store in memory. Two organizations that use the same ids, and users.
 //! - The disk fails in some operations, or is full. Then the answer is the expected one, or an error that fits, and what
 //!   it says was not written is nowhere. Of an unknown outcome the store is asked, and the model follows.
 //! - Loads, all or nothing and in batches, of inputs that are refused somewhere, or cancelled: how much is stored.

@@ -10,7 +10,7 @@ pub(crate) fn uuid(random: &mut Random) -> Uuid {
     Uuid::from_u64_pair(random.next(), random.next())
 }
 
-/// A request; `taken` are ids that exist, in this organisation or another.
+/// A request; `taken` are ids that exist, in this organization or another.
 pub(crate) fn request(random: &mut Random, taken: &[DatasetId]) -> NewDataset {
     let mut request = NewDataset::new(text(random, 1, 255));
     if random.percent(40) {

@@ -94,7 +94,7 @@ fn is_hardened(connection: &Connection, writes: bool) {
         assert_eq!(connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap(), value, "{pragma}");
     }
     attaches_nothing(connection);
-    assert!(connection.prepare("SELECT \"a misspelt column\" FROM dataset").is_err());
+    assert!(connection.prepare("SELECT \"a misspelled column\" FROM dataset").is_err());
     let written = connection.execute("UPDATE dataset SET name = name", []);
     assert_eq!(written.is_ok(), writes, "{written:?}");
 }

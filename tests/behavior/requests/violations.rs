@@ -70,12 +70,12 @@ const ANSWERS: [(&str, &str); 17] = [
 ];
 
 #[test]
-fn serialise_as_the_body_of_the_servers_answer() {
+fn serialize_as_the_body_of_the_servers_answer() {
     for (body, expected) in ANSWERS {
         let violations = refused(&body.replace("@51@", &"é".repeat(51)));
         let answer = serde_json::to_string(&violations).unwrap();
         assert_eq!(answer, format!("{{\"detail\":[{expected}]}}"), "{body}");
-        // A single violation serialises as the element that it is.
+        // A single violation serializes as the element that it is.
         let single = serde_json::to_string(violations.iter().next().unwrap()).unwrap();
         assert_eq!(single, expected);
     }

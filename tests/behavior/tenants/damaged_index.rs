@@ -1,11 +1,11 @@
-//! An index that leads one organisation to the rows of another: they are not shown, changed or named.
+//! An index that leads one organization to the rows of another: they are not shown, changed or named.
 
 use kpi_store::{Dataset, DatasetQuery, Error, Organization, Store};
 
 use super::Tenants;
 use crate::support::{Place, plain_sqlite};
 
-/// Of each index a false one, in which the organisations are exchanged, in the place of the true one.
+/// Of each index a false one, in which the organizations are exchanged, in the place of the true one.
 const DAMAGES: [(&str, &str); 2] = [
     (
         "dataset_by_organization",
@@ -86,7 +86,7 @@ fn exchange(place: &Place, index: &str, sql: &str) {
         .unwrap_or_else(|error| panic!("{index}: {error}"));
 }
 
-/// The first name that plain SQLite shows through the index where it looks for the organisation of `dataset`.
+/// The first name that plain SQLite shows through the index where it looks for the organization of `dataset`.
 fn seen_through(place: &Place, index: &str, dataset: &Dataset) -> Vec<String> {
     let sql = format!("SELECT name FROM dataset INDEXED BY {index} WHERE organization_id = ?1 ORDER BY seq LIMIT 1");
     let plain = plain_sqlite(&place.file);

@@ -43,7 +43,7 @@ struct Tracked {
 pub(crate) fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the default VFS lives as long as the process, and is initialised once it is found.
+        // SAFETY: the default VFS lives as long as the process, and is initialized once it is found.
         let (platform, of_platform) = unsafe {
             assert_eq!(ffi::sqlite3_initialize(), ffi::SQLITE_OK);
             let platform = ffi::sqlite3_vfs_find(std::ptr::null());

@@ -17,7 +17,7 @@ macro_rules! second {
 /// Migrations that go wrong in the middle, with part of their work done.
 fn failing() -> [(&'static str, &'static str, &'static Schema); 7] {
     [
-        ("a misspelt statement", "storage", second!("DELETE FROM dataset; SELEKT 1")),
+        ("a misspelled statement", "storage", second!("DELETE FROM dataset; SELEKT 1")),
         ("a row that a CHECK refuses", "storage", second!("DELETE FROM kpi; UPDATE dataset SET revision = 0")),
         (
             "rows that are not unique",
