@@ -1,34 +1,57 @@
 //! Everything that can go wrong: a variant for each thing a caller would do about it.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{ErrorCode, ffi};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
-use crate::model::cursor::Cursor;
+use crate::model::cursor::ParseCursorError;
 use crate::model::ids::{DatasetId, KpiId};
+use crate::model::page::Damage;
 use crate::model::violation::Violations;
 
 /// The result of an operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What lies beneath an error. Shared, since one failed commit may answer many callers.
-pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
+/// The cause beneath an [`Error`]: an error of the operating system or of SQLite, shared between clones of the error.
+///
+/// [`Error`] gives it through [`source`](std::error::Error::source), where it can be downcast: to [`std::io::Error`], or to
+/// the `Error` of the `rusqlite` that is linked.
+#[derive(Clone, Debug)]
+pub struct Source(Arc<dyn std::error::Error + Send + Sync>);
+
+impl Source {
+    pub(crate) fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+/// Not an error itself: through it a chain of sources would have one link too many, and no concrete type.
+impl Deref for Source {
+    type Target = dyn std::error::Error + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
 
 /// Why an operation failed.
 ///
 /// | variant | meaning | what was written | what to do |
 /// |---|---|---|---|
-/// | [`Invalid`](Self::Invalid) | the input breaks the contract | nothing | mend what the violations name |
+/// | [`Invalid`](Self::Invalid) | the input breaks the contract | nothing | fix the fields that the violations name |
 /// | [`AlreadyExists`](Self::AlreadyExists) | a given id is taken | nothing | after an unknown outcome: it was stored; otherwise give another id |
+/// | [`NotFound`](Self::NotFound) | there is nothing with this id to change | nothing | |
 /// | [`InvalidCursor`](Self::InvalidCursor) | the cursor is not one of this organization and order | nothing | list from the beginning |
-/// | [`ClockOutOfRange`](Self::ClockOutOfRange) | the clock stands outside the years 0001 to 9999 | nothing | set the clock |
-/// | [`Busy`](Self::Busy) | another writer held the file past the busy timeout | nothing | try again |
+/// | [`ClockOutOfRange`](Self::ClockOutOfRange) | the clock is outside the years 0001 to 9999 | nothing | set the clock |
+/// | [`Busy`](Self::Busy) | another writer held the store past the busy timeout | nothing | try again |
 /// | [`StorageFull`](Self::StorageFull) | no room on the disk | nothing | make room, try again; no reopening is needed |
-/// | [`ReadOnly`](Self::ReadOnly) | the file or its folder may not be written | nothing | change the permissions |
+/// | [`ReadOnly`](Self::ReadOnly) | the file or its folder cannot be written | nothing | change the permissions |
 /// | [`Closed`](Self::Closed) | the store was closed | nothing | open it again |
 /// | [`Cancelled`](Self::Cancelled) | the progress callback ended a long operation | nothing | |
 /// | [`InvalidPath`](Self::InvalidPath) | the path cannot be that of a store | nothing, no file was touched | give another path |
@@ -36,10 +59,11 @@ pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
 /// | [`TooNew`](Self::TooNew) | a later version of this crate made or upgraded the file | nothing, the file is as it was | update the application |
 /// | [`UnsupportedSqlite`](Self::UnsupportedSqlite) | the linked SQLite can lose commits | nothing | link a newer SQLite, or use the feature `bundled` |
 /// | [`Corrupt`](Self::Corrupt) | the file is damaged | nothing | restore a backup; other datasets can still be read |
-/// | [`OutcomeUnknown`](Self::OutcomeUnknown) | the commit failed in a way that leaves open whether it holds | all of it or nothing | look with [`dataset`](crate::Organization::dataset), or create again with the same id |
+/// | [`OutcomeUnknown`](Self::OutcomeUnknown) | the commit failed, and may still have happened | all of it or nothing | check with [`dataset`](crate::Organization::dataset), or create again with the same id |
 /// | [`Storage`](Self::Storage) | the operating system or SQLite failed otherwise | nothing | see the source |
 ///
-/// No text of an error carries a stored value: none of its `Display`, `Debug` and sources.
+/// No text of an error carries a stored value: neither its `Display` nor its `Debug` nor those of its sources. What
+/// [`source`](std::error::Error::source) says is not repeated in the message.
 ///
 /// # Examples
 ///
@@ -78,15 +102,23 @@ pub enum Error {
         kpi: Option<KpiId>,
     },
 
+    /// This organization has nothing with this id that could be changed. Reads answer `None` instead.
+    #[error("dataset {dataset} does not exist")]
+    #[non_exhaustive]
+    NotFound {
+        /// The id that was asked for.
+        dataset: DatasetId,
+    },
+
     /// The cursor is cut or edited, or belongs to another organization, order or version.
-    #[error("the cursor is not one of this listing; list from the beginning")]
+    #[error("the cursor does not belong to this listing; list from the beginning")]
     InvalidCursor,
 
-    /// The clock stands outside the years 0001 to 9999.
-    #[error("the clock stands at {now}, outside the years 0001 to 9999")]
+    /// The clock is outside the years 0001 to 9999.
+    #[error("the clock shows {now}, outside the years 0001 to 9999")]
     #[non_exhaustive]
     ClockOutOfRange {
-        /// What the clock says.
+        /// What the clock shows.
         now: DateTime<Utc>,
     },
 
@@ -96,8 +128,8 @@ pub enum Error {
     Busy {
         /// How long this call waited in all.
         waited: Duration,
-        /// What SQLite said, if it was another process or store that held the file; or that the call came from inside a
-        /// load, which is told at once.
+        /// SQLite's error if another process or store held the file. It also tells of a call made from inside a load of the
+        /// same store, which fails at once.
         source: Option<Source>,
     },
 
@@ -105,15 +137,15 @@ pub enum Error {
     #[error("no room left to write")]
     #[non_exhaustive]
     StorageFull {
-        /// What SQLite said.
+        /// The error of SQLite or the operating system.
         source: Option<Source>,
     },
 
-    /// The file, or the folder that must hold its write-ahead log, may not be written.
+    /// The file, or the folder that must hold its write-ahead log, cannot be written.
     #[error("the file or its folder cannot be written")]
     #[non_exhaustive]
     ReadOnly {
-        /// What SQLite or the operating system said.
+        /// The error of SQLite or the operating system.
         source: Option<Source>,
     },
 
@@ -121,19 +153,19 @@ pub enum Error {
     #[error("the store is closed")]
     Closed,
 
-    /// The caller's progress callback ended it.
+    /// The caller's progress callback ended the operation.
     #[error("the operation was cancelled")]
     Cancelled,
 
-    /// The path cannot be that of a store.
-    #[error("no store can be at {path:?}: {reason}")]
+    /// The path cannot be that of a store, or of a backup.
+    #[error("cannot use {path:?}: {reason}")]
     #[non_exhaustive]
     InvalidPath {
         /// The path as it was given.
         path: PathBuf,
         /// Why not.
         reason: &'static str,
-        /// What SQLite or the operating system said.
+        /// The error of SQLite or the operating system.
         source: Option<Source>,
     },
 
@@ -141,9 +173,9 @@ pub enum Error {
     #[error("the file is not a KPI store: {reason}")]
     #[non_exhaustive]
     NotAStore {
-        /// What shows that.
+        /// How that was recognized.
         reason: &'static str,
-        /// What SQLite said.
+        /// SQLite's error.
         source: Option<Source>,
     },
 
@@ -171,28 +203,26 @@ pub enum Error {
     Corrupt {
         /// The dataset that is damaged, if it is known.
         dataset: Option<DatasetId>,
-        /// Where a listing goes on behind the damaged dataset.
-        next: Option<Cursor>,
-        /// What does not hold.
+        /// What is wrong.
         detail: Cow<'static, str>,
-        /// What SQLite said.
+        /// SQLite's error.
         source: Option<Source>,
     },
 
-    /// The commit failed in a way that leaves open whether it holds: all of it or nothing is stored.
+    /// The commit failed, and its outcome is unknown: everything that was asked for is stored, or nothing is.
     ///
-    /// A look with [`dataset`](crate::Organization::dataset) that finds nothing is final once a later write succeeded or the
-    /// store was [closed](crate::Store::close) without an error: what the disk holds of the commit is then done away with.
-    /// Creating again with the same id is such a write.
+    /// If [`dataset`](crate::Organization::dataset) finds nothing after a later write or a clean
+    /// [`close`](crate::Store::close) has succeeded, the commit is definitely lost. Creating again with the same id is such
+    /// a write.
     #[error(
-        "the commit failed and may still hold; look for {}, or create again with the same id",
+        "the commit failed and its outcome is unknown: check whether {} exists, or retry with the same id",
         ids.first().map_or_else(|| "what was written".to_owned(), |id| format!("dataset {id}"))
     )]
     #[non_exhaustive]
     OutcomeUnknown {
         /// The datasets that were written, in the order of the request. They are stored together or not at all.
         ids: Vec<DatasetId>,
-        /// What SQLite said.
+        /// SQLite's error.
         source: Option<Source>,
     },
 
@@ -200,7 +230,7 @@ pub enum Error {
     #[error("the storage failed")]
     #[non_exhaustive]
     Storage {
-        /// What SQLite or the operating system said.
+        /// The error of SQLite or the operating system.
         source: Option<Source>,
     },
 }
@@ -212,6 +242,7 @@ impl Error {
         match self {
             Error::Invalid(..) => "invalid",
             Error::AlreadyExists { .. } => "already_exists",
+            Error::NotFound { .. } => "not_found",
             Error::InvalidCursor => "invalid_cursor",
             Error::ClockOutOfRange { .. } => "clock_out_of_range",
             Error::Busy { .. } => "busy",
@@ -236,38 +267,16 @@ impl Error {
         matches!(self, Error::Busy { .. } | Error::StorageFull { .. })
     }
 
-    /// The file is damaged in a way that concerns no single dataset.
-    pub(crate) fn damaged(detail: impl Into<Cow<'static, str>>) -> Self {
-        Error::Corrupt { dataset: None, next: None, detail: detail.into(), source: None }
-    }
-
-    pub(crate) fn invalid_path(path: &Path, reason: &'static str, source: Option<Source>) -> Self {
-        Error::InvalidPath { path: path.to_owned(), reason, source }
-    }
-
-    /// The file that was opened does not have its name any more.
-    pub(crate) fn moved(file: &Path, source: Option<Source>) -> Self {
-        Error::invalid_path(file, "it was moved, replaced or removed while it was open", source)
-    }
-
-    /// The same error, about `dataset` if it is one of damage.
-    pub(crate) fn about(mut self, dataset: DatasetId) -> Self {
-        if let Error::Corrupt { dataset: about, .. } = &mut self {
-            *about = Some(dataset);
+    /// The same error, naming `dataset` if it is one of damage.
+    pub(crate) fn with_dataset(mut self, id: DatasetId) -> Self {
+        if let Error::Corrupt { dataset, .. } = &mut self {
+            *dataset = Some(id);
         }
         self
     }
 
-    /// The same error, leading on to `cursor` if it is one of damage.
-    pub(crate) fn leading_to(mut self, cursor: Cursor) -> Self {
-        if let Error::Corrupt { next, .. } = &mut self {
-            *next = Some(cursor);
-        }
-        self
-    }
-
-    /// The same error, saying how long the whole call waited if it waited in vain.
-    pub(crate) fn having_waited(mut self, in_all: Duration) -> Self {
+    /// The same error, saying how long the whole call waited if it is [`Busy`](Self::Busy).
+    pub(crate) fn with_waited(mut self, in_all: Duration) -> Self {
         if let Error::Busy { waited, .. } = &mut self {
             *waited = in_all;
         }
@@ -275,108 +284,106 @@ impl Error {
     }
 }
 
-/// A source as errors carry it.
-#[allow(clippy::unnecessary_wraps, reason = "every source field is optional")]
-pub(crate) fn shared(source: impl std::error::Error + Send + Sync + 'static) -> Option<Source> {
-    Some(Arc::new(source))
+/// Constructors, for the tests of an application that handles these errors: the variants with fields cannot be built
+/// outside of this crate.
+impl Error {
+    /// [`AlreadyExists`](Self::AlreadyExists): the dataset's id is taken, or within the dataset the KPI's.
+    #[must_use]
+    pub const fn already_exists(dataset: DatasetId, kpi: Option<KpiId>) -> Self {
+        Error::AlreadyExists { dataset, kpi }
+    }
+
+    /// [`NotFound`](Self::NotFound).
+    #[must_use]
+    pub const fn not_found(dataset: DatasetId) -> Self {
+        Error::NotFound { dataset }
+    }
+
+    /// [`ClockOutOfRange`](Self::ClockOutOfRange).
+    #[must_use]
+    pub const fn clock_out_of_range(now: DateTime<Utc>) -> Self {
+        Error::ClockOutOfRange { now }
+    }
+
+    /// [`Busy`](Self::Busy), after waiting that long.
+    #[must_use]
+    pub const fn busy(waited: Duration) -> Self {
+        Error::Busy { waited, source: None }
+    }
+
+    /// [`StorageFull`](Self::StorageFull).
+    #[must_use]
+    pub const fn storage_full() -> Self {
+        Error::StorageFull { source: None }
+    }
+
+    /// [`ReadOnly`](Self::ReadOnly).
+    #[must_use]
+    pub const fn read_only() -> Self {
+        Error::ReadOnly { source: None }
+    }
+
+    /// [`InvalidPath`](Self::InvalidPath).
+    #[must_use]
+    pub fn invalid_path(path: impl Into<PathBuf>, reason: &'static str) -> Self {
+        Error::InvalidPath { path: path.into(), reason, source: None }
+    }
+
+    /// [`NotAStore`](Self::NotAStore).
+    #[must_use]
+    pub const fn not_a_store(reason: &'static str) -> Self {
+        Error::NotAStore { reason, source: None }
+    }
+
+    /// [`TooNew`](Self::TooNew).
+    #[must_use]
+    pub const fn too_new(found: i64, supported: i64) -> Self {
+        Error::TooNew { found, supported }
+    }
+
+    /// [`Corrupt`](Self::Corrupt): the dataset, or none if the damage is in no single one.
+    #[must_use]
+    pub fn corrupt(dataset: Option<DatasetId>, detail: impl Into<Cow<'static, str>>) -> Self {
+        Error::Corrupt { dataset, detail: detail.into(), source: None }
+    }
+
+    /// [`OutcomeUnknown`](Self::OutcomeUnknown) of a write of these datasets.
+    #[must_use]
+    pub fn outcome_unknown(ids: impl IntoIterator<Item = DatasetId>) -> Self {
+        Error::OutcomeUnknown { ids: ids.into_iter().collect(), source: None }
+    }
+
+    /// [`Storage`](Self::Storage), with its cause.
+    #[must_use]
+    pub fn storage(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Error::Storage { source: Some(Source::new(source)) }
+    }
 }
 
-/// The file was open when this process was forked.
-#[derive(Debug, thiserror::Error)]
-#[error("the store was open when this process was forked; open it after the fork only")]
-pub(crate) struct Forked;
-
-/// What is asked of the store needs what the call around it holds.
-#[derive(Debug, thiserror::Error)]
-#[error("the call came from the iterator, the callback or the source of ids of a load, which holds the store")]
-pub(crate) struct FromInside;
-
-/// Why a file cannot be written, or not even read without being written, where SQLite does not say it.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum ReadOnlyCause {
-    #[error("the store was opened for reading only")]
-    Asked,
-    #[error("it has schema version {0} and must be upgraded before it can be read")]
-    OldVersion(i64),
-    #[error("a write-ahead log lies beside it that cannot be used without writing")]
-    UnusableLog(#[source] Source),
-}
-
-/// An error on its way out of the rooms that speak to SQLite.
+/// For a front end, such as the one of a Tauri command: `{"code": "busy", "message": "the store was busy for 5000 ms"}`.
 ///
-/// It exists so that `?` turns rusqlite's errors into this crate's there, while no type of rusqlite enters the public
-/// API, as an `impl From<rusqlite::Error> for Error` would.
-#[derive(Debug)]
-pub(crate) struct Failure(pub(crate) Error);
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Failure(error)
+/// [`Invalid`](Self::Invalid) also has `violations`, a list of what [`Violation`](crate::Violation) serializes to.
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let violations = if let Error::Invalid(violations) = self { Some(violations) } else { None };
+        let mut map = serializer.serialize_map(Some(2 + usize::from(violations.is_some())))?;
+        map.serialize_entry("code", self.code())?;
+        map.serialize_entry("message", &self.to_string())?;
+        if let Some(violations) = violations {
+            map.serialize_entry("violations", violations.as_slice())?;
+        }
+        map.end()
     }
 }
 
-impl From<Failure> for Error {
-    fn from(Failure(error): Failure) -> Self {
-        error
+impl From<Damage> for Error {
+    fn from(Damage { dataset, detail, .. }: Damage) -> Self {
+        Error::corrupt(dataset, detail)
     }
 }
 
-/// How SQLite's codes become errors.
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::Error as Sqlite;
-        // These tell the value found, which no error may carry.
-        if let Sqlite::InvalidColumnType(..)
-        | Sqlite::FromSqlConversionFailure(..)
-        | Sqlite::IntegralValueOutOfRange(..)
-        | Sqlite::Utf8Error(..) = error
-        {
-            return Failure(Error::damaged("a value is not of the kind that was written"));
-        }
-        let code = error.sqlite_error_code();
-        let damage = match error.sqlite_error().map(|error| error.extended_code) {
-            // The file ends before the page that another page leads to.
-            Some(ffi::SQLITE_IOERR_SHORT_READ) => Some("it ends too early"),
-            // The statements of this crate are right for its schema, so it is the schema that is not.
-            Some(ffi::SQLITE_ERROR) => Some("SQLite makes no sense of it"),
-            _ => None,
-        };
-        let source = shared(error);
-        if let Some(detail) = damage {
-            return Failure(Error::Corrupt { dataset: None, next: None, detail: detail.into(), source });
-        }
-        from_code(code, source)
-    }
-}
-
-/// The error that one of SQLite's primary codes stands for.
-pub(crate) fn from_code(code: Option<ErrorCode>, source: Option<Source>) -> Failure {
-    Failure(match code {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { waited: Duration::ZERO, source },
-        Some(ErrorCode::OperationInterrupted) => Error::Cancelled,
-        Some(ErrorCode::DiskFull) => Error::StorageFull { source },
-        Some(ErrorCode::ReadOnly) => Error::ReadOnly { source },
-        // No text that this crate writes comes near the length limit of its connections.
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TooBig) => {
-            let detail = "SQLite found it malformed".into();
-            Error::Corrupt { dataset: None, next: None, detail, source }
-        }
-        _ => Error::Storage { source },
-    })
-}
-
-/// Whether this process, or the system, has as many files open as it may: EMFILE and ENFILE, which std does not name.
-pub(crate) fn is_lack_of_descriptors(error: &std::io::Error) -> bool {
-    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
-}
-
-/// How the operating system's errors on a file become errors; `None` for those that speak of the path.
-pub(crate) fn from_io(error: std::io::Error) -> Result<Error, std::io::Error> {
-    use std::io::ErrorKind;
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Ok(Error::StorageFull { source: shared(error) }),
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Ok(Error::ReadOnly { source: shared(error) }),
-        _ if is_lack_of_descriptors(&error) => Ok(Error::Storage { source: shared(error) }),
-        _ => Err(error),
+impl From<ParseCursorError> for Error {
+    fn from(_: ParseCursorError) -> Self {
+        Error::InvalidCursor
     }
 }

@@ -41,28 +41,36 @@
     )
 )]
 
+mod access;
 mod error;
 #[cfg(test)]
-mod fault_tests;
+#[path = "../tests/faults/mod.rs"]
+mod faults;
+#[cfg(test)]
+#[path = "../tests/internals/mod.rs"]
+mod internals;
 mod model;
 mod sqlite;
 mod store;
 
-pub use error::{Error, Result};
-pub use model::cursor::Cursor;
+pub use error::{Error, Result, Source};
+pub use model::cursor::{Cursor, ParseCursorError};
 pub use model::dataset::{Dataset, Kpi};
-pub use model::ids::{DatasetId, KpiId, OrganizationId, UserId};
+pub use model::durability::Durability;
+pub use model::ids::{DatasetId, KpiId, OrganizationId, ParseIdError, UserId};
 pub use model::limits;
 pub use model::new_dataset::{NewDataset, NewKpi};
-pub use model::value_type::{UnknownValueType, ValueType};
-pub use model::verification::{Finding, Progress, Verification};
+pub use model::page::{Damage, Page};
+pub use model::progress::Progress;
+pub use model::value_type::{ParseValueTypeError, ValueType};
+pub use model::verification::{Finding, FindingKind, Verification};
 pub use model::violation::{Segment, Violation, Violations};
-pub use sqlite::connection::Durability;
 pub use store::Store;
-pub use store::loading::{LoadError, LoadOptions, Loaded};
+pub use store::dataset::list::Datasets;
+pub use store::dataset::load_options::{LoadError, LoadOptions, Loaded};
+pub use store::dataset::query::DatasetQuery;
 pub use store::options::StoreOptions;
 pub use store::organization::Organization;
-pub use store::query::{DatasetQuery, Page};
 
 /// The longer texts of the project, as they stand in `docs/`.
 #[cfg(doc)]

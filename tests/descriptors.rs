@@ -1,17 +1,22 @@
-//! Opening with few file descriptors left: the answer is that of the system's shortage, never damage or a wrong path, and
-//! a store that was opened all the same sees what others write.
+//! Opening with few file descriptors left: the error reports the shortage, never damage or a wrong path, and a store
+//! that opens all the same sees what others write.
 #![cfg(unix)]
+#![allow(missing_debug_implementations, reason = "nothing here is printed")]
+
+mod support;
 
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use kpi_store::{NewDataset, NewKpi, OrganizationId, Result, Store};
+use kpi_store::{NewDataset, NewKpi, Result, Store};
+
+use support::{TestFile, organization, with_suffix};
 
 const IS_LIMITED: &str = "KPI_STORE_DESCRIPTORS_ARE_LIMITED";
 
 #[test]
-fn a_shortage_of_descriptors_is_no_damage_and_freezes_nothing() {
+fn a_shortage_of_descriptors_is_not_reported_as_damage_and_hides_no_later_write() {
     if std::env::var_os(IS_LIMITED).is_none() {
         let mut shell = Command::new("sh");
         shell.args(["-c", "ulimit -n 64; exec \"$0\" --nocapture"]).arg(std::env::current_exe().unwrap());
@@ -35,31 +40,30 @@ fn a_shortage_of_descriptors_is_no_damage_and_freezes_nothing() {
 }
 
 fn open_with(left: usize, has_log: bool, read_only: bool, what: &str) -> Result<()> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("kpis.db");
-    lay_down(&folder.path().join("live.db"), &file, has_log);
+    let file = TestFile::new();
+    lay_down(&file.path.with_file_name("live.db"), &file.path, has_log);
     let mut held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     held.truncate(held.len() - left);
-    let opened = Store::options().read_only(read_only).open(&file);
+    let opened = Store::options().read_only(read_only).open(&file.path);
     drop(held);
     let store = opened?;
     let before = store.organizations().unwrap().len();
-    let other = Store::open(&file).unwrap();
-    other.organization(OrganizationId::new()).create_dataset(NewDataset::new("Later")).unwrap();
+    let other = Store::open(&file.path).unwrap();
+    organization(&other).create_dataset(NewDataset::new("Later")).unwrap();
     assert_eq!(store.organizations().unwrap().len(), before + 1, "{what}");
     Ok(())
 }
 
-/// A copy of a store, closed, or with the log of a process that was killed, which holds pages that the file does not.
+/// Makes a copy of a store: closed, or with the log of a killed process, which holds pages that the file does not.
 fn lay_down(live: &Path, file: &Path, has_log: bool) {
     let store = Store::open(live).unwrap();
     let request = || NewDataset::new("Water").kpis((0..20).map(|index| NewKpi::new(format!("KPI {index}"))));
-    store.organization(OrganizationId::new()).create_datasets((0..50).map(|_| request())).unwrap();
+    organization(&store).create_datasets((0..50).map(|_| request())).unwrap();
     if !has_log {
         store.clone().close().unwrap();
     }
     fs::copy(live, file).unwrap();
     if has_log {
-        fs::copy(live.with_extension("db-wal"), file.with_extension("db-wal")).unwrap();
+        fs::copy(with_suffix(live, "-wal"), with_suffix(file, "-wal")).unwrap();
     }
 }

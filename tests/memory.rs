@@ -1,5 +1,5 @@
-//! A load takes the same little memory however long it is: the most that a process of its own ever had resident, above
-//! what it had with the store open and something in it.
+//! A load takes the same little memory however long it is. Measured is the peak resident memory of a process of its
+//! own, above what it had with the store open and some datasets in it.
 //!
 //! ```text
 //! KPI_STORE_LONG=1 cargo test --release --test memory -- --nocapture
@@ -9,14 +9,14 @@
 #![cfg(target_os = "linux")]
 #![allow(missing_debug_implementations, reason = "nothing here is printed")]
 
-#[path = "crashes/child.rs"]
-mod child;
+mod support;
 
 use std::fs;
 
-use kpi_store::{Durability, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store};
+use kpi_store::{Durability, LoadOptions, NewDataset, NewKpi, Organization, Store};
 
-use child::Child;
+use support::child::{self, Child};
+use support::{TestFile, is_long, organization};
 
 /// In KiB.
 const MOST: u64 = 12 * 1024;
@@ -25,44 +25,44 @@ const TEST: &str = "a_load_of_any_size_takes_the_same_little_memory";
 
 #[test]
 fn a_load_of_any_size_takes_the_same_little_memory() {
-    if let Some(order) = child::order() {
-        return child::say([memory_of(&order).to_string()]);
+    if let Some(task) = child::task() {
+        return child::send([memory_of(&task).to_string()]);
     }
-    let sizes: &[u64] = if child::is_long() { &[10_000, 100_000, 1_000_000] } else { &[10_000, 100_000] };
-    for part in ["all or nothing", "batches", "large batches"] {
-        let taken: Vec<_> = sizes.iter().map(|kpis| measure(part, *kpis)).collect();
-        println!("{part}: {taken:?} KiB for {sizes:?} KPIs");
-        assert!(taken.iter().all(|taken| *taken < MOST), "{part}: {taken:?} KiB for {sizes:?} KPIs");
+    let sizes: &[u64] = if is_long() { &[10_000, 100_000, 1_000_000] } else { &[10_000, 100_000] };
+    for role in ["all or nothing", "batches", "large batches"] {
+        let taken: Vec<_> = sizes.iter().map(|kpis| measure(role, *kpis)).collect();
+        println!("{role}: {taken:?} KiB for {sizes:?} KPIs");
+        assert!(taken.iter().all(|taken| *taken < MOST), "{role}: {taken:?} KiB for {sizes:?} KPIs");
     }
-    let long = if child::is_long() { 50_000 } else { 5_000 };
+    let long = if is_long() { 50_000 } else { 5_000 };
     let taken = measure("long texts", long);
     println!("long texts: {taken} KiB for {long} KPIs");
     assert!(taken < MOST, "long texts: {taken} KiB for {long} KPIs");
-    // The control: holding all of it cannot be missed.
+    // The control: holding the whole input is detected.
     let held = measure("create_datasets", 100_000);
     println!("create_datasets: {held} KiB for 100000 KPIs");
     assert!(held > 2 * MOST, "the measurement sees nothing: {held} KiB");
 }
 
-/// What a child takes that plays the part, in KiB.
-fn measure(part: &str, kpis: u64) -> u64 {
-    let folder = tempfile::tempdir().unwrap();
-    let said = Child::start(TEST, part, &folder.path().join("kpis.db"), kpis).end().unwrap();
-    said[0].parse().unwrap()
+/// The memory that a child takes in this role, in KiB.
+fn measure(role: &str, kpis: u64) -> u64 {
+    let file = TestFile::new();
+    let sent = Child::start(TEST, role, &file.path, kpis).wait().unwrap();
+    sent[0].parse().unwrap()
 }
 
-fn memory_of(order: &child::Order) -> u64 {
-    let store = Store::options().durability(Durability::Normal).open(&order.file).unwrap();
-    let organization = store.organization(OrganizationId::new());
+fn memory_of(task: &child::Task) -> u64 {
+    let store = Store::options().durability(Durability::Normal).open(&task.file).unwrap();
+    let organization = organization(&store);
     organization.load_datasets(requests(100, ""), LoadOptions::new()).unwrap();
     let before = most_resident();
-    play(&organization, order);
+    run(&organization, task);
     most_resident() - before
 }
 
-fn play(organization: &Organization, order: &child::Order) {
-    let kpis = order.seed;
-    let loaded = match order.part.as_str() {
+fn run(organization: &Organization, task: &child::Task) {
+    let kpis = task.seed;
+    let loaded = match task.role.as_str() {
         "all or nothing" => organization.load_datasets(requests(kpis, ""), LoadOptions::new()),
         "batches" => organization.load_datasets(requests(kpis, ""), LoadOptions::new().in_batches_of(10)),
         "large batches" => organization.load_datasets(requests(kpis, ""), LoadOptions::new().in_batches_of(100_000)),
@@ -71,12 +71,12 @@ fn play(organization: &Organization, order: &child::Order) {
         "create_datasets" => {
             return assert_eq!(organization.create_datasets(requests(kpis, "")).unwrap().len() as u64, kpis / 100);
         }
-        part => panic!("{part}?"),
+        role => panic!("{role}?"),
     };
     assert_eq!(loaded.unwrap().kpis, kpis);
 }
 
-/// So many KPIs, in datasets of 100.
+/// This number of KPIs, in datasets of 100.
 fn requests(kpis: u64, description: &str) -> impl Iterator<Item = NewDataset> {
     (0..kpis / 100).map(move |dataset| {
         let kpi =
@@ -85,7 +85,7 @@ fn requests(kpis: u64, description: &str) -> impl Iterator<Item = NewDataset> {
     })
 }
 
-/// The most memory that this process ever had resident, in KiB.
+/// The peak resident memory of this process, in KiB.
 fn most_resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

@@ -1,61 +1,65 @@
-//! SQLite gets no memory: at its first allocation, at the second, and so on, until an operation runs without meeting the
-//! end, for every operation of a file and of a store in memory, once and from then on.
+//! SQLite's allocations fail: the first, the second, and so on, until an operation ends before the fault, for every
+//! operation of a store in a file and in memory, once and from then on.
 //!
-//! - Every error is `storage`, or `outcome_unknown` where a commit ended early; none says that the file is damaged.
-//! - What an error says was not written is nowhere, what was acknowledged is there, and nothing panics.
-//! - Once there is memory again, the same operation works on the same handle, and another handle finds a whole file.
+//! - Every error is `storage`, or `outcome_unknown` where a commit was interrupted; none reports damage.
+//! - What an error reports as not written is absent, what was acknowledged is there, and nothing panics.
+//! - Once there is memory again, the same operation works on the same handle, and another handle finds a sound file.
 //!
-//! A binary of its own: SQLite is given its allocator before its first use. The short form takes a sample. The long form:
+//! It is a binary of its own, since SQLite must be given its allocator before its first use. The short form takes a
+//! sample. The long form:
 //!
 //! ```text
 //! KPI_STORE_LONG=1 cargo test --release --test out_of_memory -- --nocapture
 //! ```
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 
 use kpi_store::{
     Dataset, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Result, Store,
 };
 use kpi_store_fault_vfs::memory;
-use tempfile::TempDir;
 
-/// Something that is done to a scene, once it was prepared.
+use support::ledger::{self, Creation, Outcome};
+use support::{TestFile, is_long, listed};
+
+/// A step that is run in a prepared session.
 struct Operation {
     name: &'static str,
-    prepare: fn(&mut Scene),
-    run: fn(&mut Scene) -> Result<()>,
+    prepare: fn(&mut Session),
+    run: fn(&mut Session) -> Result<()>,
 }
 
 const OPERATIONS: [Operation; 11] = [
-    Operation { name: "first opening", prepare: |_| {}, run: Scene::open },
-    Operation { name: "opening", prepare: Scene::with_datasets, run: Scene::open },
-    Operation { name: "opening for reading only", prepare: Scene::with_datasets, run: Scene::open_read_only },
-    Operation { name: "create", prepare: Scene::opened, run: |scene| scene.create(&[3]) },
-    Operation { name: "create with 100 KPIs", prepare: Scene::opened, run: |scene| scene.create(&[100]) },
-    Operation { name: "batch", prepare: Scene::opened, run: |scene| scene.create(&[0, 12, 1]) },
-    Operation { name: "get, list, count", prepare: Scene::opened, run: |scene| scene.read().map(drop) },
-    Operation { name: "verify", prepare: Scene::opened, run: |scene| scene.verify() },
-    Operation { name: "backup", prepare: Scene::opened, run: Scene::back_up },
-    Operation { name: "close", prepare: Scene::opened, run: Scene::close },
+    Operation { name: "first opening", prepare: |_| {}, run: Session::open },
+    Operation { name: "opening", prepare: Session::with_datasets, run: Session::open },
+    Operation { name: "opening for reading only", prepare: Session::with_datasets, run: Session::open_read_only },
+    Operation { name: "create", prepare: Session::opened, run: |session| session.create(&[3]) },
+    Operation { name: "create with 100 KPIs", prepare: Session::opened, run: |session| session.create(&[100]) },
+    Operation { name: "batch", prepare: Session::opened, run: |session| session.create(&[0, 12, 1]) },
+    Operation { name: "get, list, count", prepare: Session::opened, run: |session| session.read().map(drop) },
+    Operation { name: "verify", prepare: Session::opened, run: |session| session.verify() },
+    Operation { name: "backup", prepare: Session::opened, run: Session::back_up },
+    Operation { name: "close", prepare: Session::opened, run: Session::close },
     Operation {
         name: "in memory",
-        prepare: |scene| scene.store = Some(Store::open_in_memory().unwrap()),
-        run: |scene| {
-            scene.create(&[3])?;
-            scene.read()?;
-            scene.verify()?;
-            scene.create(&[1, 30])?;
-            scene.back_up()
+        prepare: |session| session.store = Some(Store::open_in_memory().unwrap()),
+        run: |session| {
+            session.create(&[3])?;
+            session.read()?;
+            session.verify()?;
+            session.create(&[1, 30])?;
+            session.back_up()
         },
     },
 ];
 
 #[test]
-fn every_allocation_may_fail_and_nothing_is_lost_or_untrue_and_the_store_goes_on() {
+fn after_a_failure_of_any_allocation_no_answer_is_false_and_the_store_works() {
     memory::take_over();
-    let step = if std::env::var_os("KPI_STORE_LONG").is_some() { 1 } else { 61 };
+    let step = if is_long() { 1 } else { 61 };
     let mut errors = BTreeMap::new();
     let mut faults = 0;
     for operation in &OPERATIONS {
@@ -74,12 +78,12 @@ fn every_allocation_may_fail_and_nothing_is_lost_or_untrue_and_the_store_goes_on
     println!("out of memory: {faults} faults, 0 panics, 0 corrupt, 0 lost, 0 untrue, errors {errors:?}");
 }
 
-/// Does the operation with this allocation failing, and looks at everything. False if it was not met.
+/// Runs the operation with this allocation failing, and checks everything. False if the fault was not reached.
 fn fail(operation: &Operation, at: u64, lasting: bool, errors: &mut BTreeMap<&'static str, usize>) -> bool {
-    let mut scene = Scene::new();
-    (operation.prepare)(&mut scene);
+    let mut session = Session::new();
+    (operation.prepare)(&mut session);
     memory::fail(at, lasting);
-    let done = (operation.run)(&mut scene);
+    let done = (operation.run)(&mut session);
     if !memory::calm() {
         done.unwrap();
         return false;
@@ -89,41 +93,32 @@ fn fail(operation: &Operation, at: u64, lasting: bool, errors: &mut BTreeMap<&'s
         assert!(["storage", "outcome_unknown"].contains(&error.code()), "{what}");
         *errors.entry(error.code()).or_default() += 1;
     }
-    scene.is_as_answered(&what);
-    if scene.store.is_none() && operation.name == "close" {
-        scene.open().unwrap();
+    session.is_as_answered(&what);
+    if session.store.is_none() && operation.name == "close" {
+        session.open().unwrap();
     }
-    (operation.run)(&mut scene).unwrap_or_else(|error| panic!("{what}; again: {error:?}"));
-    scene.is_as_answered(&what);
+    (operation.run)(&mut session).unwrap_or_else(|error| panic!("{what}; again: {error:?}"));
+    session.is_as_answered(&what);
     true
 }
 
-/// A store, what it was asked to keep and what it answered.
-struct Scene {
+/// A store, with a ledger of what it was asked to create and what it answered.
+struct Session {
     store: Option<Store>,
     organization: OrganizationId,
-    acknowledged: Vec<Dataset>,
-    refused: Vec<DatasetId>,
-    /// Stored together or not at all.
-    unknown: Vec<Vec<DatasetId>>,
+    creations: Vec<Creation<DatasetId, Dataset>>,
     copies: usize,
-    file: PathBuf,
-    folder: TempDir,
+    file: TestFile,
 }
 
-impl Scene {
+impl Session {
     fn new() -> Self {
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let file = folder.path().join("kpis.db");
         Self {
             store: None,
             organization: OrganizationId::new(),
-            acknowledged: Vec::new(),
-            refused: Vec::new(),
-            unknown: Vec::new(),
+            creations: Vec::new(),
             copies: 0,
-            file,
-            folder,
+            file: TestFile::in_memory(),
         }
     }
 
@@ -139,12 +134,12 @@ impl Scene {
     }
 
     fn open(&mut self) -> Result<()> {
-        self.store = Some(Store::open(&self.file)?);
+        self.store = Some(Store::open(&self.file.path)?);
         Ok(())
     }
 
     fn open_read_only(&mut self) -> Result<()> {
-        self.store = Some(Store::options().read_only(true).open(&self.file)?);
+        self.store = Some(Store::options().read_only(true).open(&self.file.path)?);
         self.read().map(drop)
     }
 
@@ -157,15 +152,19 @@ impl Scene {
     }
 
     fn create(&mut self, kpis: &[usize]) -> Result<()> {
-        let ids: Vec<_> = kpis.iter().map(|_| DatasetId::new()).collect();
+        let asked: Vec<_> = kpis.iter().map(|kpis| (DatasetId::new(), *kpis)).collect();
         let kpis_of = |count| (0..count).map(|index| NewKpi::new(format!("KPI {index}")).unit("m³").description("ä"));
-        let requests = ids.iter().zip(kpis).map(|(id, kpis)| NewDataset::new("Water").kpis(kpis_of(*kpis)).id(*id));
+        let requests = asked.iter().map(|(id, kpis)| NewDataset::new("Water").kpis(kpis_of(*kpis)).id(*id));
         let created = self.organization().create_datasets(requests);
-        match &created {
-            Ok(created) => self.acknowledged.extend(created.iter().cloned()),
-            Err(Error::OutcomeUnknown { ids, .. }) => self.unknown.push(ids.clone()),
-            Err(_) => self.refused.extend(ids),
-        }
+        let outcome = match &created {
+            Ok(created) => Outcome::Acknowledged(created.clone()),
+            Err(Error::OutcomeUnknown { ids, .. }) => {
+                assert!(ids.iter().eq(asked.iter().map(|(id, _)| id)), "the ids of what was asked");
+                Outcome::Unknown
+            }
+            Err(_) => Outcome::Refused,
+        };
+        self.creations.push(Creation { asked, outcome });
         created.map(drop)
     }
 
@@ -188,7 +187,7 @@ impl Scene {
 
     fn back_up(&mut self) -> Result<()> {
         self.copies += 1;
-        let copy = self.folder.path().join(format!("copy {}", self.copies));
+        let copy = self.file.folder.path().join(format!("copy {}", self.copies));
         let backed_up = self.store().backup_to(&copy);
         assert_eq!(backed_up.is_ok(), copy.exists());
         backed_up
@@ -198,52 +197,43 @@ impl Scene {
         self.store.take().unwrap().close()
     }
 
-    /// The same handle, if there is one, and another find what was answered, and no more lies in the folder.
+    /// The same handle, if there is one, and another find what was answered, and no draft is left.
     fn is_as_answered(&self, what: &str) {
         if self.store.is_some() {
             self.judge(&self.read().unwrap_or_else(|error| panic!("{what}; then read: {error:?}")), what);
         }
         if self.store.as_ref().is_none_or(|store| store.path().is_some()) {
-            let other = Store::open(&self.file).unwrap_or_else(|error| panic!("{what}; then open: {error:?}"));
+            let other = Store::open(&self.file.path).unwrap_or_else(|error| panic!("{what}; then open: {error:?}"));
             assert!(other.verify().unwrap().is_whole(), "{what}");
-            let organization = other.organization(self.organization);
-            let found: Vec<_> = organization.iter_datasets(&DatasetQuery::new()).collect::<Result<_>>().unwrap();
-            self.judge(&found, what);
+            self.judge(&listed(&other.organization(self.organization)), what);
         }
-        for entry in self.folder.path().read_dir().unwrap() {
+        for entry in self.file.folder.path().read_dir().unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             assert!(!name.contains(".draft"), "{what}: {name} is left");
         }
     }
 
     fn judge(&self, found: &[Dataset], what: &str) {
-        let is_there = |id: &DatasetId| found.iter().any(|dataset| dataset.id == *id);
-        assert!(self.acknowledged.iter().all(|dataset| found.contains(dataset)), "{what}: something is lost");
-        assert!(!self.refused.iter().any(is_there), "{what}: something is there that was refused");
-        let mut known = self.acknowledged.len();
-        for ids in &self.unknown {
-            let count = ids.iter().filter(|id| is_there(id)).count();
-            assert!(count == 0 || count == ids.len(), "{what}: {count} of {}", ids.len());
-            known += count;
-        }
-        assert_eq!(found.len(), known, "{what}: something is there that nobody asked for");
+        let creations = self.creations.iter().map(|creation| (creation, creation.outcome.demand()));
+        let judged = ledger::judge(creations, found, |dataset| (dataset.id, dataset.kpis.len()));
+        judged.unwrap_or_else(|breach| panic!("{what}: {breach:?}"));
     }
 }
 
-/// The control: a missing dataset, and one that was said to be refused, are seen.
+/// The control: a missing dataset, and one that was reported as refused, are detected.
 #[test]
-fn an_untrue_answer_is_noticed() {
+fn the_harness_detects_a_false_answer() {
     memory::take_over();
-    let mut scene = Scene::new();
-    scene.opened();
-    let found = scene.read().unwrap();
-    scene.judge(&found, "true");
-    let is_noticed = |scene: &Scene, found: &[Dataset]| {
-        std::panic::catch_unwind(AssertUnwindSafe(|| scene.judge(found, "untrue"))).is_err()
+    let mut session = Session::new();
+    session.opened();
+    let found = session.read().unwrap();
+    session.judge(&found, "true");
+    let is_noticed = |session: &Session, found: &[Dataset]| {
+        std::panic::catch_unwind(AssertUnwindSafe(|| session.judge(found, "untrue"))).is_err()
     };
-    assert!(is_noticed(&scene, &found[1..]));
-    let created = scene.acknowledged.pop().unwrap();
-    assert!(is_noticed(&scene, &found));
-    scene.refused.push(created.id);
-    assert!(is_noticed(&scene, &found));
+    assert!(is_noticed(&session, &found[1..]));
+    let created = session.creations.pop().unwrap();
+    assert!(is_noticed(&session, &found));
+    session.creations.push(Creation { outcome: Outcome::Refused, ..created });
+    assert!(is_noticed(&session, &found));
 }

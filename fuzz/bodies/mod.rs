@@ -31,7 +31,8 @@ pub(crate) fn request_json(input: &[u8]) {
         }
         Err(violations) => {
             assert!(violations.len() > 0);
-            assert_eq!(violations.to_string().lines().count(), violations.len());
+            let is_cut = violations.total() > violations.len();
+            assert_eq!(violations.to_string().lines().count(), violations.len() + usize::from(is_cut));
             for violation in &violations {
                 assert_eq!(violation.loc()[0], Segment::Key("body".into()), "{violation}");
                 assert!(

@@ -1,4 +1,4 @@
-//! Where a listing goes on: a place, with a check that it is used where it was given.
+//! Where a listing goes on: a position, with a check that it is used where it was given.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::ids::{FromText, OrganizationId};
-use crate::error::{Error, Result};
+use super::from_str_visitor::FromStrVisitor;
+use super::ids::OrganizationId;
 
 /// The first character of every cursor; another form gets another.
 const VERSION: char = '1';
@@ -21,16 +21,16 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    /// Whether `place` comes behind `other` in a listing of this order.
-    pub(crate) fn is_behind(self, other: i64, place: i64) -> bool {
+    /// Whether `position` comes behind `other` in a listing of this order.
+    pub(crate) fn is_behind(self, other: i64, position: i64) -> bool {
         match self {
-            Order::OldestFirst => place > other,
-            Order::NewestFirst => place < other,
+            Order::OldestFirst => position > other,
+            Order::NewestFirst => position < other,
         }
     }
 }
 
-/// A place in a listing of one organization in one order: the listing goes on behind it.
+/// A position in a listing of one organization in one order: the listing goes on behind it.
 ///
 /// Opaque. It prints as a short string of letters and digits that can stand in a URL as it is, and is that string in
 /// serde; the string can be kept, and used in another process on the same file. Whatever is inserted meanwhile, a
@@ -39,49 +39,49 @@ impl Order {
 /// # Examples
 ///
 /// ```
-/// # use kpi_store::{Cursor, DatasetQuery, Error, NewDataset, OrganizationId, Store};
+/// # use kpi_store::{Cursor, DatasetQuery, NewDataset, OrganizationId, Store};
 /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
 /// organization.create_datasets(["Water", "Waste"].map(NewDataset::new))?;
 /// let next = organization.datasets(&DatasetQuery::new().limit(1))?.next.unwrap();
 ///
 /// let kept = next.to_string();
 /// assert_eq!(kept.parse::<Cursor>()?, next);
-/// assert!(matches!("1x".parse::<Cursor>(), Err(Error::InvalidCursor)));
+/// assert_eq!("1x".parse::<Cursor>().unwrap_err().to_string(), "expected a cursor as it was printed");
 /// # Ok::<(), kpi_store::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// `o` for the oldest first, `n` for the newest first.
     order: char,
-    place: i64,
+    position: i64,
     check: u32,
 }
 
 impl Cursor {
-    pub(crate) fn new(organization: OrganizationId, order: Order, place: i64) -> Self {
+    pub(crate) fn new(organization: OrganizationId, order: Order, position: i64) -> Self {
         let order = match order {
             Order::OldestFirst => 'o',
             Order::NewestFirst => 'n',
         };
-        Self { order, place, check: check(organization, order, place) }
+        Self { order, position, check: check(organization, order, position) }
     }
 
-    /// The place, if the cursor was given for this organization and order.
-    pub(crate) fn place(&self, organization: OrganizationId, order: Order) -> Result<i64> {
-        if *self == Self::new(organization, order, self.place) { Ok(self.place) } else { Err(Error::InvalidCursor) }
+    /// The position, if the cursor was given for this organization and order.
+    pub(crate) fn position(&self, organization: OrganizationId, order: Order) -> Option<i64> {
+        (*self == Self::new(organization, order, self.position)).then_some(self.position)
     }
 }
 
-/// Over the version, the order, the place and the organization. It finds mistakes; it is no seal.
-fn check(organization: OrganizationId, order: char, place: i64) -> u32 {
-    let text = format!("{VERSION}{order}{place}{organization}");
+/// Over the version, the order, the position and the organization. It detects misuse; it is not tamper-proof.
+fn check(organization: OrganizationId, order: char, position: i64) -> u32 {
+    let text = format!("{VERSION}{order}{position}{organization}");
     (xxh3_64(text.as_bytes()) >> 32) as u32
 }
 
-/// Version, order, place in hexadecimal, eight digits of check.
+/// Version, order, position in hexadecimal, eight digits of check.
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{VERSION}{}{:x}{:08x}", self.order, self.place, self.check)
+        write!(f, "{VERSION}{}{:x}{:08x}", self.order, self.position, self.check)
     }
 }
 
@@ -91,20 +91,27 @@ impl fmt::Debug for Cursor {
     }
 }
 
-/// Reads what [`Display`](fmt::Display) wrote, and nothing else: the error is [`Error::InvalidCursor`].
-impl FromStr for Cursor {
-    type Err = Error;
+/// The text is no cursor, or was altered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a cursor as it was printed")]
+#[non_exhaustive]
+pub struct ParseCursorError;
 
-    fn from_str(text: &str) -> Result<Self> {
+/// Reads what [`Display`](fmt::Display) wrote, and nothing else. Whether the cursor is one of the listing that it is used
+/// for shows when it is used.
+impl FromStr for Cursor {
+    type Err = ParseCursorError;
+
+    fn from_str(text: &str) -> Result<Self, ParseCursorError> {
         let parse = || {
             let rest = text.strip_prefix(VERSION)?;
             let order = rest.chars().next()?;
-            let (place, check) = rest.strip_prefix(['o', 'n'])?.split_at_checked(rest.len().checked_sub(9)?)?;
-            let place = u64::from_str_radix(place, 16).ok()?.cast_signed();
-            Some(Self { order, place, check: u32::from_str_radix(check, 16).ok()? })
+            let (position, check) = rest.strip_prefix(['o', 'n'])?.split_at_checked(rest.len().checked_sub(9)?)?;
+            let position = u64::from_str_radix(position, 16).ok()?.cast_signed();
+            Some(Self { order, position, check: u32::from_str_radix(check, 16).ok()? })
         };
-        // The same place can be spelled otherwise, in capitals or with zeros before it; those are not ours.
-        parse().filter(|cursor| cursor.to_string() == text).ok_or(Error::InvalidCursor)
+        // The same position can be spelled otherwise, in capitals or with zeros before it; those are not ours.
+        parse().filter(|cursor| cursor.to_string() == text).ok_or(ParseCursorError)
     }
 }
 
@@ -116,6 +123,6 @@ impl Serialize for Cursor {
 
 impl<'de> Deserialize<'de> for Cursor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(FromText::new())
+        deserializer.deserialize_str(FromStrVisitor::new())
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn digest(revision: i64, dataset: &Dataset) -> u64 {
         bytes.text(&kpi.name);
         bytes.optional(kpi.description.as_deref(), Bytes::text);
         bytes.optional(kpi.unit.as_deref(), Bytes::text);
-        bytes.put(&[kpi.value_type as u8, u8::from(kpi.required)]);
+        bytes.put(&[kpi.value_type.number(), u8::from(kpi.required)]);
         bytes.integer(kpi.sort_order);
         // Mostly the dataset's: to compare a time costs less than to work out its number.
         if kpi.created_at == dataset.created_at {

@@ -27,6 +27,9 @@ pub const SORT_ORDER_MAX: i64 = i64::MAX;
 /// Deepest nesting of a request's JSON; the root is level 1.
 pub const JSON_DEPTH_MAX: usize = 100;
 
+/// Most violations that one list describes; those after them are counted.
+pub const VIOLATIONS_MAX: usize = 1_000;
+
 /// Fewest datasets in a page.
 pub const PAGE_MIN: u32 = 1;
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::dataset::{Dataset, Kpi};
 use super::ids::{DatasetId, KpiId};
 use super::value_type::ValueType;
 
@@ -66,6 +67,31 @@ impl NewDataset {
     pub fn id(mut self, id: DatasetId) -> Self {
         self.id = Some(id);
         self
+    }
+}
+
+/// The content of a stored dataset as a request for another one: its name, description and KPIs in display order, each
+/// with its `sort_order`. Ids, times and users are left out, so that the copy gets its own.
+///
+/// # Examples
+///
+/// ```
+/// # use kpi_store::{NewDataset, NewKpi, OrganizationId, Store};
+/// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
+/// let water = organization.create_dataset(NewDataset::new("Water").kpi(NewKpi::new("Withdrawal").unit("m³")))?;
+/// let copy = organization.create_dataset(NewDataset::from(&water))?;
+/// assert_ne!(copy.id, water.id);
+/// assert_eq!(NewDataset::from(&copy), NewDataset::from(&water));
+/// # Ok::<(), kpi_store::Error>(())
+/// ```
+impl From<&Dataset> for NewDataset {
+    fn from(dataset: &Dataset) -> Self {
+        Self {
+            id: None,
+            name: dataset.name.clone(),
+            description: dataset.description.clone(),
+            kpis: dataset.kpis.iter().map(NewKpi::from).collect(),
+        }
     }
 }
 
@@ -148,5 +174,20 @@ impl NewKpi {
     pub fn id(mut self, id: KpiId) -> Self {
         self.id = Some(id);
         self
+    }
+}
+
+/// The content of a stored KPI as a request for another one, without its id.
+impl From<&Kpi> for NewKpi {
+    fn from(kpi: &Kpi) -> Self {
+        Self {
+            id: None,
+            name: kpi.name.clone(),
+            description: kpi.description.clone(),
+            unit: kpi.unit.clone(),
+            value_type: kpi.value_type,
+            required: kpi.required,
+            sort_order: kpi.sort_order,
+        }
     }
 }

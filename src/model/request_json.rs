@@ -1,41 +1,28 @@
-//! The JSON body of a request, read strictly.
-//!
-//! `serde_json` does the parsing; this module decides what is read. Every value is kept as its raw text until its
-//! field is known, because a typed reader would lose what the contract needs: it stops at the first error, turns large
-//! integers into floats, refuses `1e400` as broken JSON, and lets the last of two equal keys win. What
-//! `serde_json` does not look at in a raw value (UTF-8, depth) is checked for the whole body first.
+//! The JSON body of a request: which fields the contract has, what each may hold, and what breaks a rule.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess};
-use serde_json::value::RawValue;
-
-use super::limits::{JSON_DEPTH_MAX, SORT_ORDER_MAX, SORT_ORDER_MIN};
+use super::json::{Reader, SyntaxError, Value};
+use super::json_object::{Field, ObjectReader, decode};
+use super::limits::{KPIS_MAX, SORT_ORDER_MAX, SORT_ORDER_MIN};
 use super::new_dataset::{NewDataset, NewKpi};
-use super::validation::{self, Findings};
+use super::rule::Rule;
+use super::validation;
 use super::value_type::ValueType;
-use super::violation::{Rule, Segment, Violations};
-
-/// The names of the request types in the contract.
-const DATASET_CLASS: &str = "DatasetCreateSch";
-const KPI_CLASS: &str = "KpiInlineCreateSch";
-
-const DATASET_FIELDS: [&str; 3] = ["name", "description", "kpis"];
-const KPI_FIELDS: [&str; 6] = ["name", "description", "unit", "value_type", "required", "sort_order"];
+use super::violation::{Segment, Violations};
+use super::violations_builder::ViolationsBuilder;
 
 impl NewDataset {
     /// Reads the JSON body of a *Create Dataset* request.
     ///
-    /// What this accepts, the server accepts too; what the server refuses, this refuses at the same place, with the
+    /// What this accepts, the server accepts too; what the server refuses, this refuses at the same path, with the
     /// code that pydantic's strict mode gives. Stricter than the server, it also refuses what would be stored
     /// otherwise than it was written: unknown and repeated keys, numbers in strings, U+0000.
     ///
     /// # Errors
     ///
     /// Every [`Violation`](crate::Violation), not only the first: in the order of the fields, depth first, KPIs by
-    /// index. A body that is no JSON has the one violation `json_invalid`.
+    /// index. A body that is no JSON has the one violation `json_invalid`, an empty one the one violation `missing`.
     ///
     /// # Examples
     ///
@@ -55,379 +42,221 @@ impl NewDataset {
     /// # Ok::<(), kpi_store::Violations>(())
     /// ```
     pub fn from_json(body: impl AsRef<[u8]>) -> Result<Self, Violations> {
-        read(body.as_ref())
+        let body = body.as_ref();
+        if body.is_empty() {
+            return Err(Violations::one(vec![Segment::key("body")], Rule::Missing));
+        }
+        let text = text_of(body)?;
+        let mut violations = ViolationsBuilder::in_body();
+        let dataset = read_body(text, &mut violations).map_err(|error| not_json(text, &error))?;
+        violations.finish()?;
+        // Without a violation every required field was there.
+        dataset.ok_or_else(|| Violations::one(vec![Segment::key("body")], Rule::Missing))
     }
 }
 
-fn read(body: &[u8]) -> Result<NewDataset, Violations> {
-    let text = check_utf8(body).and_then(check_depth).map_err(NotJson::into_violations)?;
-    let mut findings = Findings::in_body();
-    let dataset = Reader { text }.dataset(&mut findings).map_err(NotJson::into_violations)?;
-    findings.finish()?;
-    // Without a finding every required field was there.
-    dataset.ok_or_else(|| NotJson { offset: 0, error: "no dataset".into() }.into_violations())
+/// The body as text, which it is if it is UTF-8 without a byte order mark.
+fn text_of(body: &[u8]) -> Result<&str, Violations> {
+    let reason = match body {
+        [0xEF, 0xBB, 0xBF, ..] => "a byte order mark of UTF-8, which JSON begins without",
+        [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => "a byte order mark of UTF-32, where UTF-8 is expected",
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "a byte order mark of UTF-16, where UTF-8 is expected",
+        _ => {
+            return std::str::from_utf8(body).map_err(|error| {
+                let valid = body.get(..error.valid_up_to()).unwrap_or_default();
+                let error = SyntaxError { offset: valid.len(), reason: "invalid UTF-8" };
+                not_json(std::str::from_utf8(valid).unwrap_or_default(), &error)
+            });
+        }
+    };
+    Err(not_json("", &SyntaxError { offset: 0, reason }))
 }
 
-/// The body is no JSON, as far as this crate reads JSON: at which code point, and why.
-struct NotJson {
-    offset: usize,
-    error: String,
+/// The one violation of a body that is no JSON, at the code point, line and column of the byte that broke it.
+fn not_json(text: &str, error: &SyntaxError) -> Violations {
+    let before = text.get(..error.offset).unwrap_or(text);
+    let line_before = before.rsplit('\n').next().unwrap_or_default();
+    let rule = Rule::JsonInvalid {
+        reason: error.reason,
+        line: 1 + before.bytes().filter(|byte| *byte == b'\n').count(),
+        column: 1 + line_before.chars().count(),
+    };
+    Violations::one(vec![Segment::key("body"), Segment::Index(before.chars().count())], rule)
 }
 
-impl NotJson {
-    fn at(before: &str, error: impl Into<String>) -> Self {
-        Self { offset: before.chars().count(), error: error.into() }
+fn read_body(text: &str, violations: &mut ViolationsBuilder) -> Result<Option<NewDataset>, SyntaxError> {
+    let mut reader = Reader::new(text);
+    let value = reader.value()?;
+    let dataset = match value {
+        Value::Object => read_dataset(&mut reader, violations)?,
+        value => read_no_object(&mut reader, value, violations)?,
+    };
+    reader.finish()?;
+    Ok(dataset)
+}
+
+fn read_dataset(
+    reader: &mut Reader<'_>,
+    violations: &mut ViolationsBuilder,
+) -> Result<Option<NewDataset>, SyntaxError> {
+    let (mut name, mut description, mut kpis) = (Field::new("name"), Field::new("description"), Field::new("kpis"));
+    let mut object = ObjectReader::new(reader);
+    while let Some(key) = object.next_key()? {
+        match &*key {
+            "name" => object.field(&mut name, read_name)?,
+            "description" => object.field(&mut description, read_description)?,
+            "kpis" => object.field_by(&mut kpis, read_kpis)?,
+            _ => object.unexpected(key)?,
+        }
     }
-
-    fn into_violations(self) -> Violations {
-        let error = format!("{} at character {}", self.error, self.offset);
-        Violations::one(vec![Segment::key("body"), Segment::Index(self.offset)], Rule::JsonInvalid { error })
-    }
+    let name = name.required(violations);
+    let description = description.optional(None, violations);
+    let kpis = match kpis.into_outcome() {
+        None => Some(Vec::new()),
+        Some(Ok(kpis)) => Some(kpis),
+        Some(Err(found)) => {
+            violations.append(found);
+            None
+        }
+    };
+    object.finish(violations);
+    let complete = || Some(NewDataset { id: None, name: name?, description: description?, kpis: kpis? });
+    Ok(complete())
 }
 
-fn check_utf8(body: &[u8]) -> Result<&str, NotJson> {
-    std::str::from_utf8(body).map_err(|error| {
-        let valid = body.get(..error.valid_up_to()).unwrap_or_default();
-        NotJson::at(&String::from_utf8_lossy(valid), "invalid UTF-8")
-    })
-}
-
-/// Refuses nesting deeper than the limit, before anything walks into it.
-fn check_depth(text: &str) -> Result<&str, NotJson> {
-    // Most bodies have fewer brackets in all, and counting them costs a tenth of following them.
-    if text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() <= JSON_DEPTH_MAX {
-        return Ok(text);
-    }
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for (offset, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            // Outside of a string it is no JSON, and nothing behind it is read.
-            b'\\' => escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                if depth > JSON_DEPTH_MAX {
-                    let before = text.get(..offset).unwrap_or_default();
-                    return Err(NotJson::at(before, format!("nesting deeper than {JSON_DEPTH_MAX}")));
+/// The KPIs, or what is wrong with the list or its items.
+fn read_kpis(reader: &mut Reader<'_>) -> Result<Result<Vec<NewKpi>, ViolationsBuilder>, SyntaxError> {
+    let mut violations = ViolationsBuilder::in_body();
+    let mut kpis = Vec::new();
+    let list = match reader.value()? {
+        Value::Null => Ok(()),
+        Value::Array => violations.within(Segment::key("kpis"), |violations| {
+            let mut count = 0;
+            while reader.next_item()? {
+                if count < KPIS_MAX {
+                    kpis.extend(violations.within(Segment::Index(count), |violations| read_kpi(reader, violations))?);
+                } else {
+                    let value = reader.value()?;
+                    reader.skip_rest(value)?;
                 }
+                count += 1;
             }
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
+            Ok(validation::check_count(count))
+        })?,
+        Value::String(text) => decode(text).map(|_| Err(Rule::ListType))?,
+        value => reader.skip_rest(value).map(|()| Err(Rule::ListType))?,
+    };
+    if let Err(rule) = list {
+        // It is the only violation: the server does not look at the items then.
+        violations = ViolationsBuilder::in_body();
+        violations.add_at(Segment::key("kpis"), rule);
+    }
+    Ok(if violations.is_empty() { Ok(kpis) } else { Err(violations) })
+}
+
+fn read_kpi(reader: &mut Reader<'_>, violations: &mut ViolationsBuilder) -> Result<Option<NewKpi>, SyntaxError> {
+    let value = reader.value()?;
+    let Value::Object = value else { return read_no_object(reader, value, violations) };
+    let (mut name, mut description, mut unit) = (Field::new("name"), Field::new("description"), Field::new("unit"));
+    let (mut value_type, mut required) = (Field::new("value_type"), Field::new("required"));
+    let mut sort_order = Field::new("sort_order");
+    let mut object = ObjectReader::new(reader);
+    while let Some(key) = object.next_key()? {
+        match &*key {
+            "name" => object.field(&mut name, read_name)?,
+            "description" => object.field(&mut description, read_description)?,
+            "unit" => object.field(&mut unit, read_unit)?,
+            "value_type" => object.field(&mut value_type, read_value_type)?,
+            "required" => object.field(&mut required, read_required)?,
+            "sort_order" => object.field(&mut sort_order, read_sort_order)?,
+            _ => object.unexpected(key)?,
         }
     }
-    Ok(text)
-}
-
-/// What a field holds, by its JSON type.
-enum Value<'a> {
-    Null,
-    Bool(bool),
-    /// The text of the literal.
-    Number(&'a str),
-    String(Cow<'a, str>),
-    /// A string with half of a surrogate pair in it, which is no Unicode text.
-    LoneSurrogate,
-    Array(&'a str),
-    Object(&'a str),
-}
-
-impl<'a> Value<'a> {
-    fn of(raw: &'a RawValue) -> Self {
-        let text = raw.get();
-        match text.as_bytes().first() {
-            // The syntax was checked when the raw value was read; all that can be wrong is a surrogate, which is an escape.
-            Some(b'"') => match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
-                Some(plain) if !plain.contains('\\') => Value::String(Cow::Borrowed(plain)),
-                _ => serde_json::from_str(text).map_or(Value::LoneSurrogate, |Text(string)| Value::String(string)),
-            },
-            Some(b'{') => Value::Object(text),
-            Some(b'[') => Value::Array(text),
-            Some(b't') => Value::Bool(true),
-            Some(b'f') => Value::Bool(false),
-            Some(b'n') => Value::Null,
-            _ => Value::Number(text),
-        }
-    }
-}
-
-/// A string that is borrowed where it has no escapes.
-#[derive(serde::Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// Reads the parts of one body; `text` is the whole of it, for offsets.
-struct Reader<'a> {
-    text: &'a str,
-}
-
-impl<'a> Reader<'a> {
-    fn dataset(&self, findings: &mut Findings) -> Result<Option<NewDataset>, NotJson> {
-        if !self.text.trim_start().starts_with('{') {
-            return self.no_object(self.parse(self.text)?, DATASET_CLASS, findings).map(|()| None);
-        }
-        let object = self.object(self.text, &DATASET_FIELDS)?;
-        let name = object.required("name", read_name, findings);
-        let description = object.optional("description", None, read_description, findings);
-        let mut kpis = Vec::new();
-        for value in object.values("kpis") {
-            let (before, read) = (findings.len(), self.kpis(value, findings)?);
-            if findings.len() > before {
-                break;
-            }
-            kpis = read;
-        }
-        object.note_strangers(findings);
-        Ok(name.zip(description).map(|(name, description)| NewDataset { id: None, name, description, kpis }))
-    }
-
-    fn kpis(&self, raw: &'a RawValue, findings: &mut Findings) -> Result<Vec<NewKpi>, NotJson> {
-        let items: Result<Vec<&RawValue>, Rule> = match Value::of(raw) {
-            Value::Null => Ok(Vec::new()),
-            Value::Array(array) => {
-                let items: Vec<_> = self.parse(array)?;
-                validation::check_count(items.len()).map(|()| items)
-            }
-            Value::LoneSurrogate => return Err(self.lone_surrogate(raw)),
-            _ => Err(Rule::ListType),
-        };
-        let items = findings.field("kpis", items).unwrap_or_default();
-        let mut kpis = Vec::with_capacity(items.len());
-        findings.within(Segment::key("kpis"), |findings| {
-            for (index, item) in items.into_iter().enumerate() {
-                kpis.extend(findings.within(Segment::Index(index), |findings| self.kpi(item, findings))?);
-            }
-            Ok(kpis)
+    let name = name.required(violations);
+    let description = description.optional(None, violations);
+    let unit = unit.optional(None, violations);
+    let value_type = value_type.optional(ValueType::default(), violations);
+    let required = required.optional(true, violations);
+    let sort_order = sort_order.optional(0, violations);
+    object.finish(violations);
+    let complete = || {
+        Some(NewKpi {
+            id: None,
+            name: name?,
+            description: description?,
+            unit: unit?,
+            value_type: value_type?,
+            required: required?,
+            sort_order: sort_order?,
         })
-    }
-
-    fn kpi(&self, raw: &'a RawValue, findings: &mut Findings) -> Result<Option<NewKpi>, NotJson> {
-        let Value::Object(text) = Value::of(raw) else {
-            return self.no_object(raw, KPI_CLASS, findings).map(|()| None);
-        };
-        let object = self.object(text, &KPI_FIELDS)?;
-        let name = object.required("name", read_name, findings);
-        let description = object.optional("description", None, read_description, findings);
-        let unit = object.optional("unit", None, read_unit, findings);
-        let value_type = object.optional("value_type", ValueType::default(), read_value_type, findings);
-        let required = object.optional("required", true, read_required, findings);
-        let sort_order = object.optional("sort_order", 0, read_sort_order, findings);
-        object.note_strangers(findings);
-        let complete = || {
-            Some(NewKpi {
-                id: None,
-                name: name?,
-                description: description?,
-                unit: unit?,
-                value_type: value_type?,
-                required: required?,
-                sort_order: sort_order?,
-            })
-        };
-        Ok(complete())
-    }
-
-    fn no_object(&self, raw: &RawValue, class_name: &'static str, findings: &mut Findings) -> Result<(), NotJson> {
-        if let Value::LoneSurrogate = Value::of(raw) {
-            return Err(self.lone_surrogate(raw));
-        }
-        findings.here(Rule::ModelType { class_name });
-        Ok(())
-    }
-
-    fn object<const N: usize>(&self, text: &'a str, names: &[&'static str; N]) -> Result<Object<'a, N>, NotJson> {
-        let Entries(entries) = self.parse(text)?;
-        Ok(Object::sort(entries, names))
-    }
-
-    fn parse<T: Deserialize<'a>>(&self, part: &'a str) -> Result<T, NotJson> {
-        serde_json::from_str(part).map_err(|error| {
-            let inside = byte_offset(part, &error);
-            let message = error.to_string();
-            let reason = message.split(" at line ").next().unwrap_or_default();
-            NotJson::at(self.before(part, inside), reason)
-        })
-    }
-
-    fn lone_surrogate(&self, raw: &RawValue) -> NotJson {
-        NotJson::at(self.before(raw.get(), 0), "lone surrogate in a string")
-    }
-
-    /// The body up to the byte `inside` of `part`, which is a part of it.
-    fn before(&self, part: &str, inside: usize) -> &'a str {
-        let start = part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
-        let end = self.text.floor_char_boundary(start.saturating_add(inside));
-        self.text.get(..end).unwrap_or_default()
-    }
+    };
+    Ok(complete())
 }
 
-/// The byte of `text` that broke it. `serde_json` says it by line and column, counted from 1, columns in bytes, of the
-/// byte that it looked at last: mostly the culprit, but the one before a control character, and one inside of a word that
-/// is no literal.
-fn byte_offset(text: &str, error: &serde_json::Error) -> usize {
-    if error.is_eof() {
-        return text.len();
+/// Skips what stands where an object must.
+fn read_no_object<T>(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    violations: &mut ViolationsBuilder,
+) -> Result<Option<T>, SyntaxError> {
+    if let Value::String(text) = value {
+        decode(text)?;
     }
-    let lines_before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-    let looked_at = lines_before + error.column();
-    let before = text.as_bytes().get(..looked_at.saturating_sub(1)).unwrap_or_default();
-    let reason = error.to_string();
-    if reason.starts_with("control character") {
-        looked_at
-    } else if reason.starts_with("expected ident") {
-        before.iter().rposition(|byte| !byte.is_ascii_alphabetic()).map_or(0, |last| last + 1)
-    } else {
-        before.len()
-    }
+    reader.skip_rest(value)?;
+    violations.add(Rule::ModelAttributesType);
+    Ok(None)
 }
-
-/// The entries of a JSON object as they stand in the text, repeated keys included.
-struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Entries<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Entries<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
-                let mut entries = Vec::with_capacity(KPI_FIELDS.len());
-                while let Some((Text(key), value)) = map.next_entry()? {
-                    entries.push((key, value));
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(Visitor)
-    }
-}
-
-/// A JSON object: the values of each known field, and the entries that do not belong.
-struct Object<'a, const N: usize> {
-    /// The first value of each.
-    fields: [(&'static str, Option<&'a RawValue>); N],
-    /// The further values of keys that are repeated.
-    repeated: Vec<(&'static str, &'a RawValue)>,
-    strangers: Vec<(Cow<'a, str>, Rule)>,
-}
-
-impl<'a, const N: usize> Object<'a, N> {
-    fn sort(entries: Vec<(Cow<'a, str>, &'a RawValue)>, names: &[&'static str; N]) -> Self {
-        let fields = names.map(|name| (name, None));
-        let mut object = Self { fields, repeated: Vec::new(), strangers: Vec::new() };
-        let mut unknown = HashSet::new();
-        for (key, value) in entries {
-            let rule = match object.fields.iter_mut().find(|(name, _)| *name == key) {
-                Some((_, first @ None)) => {
-                    *first = Some(value);
-                    continue;
-                }
-                Some((name, _)) => {
-                    object.repeated.push((*name, value));
-                    Rule::DuplicateKey
-                }
-                None if unknown.insert(key.clone()) => Rule::ExtraForbidden,
-                None => Rule::DuplicateKey,
-            };
-            object.strangers.push((key, rule));
-        }
-        object
-    }
-
-    /// The values of a field, in the order of the input.
-    ///
-    /// Of a repeated key the first value counts, and the server takes the last. So that what the server refuses is
-    /// refused with the same code, all are read: the field's violation is the first that is found.
-    fn values(&self, field: &'static str) -> impl Iterator<Item = &'a RawValue> {
-        let first = self.fields.iter().find(|(name, _)| *name == field).and_then(|(_, value)| *value);
-        let further = self.repeated.iter().filter(move |(name, _)| *name == field).map(|(_, value)| *value);
-        first.into_iter().chain(further)
-    }
-
-    fn required<T>(&self, field: &'static str, read: Read<T>, findings: &mut Findings) -> Option<T> {
-        findings.field(field, self.read(field, read).unwrap_or(Err(Rule::Missing)))
-    }
-
-    fn optional<T>(&self, field: &'static str, default: T, read: Read<T>, findings: &mut Findings) -> Option<T> {
-        findings.field(field, self.read(field, read).unwrap_or(Ok(default)))
-    }
-
-    fn read<T>(&self, field: &'static str, read: Read<T>) -> Option<Result<T, Rule>> {
-        let mut values = self.values(field).map(|raw| read(Value::of(raw)));
-        let first = values.next()?;
-        Some(first.and_then(|first| values.try_fold(first, |first, further| further.map(|_| first))))
-    }
-
-    /// Notes the entries that do not belong, after the known fields of their object, in the order of the input.
-    fn note_strangers(self, findings: &mut Findings) {
-        for (key, rule) in self.strangers {
-            findings.within(Segment::Key(Cow::Owned(key.into_owned())), |findings| findings.here(rule));
-        }
-    }
-}
-
-/// Reads a field's value, or says which rule it breaks.
-type Read<T> = fn(Value<'_>) -> Result<T, Rule>;
 
 fn read_name(value: Value<'_>) -> Result<String, Rule> {
     let name = read_string(value)?;
     validation::check_name(&name)?;
-    Ok(name)
+    Ok(name.into_owned())
 }
 
 fn read_description(value: Value<'_>) -> Result<Option<String>, Rule> {
     let description = read_string_or_null(value)?;
     validation::check_description(description.as_deref())?;
-    Ok(description)
+    Ok(description.map(Cow::into_owned))
 }
 
 fn read_unit(value: Value<'_>) -> Result<Option<String>, Rule> {
     let unit = read_string_or_null(value)?;
     validation::check_unit(unit.as_deref())?;
-    Ok(unit)
+    Ok(unit.map(Cow::into_owned))
 }
 
-fn read_string_or_null(value: Value<'_>) -> Result<Option<String>, Rule> {
+fn read_string_or_null(value: Value<'_>) -> Result<Option<Cow<'_, str>>, Rule> {
     match value {
         Value::Null => Ok(None),
         value => read_string(value).map(Some),
     }
 }
 
-fn read_string(value: Value<'_>) -> Result<String, Rule> {
+fn read_string(value: Value<'_>) -> Result<Cow<'_, str>, Rule> {
     match value {
-        Value::String(string) => Ok(string.into_owned()),
-        Value::LoneSurrogate => Err(Rule::StringUnicode),
+        Value::String(text) => text.decode().ok_or(Rule::StringUnicode),
         _ => Err(Rule::StringType),
     }
 }
 
 fn read_value_type(value: Value<'_>) -> Result<ValueType, Rule> {
     match value {
-        Value::String(name) => name.parse().map_err(|_| Rule::Enum),
-        Value::LoneSurrogate => Err(Rule::StringUnicode),
+        Value::String(_) => read_string(value)?.parse().map_err(|_| Rule::Enum),
         _ => Err(Rule::Enum),
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape of every reader")]
 fn read_required(value: Value<'_>) -> Result<bool, Rule> {
     match value {
         Value::Bool(required) => Ok(required),
-        Value::LoneSurrogate => Err(Rule::StringUnicode),
-        _ => Err(Rule::BoolType),
+        value => Err(other_type(value, Rule::BoolType)),
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape of every reader")]
 fn read_sort_order(value: Value<'_>) -> Result<i64, Rule> {
     let literal = match value {
         Value::Number(literal) if !literal.contains(['.', 'e', 'E']) => literal,
-        Value::LoneSurrogate => return Err(Rule::StringUnicode),
-        _ => return Err(Rule::IntType),
+        value => return Err(other_type(value, Rule::IntType)),
     };
     // An integer literal that is no i64 lies beyond one of the two limits, however large it is.
     let sort_order = literal.parse().map_err(|_| {
@@ -439,4 +268,12 @@ fn read_sort_order(value: Value<'_>) -> Result<i64, Rule> {
     })?;
     validation::check_sort_order(sort_order)?;
     Ok(sort_order)
+}
+
+/// The rule that a value of another type breaks: a string that is no Unicode breaks that first.
+fn other_type(value: Value<'_>, rule: Rule) -> Rule {
+    match value {
+        Value::String(text) if text.decode().is_none() => Rule::StringUnicode,
+        _ => rule,
+    }
 }

@@ -2,7 +2,9 @@
 
 use super::limits::{DESCRIPTION_MAX, KPIS_MAX, NAME_MAX, NAME_MIN, SORT_ORDER_MIN, UNIT_MAX};
 use super::new_dataset::{NewDataset, NewKpi};
-use super::violation::{Rule, Segment, Violation, Violations};
+use super::rule::Rule;
+use super::violation::{Segment, Violations};
+use super::violations_builder::ViolationsBuilder;
 
 impl NewDataset {
     /// Checks every limit of the contract without storing anything.
@@ -22,65 +24,25 @@ impl NewDataset {
     /// assert_eq!(paths, ["name", "kpis[0].sort_order"]);
     /// ```
     pub fn validate(&self) -> Result<(), Violations> {
-        let mut findings = Findings::in_body();
-        findings.field("name", check_name(&self.name));
-        findings.field("description", check_description(self.description.as_deref()));
-        if findings.field("kpis", check_count(self.kpis.len())).is_some() {
-            findings.within(Segment::key("kpis"), |findings| {
+        let mut violations = ViolationsBuilder::in_body();
+        violations.field("name", check_name(&self.name));
+        violations.field("description", check_description(self.description.as_deref()));
+        if violations.field("kpis", check_count(self.kpis.len())).is_some() {
+            violations.within(Segment::key("kpis"), |violations| {
                 for (index, kpi) in self.kpis.iter().enumerate() {
-                    findings.within(Segment::Index(index), |findings| validate_kpi(kpi, findings));
+                    violations.within(Segment::Index(index), |violations| validate_kpi(kpi, violations));
                 }
             });
         }
-        findings.finish()
+        violations.finish()
     }
 }
 
-/// Collects violations while walking an input: it knows the place and what was found.
-pub(crate) struct Findings {
-    place: Vec<Segment>,
-    found: Vec<Violation>,
-}
-
-impl Findings {
-    /// At the root of a request body.
-    pub(crate) fn in_body() -> Self {
-        Self { place: vec![Segment::key("body")], found: Vec::new() }
-    }
-
-    /// Walks into `segment`, does `walk` there and comes back.
-    pub(crate) fn within<T>(&mut self, segment: Segment, walk: impl FnOnce(&mut Self) -> T) -> T {
-        self.place.push(segment);
-        let result = walk(self);
-        self.place.pop();
-        result
-    }
-
-    /// Notes that the place breaks `rule`.
-    pub(crate) fn here(&mut self, rule: Rule) {
-        self.found.push(Violation::new(self.place.clone(), rule));
-    }
-
-    /// The value of `field` of the place; if it broke a rule, notes that.
-    pub(crate) fn field<T>(&mut self, field: &'static str, value: Result<T, Rule>) -> Option<T> {
-        value.map_err(|rule| self.within(Segment::key(field), |findings| findings.here(rule))).ok()
-    }
-
-    /// How many violations were found so far.
-    pub(crate) fn len(&self) -> usize {
-        self.found.len()
-    }
-
-    pub(crate) fn finish(self) -> Result<(), Violations> {
-        Violations::check(self.found)
-    }
-}
-
-fn validate_kpi(kpi: &NewKpi, findings: &mut Findings) {
-    findings.field("name", check_name(&kpi.name));
-    findings.field("description", check_description(kpi.description.as_deref()));
-    findings.field("unit", check_unit(kpi.unit.as_deref()));
-    findings.field("sort_order", check_sort_order(kpi.sort_order));
+fn validate_kpi(kpi: &NewKpi, violations: &mut ViolationsBuilder) {
+    violations.field("name", check_name(&kpi.name));
+    violations.field("description", check_description(kpi.description.as_deref()));
+    violations.field("unit", check_unit(kpi.unit.as_deref()));
+    violations.field("sort_order", check_sort_order(kpi.sort_order));
 }
 
 pub(crate) fn check_name(name: &str) -> Result<(), Rule> {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::ids::FromText;
+use super::from_str_visitor::FromStrVisitor;
 
 /// What kind of value a KPI asks for. In JSON and in text its lower-case name.
 ///
@@ -21,19 +21,19 @@ use super::ids::FromText;
 pub enum ValueType {
     /// A number. The default.
     #[default]
-    Number,
+    Number = 0,
     /// Free text.
-    Text,
+    Text = 1,
     /// A share of a whole.
-    Percentage,
+    Percentage = 2,
     /// A calendar date.
-    Date,
+    Date = 3,
     /// Yes or no.
-    Boolean,
+    Boolean = 4,
 }
 
 impl ValueType {
-    /// All value types, in the order of the contract. In the file each is stored as its place here, 0 to 4.
+    /// All value types, in the order of the contract.
     pub const ALL: [ValueType; 5] =
         [ValueType::Number, ValueType::Text, ValueType::Percentage, ValueType::Date, ValueType::Boolean];
 
@@ -50,6 +50,17 @@ impl ValueType {
     }
 }
 
+/// The numbers of the file format. They are stored and digested: none may ever change.
+impl ValueType {
+    pub(crate) const fn number(self) -> u8 {
+        self as u8
+    }
+
+    pub(crate) fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|value_type| i64::from(value_type.number()) == number)
+    }
+}
+
 impl fmt::Display for ValueType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -60,14 +71,14 @@ impl fmt::Display for ValueType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected 'number', 'text', 'percentage', 'date' or 'boolean'")]
 #[non_exhaustive]
-pub struct UnknownValueType;
+pub struct ParseValueTypeError;
 
 /// Reads the exact name: case and white space matter, as in the contract.
 impl FromStr for ValueType {
-    type Err = UnknownValueType;
+    type Err = ParseValueTypeError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownValueType> {
-        Self::ALL.into_iter().find(|value_type| value_type.as_str() == text).ok_or(UnknownValueType)
+    fn from_str(text: &str) -> Result<Self, ParseValueTypeError> {
+        Self::ALL.into_iter().find(|value_type| value_type.as_str() == text).ok_or(ParseValueTypeError)
     }
 }
 
@@ -79,6 +90,6 @@ impl Serialize for ValueType {
 
 impl<'de> Deserialize<'de> for ValueType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(FromText::new())
+        deserializer.deserialize_str(FromStrVisitor::new())
     }
 }

@@ -1,36 +1,28 @@
-//! What a look at every row of the file found.
+//! The result of checking every row of the file.
 
-use std::ops::ControlFlow;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
 
 use super::ids::{DatasetId, OrganizationId};
-use crate::error::Error;
 
-/// How far a long operation is, in steps that only the two numbers give a meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Progress {
-    /// What is done, at most `total`.
-    pub done: u64,
-    /// What is to do, as far as it is known at the start.
-    pub total: u64,
-}
-
-/// A caller's callback: told the progress, it says whether to go on.
-pub(crate) type Watch = Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>;
-
-/// The result of [`Store::verify`](crate::Store::verify): every finding, and how much was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The result of [`Store::verify`](crate::Store::verify): every finding, and how much was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Verification {
     /// How many datasets were read.
     pub datasets: u64,
     /// How many KPIs were read.
     pub kpis: u64,
-    /// What does not hold; empty if the file is whole.
+    /// What is wrong; empty if the file is whole.
     pub findings: Vec<Finding>,
 }
 
 impl Verification {
+    pub(crate) const fn new(findings: Vec<Finding>) -> Self {
+        Self { datasets: 0, kpis: 0, findings }
+    }
+
     /// Whether nothing was found.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -38,21 +30,12 @@ impl Verification {
     }
 }
 
-/// Something in the file that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Something that is wrong in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What kind of finding, stable:
-    ///
-    /// | code | meaning |
-    /// |---|---|
-    /// | `integrity` | SQLite's own check of pages, indexes and constraints |
-    /// | `foreign_key` | KPIs that belong to no dataset |
-    /// | `dataset` | a dataset that does not match its digest, or holds what this crate never writes |
-    /// | `hidden` | a whole dataset that an index does not lead to, so that a read or a listing misses it |
-    /// | `count` | the tables and their indexes do not agree on how many rows there are |
-    /// | `order` | two KPIs of a dataset with one place in the order of addition |
-    pub code: &'static str,
+    /// What kind of finding it is.
+    pub kind: FindingKind,
     /// The organization of the dataset it concerns, if it concerns one.
     pub organization: Option<OrganizationId>,
     /// The dataset it concerns, if it concerns one and its id can be read.
@@ -62,20 +45,68 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, organization: None, dataset: None, detail: detail.into() }
+    pub(crate) fn new(kind: FindingKind, detail: impl Into<String>) -> Self {
+        Self { kind, organization: None, dataset: None, detail: detail.into() }
     }
 
+    /// The same finding, about this dataset of this organization.
     pub(crate) fn about(mut self, organization: Option<OrganizationId>, dataset: Option<DatasetId>) -> Self {
         (self.organization, self.dataset) = (organization, dataset);
         self
     }
+}
 
-    pub(crate) fn into_error(self) -> Error {
-        let error = Error::damaged(self.detail);
+/// `integrity of dataset 018f…: …`
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.dataset {
-            Some(dataset) => error.about(dataset),
-            None => error,
+            Some(dataset) => write!(f, "{} of dataset {dataset}: {}", self.kind, self.detail),
+            None => write!(f, "{}: {}", self.kind, self.detail),
         }
+    }
+}
+
+/// What kind of [`Finding`] it is. In text and in JSON its name in lower case, which is stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FindingKind {
+    /// SQLite's own check of pages, indexes and constraints.
+    Integrity,
+    /// KPIs that belong to no dataset.
+    ForeignKey,
+    /// A dataset that does not match its digest, or holds what this crate never writes.
+    Dataset,
+    /// A whole dataset that an index does not lead to, so that a read or a listing misses it.
+    Hidden,
+    /// The tables and their indexes do not agree on how many rows there are.
+    Count,
+    /// Two KPIs of a dataset with the same position in the order of addition.
+    Order,
+}
+
+impl FindingKind {
+    /// The name: `integrity`, `foreign_key`, `dataset`, `hidden`, `count` or `order`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            FindingKind::Integrity => "integrity",
+            FindingKind::ForeignKey => "foreign_key",
+            FindingKind::Dataset => "dataset",
+            FindingKind::Hidden => "hidden",
+            FindingKind::Count => "count",
+            FindingKind::Order => "order",
+        }
+    }
+}
+
+impl fmt::Display for FindingKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for FindingKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }

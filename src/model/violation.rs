@@ -1,4 +1,4 @@
-//! What is wrong with an input: one rule broken at one place, and the collection of all of them.
+//! What is wrong with an input: a rule broken at a path, and the list of all of them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,11 +6,13 @@ use std::fmt;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-/// One step of a place in the input.
+use super::rule::Rule;
+
+/// One step of a path into the input.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub enum Segment {
-    /// A key of an object. The first segment of every place is one: `body` for a request, `query` for a query, `options`
+    /// A key of an object. The first segment of every path is one: `body` for a request, `query` for a query, `options`
     /// for the options of a call.
     Key(Cow<'static, str>),
     /// An index into an array, or for [`Violation::code`] `json_invalid` the offset in code points.
@@ -21,116 +23,6 @@ impl Segment {
     pub(crate) const fn key(name: &'static str) -> Self {
         Segment::Key(Cow::Borrowed(name))
     }
-}
-
-/// The rule that an input breaks, with what its message and its `ctx` need.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Rule {
-    Missing,
-    StringType,
-    StringUnicode,
-    StringTooShort { min: usize },
-    StringTooLong { max: usize },
-    StringNul,
-    Enum,
-    IntType,
-    BoolType,
-    GreaterThanEqual { ge: i64 },
-    LessThanEqual { le: i64 },
-    ListType,
-    ModelType { class_name: &'static str },
-    ListTooLong { max: usize, actual: usize },
-    ExtraForbidden,
-    DuplicateKey,
-    JsonInvalid { error: String },
-}
-
-/// The names of the value types as pydantic lists them.
-const EXPECTED_VALUE_TYPES: &str = "'number', 'text', 'percentage', 'date' or 'boolean'";
-
-impl Rule {
-    fn code(&self) -> &'static str {
-        match self {
-            Rule::Missing => "missing",
-            Rule::StringType => "string_type",
-            Rule::StringUnicode => "string_unicode",
-            Rule::StringTooShort { .. } => "string_too_short",
-            Rule::StringTooLong { .. } => "string_too_long",
-            Rule::StringNul => "string_nul",
-            Rule::Enum => "enum",
-            Rule::IntType => "int_type",
-            Rule::BoolType => "bool_type",
-            Rule::GreaterThanEqual { .. } => "greater_than_equal",
-            Rule::LessThanEqual { .. } => "less_than_equal",
-            Rule::ListType => "list_type",
-            Rule::ModelType { .. } => "model_type",
-            Rule::ListTooLong { .. } => "too_long",
-            Rule::ExtraForbidden => "extra_forbidden",
-            Rule::DuplicateKey => "duplicate_key",
-            Rule::JsonInvalid { .. } => "json_invalid",
-        }
-    }
-
-    /// The server's `ctx`: the parameters of the rule.
-    fn context(&self) -> Option<Context<'_>> {
-        Some(match self {
-            Rule::StringTooShort { min } => Context::MinLength { min_length: *min },
-            Rule::StringTooLong { max } => Context::MaxLength { max_length: *max },
-            Rule::Enum => Context::Expected { expected: EXPECTED_VALUE_TYPES },
-            Rule::GreaterThanEqual { ge } => Context::Ge { ge: *ge },
-            Rule::LessThanEqual { le } => Context::Le { le: *le },
-            Rule::ModelType { class_name } => Context::ClassName { class_name },
-            Rule::ListTooLong { max, actual } => {
-                Context::List { field_type: "List", max_length: *max, actual_length: *actual }
-            }
-            Rule::JsonInvalid { error } => Context::Error { error },
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Rule::Missing => f.write_str("Field required"),
-            Rule::StringType => f.write_str("Input should be a valid string"),
-            Rule::StringUnicode => f.write_str("Input should be a valid string, without lone surrogates"),
-            Rule::StringTooShort { min } => write!(f, "String should have at least {}", counted(*min, "character")),
-            Rule::StringTooLong { max } => write!(f, "String should have at most {}", counted(*max, "character")),
-            Rule::StringNul => f.write_str("String should not contain the character U+0000"),
-            Rule::Enum => write!(f, "Input should be {EXPECTED_VALUE_TYPES}"),
-            Rule::IntType => f.write_str("Input should be a valid integer"),
-            Rule::BoolType => f.write_str("Input should be a valid boolean"),
-            Rule::GreaterThanEqual { ge } => write!(f, "Input should be greater than or equal to {ge}"),
-            Rule::LessThanEqual { le } => write!(f, "Input should be less than or equal to {le}"),
-            Rule::ListType => f.write_str("Input should be a valid list"),
-            Rule::ModelType { .. } => f.write_str("Input should be an object"),
-            Rule::ListTooLong { max, actual } => {
-                write!(f, "List should have at most {}, not {actual}", counted(*max, "item"))
-            }
-            Rule::ExtraForbidden => f.write_str("Extra inputs are not permitted"),
-            Rule::DuplicateKey => f.write_str("Key should appear only once"),
-            Rule::JsonInvalid { error } => write!(f, "JSON decode error: {error}"),
-        }
-    }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// The `ctx` of the server's answer.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Context<'a> {
-    MinLength { min_length: usize },
-    MaxLength { max_length: usize },
-    Expected { expected: &'a str },
-    Ge { ge: i64 },
-    Le { le: i64 },
-    ClassName { class_name: &'a str },
-    List { field_type: &'a str, max_length: usize, actual_length: usize },
-    Error { error: &'a str },
 }
 
 /// One rule of the contract that the input breaks, and where.
@@ -158,7 +50,7 @@ impl Violation {
         Self { loc, rule }
     }
 
-    /// The place for a person: `kpis[3].name`; in a batch it begins with the item, `[17].kpis[3].name`.
+    /// The path for a person: `kpis[3].name`; in a batch it begins with the item, `[17].kpis[3].name`.
     ///
     /// Empty where the input as a whole is wrong. A key that is no plain word stands in brackets and quotes.
     #[must_use]
@@ -178,7 +70,7 @@ impl Violation {
         path
     }
 
-    /// The place as the server names it: `["body", "kpis", 3, "name"]`.
+    /// The path as the server names it: `["body", "kpis", 3, "name"]`.
     #[must_use]
     pub fn loc(&self) -> &[Segment] {
         &self.loc
@@ -190,7 +82,7 @@ impl Violation {
         self.rule.code()
     }
 
-    /// A sentence for a person, without the place. Its wording may change.
+    /// A sentence for a person, without the path. Its wording may change.
     #[must_use]
     pub fn message(&self) -> String {
         self.rule.to_string()
@@ -226,7 +118,11 @@ impl Serialize for Violation {
 
 /// Everything that is wrong with an input; never empty.
 ///
-/// As JSON it is the body of the server's 422 answer, without the echoed input:
+/// The list ends after [`VIOLATIONS_MAX`](crate::limits::VIOLATIONS_MAX) (1,000) violations, so that it takes no more
+/// memory than a few times its input; [`total`](Self::total) counts all of them.
+///
+/// As JSON it is the body of the server's 422 answer, without the echoed input. Only where the list was cut, a second key
+/// `total` follows:
 ///
 /// ```
 /// use kpi_store::NewDataset;
@@ -237,39 +133,64 @@ impl Serialize for Violation {
 ///     r#"{"detail":[{"type":"string_too_short","loc":["body","name"],"msg":"String should have at least 1 character","ctx":{"min_length":1}}]}"#
 /// );
 /// assert_eq!(violations.to_string(), "name: String should have at least 1 character");
+///
+/// let unknown_keys: String = (0..5_000).map(|number| format!(r#","key {number}":0"#)).collect();
+/// let violations = NewDataset::from_json(format!(r#"{{"name":"Water"{unknown_keys}}}"#)).unwrap_err();
+/// assert_eq!((violations.len(), violations.total()), (1_000, 5_000));
+/// assert!(violations.to_string().ends_with("\nand 4000 more"));
+/// assert!(serde_json::to_string(&violations)?.ends_with(r#"],"total":5000}"#));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    list: Vec<Violation>,
+    total: usize,
+}
 
 impl Violations {
-    /// The violations as a result: an error if there are any.
-    pub(crate) fn check(found: Vec<Violation>) -> Result<(), Self> {
-        if found.is_empty() { Ok(()) } else { Err(Self(found)) }
+    /// A list, and how many more there are.
+    pub(super) fn new(list: Vec<Violation>, omitted: usize) -> Self {
+        Self { total: list.len() + omitted, list }
     }
 
     pub(crate) fn one(loc: Vec<Segment>, rule: Rule) -> Self {
-        Self(vec![Violation::new(loc, rule)])
+        Self::new(vec![Violation::new(loc, rule)], 0)
     }
 
     /// The same violations seen from a batch whose item `index` they were found in.
     pub(crate) fn in_item(mut self, index: usize) -> Self {
-        for violation in &mut self.0 {
+        for violation in &mut self.list {
             violation.loc.insert(1.min(violation.loc.len()), Segment::Index(index));
         }
         self
     }
 
-    /// The violations, in the order of the fields, depth first.
-    pub fn iter(&self) -> std::slice::Iter<'_, Violation> {
-        self.0.iter()
+    /// The violations, in the order of the fields, depth first; the first 1,000 if there are more.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Violation] {
+        &self.list
     }
 
-    /// How many there are; at least one.
+    /// An iterator over [`as_slice`](Self::as_slice).
+    pub fn iter(&self) -> std::slice::Iter<'_, Violation> {
+        self.list.iter()
+    }
+
+    /// How many are listed: 1 to 1,000.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
+    }
+
+    /// How many there are in all: [`len`](Self::len), and those past the end of the list.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    fn omitted(&self) -> usize {
+        self.total - self.list.len()
     }
 }
 
@@ -278,7 +199,7 @@ impl IntoIterator for Violations {
     type IntoIter = std::vec::IntoIter<Violation>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.list.into_iter()
     }
 }
 
@@ -291,14 +212,14 @@ impl<'a> IntoIterator for &'a Violations {
     }
 }
 
-/// A line per violation.
+/// A line per violation; a last one says how many more there are, if the list was cut.
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, violation) in self.0.iter().enumerate() {
+        for (index, violation) in self.list.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
             write!(f, "{separator}{violation}")?;
         }
-        Ok(())
+        if self.omitted() > 0 { write!(f, "\nand {} more", self.omitted()) } else { Ok(()) }
     }
 }
 
@@ -306,8 +227,12 @@ impl std::error::Error for Violations {}
 
 impl Serialize for Violations {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry("detail", &self.0)?;
+        let is_cut = self.omitted() > 0;
+        let mut map = serializer.serialize_map(Some(1 + usize::from(is_cut)))?;
+        map.serialize_entry("detail", &self.list)?;
+        if is_cut {
+            map.serialize_entry("total", &self.total)?;
+        }
         map.end()
     }
 }

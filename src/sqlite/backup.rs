@@ -1,10 +1,11 @@
 //! A copy of a whole database: one compact file, verified before it has its name.
 //!
 //! VACUUM INTO reads one snapshot while writers go on. The copy is made under a name of its own in the target's folder,
-//! marked as a backup, checked, made durable, and only then given the target's name; whatever fails, the draft goes.
+//! marked as a backup, checked, made durable, and only then given the target's name; if anything fails, the draft is
+//! removed.
 //!
-//! The mark is an `application_id` of its own. A backup is complete without a write-ahead log. If one lies beside it, it
-//! was put in the place of a file that crashed, whose log would be mixed into it: opening refuses that.
+//! The mark is an `application_id` of its own. A backup is complete without a write-ahead log. If one lies beside it, the
+//! backup was put in the place of a file that crashed, whose log would be mixed into it: opening refuses that.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -12,32 +13,34 @@ use std::sync::atomic::AtomicU64;
 use rusqlite::Connection;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-use super::connection::{self, Access, Durability};
-use super::files::{self, Draft};
-use super::opening::pragma;
+use super::connection::{self, Access, pragma};
+use super::file::draft::Draft;
+use super::file::{companions, path, stat};
+use super::progress::Callback;
 use super::schema::{BACKUP_ID, Schema};
 use super::{progress, verification};
-use crate::error::{Error, Failure, shared};
-use crate::model::verification::Watch;
+use crate::error::Error;
+use crate::model::durability::Durability;
+use crate::sqlite::failure::{Failure, cause};
 
 /// Copies the database of `source` to the file `target`, which must not be there.
-pub(crate) fn write(source: &mut Connection, target: &Path, watch: Watch) -> Result<(), Failure> {
-    let target = files::find_vacant(target)?;
+pub(crate) fn write(source: &mut Connection, target: &Path, callback: Callback) -> Result<(), Failure> {
+    let target = path::find_vacant(target)?;
     let draft = Draft::new(&target)?;
-    let (watch, size) = (progress::shared(watch), size(source)?);
-    copy(source, &draft, watch())?;
+    let (callback, size) = (progress::shared(callback), size(source)?);
+    copy(source, &draft, callback())?;
     finish(draft, &target, |copy| {
         let verify = |copy: &Connection| verification::verify(copy, &AtomicU64::new(0));
-        let verification = progress::watched(copy, watch(), size, u64::MAX, move || size, verify)?;
+        let verification = progress::reported(copy, callback(), size, u64::MAX, move || size, verify)?;
         match verification.findings.into_iter().next() {
-            Some(finding) => Err(finding.into_error().into()),
+            Some(finding) => Err(verification::damage(finding).into()),
             None => Ok(()),
         }
     })
 }
 
 /// Copies a file of an older version beside itself, before it is upgraded: `<file>.v<version>.backup`, or with a number
-/// behind it if that is taken. Gives its path. Nobody else may be doing so for this file.
+/// behind it if that name is taken. Gives its path. No other process may be doing so for this file at the same time.
 pub(super) fn before_upgrade(
     mut source: Connection,
     file: &Path,
@@ -45,30 +48,36 @@ pub(super) fn before_upgrade(
     schema: &Schema,
 ) -> Result<PathBuf, Failure> {
     let name = |number| match number {
-        1 => files::beside(file, &format!(".v{version}.backup")),
-        number => files::beside(file, &format!(".v{version}.backup.{number}")),
+        1 => companions::beside(file, &format!(".v{version}.backup")),
+        number => companions::beside(file, &format!(".v{version}.backup.{number}")),
     };
-    let target = (1..=1_000).map(name).find(|target| !files::is_taken(target)).unwrap_or_else(|| name(1));
-    let target = files::find_vacant(&target)?;
+    let mut target = name(1);
+    for number in 2..=1_000 {
+        if !path::is_taken(&target)? {
+            break;
+        }
+        target = name(number);
+    }
+    let target = path::find_vacant(&target)?;
     let draft = Draft::only(&target)?;
-    copy(&mut source, &draft, progress::unwatched())?;
+    copy(&mut source, &draft, progress::ignored())?;
     finish(draft, &target, |copy| {
         schema.check(copy, version)?;
         match verification::integrity(copy)?.into_iter().next() {
-            Some(finding) => Err(finding.into_error().into()),
+            Some(finding) => Err(verification::damage(finding).into()),
             None => Ok(()),
         }
     })?;
     Ok(target)
 }
 
-fn copy(source: &mut Connection, draft: &Draft, watch: Watch) -> Result<(), Failure> {
+fn copy(source: &mut Connection, draft: &Draft, callback: Callback) -> Result<(), Failure> {
     let total = size(source)?;
     let path = draft.path().to_owned();
-    let copied = move || files::length(&path).unwrap_or(0);
+    let copied = move || stat::length(&path).unwrap_or(0);
     connection::with_attach(source, |source| {
         // A copy is compact: one that grows far beyond its source has no end.
-        progress::watched(source, watch, total, total.saturating_mul(2), copied, |source| {
+        progress::reported(source, callback, total, total.saturating_mul(2), copied, |source| {
             // As bytes: a path need not be UTF-8.
             let target = ToSqlOutput::Borrowed(ValueRef::Text(draft.path().as_os_str().as_encoded_bytes()));
             source.execute("VACUUM INTO ?1", [target]).map(drop).map_err(vacuum_failed)
@@ -76,17 +85,17 @@ fn copy(source: &mut Connection, draft: &Draft, watch: Watch) -> Result<(), Fail
     })
 }
 
-/// Of a draft whose length the disk does not tell, SQLite says that something is in it: no sign of damage.
+/// If the length of the draft cannot be read, SQLite says that the file already exists: no sign of damage.
 fn vacuum_failed(error: rusqlite::Error) -> Failure {
     match &error {
         rusqlite::Error::SqliteFailure(_, Some(text)) if text == "output file already exists" => {
-            Error::Storage { source: shared(error) }.into()
+            Error::Storage { source: cause(error) }.into()
         }
         _ => error.into(),
     }
 }
 
-/// In bytes.
+/// The size of the database in bytes.
 fn size(connection: &Connection) -> Result<u64, Failure> {
     Ok((pragma(connection, "page_count")? * pragma(connection, "page_size")?).cast_unsigned())
 }

@@ -1,4 +1,4 @@
-//! One connection, set up so that neither a hostile file nor a habit of SQLite's can harm.
+//! One connection, set up so that neither a hostile file nor a default of SQLite's can do harm.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,22 +7,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::{Error, Failure};
-
-/// What an acknowledged write survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Durability {
-    /// A write that returned survives a crash of the process, of the system, and a power cut. The default.
-    ///
-    /// Each transaction waits for the disk (`synchronous=FULL`).
-    #[default]
-    Full,
-    /// A write that returned survives a crash of the process; a crash of the system or a power cut may take the last
-    /// ones, in the order in which they were made. The file never becomes damaged.
-    ///
-    /// Only checkpoints wait for the disk (`synchronous=NORMAL`).
-    Normal,
-}
+use crate::error::Error;
+use crate::model::durability::Durability;
+use crate::sqlite::failure::{Failure, cause};
 
 /// The features of SQLite that are switched on or off, each read back.
 const FEATURES: [(DbConfig, bool); 10] = [
@@ -60,7 +47,10 @@ const LIMITS: [(Limit, i32); 11] = [
     (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
 ];
 
-/// As many prepared statements are kept: all that this crate has, with one for each number of KPIs up to 32.
+/// How long SQLite's program may be for a check of every table: some thousands of tables of 50 columns.
+const STEPS_BESIDE_OTHERS: i32 = 2_500_000;
+
+/// How many prepared statements are kept: all that this crate has, with one for each number of KPIs up to 32.
 const STATEMENTS: usize = 64;
 
 /// Refuses a linked SQLite with the defect by which two connections can lose commits in WAL mode.
@@ -82,12 +72,12 @@ fn is_supported(version: i32) -> bool {
 pub(super) enum Access {
     ReadWrite,
     ReadOnly,
-    /// Read-only, of a file that nobody can change: without locks and write-ahead log, which need a folder that can be
+    /// Read-only, of a file that does not change: without locks and write-ahead log, which need a folder that can be
     /// written.
     Immutable,
 }
 
-/// A hardened connection to an existing file, which is read nowhere yet.
+/// A hardened connection to an existing file, of which nothing was read yet.
 pub(super) fn connect(file: &Path, access: Access, busy_timeout: Duration) -> Result<Connection, Failure> {
     // No CREATE: a file is made elsewhere. No URI, but for one of our own: the path is a path. NO_MUTEX: a connection
     // is used by one thread at a time.
@@ -127,8 +117,8 @@ pub(super) fn connect_in_memory() -> Result<Connection, Failure> {
     Ok(connection)
 }
 
-/// How long SQLite waits for locks of other connections, in whole milliseconds: rounded up, so that nobody waits for less
-/// than was asked for, and at most 2^31 of them, beyond which rusqlite panics.
+/// How long SQLite waits for locks of other connections, in whole milliseconds: rounded up, never less than was asked for,
+/// and at most 2^31 of them, beyond which rusqlite panics.
 pub(crate) fn set_busy_timeout(connection: &Connection, timeout: Duration) -> rusqlite::Result<()> {
     const MAX: Duration = Duration::from_millis(i32::MAX as u64);
     let almost_one = Duration::from_nanos(999_999);
@@ -143,6 +133,21 @@ pub(super) fn with_attach<T>(
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1)?;
     let worked = work(connection);
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    worked
+}
+
+/// Does `work`, which visits every table of the file, where there are tables of others: with a program that may be longer, and
+/// without CHECK constraints, since those of others may fail in any way.
+pub(super) fn with_tables_of_others<T>(
+    connection: &Connection,
+    work: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let limit = connection.limit(Limit::SQLITE_LIMIT_VDBE_OP)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_VDBE_OP, STEPS_BESIDE_OTHERS)?;
+    connection.pragma_update(None, "ignore_check_constraints", 1)?;
+    let worked = work();
+    connection.pragma_update(None, "ignore_check_constraints", 0)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_VDBE_OP, limit)?;
     worked
 }
 
@@ -179,6 +184,11 @@ pub(super) fn set_durability(connection: &Connection, durability: Durability) ->
     Ok(())
 }
 
+/// The value of a pragma that is a number.
+pub(crate) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
 /// Sets a pragma and reads it back.
 pub(super) fn set_pragma(connection: &Connection, name: &'static str, value: i64) -> Result<(), Failure> {
     connection.pragma_update(None, name, value)?;
@@ -187,7 +197,7 @@ pub(super) fn set_pragma(connection: &Connection, name: &'static str, value: i64
 }
 
 fn expect_set(what: &'static str, set: bool) -> Result<(), Failure> {
-    if set { Ok(()) } else { Err(Error::Storage { source: crate::error::shared(NotSet(what)) }.into()) }
+    if set { Ok(()) } else { Err(Error::Storage { source: cause(NotSet(what)) }.into()) }
 }
 
 /// The linked SQLite was built without something that this crate relies on.

@@ -1,25 +1,28 @@
 //! The file: how it is opened, what is in it, how it is read and written. No policy.
 //!
-//! - [`files`]: where files are and what they are called; [`disk`]: the calls outside SQLite that change them.
-//! - [`forks`]: which files are open, lest a forked child use them.
+//! - [`file`]: where files are and what they are called, and all calls to the file system outside SQLite.
 //! - [`connection`]: one connection, hardened.
-//! - [`opening`]: the steps from a path to a connection on a file that is known to be ours.
-//! - [`schema`], [`migration`]: what must be in the file, and how it gets there.
-//! - [`transaction`]: begin, commit, roll back.
-//! - [`verification`], [`backup`]: a look at every row, and a copy of all of them; [`progress`] tells how far they are.
-//! - [`dataset`], [`kpi`]: the statements and the row mapper of each table; [`row`]: columns as borrowed, checked values.
+//! - [`schema`]: what must be in the file, what may be, and how it gets there.
+//! - [`open`]: the steps from a path to a connection on a file that is known to be ours.
+//! - [`transaction`]: what reads and writes run in; [`read_connection`], [`write_connection`]: the connections they run on.
+//!   [`budget`]: a bound on reads of files without an end. [`number`]: the numbers that datasets get.
+//! - [`verification`], [`integrity`]: a check of every row, and SQLite's own; [`backup`]: a copy of all rows; [`progress`]
+//!   tells how far they are.
+//! - [`table`]: the statements and the row mapper of each table.
+//! - [`failure`]: what the errors of SQLite and of the operating system mean.
 
 pub(crate) mod backup;
+mod budget;
 pub(crate) mod connection;
-pub(crate) mod dataset;
-mod disk;
-mod files;
-mod forks;
-mod kpi;
-mod migration;
-pub(crate) mod opening;
+pub(crate) mod failure;
+mod file;
+mod integrity;
+mod number;
+pub(crate) mod open;
 pub(crate) mod progress;
-mod row;
+pub(crate) mod read_connection;
 pub(crate) mod schema;
+pub(crate) mod table;
 pub(crate) mod transaction;
 pub(crate) mod verification;
+pub(crate) mod write_connection;

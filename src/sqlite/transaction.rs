@@ -1,34 +1,129 @@
-//! Begin, commit, roll back: prepared once and kept, since parsing them would cost more than running them.
+//! Transactions: what runs inside one, begin, commit, roll back.
+//!
+//! The statements are prepared once and kept, since parsing them would cost more than running them.
 
+use std::cell::Cell;
+use std::ops::Deref;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
-use crate::error::{Error, Failure};
+use super::failure::{CommitFailure, Failure};
+use super::number::Numbers;
+use super::write_connection::WriteConnection;
+use crate::error::Error;
 
-/// Takes the write lock at once, so that waiting for it happens here and nowhere later.
-pub(crate) fn begin_write(connection: &Connection) -> rusqlite::Result<()> {
+/// A view of the file as of one moment, for everything that reads.
+#[derive(Debug)]
+pub(crate) struct Snapshot<'a>(&'a Connection);
+
+impl Snapshot<'_> {
+    pub(super) fn connection(&self) -> &Connection {
+        self.0
+    }
+}
+
+/// Runs `work` on a snapshot.
+///
+/// The snapshot lasts as long as a statement stands on a row. One that gives a number from the header of the file costs half
+/// of what BEGIN and COMMIT do.
+pub(crate) fn read<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    read_up_to(i64::MAX, connection, work)
+}
+
+/// The same, of a file whose schema version is at most `supported`: a later version of this crate may have upgraded it.
+pub(super) fn read_up_to<T>(
+    supported: i64,
+    connection: &Connection,
+    work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut statement = connection.prepare_cached("PRAGMA user_version")?;
+    let mut rows = statement.raw_query();
+    let found = rows.next()?.map_or(Ok(0), |row| row.get(0))?;
+    if found > supported {
+        return Err(Error::TooNew { found, supported }.into());
+    }
+    work(&Snapshot(connection))
+}
+
+/// A transaction that writes. It is a snapshot, too, which also has what the transaction wrote.
+#[derive(Debug)]
+pub(crate) struct Transaction<'a> {
+    snapshot: Snapshot<'a>,
+    connection: &'a WriteConnection,
+    /// What is left of the numbers for datasets.
+    numbers: Cell<Numbers>,
+}
+
+impl<'a> Deref for Transaction<'a> {
+    type Target = Snapshot<'a>;
+
+    fn deref(&self) -> &Snapshot<'a> {
+        &self.snapshot
+    }
+}
+
+impl<'a> Transaction<'a> {
+    /// On a connection on which it was [begun](begin).
+    pub(super) fn new(connection: &'a WriteConnection, numbers: Numbers) -> Self {
+        Self { snapshot: Snapshot(connection.plain()), connection, numbers: Cell::new(numbers) }
+    }
+
+    /// The connection itself.
+    #[cfg(test)]
+    pub(crate) fn plain(&self) -> &Connection {
+        self.snapshot.connection()
+    }
+
+    pub(super) fn numbers(&self) -> Numbers {
+        self.numbers.get()
+    }
+
+    pub(super) fn set_numbers(&self, numbers: Numbers) {
+        self.numbers.set(numbers);
+    }
+
+    pub(crate) fn commit(self) -> Result<(), CommitFailure> {
+        self.connection.commit(self.numbers.get())
+    }
+
+    /// Runs `work` so that its failure undoes what it wrote, and nothing else.
+    pub(crate) fn savepoint<T, E>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<Result<T, E>, TransactionLost> {
+        let (connection, numbers) = (self.snapshot.connection(), self.numbers.get());
+        run(connection, "SAVEPOINT job").map_err(|_| TransactionLost)?;
+        let worked = work();
+        // After some errors SQLite rolls back the whole transaction by itself; after a full disk, for one.
+        if connection.is_autocommit() {
+            return Err(TransactionLost);
+        }
+        if worked.is_err() {
+            run(connection, "ROLLBACK TO job").map_err(|_| TransactionLost)?;
+            self.numbers.set(numbers);
+        }
+        run(connection, "RELEASE job").map_err(|_| TransactionLost)?;
+        Ok(worked)
+    }
+}
+
+/// The transaction was rolled back, or must be: a part of it could not be kept or undone by itself.
+#[derive(Debug)]
+pub(crate) struct TransactionLost;
+
+/// Begins a transaction that writes, with the write lock.
+pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
     run(connection, "BEGIN IMMEDIATE")
 }
 
-pub(super) fn begin_read(connection: &Connection) -> rusqlite::Result<()> {
-    run(connection, "BEGIN DEFERRED")
-}
-
-pub(crate) fn commit(connection: &Connection) -> rusqlite::Result<()> {
-    run(connection, "COMMIT")
-}
-
-/// Whether a commit failed in a way that says that nothing was committed.
-///
-/// A full disk refuses a write to the log, before anything is synced, and a transaction holds only once the last page of
-/// it is there whole: what is there of it has no valid checksum.
-pub(crate) fn is_without_effect(failed_commit: &rusqlite::Error) -> bool {
-    matches!(failed_commit.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull))
+/// Commits the transaction that is open on the connection.
+pub(super) fn commit(connection: &Connection) -> Result<(), CommitFailure> {
+    Ok(run(connection, "COMMIT")?)
 }
 
 /// Ends a transaction that must not hold, if there is one.
-pub(crate) fn end(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn end(connection: &Connection) -> rusqlite::Result<()> {
     if connection.is_autocommit() {
         return Ok(());
     }
@@ -36,24 +131,8 @@ pub(crate) fn end(connection: &Connection) -> rusqlite::Result<()> {
     run(connection, "ROLLBACK").or_else(|error| if connection.is_autocommit() { Ok(()) } else { Err(error) })
 }
 
-/// Begins a part of a transaction that can be undone by itself.
-pub(crate) fn savepoint(connection: &Connection) -> rusqlite::Result<()> {
-    run(connection, "SAVEPOINT part")
-}
-
-/// Ends the part; it holds if the transaction does.
-pub(crate) fn release(connection: &Connection) -> rusqlite::Result<()> {
-    run(connection, "RELEASE part")
-}
-
-/// Undoes the part and ends it.
-pub(crate) fn roll_back_to_savepoint(connection: &Connection) -> rusqlite::Result<()> {
-    run(connection, "ROLLBACK TO part")?;
-    release(connection)
-}
-
 /// Copies the write-ahead log into the file as far as readers let it, waiting for nobody.
-pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
     // A connection whose first look at the log failed has not mapped the log's index; without it SQLite copies nothing.
     connection.query_one("PRAGMA user_version", [], |_| Ok(()))?;
     connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
@@ -65,7 +144,7 @@ pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
 /// What a process that crashed has written may be in the system's memory and not on the disk, marked as written if a
 /// sync failed: a later commit behind it would be lost with it. And of a commit that was cut off a part may be there,
 /// which a later one in its place, cut off too, could complete.
-pub(super) fn settle_log(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn checkpoint_leftover_log(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     connection.busy_timeout(Duration::ZERO)?;
     checkpoint_and_truncate(connection)
@@ -75,7 +154,7 @@ pub(super) fn settle_log(connection: &Connection) -> rusqlite::Result<()> {
 /// connection prevents it.
 pub(super) fn empty_log(connection: &Connection) -> Result<(), Failure> {
     let is_busy: bool = connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if is_busy { Err(Error::Busy { waited: Duration::ZERO, source: None }.into()) } else { Ok(()) }
+    if is_busy { Err(Error::busy(Duration::ZERO).into()) } else { Ok(()) }
 }
 
 /// Copies all of the write-ahead log into the file, makes that durable and cuts the log to nothing, if no other connection

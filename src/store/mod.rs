@@ -1,49 +1,29 @@
-//! The public handle: a store, seen through an organization. One operation per file; no SQL.
+//! The public handle: a store, seen through an organization. A folder for each noun, a file for each operation; no SQL, no
+//! threads.
 //!
-//! - [`options`]: how a store is opened. [`close`]: how it is left.
-//! - [`organization`]: the view through which everything is read and written.
-//! - [`create`], [`dataset`], [`datasets`], [`count`], [`organizations`]: the operations.
-//! - [`load`]: any number of datasets; [`loading`]: what it is told, and tells.
-//! - [`verify`], [`accept`], [`backup`]: keeping the file whole.
-//! - [`query`]: what a listing is asked, and a page of its answer.
-//! - [`door`]: every write; [`line`]: who waits for it; [`group`]: writes that share a transaction. [`readers`]: every read.
+//! - [`options`]: how a store is opened.
+//! - [`organization`]: the view through which everything is read and written, and which of them there are.
+//! - [`dataset`]: the operations on datasets.
+//! - [`file`]: the operations on the file as a whole.
 
-mod accept;
-mod backup;
-mod close;
-mod count;
-mod create;
-mod dataset;
-pub(crate) mod datasets;
-mod door;
-mod group;
-mod line;
-mod load;
-pub(crate) mod loading;
+pub(crate) mod dataset;
+mod file;
 pub(crate) mod options;
 pub(crate) mod organization;
-mod organizations;
-pub(crate) mod query;
-mod readers;
-#[cfg(test)]
-mod statement_tests;
-mod verify;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use rusqlite::Connection;
 
-use self::door::Door;
 use self::options::StoreOptions;
 use self::organization::Organization;
-use self::readers::Readers;
-use crate::error::{Error, Failure, Forked, Result, shared};
-use crate::model::ids::{DatasetId, IdSource, OrganizationId};
+use crate::access::Access;
+use crate::error::{Error, Result};
+use crate::model::ids::OrganizationId;
 use crate::model::time;
-use crate::sqlite::opening::Database;
+use crate::model::uuid_v7::IdSource;
 
 /// A store of datasets: one SQLite file, or a database in memory.
 ///
@@ -72,13 +52,7 @@ pub struct Store {
 
 /// What all handles on a store share.
 struct Shared {
-    // IMPORTANT: the readers stand before the door, so that the writer is dropped last: the last connection to close is
-    // the one that SQLite lets checkpoint.
-    readers: Option<Readers>,
-    door: Door,
-    database: Option<Arc<Database>>,
-    /// The process that opened the store.
-    process: u32,
+    access: Access,
     clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     ids: IdSource,
 }
@@ -174,71 +148,22 @@ impl Store {
     /// The file: an absolute path, in which symbolic links are resolved. None for a store in memory.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
-        self.shared.database.as_deref().map(|database| database.file.as_path())
+        self.shared.access.file()
     }
 
-    /// Does `work` in one transaction that writes the datasets `ids`.
-    fn write<T: Send + 'static>(
-        &self,
-        ids: Vec<DatasetId>,
-        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T> {
-        self.shared.check_process()?;
-        self.shared.door.write(ids, work)
+    pub(crate) fn access(&self) -> &Access {
+        &self.shared.access
     }
 
-    /// Does `work`, in which code of the caller's may run, in one transaction in this thread. It gives the last dataset
-    /// that it wrote.
-    fn write_alone(&self, work: impl FnOnce(&Connection) -> Result<Option<DatasetId>, Failure>) -> Result<()> {
-        self.shared.check_process()?;
-        self.shared.door.write_alone(work)
-    }
-
-    /// Does `work`, which must read by one statement, or by others while the first stands: one snapshot.
-    fn read<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
-        self.shared.check_process()?;
-        match &self.shared.readers {
-            Some(readers) => readers.read(work),
-            None => self.shared.door.read(work),
-        }
-    }
-
-    /// Does `work` on a connection of its own, which reads one snapshot or writes elsewhere; in memory, on the only one.
-    fn aside<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
-        self.shared.check_process()?;
-        self.shared.door.check_open()?;
-        match &self.shared.database {
-            Some(database) => Ok(database.writer().and_then(|mut connection| work(&mut connection))?),
-            None => self.shared.door.read(work),
-        }
+    /// Where the ids come from that a request does not give.
+    fn ids(&self) -> &IdSource {
+        &self.shared.ids
     }
 
     /// The time of one write: the clock is asked once.
     fn now(&self) -> Result<DateTime<Utc>> {
         let now = (self.shared.clock)();
         time::to_micros(now).and_then(time::from_micros).ok_or(Error::ClockOutOfRange { now })
-    }
-}
-
-impl Shared {
-    /// Refuses in a child of the process that opened a file: a connection must not be carried across a fork
-    /// (<https://sqlite.org/howtocorrupt.html>, section 2.6).
-    fn check_process(&self) -> Result<()> {
-        if self.was_forked() { Err(Error::Storage { source: shared(Forked) }) } else { Ok(()) }
-    }
-
-    fn was_forked(&self) -> bool {
-        self.database.is_some() && self.process != std::process::id()
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // Not even closed: the connections are the parent's, and so are the locks.
-        if self.was_forked() {
-            self.door.forget();
-            self.readers.iter_mut().for_each(Readers::forget);
-        }
     }
 }
 

@@ -6,19 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::Connection;
 use uuid::Uuid;
 
-use super::door::Door;
-use super::readers::Readers;
 use super::{Shared, Store};
+use crate::access::Access;
 use crate::error::Result;
-use crate::model::ids::IdSource;
+use crate::model::durability::Durability;
 use crate::model::time;
-use crate::sqlite::connection::Durability;
-use crate::sqlite::opening::{self, Database, Settings};
-#[cfg(test)]
-use crate::sqlite::schema::Schema;
+use crate::model::uuid_v7::IdSource;
+use crate::sqlite::open::Settings;
+use crate::sqlite::schema::{SCHEMA, Schema};
 
 /// Options to open a [`Store`] with; had from [`Store::options`].
 ///
@@ -139,27 +136,13 @@ impl StoreOptions {
     ///
     /// Those of [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
-        let opened = Database::open(path.as_ref(), self.settings)?;
-        Ok(self.on(opened))
+        self.open_with_schema(path.as_ref(), &SCHEMA)
     }
 
-    /// The same for any list of migrations.
-    #[cfg(test)]
+    /// The same for any list of migrations, so that tests can upgrade.
     pub(crate) fn open_with_schema(self, path: &Path, schema: &'static Schema) -> Result<Store> {
-        let opened = Database::open_with_schema(path, self.settings, schema)?;
-        Ok(self.on(opened))
-    }
-
-    fn on(self, (database, first): (Database, Connection)) -> Store {
-        let busy_timeout = self.settings.busy_timeout;
-        let database = Arc::new(database);
-        let (door, reader) = if self.settings.read_only {
-            (Door::read_only(), Some(first))
-        } else {
-            (Door::new(first, Some(Arc::clone(&database)), busy_timeout), None)
-        };
-        let readers = Readers::new(Arc::clone(&database), reader, busy_timeout);
-        self.finish(Some(database), door, Some(readers))
+        let access = Access::open(path, self.settings, schema)?;
+        Ok(self.store(access))
     }
 
     /// Opens a new, empty store in memory, private to the handle and its clones.
@@ -168,40 +151,18 @@ impl StoreOptions {
     ///
     /// Those of [`Store::open_in_memory`].
     pub fn open_in_memory(self) -> Result<Store> {
-        let door = Door::new(opening::open_in_memory()?, None, self.settings.busy_timeout);
-        Ok(self.finish(None, door, None))
+        let access = Access::open_in_memory(self.settings.busy_timeout)?;
+        Ok(self.store(access))
     }
 
-    fn finish(self, database: Option<Arc<Database>>, door: Door, readers: Option<Readers>) -> Store {
+    fn store(self, access: Access) -> Store {
         let Self { clock, ids, .. } = self;
-        Store { shared: Arc::new(Shared { readers, door, database, process: std::process::id(), clock, ids }) }
+        Store { shared: Arc::new(Shared { access, clock, ids }) }
     }
 }
 
 impl fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoreOptions").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Nobody else can see it but by cutting the power.
-    #[test]
-    fn every_connection_that_writes_waits_for_the_disk_as_the_durability_says() {
-        for (options, synchronous) in [
-            (Store::options(), 2),
-            (Store::options().durability(Durability::Full), 2),
-            (Store::options().durability(Durability::Normal), 1),
-        ] {
-            let folder = tempfile::tempdir().unwrap();
-            let store = options.open(folder.path().join("kpis.db")).unwrap();
-            let ask = |connection: &Connection| Ok(opening::pragma(connection, "synchronous")?);
-            assert_eq!(store.write(Vec::new(), ask).unwrap(), synchronous);
-            let fresh = store.shared.database.as_ref().unwrap().writer().unwrap();
-            assert_eq!(opening::pragma(&fresh, "synchronous"), Ok(synchronous), "after a failed commit");
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Creating: what is returned is what is stored, all of it or nothing, and nothing of the caller's runs under a lock.
+//! Creating: the returned value is the stored one, all or nothing, and no code of the caller runs under a lock.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -49,16 +49,16 @@ fn everything_asked_for_is_in_the_answer() {
 #[test]
 fn created_by_is_the_user_of_the_handle_and_null_without_one() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
-        let nobody = support::organization(store);
+        let anonymous = support::organization(store);
         let [one, other] = [UserId::new(), UserId::new()];
         for (handle, user) in [
-            (nobody.clone(), None),
-            (nobody.acting_as(one), Some(one)),
-            (nobody.acting_as(one).acting_as(other), Some(other)),
+            (anonymous.clone(), None),
+            (anonymous.acting_as(one), Some(one)),
+            (anonymous.acting_as(one).acting_as(other), Some(other)),
         ] {
             let created = handle.create_dataset(NewDataset::new("Water")).unwrap();
             assert_eq!((created.created_by, handle.user()), (user, user));
-            assert_eq!(nobody.dataset(created.id).unwrap(), Some(created));
+            assert_eq!(anonymous.dataset(created.id).unwrap(), Some(created));
         }
     });
 }
@@ -67,7 +67,7 @@ fn created_by_is_the_user_of_the_handle_and_null_without_one() {
 fn kpis_come_by_sort_order_and_ties_in_the_order_of_addition() {
     let orders = [5, 0, i64::MAX, 5, 0, 1, 5];
     let display = ["KPI 1", "KPI 4", "KPI 5", "KPI 0", "KPI 3", "KPI 6", "KPI 2"];
-    // The ids fall while the KPIs are added, so that no order by id can pass for the order of addition.
+    // The ids decrease while the KPIs are added, so that order by id differs from the order of addition.
     let kpis = orders.iter().enumerate().map(|(index, order)| {
         NewKpi::new(format!("KPI {index}")).sort_order(*order).id(Uuid::from_u128(100 - index as u128).into())
     });
@@ -140,7 +140,7 @@ fn a_batch_keeps_its_order_and_an_empty_one_writes_nothing() {
         assert_eq!(organization.create_datasets([]).unwrap(), []);
         assert_eq!(support::datasets_in_all(store, file), 0);
 
-        // The ids fall, so that no order by id can pass for the order of the batch.
+        // The ids decrease, so that order by id differs from the order of the batch.
         let request =
             |index: u32| NewDataset::new(format!("{index}")).id(Uuid::from_u128(100 - u128::from(index)).into());
         let created = organization.create_datasets((0..40).map(request)).unwrap();
@@ -170,7 +170,7 @@ fn the_clock_is_asked_once_for_each_call() {
     }
 }
 
-/// What a batch that cannot be stored must answer.
+/// The expected error of a batch that cannot be stored.
 #[derive(Debug, PartialEq)]
 enum Refusal {
     Invalid(Vec<&'static str>),
@@ -219,7 +219,7 @@ fn a_single_request_that_cannot_be_stored_leaves_no_row() {
         ("taken", support::request_with_kpis(2).id(stored), Refusal::Exists(stored, None)),
         (
             "a KPI's id twice",
-            // With KPIs in between, in another display order.
+            // With KPIs added in between, in another display order.
             support::request_with_kpis(50)
                 .id(fresh)
                 .kpi(NewKpi::new("a").id(kpi).sort_order(9))
@@ -293,8 +293,8 @@ fn a_panic_in_the_callers_own_code_leaves_the_store_usable_and_unlocked() {
 
 #[test]
 fn iterators_clocks_and_ids_may_call_into_the_store() {
-    let place = support::Place::new();
-    for file in [Some(&place.file), None] {
+    let file = support::TestFile::new();
+    for file in [Some(&file.path), None] {
         let inside = Arc::new(OnceLock::<Organization>::new());
         let count = |inside: &OnceLock<Organization>| {
             inside.get().map_or(0, |inside| inside.count_datasets(&DatasetQuery::new()).unwrap().cast_signed())
@@ -337,7 +337,7 @@ fn all_texts(text: &str) -> NewKpi {
     NewKpi::new(text).description(text).unit(text)
 }
 
-/// Something in every field, in display order.
+/// KPIs with a value in every field, in display order.
 fn full_request() -> NewDataset {
     let kpi = |(place, value_type): (i64, ValueType)| {
         all_texts(value_type.as_str()).value_type(value_type).required(place % 2 == 0).sort_order(place * 7)
@@ -345,7 +345,7 @@ fn full_request() -> NewDataset {
     NewDataset::new("Water").description("Withdrawal and discharge").kpis((0..).zip(ValueType::ALL).map(kpi))
 }
 
-/// The request that a dataset answers, if its KPIs were asked for in display order and without ids.
+/// The request for a dataset whose KPIs were given in display order and without ids.
 fn as_asked(dataset: &Dataset) -> NewDataset {
     let mut request = NewDataset::new(&dataset.name);
     request.description.clone_from(&dataset.description);

@@ -1,15 +1,15 @@
-//! Damage: a row that is not what was written is an error that names its dataset, never an answer; it hides no other
-//! dataset, and a listing goes on behind it.
+//! Damage: a row that is not as it was written is an error that names its dataset, never an answer. It hides no other
+//! dataset, and a listing continues after it.
 
 mod order;
 mod types;
 
 use std::fs;
 
-use kpi_store::{Cursor, Dataset, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, Store, UserId};
+use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, Store, UserId};
 use uuid::Uuid;
 
-use crate::support::{Place, organization, plain_sqlite};
+use crate::support::{TestFile, organization, plain_sqlite};
 
 /// Changes to the dataset with `seq` 3 and to its KPIs that the schema allows: SQLite finds nothing wrong.
 const ALLOWED: &[&str] = &[
@@ -43,7 +43,7 @@ const ALLOWED: &[&str] = &[
     "UPDATE kpi SET sort_order = sort_order + 1",
     "UPDATE kpi SET created_at = created_at - 1",
     "UPDATE kpi SET updated_at = created_at",
-    // Two KPIs share a sort_order; this shows them the other way round.
+    // Two KPIs share a sort_order; this exchanges them.
     "UPDATE kpi SET position = 10 - position",
     "DELETE FROM kpi",
     "DELETE FROM kpi WHERE position = 2",
@@ -89,15 +89,15 @@ fn the_harness_finds_no_damage_where_there_is_none() {
     whole.is_damaged_at(&ours, &[], "nothing");
 }
 
-/// The control: without the digest, these would be answers.
+/// The control: without the digest, these would be returned.
 #[test]
 fn plain_sqlite_finds_nothing_wrong_with_the_changes_that_the_schema_allows() {
     let whole = Whole::new();
     for change in ALLOWED {
-        let (place, _) = whole.altered(&[&on_the_third(change)]);
-        let plain = plain_sqlite(&place.file);
+        let (file, _) = whole.altered(&[&on_the_third(change)]);
+        let plain = plain_sqlite(&file.path);
         let check: String = plain.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-        // It looks into texts, though not on every read.
+        // It checks texts too, though not on every read.
         assert!(check == "ok" || change.contains("AS TEXT"), "{change}: {check}");
         let read = plain.query_row("SELECT count(*) FROM dataset JOIN kpi ON seq = dataset_seq", [], |row| row.get(0));
         assert!(read.is_ok_and(|count: i64| count >= 12), "{change}");
@@ -105,7 +105,7 @@ fn plain_sqlite_finds_nothing_wrong_with_the_changes_that_the_schema_allows() {
 }
 
 #[test]
-fn a_listing_goes_on_behind_every_damaged_dataset_wherever_they_stand() {
+fn a_listing_continues_after_every_damaged_dataset() {
     let whole = Whole::new();
     for subset in 0_u32..1 << 5 {
         let damaged: Vec<usize> = (0..5).filter(|index| subset & (1 << index) != 0).collect();
@@ -117,18 +117,19 @@ fn a_listing_goes_on_behind_every_damaged_dataset_wherever_they_stand() {
 }
 
 #[test]
-fn a_page_ends_before_the_damage_and_the_next_is_the_error_that_leads_on() {
+fn a_page_lists_what_is_damaged_beside_what_is_whole() {
     let whole = Whole::new();
-    let (_place, ours) = whole.altered(&["UPDATE dataset SET revision = 9 WHERE seq = 3"]);
-    let query = DatasetQuery::new().limit(50);
-    let first = ours.datasets(&query).unwrap();
-    assert_eq!(first.items, whole.datasets[..2]);
-    let error = ours.datasets(&query.clone().after(&first.next.unwrap())).unwrap_err();
-    let (dataset, next) = parts(&error);
-    assert_eq!(dataset, Some(whole.datasets[2].id));
-    let last = ours.datasets(&query.after(&next.unwrap())).unwrap();
-    assert_eq!(last.items, whole.datasets[3..]);
-    assert_eq!(last.next, None);
+    let (_place, ours) = whole.altered(&["UPDATE dataset SET revision = 9 WHERE seq IN (1, 3)"]);
+    let page = ours.datasets(&DatasetQuery::new().limit(4)).unwrap();
+    assert_eq!(page.items, [whole.datasets[1].clone(), whole.datasets[3].clone()]);
+    let damaged: Vec<_> = page.damaged.iter().map(|damage| (damage.index, damage.dataset)).collect();
+    assert_eq!(damaged, [(0, Some(whole.datasets[0].id)), (1, Some(whole.datasets[2].id))]);
+    let error = Error::from(page.damaged[0].clone());
+    assert!(error.to_string().contains(&page.damaged[0].detail.to_string()), "{error}");
+    let json = serde_json::to_value(&page).unwrap();
+    assert_eq!(json["damaged"][1]["dataset"], whole.datasets[2].id.to_string());
+    let last = ours.datasets(&DatasetQuery::new().after(&page.next.unwrap())).unwrap();
+    assert_eq!((last.items, last.damaged, last.next), (whole.datasets[4..].to_vec(), Vec::new(), None));
 }
 
 #[test]
@@ -144,22 +145,22 @@ fn a_row_longer_than_sqlite_may_read_hides_no_other() {
 #[test]
 fn a_row_whose_pages_are_torn_apart_hides_no_other() {
     let mut whole = Whole::new();
-    let (place, ours) = whole.altered(&[]);
-    // Long enough for a chain of two pages beside that of the row.
+    let (file, ours) = whole.altered(&[]);
+    // Long enough for two overflow pages beside the page of the row.
     let torn = NewDataset::new("🌊".repeat(60)).description("🌊".repeat(2_000));
     whole.datasets.extend(ours.create_datasets([torn, NewDataset::new("Waste")]).unwrap());
     drop(ours);
-    let mut file = fs::read(&place.file).unwrap();
+    let mut bytes = fs::read(&file.path).unwrap();
     let is_chained = |page: &&mut [u8]| page[4..1_000].iter().all(|byte| "🌊".as_bytes().contains(byte));
-    let chain: Vec<_> = file.chunks_exact_mut(4_096).filter(is_chained).collect();
+    let chain: Vec<_> = bytes.chunks_exact_mut(4_096).filter(is_chained).collect();
     assert_eq!(chain.len(), 2);
-    // A page of a chain begins with the number of the next.
+    // An overflow page begins with the number of the next one.
     for page in chain {
         page[..4].fill(0x7f);
     }
-    fs::write(&place.file, file).unwrap();
+    fs::write(&file.path, bytes).unwrap();
 
-    let ours = Store::open(&place.file).unwrap().organization(whole.datasets[0].organization_id);
+    let ours = Store::open(&file.path).unwrap().organization(whole.datasets[0].organization_id);
     whole.is_damaged_at(&ours, &[5], "a torn chain");
 }
 
@@ -181,11 +182,11 @@ fn a_kpi_that_moved_damages_both_datasets() {
 }
 
 #[test]
-fn a_dataset_with_another_s_id_is_an_error_under_that_id_and_none_under_its_own() {
+fn a_dataset_with_anothers_id_is_an_error_under_that_id_and_absent_under_its_own() {
     let whole = Whole::new();
     let (_place, ours) = whole.altered(&["UPDATE dataset SET id = zeroblob(16) WHERE seq = 3"]);
     let other = DatasetId::from(Uuid::nil());
-    assert_eq!(parts(&ours.dataset(other).unwrap_err()).0, Some(other));
+    assert_eq!(named(&ours.dataset(other).unwrap_err()), Some(other));
     assert_eq!(ours.dataset(whole.datasets[2].id).unwrap(), None);
     whole.lists(&ours, &|index| if index == 2 { Some(Some(other)) } else { None }, "another id");
 
@@ -204,41 +205,41 @@ fn exchanged_ids_are_errors_and_never_the_other_dataset() {
     ]);
     let [third, fourth] = [2, 3].map(|index| whole.datasets[index].id);
     for id in [third, fourth] {
-        assert_eq!(parts(&ours.dataset(id).unwrap_err()).0, Some(id));
+        assert_eq!(named(&ours.dataset(id).unwrap_err()), Some(id));
     }
-    let named = |index| [None, None, Some(Some(fourth)), Some(Some(third)), None][index];
-    whole.lists(&ours, &named, "exchanged ids");
+    let expected = |index| [None, None, Some(Some(fourth)), Some(Some(third)), None][index];
+    whole.lists(&ours, &expected, "exchanged ids");
 }
 
 #[test]
-fn a_dataset_that_moved_to_another_organization_is_an_error_there_and_none_here() {
+fn a_dataset_that_moved_to_another_organization_is_an_error_there_and_absent_here() {
     let whole = Whole::new();
-    let (place, ours) = whole.altered(&["UPDATE dataset SET organization_id = zeroblob(16) WHERE seq = 3"]);
+    let (file, ours) = whole.altered(&["UPDATE dataset SET organization_id = zeroblob(16) WHERE seq = 3"]);
     let moved = whole.datasets[2].id;
     assert_eq!(ours.dataset(moved).unwrap(), None);
     assert_eq!(ours.count_datasets(&DatasetQuery::new()).unwrap(), 4);
     let left: Vec<_> = ours.iter_datasets(&DatasetQuery::new()).map(|dataset| dataset.unwrap().id).collect();
     assert_eq!(left, [0, 1, 3, 4].map(|index| whole.datasets[index].id));
 
-    let theirs = Store::open(&place.file).unwrap().organization(Uuid::nil().into());
-    assert_eq!(parts(&theirs.dataset(moved).unwrap_err()).0, Some(moved));
+    let theirs = Store::open(&file.path).unwrap().organization(Uuid::nil().into());
+    assert_eq!(named(&theirs.dataset(moved).unwrap_err()), Some(moved));
     let listed: Vec<_> = theirs.iter_datasets(&DatasetQuery::new()).collect();
     let [Err(error)] = &listed[..] else { panic!("expected one error, got {listed:?}") };
-    assert_eq!(parts(error).0, Some(moved));
+    assert_eq!(named(error), Some(moved));
 }
 
 #[test]
 fn damage_done_while_the_store_is_open_is_found_too() {
     let whole = Whole::new();
-    let (place, ours) = whole.altered(&[]);
+    let (file, ours) = whole.altered(&[]);
     whole.is_damaged_at(&ours, &[], "nothing yet");
-    plain_sqlite(&place.file).execute("UPDATE kpi SET name = 'x' WHERE dataset_seq = 2", []).unwrap();
+    plain_sqlite(&file.path).execute("UPDATE kpi SET name = 'x' WHERE dataset_seq = 2", []).unwrap();
     whole.is_damaged_at(&ours, &[1], "a change beside the open store");
     let added = ours.create_dataset(NewDataset::new("Waste")).unwrap();
     assert_eq!(ours.dataset(added.id).unwrap(), Some(added), "the store still takes new datasets");
 }
 
-/// A file with five datasets of one organization, and what was stored in them.
+/// A file with five datasets of one organization, and the datasets as they were stored.
 struct Whole {
     file: Vec<u8>,
     datasets: Vec<Dataset>,
@@ -246,50 +247,49 @@ struct Whole {
 
 impl Whole {
     fn new() -> Self {
-        let place = Place::new();
-        let store = Store::open(&place.file).unwrap();
+        let file = TestFile::new();
+        let store = Store::open(&file.path).unwrap();
         let ours = organization(&store).acting_as(UserId::new());
         let kpi = |sort_order| NewKpi::new("Withdrawal").unit("m³").sort_order(sort_order);
         let water = |_| NewDataset::new("Water").description("Withdrawal").kpis([5, 0, 5].map(kpi));
         let datasets = ours.create_datasets((0..5).map(water)).unwrap();
         store.close().unwrap();
-        Self { file: fs::read(&place.file).unwrap(), datasets }
+        Self { file: fs::read(&file.path).unwrap(), datasets }
     }
 
-    /// A copy, altered by plain SQL with every guard off, and the organization in it.
-    fn altered(&self, changes: &[&str]) -> (Place, Organization) {
-        let place = Place::new();
-        fs::write(&place.file, &self.file).unwrap();
-        let plain = plain_sqlite(&place.file);
+    /// A copy, altered by plain SQL with all checks off, and the organization in it.
+    fn altered(&self, changes: &[&str]) -> (TestFile, Organization) {
+        let file = TestFile::with(&self.file);
+        let plain = plain_sqlite(&file.path);
         plain.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF").unwrap();
         for change in changes {
             let rows = plain.execute(change, []).unwrap_or_else(|error| panic!("{change}: {error}"));
             assert!(rows > 0 || change.starts_with("CREATE"), "{change} changes nothing");
         }
-        let ours = Store::open(&place.file).unwrap().organization(self.datasets[0].organization_id);
-        (place, ours)
+        let ours = Store::open(&file.path).unwrap().organization(self.datasets[0].organization_id);
+        (file, ours)
     }
 
-    /// Every way to read gives an error for the `damaged` ones, and the others as they were stored.
+    /// Every way of reading returns an error for the `damaged` ones, and the others as they were stored.
     fn is_damaged_at(&self, ours: &Organization, damaged: &[usize], what: &str) {
         for (index, dataset) in self.datasets.iter().enumerate() {
-            let read = ours.dataset(dataset.id).map_err(|error| parts(&error).0);
+            let read = ours.dataset(dataset.id).map_err(|error| named(&error));
             let expected = if damaged.contains(&index) { Err(Some(dataset.id)) } else { Ok(Some(dataset.clone())) };
             assert_eq!(read, expected, "{what}: dataset {index}");
         }
         self.lists(ours, &|index| damaged.contains(&index).then_some(Some(self.datasets[index].id)), what);
     }
 
-    /// Listings in both orders give the datasets in their places, and an error where `named` names one.
-    fn lists(&self, ours: &Organization, named: &dyn Fn(usize) -> Option<Option<DatasetId>>, what: &str) {
-        let place = |(index, dataset): (usize, &Dataset)| named(index).map_or_else(|| Ok(dataset.clone()), Err);
+    /// Listings in both orders return the datasets in order, and an error for each that `names` returns one for.
+    fn lists(&self, ours: &Organization, names: &dyn Fn(usize) -> Option<Option<DatasetId>>, what: &str) {
+        let place = |(index, dataset): (usize, &Dataset)| names(index).map_or_else(|| Ok(dataset.clone()), Err);
         let oldest_first: Vec<_> = self.datasets.iter().enumerate().map(place).collect();
         let newest_first: Vec<_> = oldest_first.iter().rev().cloned().collect();
         for limit in [1, 2, 3, 5, 50] {
             let query = DatasetQuery::new().limit(limit);
             for (query, expected) in [(query.clone(), &oldest_first), (query.newest_first(), &newest_first)] {
                 assert_eq!(&page_by_page(ours, &query), expected, "{what}: {query:?}");
-                let iterated = ours.iter_datasets(&query).map(|item| item.map_err(|error| parts(&error).0));
+                let iterated = ours.iter_datasets(&query).map(|item| item.map_err(|error| named(&error)));
                 assert_eq!(&iterated.collect::<Vec<_>>(), expected, "{what}: {query:?}");
             }
         }
@@ -297,7 +297,7 @@ impl Whole {
     }
 }
 
-/// Puts the condition on the third dataset behind the change.
+/// Appends the condition for the third dataset to the change.
 fn on_the_third(change: &str) -> String {
     let column = if change.contains(" dataset SET") { "seq" } else { "dataset_seq" };
     let word = if change.contains("WHERE position") { "AND" } else { "WHERE" };
@@ -309,25 +309,21 @@ fn page_by_page(ours: &Organization, query: &DatasetQuery) -> Vec<Result<Dataset
     let mut query = Some(query.clone());
     while let Some(page) = query.take() {
         assert!(found.len() < 10, "the listing does not end: {found:?}");
-        let next = match ours.datasets(&page) {
-            Ok(read) => {
-                found.extend(read.items.into_iter().map(Ok));
-                read.next
-            }
-            Err(error) => {
-                let (dataset, next) = parts(&error);
-                found.push(Err(dataset));
-                assert!(next.is_some(), "{error:?} does not lead on");
-                next
-            }
-        };
+        let read = ours.datasets(&page).unwrap();
+        let mut all: Vec<_> = read.items.into_iter().map(Ok).collect();
+        for damage in read.damaged.into_iter().rev() {
+            all.insert(damage.index, Err(damage.dataset));
+        }
+        assert!(all.len() as u64 <= 50);
+        found.extend(all);
+        let next = read.next;
         query = next.map(|cursor| page.after(&cursor));
     }
     found
 }
 
-/// What an error of damage names, and where it leads.
-fn parts(error: &Error) -> (Option<DatasetId>, Option<Cursor>) {
-    let Error::Corrupt { dataset, next, .. } = error else { panic!("expected damage, got {error:?}") };
-    (*dataset, next.clone())
+/// The dataset that an error of damage names.
+fn named(error: &Error) -> Option<DatasetId> {
+    let Error::Corrupt { dataset, .. } = error else { panic!("expected damage, got {error:?}") };
+    *dataset
 }

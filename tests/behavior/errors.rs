@@ -1,4 +1,4 @@
-//! Errors: a stable code each, complete sources, and no text that carries a stored value.
+//! Errors: stable codes, complete sources, and no stored value in any text.
 
 use std::error::Error as _;
 use std::fs;
@@ -7,9 +7,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use kpi_store::{Cursor, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, OrganizationId, Store};
 
-use crate::support::{self, Place};
+use crate::support::{self, TestFile};
 
-/// Stands in every text that is stored or asked to be stored; no error may show it.
+/// Part of every text that is stored or requested; no error may contain it.
 const MARK: &str = "s3cr3t";
 
 #[test]
@@ -27,7 +27,7 @@ fn no_text_of_an_error_carries_a_stored_value() {
             assert!(!text.contains(MARK), "{code}: {text}");
         }
     }
-    // The control: the mark is where it would be found.
+    // The control: the search finds the mark.
     let request = NewDataset::new(MARK).kpi(marked_kpi());
     assert!(format!("{request:?}").contains(MARK));
 }
@@ -67,7 +67,7 @@ fn marked_kpi() -> NewKpi {
     NewKpi::new(format!("{MARK} name")).description(format!("{MARK} description")).unit(format!("{MARK} unit"))
 }
 
-/// Everything an error says: itself in every form, and each of its sources.
+/// Every text of an error: itself in every form, and each of its sources.
 fn texts(error: &Error) -> Vec<String> {
     let mut texts = vec![error.to_string(), format!("{error:?}"), format!("{error:#?}")];
     let mut source = error.source();
@@ -78,8 +78,7 @@ fn texts(error: &Error) -> Vec<String> {
     texts
 }
 
-/// One error of every kind that can be had without faults of the system, with the code it must have. All stores and
-/// requests are full of the mark.
+/// One error of every kind that occurs without system faults, with its code. All stores and requests contain the mark.
 fn provoked() -> Vec<(&'static str, Error)> {
     let mut errors = of_requests();
     errors.extend(of_paths_and_files());
@@ -88,8 +87,8 @@ fn provoked() -> Vec<(&'static str, Error)> {
 }
 
 fn of_requests() -> Vec<(&'static str, Error)> {
-    let place = Place::new();
-    let store = Store::options().busy_timeout(Duration::from_millis(5)).open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::options().busy_timeout(Duration::from_millis(5)).open(&file.path).unwrap();
     let organization = support::organization(&store);
     let marked = || NewDataset::new(MARK).description(MARK).kpi(marked_kpi()).kpi(marked_kpi());
     let kept = organization.create_dataset(marked()).unwrap();
@@ -107,13 +106,13 @@ fn of_requests() -> Vec<(&'static str, Error)> {
         ("invalid", organization.datasets(&DatasetQuery::new().limit(0)).unwrap_err()),
         ("already_exists", organization.create_dataset(marked().id(kept.id)).unwrap_err()),
         ("already_exists", organization.create_dataset(repeated).unwrap_err()),
-        ("invalid_cursor", format!("{MARK}{cursor_text}").parse::<Cursor>().unwrap_err()),
+        ("invalid_cursor", format!("{MARK}{cursor_text}").parse::<Cursor>().unwrap_err().into()),
     ];
     let foreign = store.organization(OrganizationId::new());
     let foreign_cursor = DatasetQuery::new().after(&cursor_text.parse().unwrap());
     errors.push(("invalid_cursor", foreign.datasets(&foreign_cursor).unwrap_err()));
 
-    let writer = support::plain_sqlite(&place.file);
+    let writer = support::plain_sqlite(&file.path);
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     errors.push(("busy", organization.create_dataset(marked()).unwrap_err()));
     drop(writer);
@@ -130,38 +129,38 @@ fn kpi_id() -> kpi_store::KpiId {
 }
 
 fn of_paths_and_files() -> Vec<(&'static str, Error)> {
-    let place = Place::new();
+    let file = TestFile::new();
     let opened = |content: &[u8]| {
-        fs::write(&place.file, content).unwrap();
-        Store::open(&place.file).unwrap_err()
+        fs::write(&file.path, content).unwrap();
+        Store::open(&file.path).unwrap_err()
     };
     let mut errors = vec![
         ("invalid_path", Store::open("").unwrap_err()),
-        ("invalid_path", Store::open(place.folder.path()).unwrap_err()),
-        ("invalid_path", Store::open(place.folder.path().join("missing/kpis.db")).unwrap_err()),
+        ("invalid_path", Store::open(file.folder.path()).unwrap_err()),
+        ("invalid_path", Store::open(file.folder.path().join("missing/kpis.db")).unwrap_err()),
         ("not_a_store", opened(MARK.repeat(1_000).as_bytes())),
     ];
-    fs::remove_file(&place.file).unwrap();
-    drop(Store::open(&place.file).unwrap());
-    support::plain_sqlite(&place.file).execute_batch("PRAGMA user_version = 99").unwrap();
-    errors.push(("too_new", Store::open(&place.file).unwrap_err()));
-    support::plain_sqlite(&place.file)
+    fs::remove_file(&file.path).unwrap();
+    drop(Store::open(&file.path).unwrap());
+    support::plain_sqlite(&file.path).execute_batch("PRAGMA user_version = 99").unwrap();
+    errors.push(("too_new", Store::open(&file.path).unwrap_err()));
+    support::plain_sqlite(&file.path)
         .execute_batch("PRAGMA user_version = 1; CREATE VIEW extra AS SELECT name FROM dataset")
         .unwrap();
-    errors.push(("corrupt", Store::open(&place.file).unwrap_err()));
+    errors.push(("corrupt", Store::open(&file.path).unwrap_err()));
     errors
 }
 
 fn of_damage() -> Vec<(&'static str, Error)> {
-    let place = Place::new();
-    let store = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
     let organization = support::organization(&store);
     let id = DatasetId::new();
     organization.create_dataset(NewDataset::new(MARK).id(id).kpi(marked_kpi())).unwrap();
     let damaged = |sql: &str| {
-        support::plain_sqlite(&place.file).execute_batch(sql).unwrap();
+        support::plain_sqlite(&file.path).execute_batch(sql).unwrap();
         let read = organization.dataset(id).unwrap_err();
-        let listed = organization.datasets(&DatasetQuery::new()).unwrap_err();
+        let listed = organization.datasets(&DatasetQuery::new()).unwrap().damaged.remove(0).into();
         [read, listed]
     };
     let mut errors = Vec::new();

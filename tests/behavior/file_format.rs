@@ -1,19 +1,19 @@
-//! The file format: the schema is the one that is written down, a file of every version is read for ever, and the digest
-//! is what `docs/file-format.md` says, computed here a second time.
+//! The file format: the schema is the recorded one, files of every version stay readable, and the digest is what
+//! `docs/file-format.md` says, by a second implementation.
 
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use chrono::DateTime;
-use kpi_store::{Dataset, DatasetQuery, NewDataset, NewKpi, OrganizationId, Store, UserId, ValueType};
+use kpi_store::{Dataset, NewDataset, NewKpi, OrganizationId, Store, UserId, ValueType};
 use rusqlite::types::Value;
 use twox_hash::XxHash3_64;
 use uuid::Uuid;
 
-use crate::support::{Place, plain_sqlite};
+use crate::support::{TestFile, listed, plain_sqlite};
 
-/// The schema of a fresh file: of each object a comment with type, name and table, then its text.
+/// The schema of a fresh file: for each object a comment with type, name and table, then its text.
 const SCHEMA: &str = include_str!("../fixtures/V1.sql");
 
 /// A file of every version, and what is read from it.
@@ -21,63 +21,61 @@ const FIXTURES: &[(&[u8], &str)] = &[(include_bytes!("../fixtures/v1.db"), inclu
 
 #[test]
 fn a_fresh_file_has_the_schema_that_is_written_down() {
-    let place = Place::new();
-    Store::open(&place.file).unwrap();
-    let found = dump(&place.file);
-    // One by one first, so that a failure names the object.
+    let file = TestFile::new();
+    Store::open(&file.path).unwrap();
+    let found = dump(&file.path);
+    // One by one first, so that a failure shows the object.
     for (found, expected) in objects(&found).zip(objects(SCHEMA)) {
         assert_eq!(found, expected);
     }
     assert_eq!(found, SCHEMA);
     // The control.
-    plain_sqlite(&place.file).execute_batch("CREATE INDEX by_name ON dataset (name)").unwrap();
-    assert_ne!(dump(&place.file), SCHEMA);
+    plain_sqlite(&file.path).execute_batch("CREATE INDEX by_name ON dataset (name)").unwrap();
+    assert_ne!(dump(&file.path), SCHEMA);
 }
 
 #[test]
 fn a_file_of_every_version_reads_as_it_was_written_and_ends_with_the_schema_of_a_fresh_one() {
-    for (number, (file, content)) in (1..).zip(FIXTURES) {
-        let place = Place::new();
-        fs::write(&place.file, file).unwrap();
-        let store = Store::open(&place.file).unwrap();
+    for (number, (bytes, content)) in (1..).zip(FIXTURES) {
+        let file = TestFile::with(bytes);
+        let store = Store::open(&file.path).unwrap();
         assert_eq!(read(&store), *content, "version {number}");
         store.close().unwrap();
-        assert_eq!(dump(&place.file), SCHEMA, "version {number}");
-        assert_eq!(mismatched(&place.file), [0; 0], "version {number}");
+        assert_eq!(dump(&file.path), SCHEMA, "version {number}");
+        assert_eq!(mismatched(&file.path), [0; 0], "version {number}");
     }
 }
 
-/// When the schema has changed, `KEEP_IN=tests/fixtures cargo test --test behavior the_fixture` keeps the next fixture,
-/// `v<n>.db` with `v<n>.json`, and the schema, `V<n>.sql`. Earlier ones stay as they are.
+/// When the schema has changed, `KEEP_IN=tests/fixtures cargo test --test behavior the_fixture` writes the next
+/// fixture, `v<n>.db` with `v<n>.json`, and the schema, `V<n>.sql`. Earlier ones stay as they are.
 #[test]
 fn the_fixture_is_still_what_its_maker_makes() {
-    let place = Place::new();
-    make(&place.file);
-    let store = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    make(&file.path);
+    let store = Store::open(&file.path).unwrap();
     let content = read(&store);
     store.close().unwrap();
     if let Some(folder) = std::env::var_os("KEEP_IN") {
-        let version: i64 =
-            plain_sqlite(&place.file).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        let version: i64 = plain_sqlite(&file.path).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         let keep = |name: String| Path::new(&folder).join(name);
-        fs::copy(&place.file, keep(format!("v{version}.db"))).unwrap();
+        fs::copy(&file.path, keep(format!("v{version}.db"))).unwrap();
         fs::write(keep(format!("v{version}.json")), &content).unwrap();
-        fs::write(keep(format!("V{version}.sql")), dump(&place.file)).unwrap();
+        fs::write(keep(format!("V{version}.sql")), dump(&file.path)).unwrap();
     }
     assert_eq!(Some(content.as_str()), FIXTURES.last().map(|(_, content)| *content));
 }
 
 #[test]
 fn a_second_implementation_finds_the_same_digests() {
-    let place = Place::new();
-    let store = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
     let ours = store.organization(OrganizationId::new());
     for count in [0, 1, 2, 99, 100] {
         let kpis = (0..count).map(|index| NewKpi::new(format!("{index}")).sort_order((index * 7) % 5));
         ours.create_dataset(NewDataset::new("🌊".repeat(255)).description("水".repeat(2_000)).kpis(kpis)).unwrap();
     }
-    assert_eq!(mismatched(&place.file), [0; 0]);
-    // The control: a change of any part is noticed, of `position` where it breaks a tie.
+    assert_eq!(mismatched(&file.path), [0; 0]);
+    // The control: a change of any part is detected, also of `position` where it breaks a tie.
     let changes = [
         "dataset SET name = 'x'",
         "dataset SET revision = 2",
@@ -85,7 +83,7 @@ fn a_second_implementation_finds_the_same_digests() {
         "kpi SET position = 100 - position",
     ];
     for change in changes {
-        let plain = plain_sqlite(&place.file);
+        let plain = plain_sqlite(&file.path);
         plain.execute_batch(&format!("BEGIN; UPDATE {change}")).unwrap();
         assert!(!mismatched_on(&plain).is_empty(), "{change}");
     }
@@ -93,10 +91,10 @@ fn a_second_implementation_finds_the_same_digests() {
 
 #[test]
 fn the_digests_of_known_datasets_are_pinned() {
-    let [kept, made] = [Place::new(), Place::new()];
-    fs::write(&kept.file, FIXTURES[0].0).unwrap();
-    make(&made.file).close().unwrap();
-    for file in [kept.file, made.file] {
+    let [kept, made] = [TestFile::new(), TestFile::new()];
+    fs::write(&kept.path, FIXTURES[0].0).unwrap();
+    make(&made.path).close().unwrap();
+    for file in [kept.path, made.path] {
         let plain = plain_sqlite(&file);
         let found = [1, 2, 3].map(|seq| digests(&plain, seq).0);
         assert_eq!(found, [6_458_943_727_471_494_618, 9_569_011_439_437_919_262, 4_577_735_241_854_600_602]);
@@ -106,9 +104,9 @@ fn the_digests_of_known_datasets_are_pinned() {
 /// No call of this version changes a dataset, but a file may hold one that was changed.
 #[test]
 fn a_changed_dataset_with_the_digest_that_is_documented_is_read() {
-    let place = Place::new();
-    let store = make(&place.file);
-    let plain = plain_sqlite(&place.file);
+    let file = TestFile::new();
+    let store = make(&file.path);
+    let plain = plain_sqlite(&file.path);
     let user = UserId::from(Uuid::from_u128(7));
     plain
         .execute(
@@ -127,7 +125,7 @@ fn a_changed_dataset_with_the_digest_that_is_documented_is_read() {
     assert!(datasets[0].kpis.iter().all(|kpi| kpi.updated_at == DateTime::from_timestamp_micros(1)));
 }
 
-/// Makes the store of the fixtures through the public API: ids and times are counted from fixed ones.
+/// Makes the store of the fixtures through the public API, with ids and times counted from fixed ones.
 fn make(file: &Path) -> Store {
     let (ids, seconds) = (AtomicU64::new(1), AtomicI64::new(0));
     let store = Store::options()
@@ -153,8 +151,8 @@ fn make(file: &Path) -> Store {
 }
 
 fn all(store: &Store) -> Vec<(OrganizationId, Vec<Dataset>)> {
-    let datasets = |id| store.organization(id).iter_datasets(&DatasetQuery::new()).map(Result::unwrap).collect();
-    store.organizations().unwrap().into_iter().map(|id| (id, datasets(id))).collect()
+    let organizations = store.organizations().unwrap().into_iter();
+    organizations.map(|id| (id, listed(&store.organization(id)))).collect()
 }
 
 /// Everything that the public API returns, as JSON.
@@ -212,7 +210,7 @@ const KPI: [(&str, Form, bool); 9] = [
     ("updated_at", Form::I64, true),
 ];
 
-/// The datasets whose stored digest is not the one that is documented.
+/// The datasets whose stored digest differs from the documented one.
 fn mismatched(file: &Path) -> Vec<i64> {
     mismatched_on(&plain_sqlite(file))
 }
@@ -229,7 +227,7 @@ fn mismatched_on(plain: &rusqlite::Connection) -> Vec<i64> {
         .collect()
 }
 
-/// The digest that is stored, and the one that is documented.
+/// The stored digest, and the documented one.
 fn digests(plain: &rusqlite::Connection, seq: i64) -> (u64, u64) {
     let from = format!("FROM dataset WHERE seq = {seq}");
     let stored: i64 = plain.query_row(&format!("SELECT digest {from}"), [], |row| row.get(0)).unwrap();
@@ -240,7 +238,7 @@ fn digests(plain: &rusqlite::Connection, seq: i64) -> (u64, u64) {
     (stored.cast_unsigned(), XxHash3_64::oneshot(&bytes))
 }
 
-/// Of each row the bytes that are hashed.
+/// The bytes of each row that are hashed.
 fn rows(plain: &rusqlite::Connection, columns: &[(&str, Form, bool)], from: &str) -> Vec<Vec<u8>> {
     let names: Vec<_> = columns.iter().map(|(name, ..)| *name).collect();
     let mut statement = plain.prepare(&format!("SELECT {} {from}", names.join(", "))).unwrap();

@@ -1,21 +1,21 @@
-//! A full disk: the error says so, nothing was written, reads go on, and writing works again on the same handle once
-//! there is room.
+//! A full disk: the error says so, nothing is written, reads still work, and the same handle can write again once there
+//! is room.
 //!
-//! A disk of one mebibyte in memory is mounted for each test, which takes a privileged user on Linux; without, the
-//! tests say that they were skipped. The door's own tests limit the pages of the file instead.
+//! A disk of one mebibyte in memory is mounted for each test, which takes a privileged user on Linux. Elsewhere the
+//! tests are skipped, and only the unit tests of the writer see a full disk: they limit the pages of the file instead.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kpi_store::{Dataset, DatasetQuery, Error, NewDataset, NewKpi, Organization, Store};
+use kpi_store::{Error, NewDataset, NewKpi, Store};
 
-use crate::support::{entries, organization, request_with_kpis};
+use crate::support::{TestFile, entries, listed, may_mount, organization, request_with_kpis, skipped};
 
 #[test]
 fn a_create_on_a_full_disk_says_so_and_works_again_once_there_is_room() {
-    // A single small dataset meets the end of the disk in its commit, a batch already in its work.
+    // A single small dataset finds the disk full in its commit, a batch already in its statements.
     for (what, batch) in [("one", 1), ("a few", 5), ("many", 150)] {
         let Some(disk) = Disk::mount() else { return };
         disk.fill(500_000);
@@ -31,7 +31,7 @@ fn a_create_on_a_full_disk_says_so_and_works_again_once_there_is_room() {
             }
         };
         is_full(&error, what);
-        // The last byte is taken too, and it stays full however often it is tried.
+        // With the last byte taken too, it stays full however often it is tried.
         disk.fill_to_the_end();
         for _ in 0..3 {
             is_full(&create().unwrap_err(), what);
@@ -83,34 +83,31 @@ fn is_full(error: &Error, what: &str) {
     assert!(matches!(error, Error::StorageFull { .. }) && error.is_retryable(), "{what}: {error:?}");
 }
 
-fn listed(organization: &Organization) -> Vec<Dataset> {
-    organization.iter_datasets(&DatasetQuery::new()).collect::<Result<_, _>>().unwrap()
-}
-
 fn names(disk: &Disk) -> Vec<PathBuf> {
     entries(disk.folder()).into_iter().map(|entry| entry.path).collect()
 }
 
 /// A disk of one mebibyte, in memory; unmounted when this is dropped.
-struct Disk(tempfile::TempDir);
+struct Disk(TestFile);
 
 impl Disk {
     fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(folder.path()).output();
-        if mounted.is_ok_and(|done| done.status.success()) {
-            return Some(Self(folder));
+        let file = TestFile::new();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(file.folder.path());
+        if mount.output().is_ok_and(|done| done.status.success()) {
+            return Some(Self(file));
         }
-        println!("skipped: a disk of its own cannot be mounted here");
+        skipped("a file system in memory cannot be mounted", may_mount());
         None
     }
 
     fn folder(&self) -> &Path {
-        self.0.path()
+        self.0.folder.path()
     }
 
-    fn file(&self) -> PathBuf {
-        self.folder().join("kpis.db")
+    fn file(&self) -> &Path {
+        &self.0.path
     }
 
     fn fill(&self, bytes: usize) {
@@ -132,7 +129,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Detached, since handles on the disk may be dropped later than it is.
+        // Detached, since handles may be dropped later than this.
         let unmounted = Command::new("umount").arg("--lazy").arg(self.folder()).status();
         assert!(
             unmounted.is_ok_and(|status| status.success()),

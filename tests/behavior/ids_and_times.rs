@@ -1,4 +1,4 @@
-//! Ids and times: fresh ids increase whatever the clocks do, given ones are kept, and no time is stored that cannot be read.
+//! Ids and times: new ids increase even if a clock steps back, given ids are kept, and every stored time can be read.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -111,11 +111,11 @@ fn every_time_of_the_years_1_to_9999_is_stored_to_the_microsecond() {
     let cases = [
         (utc(1, 1, 1, 0), utc(1, 1, 1, 0)),
         (last, last),
-        // Cut, not rounded, on both sides of 1970.
+        // Truncated, not rounded, on both sides of 1970.
         (last + chrono::TimeDelta::nanoseconds(999), last),
         (utc(1969, 12, 31, 86_399).with_nanosecond(999_999_999).unwrap(), DateTime::from_timestamp_micros(-1).unwrap()),
         (DateTime::UNIX_EPOCH.with_nanosecond(1_999).unwrap(), DateTime::from_timestamp_micros(1).unwrap()),
-        // A leap second, as chrono writes it, is the first second of the next minute.
+        // A leap second, as chrono represents it, is stored as the first second of the next minute.
         (
             utc(2016, 12, 31, 86_399).with_nanosecond(1_250_000_999).unwrap(),
             utc(2017, 1, 1, 0).with_nanosecond(250_000_000).unwrap(),
@@ -170,7 +170,7 @@ fn a_dataset_whose_id_exists_is_refused_and_the_stored_one_stays() {
     support::in_a_file_and_in_memory(Store::options, |store, file| {
         let organization = support::organization(store);
         let stored = organization.create_dataset(support::request_with_kpis(3)).unwrap();
-        // Another one, one without KPIs, and the very same, as after an unknown outcome.
+        // A different request, one without KPIs, and the same one, as after an unknown outcome.
         for request in [support::request_with_kpis(5), NewDataset::new("Waste"), support::request_with_kpis(3)] {
             let error = organization.acting_as(UserId::new()).create_dataset(request.id(stored.id)).unwrap_err();
             let named = matches!(error, Error::AlreadyExists { dataset, kpi: None, .. } if dataset == stored.id);

@@ -1,5 +1,5 @@
-//! The limits: each number of `kpi_store::limits` is a CHECK in the file, for it outlives the program, and stands in the
-//! docs as it is.
+//! Limits: each number of `kpi_store::limits` is a CHECK in the file, which outlives the program, and is stated in the
+//! docs.
 
 use std::collections::BTreeSet;
 
@@ -15,9 +15,9 @@ use rusqlite::ffi::{
     SQLITE_CONSTRAINT_PRIMARYKEY as PRIMARY_KEY, SQLITE_CONSTRAINT_UNIQUE as UNIQUE,
 };
 
-use crate::support::{Place, plain_sqlite};
+use crate::support::{TestFile, plain_sqlite};
 
-/// The columns of a row that is accepted, with an SQL expression each.
+/// The columns of a valid row, with an SQL expression for each.
 type Columns = &'static [(&'static str, &'static str)];
 
 const DATASET: Columns = &[
@@ -48,7 +48,7 @@ const KPI: Columns = &[
     ("updated_at", "NULL"),
 ];
 
-/// What a column may be: each expression, with the constraint that refuses it, if one does.
+/// Values of a column: an expression, with the constraint that refuses it, if any.
 type Rules = Vec<(String, Option<i32>)>;
 
 #[test]
@@ -140,12 +140,12 @@ fn rules() -> Vec<(&'static str, &'static str, Rules)> {
     ]
 }
 
-/// So many code points of four bytes each.
+/// This number of code points of four bytes each.
 fn text(length: usize) -> String {
     format!("'{}'", "🌊".repeat(length))
 }
 
-/// U+0000 at the beginning, in the middle and at the end, and bytes in the place of text.
+/// U+0000 at the beginning, in the middle and at the end, and a BLOB instead of a text.
 fn with_nul(mut rules: Rules) -> Rules {
     rules.extend(refused(CHECK, ["char(0)", "char(0) || 'a'", "'a' || char(0) || 'b'", "'a' || char(0)"]));
     rules.extend(refused(DATATYPE, ["x'41'"]));
@@ -161,7 +161,7 @@ fn refused<T: ToString, const N: usize>(constraint: i32, expressions: [T; N]) ->
     expressions.map(|expression| (expression.to_string(), Some(constraint))).to_vec()
 }
 
-/// Inserts the row that is accepted, with some columns changed; the error is the code of the constraint.
+/// Inserts the valid row with some columns changed; the error is the code of the constraint.
 fn insert(plain: &Connection, table: &str, changed: &[(&str, &str)]) -> Result<(), i32> {
     let columns = if table == "dataset" { DATASET } else { KPI };
     let value = |(name, usual): &(&'static str, &'static str)| {
@@ -174,13 +174,13 @@ fn insert(plain: &Connection, table: &str, changed: &[(&str, &str)]) -> Result<(
     plain.execute(&sql, []).map(drop).map_err(constraint)
 }
 
-fn store_with_one_dataset() -> (Place, Connection) {
-    let place = Place::new();
-    Store::open(&place.file).unwrap();
-    let plain = plain_sqlite(&place.file);
+fn store_with_one_dataset() -> (TestFile, Connection) {
+    let file = TestFile::new();
+    Store::open(&file.path).unwrap();
+    let plain = plain_sqlite(&file.path);
     plain.execute_batch("PRAGMA foreign_keys = ON; BEGIN").unwrap();
     assert_eq!(insert(&plain, "dataset", &[]), Ok(()));
-    (place, plain)
+    (file, plain)
 }
 
 /// A page of the docs, and the phrases in it that name a limit.
@@ -219,7 +219,7 @@ fn stated() -> Vec<Stated> {
             [&models[..], &[format!("At most {KPIS_MAX}.")]].concat(),
         ),
         ("src/model/dataset.rs", include_str!("../../src/model/dataset.rs"), [&models[..], &[sort_order]].concat()),
-        ("src/store/query.rs", include_str!("../../src/store/query.rs"), vec![page]),
+        ("src/store/dataset/query.rs", include_str!("../../src/store/dataset/query.rs"), vec![page]),
     ]
 }
 

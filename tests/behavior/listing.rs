@@ -1,4 +1,4 @@
-//! Listing: every dataset once and in order whatever the limit, and a cursor that works where it was given or nowhere.
+//! Listing: every dataset once and in order at any limit, and cursors that work only where they come from.
 
 use kpi_store::{Cursor, Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Store};
 use uuid::Uuid;
@@ -29,7 +29,7 @@ fn pages_give_every_dataset_once_and_in_order() {
 }
 
 #[test]
-fn what_is_created_meanwhile_comes_at_the_end_or_not_at_all() {
+fn datasets_created_meanwhile_come_at_the_end_or_not_at_all() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
         for limit in LIMITS {
             let organization = filled(store, 1_203);
@@ -48,7 +48,7 @@ fn what_is_created_meanwhile_comes_at_the_end_or_not_at_all() {
             let oldest = all_pages(&organization, &DatasetQuery::new().limit(limit), create_one).1;
             let after = ids_in_store(&organization);
             assert!(after.len() > before.len() + 2 && after.starts_with(&before), "limit {limit}");
-            // What was created after the last page cannot be in it.
+            // Datasets created after the last page cannot be in it.
             assert!(
                 oldest.len() > before.len() && ids(&oldest).eq(after[..oldest.len()].iter().copied()),
                 "limit {limit}"
@@ -71,7 +71,7 @@ fn a_page_holds_50_unless_the_query_says_otherwise() {
 }
 
 #[test]
-fn what_is_said_last_of_the_order_counts_and_changes_nothing_else() {
+fn the_last_order_given_applies_and_changes_nothing_else() {
     let organization = filled(&Store::open_in_memory().unwrap(), 5);
     let page = |query: DatasetQuery| organization.datasets(&query).unwrap();
     let first = page(DatasetQuery::new().limit(2));
@@ -102,7 +102,7 @@ fn a_limit_outside_1_to_1000_is_refused_at_limit() {
 }
 
 #[test]
-fn counting_does_not_mind_limit_order_and_cursor() {
+fn counting_ignores_limit_order_and_cursor() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
         let organization = filled(store, 7);
         let cursor = organization.datasets(&DatasetQuery::new().limit(3)).unwrap().next.unwrap();
@@ -127,7 +127,7 @@ fn an_iterator_reads_on_to_the_end_and_lives_on_its_own() {
         for order in [DatasetQuery::oldest_first, DatasetQuery::newest_first] {
             let query = order(DatasetQuery::new()).limit(7);
             let expected = all_pages(&organization, &query, |_| {}).1;
-            // It borrows nothing, and another thread may run it.
+            // It borrows nothing, so that another thread can run it.
             let iterator = { organization.clone().iter_datasets(&query.clone()) };
             let found = std::thread::spawn(move || iterator.collect::<kpi_store::Result<Vec<_>>>()).join().unwrap();
             assert_eq!(found.unwrap(), expected);
@@ -139,7 +139,7 @@ fn an_iterator_reads_on_to_the_end_and_lives_on_its_own() {
 }
 
 #[test]
-fn an_iterator_sees_what_was_created_behind_its_place_and_blocks_nobody() {
+fn an_iterator_sees_what_was_created_after_its_position_and_blocks_no_writer() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
         let organization = filled(store, 10);
         let mut iterator = organization.iter_datasets(&DatasetQuery::new().limit(3));
@@ -151,8 +151,8 @@ fn an_iterator_sees_what_was_created_behind_its_place_and_blocks_nobody() {
 
 #[test]
 fn after_close_an_iterator_gives_what_it_holds_then_closed_once() {
-    let place = support::Place::new();
-    for store in [Store::open(&place.file).unwrap(), Store::open_in_memory().unwrap()] {
+    let file = support::TestFile::new();
+    for store in [Store::open(&file.path).unwrap(), Store::open_in_memory().unwrap()] {
         let organization = filled(&store, 10);
         let mut iterator = organization.iter_datasets(&DatasetQuery::new().limit(3));
         let mut unbegun = organization.iter_datasets(&DatasetQuery::new());
@@ -168,8 +168,8 @@ fn after_close_an_iterator_gives_what_it_holds_then_closed_once() {
 
 #[test]
 fn a_cursor_survives_as_text_in_urls_and_json_and_in_another_store() {
-    let place = support::Place::new();
-    let organization = filled(&Store::open(&place.file).unwrap(), 300);
+    let file = support::TestFile::new();
+    let organization = filled(&Store::open(&file.path).unwrap(), 300);
     for order in [DatasetQuery::oldest_first, DatasetQuery::newest_first] {
         let query = order(DatasetQuery::new());
         let all = all_pages(&organization, &query, |_| {}).1;
@@ -182,7 +182,7 @@ fn a_cursor_survives_as_text_in_urls_and_json_and_in_another_store() {
             assert_eq!(serde_json::to_value(&cursor).unwrap(), *text);
             assert_eq!(serde_json::from_value::<Cursor>(text.clone().into()).unwrap(), cursor);
 
-            let other_store = Store::open(&place.file).unwrap().organization(organization.id());
+            let other_store = Store::open(&file.path).unwrap().organization(organization.id());
             let page = other_store.datasets(&query.clone().limit(1_000).after(&text.parse().unwrap())).unwrap();
             assert_eq!(page.items, all[limit as usize..], "{text}");
         }
@@ -228,7 +228,10 @@ fn a_cursor_that_was_altered_anywhere_is_refused() {
         let query = order(DatasetQuery::new());
         let cursor = organization.datasets(&query.clone().limit(limit)).unwrap().next.unwrap();
         let is_refused = |text: &str| {
-            let answer = text.parse().and_then(|cursor| organization.datasets(&query.clone().after(&cursor)));
+            let answer = text
+                .parse()
+                .map_err(Error::from)
+                .and_then(|cursor| organization.datasets(&query.clone().after(&cursor)));
             let read_by_serde = serde_json::from_value::<Cursor>(text.into()).is_ok();
             assert_eq!(read_by_serde, text.parse::<Cursor>().is_ok(), "{text:?}: serde and FromStr agree");
             matches!(answer, Err(Error::InvalidCursor))
@@ -242,7 +245,7 @@ fn a_cursor_that_was_altered_anywhere_is_refused() {
     assert!(altered_cursors > 2_000, "{altered_cursors}");
 }
 
-/// The text cut at every length, with every character left out, replaced and preceded by others, and in other dress.
+/// The text cut at every length, with every character removed, replaced and preceded by others, and in other spellings.
 fn alterations(text: &str) -> Vec<String> {
     let mut altered: Vec<String> = (0..text.len()).map(|length| text[..length].to_owned()).collect();
     for place in 0..=text.len() {
@@ -272,7 +275,7 @@ fn filled(store: &Store, count: usize) -> Organization {
     organization
 }
 
-/// Reads all pages, calling `between` with their number after each; how many there were, and what was in them.
+/// Reads all pages, and calls `between` with their number after each. Returns the number of pages, and the datasets.
 fn all_pages(organization: &Organization, query: &DatasetQuery, between: impl Fn(usize)) -> (usize, Vec<Dataset>) {
     let (mut pages, mut datasets, mut next) = (0, Vec::new(), Some(query.clone()));
     while let Some(of_page) = next {

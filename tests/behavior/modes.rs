@@ -1,8 +1,8 @@
-//! A store is its owner's alone: the file, those beside it, a backup and its draft have mode 0600 from the first byte on,
-//! whatever the umask.
+//! Only the owner can read a store: the file, its companions, a backup and its draft have mode 0600 from the first byte
+//! on, under any umask.
 //!
-//! A second thread looks at every name in the folder all the while. It cannot be made to look between two given calls of
-//! the system, but it looks some thousand times while files come and go, and the umask 000 makes every slip visible.
+//! A second thread lists the folder all the while. It cannot be made to do so between two given system calls, but it
+//! does so thousands of times while files are created and removed, and under the umask 000 every mistake is visible.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use kpi_store::{Durability, Store};
 
-use crate::support::{in_a_child_with_umask, organization, request_with_kpis, with_text};
+use crate::support::unprivileged::in_a_child_with_umask;
+use crate::support::{organization, request_with_kpis, with_suffix};
 
 #[test]
-fn files_are_their_owner_s_alone_under_a_umask_that_forbids_nothing() {
-    let test = "modes::files_are_their_owner_s_alone_under_a_umask_that_forbids_nothing";
+fn only_the_owner_can_read_files_under_a_permissive_umask() {
+    let test = "modes::only_the_owner_can_read_files_under_a_permissive_umask";
     in_a_child_with_umask("000", test, |folder| {
         fs::write(folder.join("control"), b"").unwrap();
         assert_eq!(modes(folder).get("control"), Some(&0o666), "the umask is in force");
@@ -27,15 +28,15 @@ fn files_are_their_owner_s_alone_under_a_umask_that_forbids_nothing() {
 }
 
 #[test]
-fn files_are_their_owner_s_alone_under_a_umask_that_forbids_others() {
-    let test = "modes::files_are_their_owner_s_alone_under_a_umask_that_forbids_others";
+fn only_the_owner_can_read_files_under_a_restrictive_umask() {
+    let test = "modes::only_the_owner_can_read_files_under_a_restrictive_umask";
     in_a_child_with_umask("077", test, all_files_are_private);
 }
 
-/// The control: a file that is made as anyone makes one, and made private after, is noticed.
+/// The control: a file that is created with default permissions and made private later is detected.
 #[test]
-fn a_file_that_becomes_private_late_is_noticed() {
-    in_a_child_with_umask("000", "modes::a_file_that_becomes_private_late_is_noticed", |folder| {
+fn the_harness_detects_a_file_that_becomes_private_late() {
+    in_a_child_with_umask("000", "modes::the_harness_detects_a_file_that_becomes_private_late", |folder| {
         let seen = watching(folder, || {
             for index in 0.. {
                 let file = folder.join(format!("{index}"));
@@ -57,7 +58,7 @@ fn all_files_are_private(folder: &Path) {
             let file = folder.join(format!("{round}.db"));
             let store = Store::options().durability(durability).open(&file).unwrap();
             organization(&store).create_dataset(request_with_kpis(100)).unwrap();
-            let beside = ["", "-wal", "-shm"].map(|suffix| fs::metadata(with_text(&file, suffix)).unwrap().mode());
+            let beside = ["", "-wal", "-shm"].map(|suffix| fs::metadata(with_suffix(&file, suffix)).unwrap().mode());
             assert_eq!(beside.map(|mode| mode & 0o7777), [0o600; 3]);
             let backup = folder.join(format!("{round}.backup"));
             let inside = folder.to_owned();
@@ -75,13 +76,13 @@ fn all_files_are_private(folder: &Path) {
     });
     let bad: Vec<_> = seen.keys().filter(|(_, mode)| *mode != 0o600).collect();
     assert!(bad.is_empty(), "{bad:?}");
-    // It saw what comes and goes, not only what stays.
+    // It saw the temporary files too, not only those that stay.
     for kind in [".db-wal", ".db-shm", ".draft", ".backup-wal"] {
         assert!(seen.keys().any(|(name, _)| name.ends_with(kind)), "{kind}: {seen:?}");
     }
 }
 
-/// Every name with every mode that was seen while `work` was done, and how often.
+/// Every name with every mode that was seen while `work` ran, and how often.
 fn watching(folder: &Path, work: impl FnOnce()) -> BTreeMap<(String, u32), usize> {
     let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -105,7 +106,7 @@ fn watching(folder: &Path, work: impl FnOnce()) -> BTreeMap<(String, u32), usize
 
 fn modes(folder: &Path) -> BTreeMap<String, u32> {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
-    // What went between the two looks is no finding.
+    // A file removed between the two calls does not count.
     let mode = |entry: fs::DirEntry| {
         let metadata = entry.metadata().ok()?;
         Some((entry.file_name().into_string().unwrap(), metadata.mode() & 0o7777))

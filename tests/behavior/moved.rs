@@ -1,6 +1,6 @@
-//! A file that is renamed, replaced or removed while it is open: a write is refused, for what it wrote nobody would find;
-//! a read answers what was stored or names an error, and never what another file holds. What comes back to its place is
-//! whole and can be written again.
+//! A file that is renamed, replaced or removed while it is open: a write is refused, since its data would be lost; a
+//! read returns what was stored or an error, never what another file holds. A file that comes back is complete and can
+//! be written again.
 
 use std::fs;
 use std::path::Path;
@@ -8,17 +8,17 @@ use std::path::Path;
 use kpi_store::{Dataset, DatasetQuery, NewDataset, Organization, Store};
 
 use crate::support::{
-    Place, checkpointed_store, entries, organization, plain_sqlite, request_with_kpis, rows_seen_by_plain_sqlite,
-    with_text,
+    TestFile, checkpointed_store, entries, listed, organization, plain_sqlite, request_with_kpis,
+    rows_seen_by_plain_sqlite, with_suffix,
 };
 
-/// What happens to the file at a path; gives what undoes it, if that can be.
+/// Does something to the file at a path, and returns how to undo it, if that is possible.
 type Event = fn(&Path) -> Option<Box<dyn FnOnce()>>;
 
 const EVENTS: &[(&str, Event)] = &[
     ("renamed", |file| {
         rename(file, ".aside");
-        Some(back(file, &with_text(file, ".aside")))
+        Some(back(file, &with_suffix(file, ".aside")))
     }),
     ("renamed into another folder", |file| {
         fs::create_dir(file.with_file_name("other")).unwrap();
@@ -29,12 +29,12 @@ const EVENTS: &[(&str, Event)] = &[
     ("renamed and an empty file in its place", |file| {
         rename(file, ".aside");
         fs::write(file, b"").unwrap();
-        Some(back(file, &with_text(file, ".aside")))
+        Some(back(file, &with_suffix(file, ".aside")))
     }),
     ("renamed and a folder in its place", |file| {
         rename(file, ".aside");
         fs::create_dir(file).unwrap();
-        let (file, aside) = (file.to_owned(), with_text(file, ".aside"));
+        let (file, aside) = (file.to_owned(), with_suffix(file, ".aside"));
         Some(Box::new(move || {
             fs::remove_dir(&file).unwrap();
             fs::rename(aside, file).unwrap();
@@ -43,21 +43,21 @@ const EVENTS: &[(&str, Event)] = &[
     ("renamed and a link to nothing in its place", |file| {
         rename(file, ".aside");
         std::os::unix::fs::symlink("missing", file).unwrap();
-        Some(back(file, &with_text(file, ".aside")))
+        Some(back(file, &with_suffix(file, ".aside")))
     }),
     ("renamed and replaced by another store", |file| {
         rename(file, ".aside");
-        fs::copy(checkpointed_store().file, file).unwrap();
-        Some(back(file, &with_text(file, ".aside")))
+        fs::copy(checkpointed_store().path, file).unwrap();
+        Some(back(file, &with_suffix(file, ".aside")))
     }),
     ("renamed and replaced by a copy of itself", |file| {
         rename(file, ".aside");
-        fs::copy(with_text(file, ".aside"), file).unwrap();
-        Some(back(file, &with_text(file, ".aside")))
+        fs::copy(with_suffix(file, ".aside"), file).unwrap();
+        Some(back(file, &with_suffix(file, ".aside")))
     }),
     ("overwritten by another store that is renamed", |file| {
-        let other = with_text(file, ".other");
-        fs::copy(checkpointed_store().file, &other).unwrap();
+        let other = with_suffix(file, ".other");
+        fs::copy(checkpointed_store().path, &other).unwrap();
         fs::rename(other, file).unwrap();
         None
     }),
@@ -70,15 +70,15 @@ const EVENTS: &[(&str, Event)] = &[
         None
     }),
     ("its folder renamed", |file| {
-        let (folder, aside) = (file.parent().unwrap().to_owned(), with_text(file.parent().unwrap(), ".aside"));
+        let (folder, aside) = (file.parent().unwrap().to_owned(), with_suffix(file.parent().unwrap(), ".aside"));
         fs::rename(&folder, &aside).unwrap();
         Some(Box::new(move || fs::rename(aside, folder).unwrap()))
     }),
     ("its folder renamed and another in its place", |file| {
-        let (folder, aside) = (file.parent().unwrap().to_owned(), with_text(file.parent().unwrap(), ".aside"));
+        let (folder, aside) = (file.parent().unwrap().to_owned(), with_suffix(file.parent().unwrap(), ".aside"));
         fs::rename(&folder, &aside).unwrap();
         fs::create_dir(&folder).unwrap();
-        fs::copy(checkpointed_store().file, file).unwrap();
+        fs::copy(checkpointed_store().path, file).unwrap();
         Some(Box::new(move || {
             fs::remove_dir_all(&folder).unwrap();
             fs::rename(aside, folder).unwrap();
@@ -91,24 +91,24 @@ const EVENTS: &[(&str, Event)] = &[
 ];
 
 fn rename(file: &Path, suffix: &str) {
-    fs::rename(file, with_text(file, suffix)).unwrap();
+    fs::rename(file, with_suffix(file, suffix)).unwrap();
 }
 
 fn remove(file: &Path, suffixes: &[&str]) {
     for suffix in suffixes {
-        fs::remove_file(with_text(file, suffix)).unwrap();
+        fs::remove_file(with_suffix(file, suffix)).unwrap();
     }
 }
 
-/// Puts what is aside into its place again, over whatever is there.
+/// Moves the file back, over whatever is there.
 fn back(file: &Path, aside: &Path) -> Box<dyn FnOnce()> {
     let (file, aside) = (file.to_owned(), aside.to_owned());
     Box::new(move || fs::rename(aside, file).unwrap())
 }
 
-/// A store in a folder of a folder, with some datasets, the later of which are in the log alone.
+/// A store in a nested folder with some datasets, the later of which are only in the log.
 struct Open {
-    place: Place,
+    temporary: TestFile,
     file: std::path::PathBuf,
     store: Store,
     ours: Organization,
@@ -117,8 +117,8 @@ struct Open {
 
 impl Open {
     fn new() -> Self {
-        let place = Place::new();
-        let folder = place.folder.path().join("folder");
+        let temporary = TestFile::new();
+        let folder = temporary.folder.path().join("folder");
         fs::create_dir(&folder).unwrap();
         let file = folder.join("kpis.db");
         let first = Store::open(&file).unwrap();
@@ -128,14 +128,14 @@ impl Open {
         first.close().unwrap();
         let store = Store::open(&file).unwrap();
         stored.extend([create(&store, 2), create(&store, 50)]);
-        Self { ours: store.organization(id), place, file, store, stored }
+        Self { ours: store.organization(id), temporary, file, store, stored }
     }
 
     fn write(&self) -> Result<(), &'static str> {
         self.ours.create_dataset(NewDataset::new("Waste")).map(drop).map_err(|error| error.code())
     }
 
-    /// What is read is what was stored, or an error that names the path.
+    /// Reads return what was stored, or an error about the path.
     fn reads_are_right(&self, what: &str) {
         for dataset in &self.stored {
             match self.ours.dataset(dataset.id) {
@@ -164,7 +164,7 @@ fn a_write_is_refused_and_a_read_is_right_or_refused_until_the_file_is_back() {
             open.reads_are_right(&what);
             assert_eq!(open.ours.dataset(open.stored[0].id).is_ok(), has_reader, "{what}");
             assert_eq!(open.store.verify().unwrap_err().code(), "invalid_path", "{what}");
-            let copy = open.place.folder.path().join("copy.db");
+            let copy = open.temporary.folder.path().join("copy.db");
             assert_eq!(open.store.backup_to(&copy).unwrap_err().code(), "invalid_path", "{what}");
             assert!(!copy.exists(), "{what}");
             if let Some(undo) = undo {
@@ -178,25 +178,25 @@ fn a_write_is_refused_and_a_read_is_right_or_refused_until_the_file_is_back() {
     }
 }
 
-/// After the store is closed, in whatever way, another finds everything that was acknowledged.
+/// However the store is closed, another one finds everything that was acknowledged.
 fn is_whole_for_all(open: Open, what: &str) {
-    let Open { place: _place, file, store, ours, stored } = open;
+    let Open { temporary: _temporary, file, store, ours, stored } = open;
     let id = ours.id();
     drop((store, ours));
     assert_eq!(rows_seen_by_plain_sqlite(&file), (5, 83), "{what}");
     let again = Store::open(&file).unwrap().organization(id);
-    let found: Vec<_> = again.iter_datasets(&DatasetQuery::new()).map(Result::unwrap).collect();
+    let found = listed(&again);
     assert_eq!(found[..stored.len()], stored, "{what}");
 }
 
-/// Closing or dropping a store whose file has another's name in its place leaves the other, and what lies beside it.
+/// Closing or dropping a store whose file was replaced leaves the replacement and its companions alone.
 #[test]
-fn what_took_theplace_stays_as_it_is_and_what_went_is_whole() {
+fn a_replacement_stays_unchanged_and_the_moved_file_is_complete() {
     for is_closed in [true, false] {
-        let Open { place: _place, file, store, ours, stored } = Open::new();
-        let aside = with_text(&file, ".aside");
+        let Open { temporary: _temporary, file, store, ours, stored } = Open::new();
+        let aside = with_suffix(&file, ".aside");
         fs::rename(&file, &aside).unwrap();
-        fs::copy(checkpointed_store().file, &file).unwrap();
+        fs::copy(checkpointed_store().path, &file).unwrap();
         let before = fs::read(&file).unwrap();
         let id = ours.id();
         assert!(ours.create_dataset(NewDataset::new("Waste")).is_err());
@@ -208,18 +208,18 @@ fn what_took_theplace_stays_as_it_is_and_what_went_is_whole() {
         }
         assert_eq!(fs::read(&file).unwrap(), before, "closed: {is_closed}");
 
-        // With the log, which has its old name, the one that went is whole.
+        // With the log, which kept its old name, the moved file is complete.
         fs::rename(&aside, &file).unwrap();
         let again = Store::open(&file).unwrap().organization(id);
-        let found: Vec<_> = again.iter_datasets(&DatasetQuery::new()).map(Result::unwrap).collect();
+        let found = listed(&again);
         assert_eq!(found, stored, "closed: {is_closed}");
     }
 }
 
-/// The log of the one that is still open would be mixed into it; the mark of a backup tells.
+/// The log of the store that is still open would be mixed into it; the mark of a backup prevents that.
 #[test]
-fn a_backup_put_in_theplace_of_an_open_store_is_refused_until_that_is_gone() {
-    let Open { place: _place, file, store, ours, stored } = Open::new();
+fn a_backup_that_replaces_an_open_store_is_refused_until_that_is_closed() {
+    let Open { temporary: _temporary, file, store, ours, stored } = Open::new();
     let backup = file.with_file_name("backup.db");
     store.backup_to(&backup).unwrap();
     ours.create_dataset(request_with_kpis(3)).unwrap();
@@ -233,11 +233,11 @@ fn a_backup_put_in_theplace_of_an_open_store_is_refused_until_that_is_gone() {
     drop((store, ours));
     remove(&file, &["-wal", "-shm"]);
     let restored = Store::open(&file).unwrap().organization(id);
-    let found: Vec<_> = restored.iter_datasets(&DatasetQuery::new()).map(Result::unwrap).collect();
+    let found = listed(&restored);
     assert_eq!(found, stored);
 }
 
-/// The control: without the look at the name, a write into a file that was removed is acknowledged and gone.
+/// The control: without a check of the name, a write into a file that was removed is acknowledged and lost.
 #[test]
 fn plain_sqlite_writes_into_a_file_that_was_removed() {
     let Open { file, store, .. } = &Open::new();

@@ -1,16 +1,17 @@
-//! Opening: whatever its name and whoever has it open, a store opens, and what was acknowledged is in it.
+//! Opening: a store opens under any name and beside other handles, and everything acknowledged is in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kpi_store::{DatasetQuery, Durability, NewDataset, Store};
+use kpi_store::{Durability, NewDataset, Store};
 
+use crate::support::unprivileged::in_a_child;
 use crate::support::{
-    Place, checkpointed_store, entries, in_a_child, organization, plain_sqlite, request_with_kpis,
-    rows_seen_by_plain_sqlite, with_text,
+    TestFile, checkpointed_store, entries, listed, organization, plain_sqlite, request_with_kpis,
+    rows_seen_by_plain_sqlite, with_suffix,
 };
 
-/// Names that a file may have, whatever SQLite, a shell or a URI would make of them.
+/// File names that are special to SQLite, a shell or a URI.
 const NAMES: [&str; 9] = [
     "kpis",
     "a name with spaces.db",
@@ -26,8 +27,8 @@ const NAMES: [&str; 9] = [
 #[test]
 fn opens_a_file_of_any_name_in_its_folder_and_nowhere_else() {
     for name in NAMES.iter().filter(|name| cfg!(unix) || !name.contains([':', '?', ';'])) {
-        let Place { folder, .. } = Place::new();
-        // A name with a separator in it names folders too.
+        let TestFile { folder, .. } = TestFile::new();
+        // A name with a separator also names folders.
         let file = folder.path().join(name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         holds_what_is_stored(&file);
@@ -83,17 +84,16 @@ fn every_handle_agrees_on_the_one_real_file_behind_links() {
 
 #[test]
 fn takes_an_empty_file_for_a_new_one() {
-    let place = Place::new();
-    fs::write(&place.file, b"").unwrap();
-    holds_what_is_stored(&place.file);
+    let file = TestFile::with(b"");
+    holds_what_is_stored(&file.path);
 }
 
 #[test]
 fn a_store_that_is_open_can_be_opened_again() {
-    let place = Place::new();
-    let first = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    let first = Store::open(&file.path).unwrap();
     let ours = organization(&first);
-    let second = Store::open(&place.file).unwrap();
+    let second = Store::open(&file.path).unwrap();
     let water = ours.create_dataset(request_with_kpis(2)).unwrap();
     let theirs = second.organization(ours.id());
     assert_eq!(theirs.dataset(water.id).unwrap(), Some(water));
@@ -104,49 +104,49 @@ fn a_store_that_is_open_can_be_opened_again() {
 
 #[test]
 fn everything_acknowledged_is_in_a_file_whose_log_was_left_behind() {
-    let place = Place::new();
-    let store = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
     let ours = organization(&store);
     let created: Vec<_> = (0..20).map(|count| ours.create_dataset(request_with_kpis(count)).unwrap()).collect();
-    // A killed process leaves these two; the third, -shm, is made anew.
-    let left = Place::new();
-    fs::copy(&place.file, &left.file).unwrap();
-    let without_log = Place::new();
-    fs::copy(&place.file, &without_log.file).unwrap();
-    fs::copy(with_text(&place.file, "-wal"), with_text(&left.file, "-wal")).unwrap();
+    // A killed process leaves these two; the third, -shm, is rebuilt.
+    let left = TestFile::new();
+    fs::copy(&file.path, &left.path).unwrap();
+    let without_log = TestFile::new();
+    fs::copy(&file.path, &without_log.path).unwrap();
+    fs::copy(with_suffix(&file.path, "-wal"), with_suffix(&left.path, "-wal")).unwrap();
 
-    let recovered = Store::open(&left.file).unwrap();
+    let recovered = Store::open(&left.path).unwrap();
     let theirs = recovered.organization(ours.id());
-    let read: Vec<_> = theirs.iter_datasets(&DatasetQuery::new()).collect::<Result<_, _>>().unwrap();
+    let read = listed(&theirs);
     assert_eq!(read, created);
     recovered.close().unwrap();
     assert_eq!(entries(left.folder.path()).len(), 1, "the log was copied into the file");
 
     // The control: the log was needed.
-    let tables = plain_sqlite(&without_log.file).query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
+    let tables = plain_sqlite(&without_log.path).query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
     assert_eq!(tables, Ok(0));
 }
 
 #[test]
 fn tolerates_the_statistics_of_analyze() {
-    let place = checkpointed_store();
-    let plain = plain_sqlite(&place.file);
+    let file = checkpointed_store();
+    let plain = plain_sqlite(&file.path);
     plain.execute_batch("ANALYZE").unwrap();
     let tables =
         plain.query_row("SELECT count(*) FROM sqlite_schema WHERE name GLOB 'sqlite_stat*'", [], |row| row.get(0));
     assert!(tables.is_ok_and(|tables: i64| tables > 0));
     drop(plain);
-    let store = Store::open(&place.file).unwrap();
+    let store = Store::open(&file.path).unwrap();
     assert_eq!(store.organizations().unwrap().len(), 1);
 }
 
 #[test]
 fn the_file_says_what_it_is_at_either_durability() {
     for durability in [Durability::Full, Durability::Normal] {
-        let place = Place::new();
-        let store = Store::options().durability(durability).open(&place.file).unwrap();
+        let file = TestFile::new();
+        let store = Store::options().durability(durability).open(&file.path).unwrap();
         organization(&store).create_dataset(request_with_kpis(1)).unwrap();
-        let plain = plain_sqlite(&place.file);
+        let plain = plain_sqlite(&file.path);
         let pragma = |name: &str| plain.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
         let found = ["page_size", "application_id", "user_version", "auto_vacuum"].map(pragma);
         assert_eq!(found, [4_096, 0x4B50_4953, 1, 0], "{durability:?}");
@@ -157,18 +157,18 @@ fn the_file_says_what_it_is_at_either_durability() {
 
 #[cfg(unix)]
 #[test]
-fn the_file_and_those_beside_it_are_their_owner_s_alone() {
+fn only_the_owner_can_read_the_file_and_its_companions() {
     use std::os::unix::fs::PermissionsExt;
-    let place = Place::new();
-    let store = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
     organization(&store).create_dataset(request_with_kpis(1)).unwrap();
     for suffix in ["", "-wal", "-shm"] {
-        let mode = fs::metadata(with_text(&place.file, suffix)).unwrap().permissions().mode();
+        let mode = fs::metadata(with_suffix(&file.path, suffix)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{suffix:?}");
     }
 }
 
-/// What is stored in a new file at `path` is found there again, by this crate and by plain SQLite.
+/// A dataset stored in a new file at `path` is found there again, by this crate and by plain SQLite.
 fn holds_what_is_stored(path: &Path) {
     let store = Store::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let created = organization(&store).create_dataset(request_with_kpis(2)).unwrap();
@@ -185,7 +185,7 @@ fn holds_what_is_stored(path: &Path) {
     assert_eq!(rows_seen_by_plain_sqlite(&fs::canonicalize(path).unwrap()), (1, 2), "{}", path.display());
 }
 
-/// SQLite does so by itself only with the last connection to the file.
+/// On its own, SQLite does this only when the last connection to the file closes.
 #[test]
 fn closing_copies_the_log_into_the_file_also_while_another_handle_is_open() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,15 +1,18 @@
-//! What handles, ids and cursors print in a log, and what reading them from JSON expects.
+//! What handles, ids and cursors print in a log, what reading them expects, and a stored dataset as a request.
 
 use std::time::Duration;
 
-use kpi_store::{Cursor, DatasetId, DatasetQuery, Durability, NewDataset, Store, ValueType};
+use kpi_store::{
+    Cursor, DatasetId, DatasetQuery, Durability, Error, KpiId, NewDataset, NewKpi, OrganizationId, ParseCursorError,
+    ParseIdError, ParseValueTypeError, Store, UserId, ValueType,
+};
 
-use crate::support::{self, Place};
+use crate::support::{self, TestFile};
 
 #[test]
 fn a_handle_prints_which_store_it_is_and_nothing_that_is_stored() {
-    let place = Place::new();
-    let store = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
     let organization = support::organization(&store);
     organization.create_dataset(NewDataset::new("s3cr3t")).unwrap();
     let path = format!("Store {{ path: Some({:?}), .. }}", store.path().unwrap());
@@ -58,4 +61,54 @@ fn what_is_no_string_in_json_is_refused_saying_that_one_was_expected() {
     for complaint in complaints {
         assert!(complaint.to_string().contains("expected a string"), "{complaint}");
     }
+}
+
+#[test]
+fn what_cannot_be_parsed_is_refused_with_an_error_of_its_own_type() {
+    fn check<E: std::error::Error + Copy + PartialEq + Send + Sync + 'static>(error: E, text: &str) {
+        let copy = error;
+        assert!(copy == error && error.source().is_none());
+        assert_eq!(error.to_string(), text);
+    }
+    for text in ["", "1", "018bcfe5-6800-7000-8000-00000000000", "g18bcfe5-6800-7000-8000-000000000000"] {
+        let id: ParseIdError = text.parse::<DatasetId>().unwrap_err();
+        check(id, "expected a UUID");
+        assert_eq!(Err(id), text.parse::<KpiId>());
+        assert_eq!(Err(id), text.parse::<UserId>());
+        assert_eq!(Err(id), text.parse::<OrganizationId>());
+        let cursor: ParseCursorError = text.parse::<Cursor>().unwrap_err();
+        check(cursor, "expected a cursor as it was printed");
+        assert!(matches!(Error::from(cursor), Error::InvalidCursor));
+        let value_type: ParseValueTypeError = text.parse::<ValueType>().unwrap_err();
+        check(value_type, "expected 'number', 'text', 'percentage', 'date' or 'boolean'");
+        let json = serde_json::to_string(text).unwrap();
+        assert!(serde_json::from_str::<DatasetId>(&json).unwrap_err().to_string().starts_with("expected a UUID"));
+    }
+}
+
+#[test]
+fn an_id_can_be_a_constant() {
+    const ORGANIZATION: OrganizationId = OrganizationId::from_u128(1);
+    const IDS: (UserId, DatasetId, KpiId) =
+        (UserId::from_u128(2), DatasetId::from_u128(3), KpiId::from_u128(u128::MAX));
+    let printed = [ORGANIZATION.to_string(), IDS.0.to_string(), IDS.1.to_string(), IDS.2.to_string()];
+    let expected = [1, 2, 3, u128::MAX].map(|bits| uuid::Uuid::from_u128(bits).to_string());
+    assert_eq!(printed, expected);
+}
+
+#[test]
+fn a_stored_dataset_as_a_request_has_its_content_in_display_order_and_no_ids() {
+    let file = TestFile::new();
+    let organization = support::organization(&Store::open(&file.path).unwrap());
+    let late = NewKpi::new("late").description("d").unit("").value_type(ValueType::Date).required(false).sort_order(7);
+    let early = NewKpi::new("early").sort_order(3);
+    let asked = NewDataset::new("Water").description("").id(DatasetId::new()).kpi(late.clone().id(KpiId::new()));
+    let dataset = organization.create_dataset(asked.kpi(early.clone())).unwrap();
+
+    let request = NewDataset::from(&dataset);
+    assert_eq!(request, NewDataset::new("Water").description("").kpi(early).kpi(late.clone()));
+    assert_eq!(NewKpi::from(&dataset.kpis[1]), late);
+    let copy = organization.create_dataset(request.clone()).unwrap();
+    assert!(copy.id != dataset.id && copy.kpis.iter().all(|kpi| dataset.kpi(kpi.id).is_none()));
+    assert_eq!(NewDataset::from(&copy), request);
 }

@@ -7,7 +7,6 @@ mod draft;
 mod stored;
 
 use std::cell::Cell;
-use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::process::Command;
 
@@ -18,7 +17,7 @@ use uuid::Uuid;
 
 use self::draft::{Draft, drafts};
 use self::stored::{Stored, rows_found, rows_of};
-use crate::support::{self, Place};
+use crate::support::{self, TestFile, seed};
 
 #[test]
 fn accepts_and_refuses_what_a_second_statement_of_the_limits_does() {
@@ -57,30 +56,30 @@ fn what_create_returns_is_what_a_new_process_reads() {
     if let Some(file) = std::env::var_os(FILE_TO_READ) {
         return write_what_is_read(Path::new(&file));
     }
-    let Stored { seed, place, store, cases, .. } = Stored::new(seed());
+    let Stored { seed, file, store, cases, .. } = Stored::new(seed());
     let expected: Vec<_> = cases.into_iter().map(|(_, dataset)| dataset).collect();
-    assert_eq!(read_in_a_new_process(&place), expected, "seed {seed}: while the store is open");
+    assert_eq!(read_in_a_new_process(&file), expected, "seed {seed}: while the store is open");
     store.close().unwrap();
-    assert_eq!(read_in_a_new_process(&place), expected, "seed {seed}: after it was closed");
+    assert_eq!(read_in_a_new_process(&file), expected, "seed {seed}: after it was closed");
 }
 
 #[test]
 fn what_create_returns_is_what_plain_sqlite_finds() {
     let stored = Stored::new(seed());
-    let plain = support::plain_sqlite(&stored.place.file);
+    let plain = support::plain_sqlite(&stored.file.path);
     for (case, dataset) in &stored.cases {
         assert_eq!(rows_found(&plain, dataset), case.expected_rows(dataset), "seed {}", stored.seed);
     }
     let kpis = stored.cases.iter().map(|(_, dataset)| dataset.kpis.len()).sum::<usize>();
     let rows = (stored.cases.len().try_into().unwrap(), kpis.try_into().unwrap());
-    assert_eq!(support::rows_seen_by_plain_sqlite(&stored.place.file), rows, "seed {}", stored.seed);
+    assert_eq!(support::rows_seen_by_plain_sqlite(&stored.file.path), rows, "seed {}", stored.seed);
 }
 
 /// The control of the comparison with plain SQLite.
 #[test]
 fn the_comparison_notices_an_altered_row_in_every_column() {
     let stored = Stored::new(seed());
-    let plain = support::plain_sqlite(&stored.place.file);
+    let plain = support::plain_sqlite(&stored.file.path);
     let (case, dataset) = stored.cases.iter().find(|(_, dataset)| dataset.kpis.len() > 1).unwrap();
     let expected = case.expected_rows(dataset);
     assert_eq!(rows_found(&plain, dataset), expected);
@@ -123,11 +122,11 @@ const ALTERATIONS: [&str; 21] = [
 const FILE_TO_READ: &str = "KPI_STORE_TEST_FILE_TO_READ";
 
 /// All datasets of the file, as a process of its own reads them: this very test, told to do so.
-fn read_in_a_new_process(place: &Place) -> Vec<Dataset> {
-    let answer = place.folder.path().join("kpis.db.json");
+fn read_in_a_new_process(file: &TestFile) -> Vec<Dataset> {
+    let answer = file.folder.path().join("kpis.db.json");
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "property::what_create_returns_is_what_a_new_process_reads"])
-        .env(FILE_TO_READ, &place.file)
+        .env(FILE_TO_READ, &file.path)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
@@ -151,14 +150,7 @@ fn found<T>(answer: &Result<T, Violations>) -> Vec<(String, &'static str)> {
     violations.map(|violation| (violation.path(), violation.code())).collect()
 }
 
-fn seed() -> u64 {
-    match std::env::var("KPI_STORE_TEST_SEED") {
-        Ok(seed) => seed.parse().unwrap(),
-        Err(_) => RandomState::new().hash_one(0),
-    }
-}
-
-fn runner(seed: u64, cases: u32) -> TestRunner {
+pub(crate) fn runner(seed: u64, cases: u32) -> TestRunner {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed.to_le_bytes().repeat(4));
     TestRunner::new_with_rng(Config { cases, failure_persistence: None, ..Config::default() }, rng)
 }

@@ -1,13 +1,13 @@
-//! Reading only: what others commit is seen, nothing is written, and what could only be read by writing is refused.
+//! Read-only handles: they see the commits of others and write nothing, and refuse what could only be read by writing.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use kpi_store::{Dataset, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Result, Store};
+use kpi_store::{DatasetQuery, Error, NewDataset, OrganizationId, Result, Store};
 
-use crate::support::{Place, checkpointed_store, entries, organization, request_with_kpis, with_text};
+use crate::support::{TestFile, checkpointed_store, entries, listed, organization, request_with_kpis, with_suffix};
 
 #[cfg(unix)]
 mod permissions;
@@ -16,32 +16,28 @@ fn open(path: &Path) -> Result<Store> {
     Store::options().read_only(true).open(path)
 }
 
-fn all(organization: &Organization) -> Vec<Dataset> {
-    organization.iter_datasets(&DatasetQuery::new()).collect::<Result<_>>().unwrap()
-}
-
 #[test]
-fn sees_what_another_handle_commits_as_soon_as_it_did() {
-    let place = Place::new();
-    let ours = organization(&Store::open(&place.file).unwrap());
-    let theirs = open(&place.file).unwrap().organization(ours.id());
+fn sees_the_commits_of_another_handle_at_once() {
+    let file = TestFile::new();
+    let ours = organization(&Store::open(&file.path).unwrap());
+    let theirs = open(&file.path).unwrap().organization(ours.id());
     let mut created = Vec::new();
     for count in 0..20 {
-        assert_eq!(all(&theirs), created);
+        assert_eq!(listed(&theirs), created);
         created.push(ours.create_dataset(request_with_kpis(count)).unwrap());
     }
-    assert_eq!(all(&theirs), created);
+    assert_eq!(listed(&theirs), created);
     assert_eq!(theirs.dataset(created[7].id).unwrap().as_ref(), Some(&created[7]));
 }
 
 #[test]
-fn sees_what_another_process_commits_and_goes_on_when_that_is_killed() {
+fn sees_the_commits_of_another_process_and_works_after_that_is_killed() {
     if let Some(file) = std::env::var_os("FILE_OF_THE_WRITER") {
         return create_on_request(Path::new(&file));
     }
-    let place = Place::new();
-    let mut writer = Writer::start(&place.file);
-    let reader = open(&place.file).unwrap();
+    let file = TestFile::new();
+    let mut writer = Writer::start(&file.path);
+    let reader = open(&file.path).unwrap();
     let theirs = reader.organization(OrganizationId::from(uuid::Uuid::from_u128(7)));
     for count in 1..=10 {
         let id = writer.create().parse().unwrap();
@@ -50,13 +46,13 @@ fn sees_what_another_process_commits_and_goes_on_when_that_is_killed() {
     }
     writer.process.kill().unwrap();
     writer.process.wait().unwrap();
-    assert_eq!(all(&theirs).len(), 10);
-    // One that comes after it finds the log that was left behind, and reads it.
-    assert_eq!(open(&place.file).unwrap().verify().unwrap().datasets, 10);
+    assert_eq!(listed(&theirs).len(), 10);
+    // A handle opened later finds the log that was left, and reads it.
+    assert_eq!(open(&file.path).unwrap().verify().unwrap().datasets, 10);
     assert!(reader.verify().unwrap().is_whole());
 }
 
-/// Another process, which creates a dataset whenever it is asked.
+/// Another process, which creates a dataset on request.
 struct Writer {
     process: Child,
     answers: Box<dyn Iterator<Item = String>>,
@@ -64,7 +60,7 @@ struct Writer {
 
 impl Writer {
     fn start(file: &Path) -> Self {
-        let test = "read_only::sees_what_another_process_commits_and_goes_on_when_that_is_killed";
+        let test = "read_only::sees_the_commits_of_another_process_and_works_after_that_is_killed";
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
             .env("FILE_OF_THE_WRITER", file)
@@ -94,11 +90,11 @@ fn create_on_request(file: &Path) {
 
 #[test]
 fn every_write_is_refused_and_every_read_answers() {
-    let place = Place::new();
-    let writer = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    let writer = Store::open(&file.path).unwrap();
     let ours = organization(&writer);
     let dataset = ours.create_dataset(request_with_kpis(2)).unwrap();
-    let reader = open(&place.file).unwrap();
+    let reader = open(&file.path).unwrap();
     let theirs = reader.organization(ours.id());
     let refused = [
         theirs.create_dataset(NewDataset::new("Waste")).map(drop),
@@ -110,78 +106,78 @@ fn every_write_is_refused_and_every_read_answers() {
         assert_eq!((error.code(), error.is_retryable()), ("read_only", false), "{index}");
         assert!(source(&error).contains("opened for reading only"), "{error:?}");
     }
-    assert_eq!(all(&theirs), [dataset]);
+    assert_eq!(listed(&theirs), [dataset]);
     assert_eq!(reader.organizations().unwrap(), [ours.id()]);
     assert!(reader.verify().unwrap().is_whole());
-    let copy = place.folder.path().join("copy.db");
+    let copy = file.folder.path().join("copy.db");
     reader.backup_to(&copy).unwrap();
-    assert_eq!(all(&Store::open(&copy).unwrap().organization(ours.id())), all(&ours));
+    assert_eq!(listed(&Store::open(&copy).unwrap().organization(ours.id())), listed(&ours));
     reader.close().unwrap();
     assert!(matches!(theirs.count_datasets(&DatasetQuery::new()), Err(Error::Closed)));
     ours.create_dataset(NewDataset::new("Waste")).unwrap();
 }
 
 #[test]
-fn a_reader_holds_up_no_writer_and_does_not_change_the_file() {
-    let place = checkpointed_store();
-    let before = fs::read(&place.file).unwrap();
-    let reader = open(&place.file).unwrap();
+fn a_reader_blocks_no_writer_and_does_not_change_the_file() {
+    let file = checkpointed_store();
+    let before = fs::read(&file.path).unwrap();
+    let reader = open(&file.path).unwrap();
     assert_eq!(reader.organizations().unwrap().len(), 1);
     reader.verify().unwrap();
     drop(reader);
-    assert_eq!(fs::read(&place.file).unwrap(), before);
-    // What SQLite leaves beside it is empty, and goes with the next writer.
-    assert!(entries(place.folder.path()).iter().all(|entry| !entry.has_suffix("-wal") || entry.is_empty()));
-    let reader = open(&place.file).unwrap();
-    let writer = Store::open(&place.file).unwrap();
+    assert_eq!(fs::read(&file.path).unwrap(), before);
+    // The files that SQLite leaves beside it are empty, and the next writer removes them.
+    assert!(entries(file.folder.path()).iter().all(|entry| !entry.has_suffix("-wal") || entry.is_empty()));
+    let reader = open(&file.path).unwrap();
+    let writer = Store::open(&file.path).unwrap();
     let ours = organization(&writer);
     ours.create_dataset(request_with_kpis(1)).unwrap();
     drop(reader);
     drop(ours);
     writer.close().unwrap();
-    assert_eq!(entries(place.folder.path()).len(), 1);
+    assert_eq!(entries(file.folder.path()).len(), 1);
 }
 
-/// What is not there is not made, and what is something else stays so.
+/// A missing file is not created, and a file that is not a store is not changed.
 #[test]
-fn makes_nothing() {
-    let place = Place::new();
-    assert_eq!(open(&place.file).map(drop).unwrap_err().code(), "invalid_path");
-    assert!(entries(place.folder.path()).is_empty());
+fn creates_no_file() {
+    let file = TestFile::new();
+    assert_eq!(open(&file.path).map(drop).unwrap_err().code(), "invalid_path");
+    assert!(entries(file.folder.path()).is_empty());
     for (content, code) in [(&b""[..], "not_a_store"), (b"x", "not_a_store"), (b"Water, waste, energy", "not_a_store")]
     {
-        fs::write(&place.file, content).unwrap();
-        let before = entries(place.folder.path());
-        assert_eq!(open(&place.file).map(drop).unwrap_err().code(), code, "{content:?}");
-        assert_eq!(entries(place.folder.path()), before);
+        fs::write(&file.path, content).unwrap();
+        let before = entries(file.folder.path());
+        assert_eq!(open(&file.path).map(drop).unwrap_err().code(), code, "{content:?}");
+        assert_eq!(entries(file.folder.path()), before);
     }
 }
 
 #[test]
 fn a_backup_is_read_as_it_is_and_not_beside_the_log_of_another_file() {
-    let place = Place::new();
-    let store = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
     let ours = organization(&store);
     ours.create_dataset(request_with_kpis(5)).unwrap();
-    let backup = place.folder.path().join("backup.db");
+    let backup = file.folder.path().join("backup.db");
     store.backup_to(&backup).unwrap();
     let content = fs::read(&backup).unwrap();
-    assert_eq!(all(&open(&backup).unwrap().organization(ours.id())), all(&ours));
+    assert_eq!(listed(&open(&backup).unwrap().organization(ours.id())), listed(&ours));
     assert_eq!(fs::read(&backup).unwrap(), content, "it is a backup still");
 
     ours.create_dataset(request_with_kpis(6)).unwrap();
-    fs::copy(with_text(&place.file, "-wal"), with_text(&backup, "-wal")).unwrap();
-    let before = entries(place.folder.path());
+    fs::copy(with_suffix(&file.path, "-wal"), with_suffix(&backup, "-wal")).unwrap();
+    let before = entries(file.folder.path());
     for options in [Store::options(), Store::options().read_only(true)] {
         assert_eq!(options.open(&backup).map(drop).unwrap_err().code(), "corrupt");
-        assert_eq!(entries(place.folder.path()), before);
+        assert_eq!(entries(file.folder.path()), before);
     }
-    // Nor when it was opened for reading before the log came.
-    fs::remove_file(with_text(&backup, "-wal")).unwrap();
-    assert_eq!(all(&open(&backup).unwrap().organization(ours.id())).len(), 1);
+    // Nor when it was opened read-only before the log appeared.
+    fs::remove_file(with_suffix(&backup, "-wal")).unwrap();
+    assert_eq!(listed(&open(&backup).unwrap().organization(ours.id())).len(), 1);
 }
 
-/// The text of what lies beneath an error.
+/// The text of the source of an error.
 fn source(error: &Error) -> String {
     std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }

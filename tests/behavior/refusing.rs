@@ -1,5 +1,5 @@
-//! Refusing to open: what cannot be a store is refused with the variant that says what to do, and it and its folder stay
-//! byte for byte as they were.
+//! Refusing to open: what is not a store is refused with the right error, and it and its folder stay byte for byte as
+//! they were.
 
 mod altered;
 
@@ -9,11 +9,12 @@ use std::process::Command;
 
 use kpi_store::Store;
 
+use crate::support::unprivileged::in_a_child;
 use crate::support::{
-    Place, checkpointed_store, entries, in_a_child, organization, plain_sqlite, request_with_kpis, with_text,
+    TestFile, checkpointed_store, entries, organization, plain_sqlite, request_with_kpis, with_suffix,
 };
 
-/// Made in a folder; gives the path to open.
+/// Makes something in a folder, and returns the path to open.
 type Make = fn(&Path) -> PathBuf;
 
 /// Paths that cannot be those of a store.
@@ -24,13 +25,13 @@ const PATHS: &[(&str, Make)] = &[
     ("a NUL in the folder", |folder| folder.join("a\0b").join("kpis.db")),
     ("the folder", Path::to_owned),
     ("the folder, with a separator", |folder| folder.join("")),
-    ("the folder as a dot", |folder| with_text(folder, "/.")),
+    ("the folder as a dot", |folder| with_suffix(folder, "/.")),
     ("the folder above", |folder| folder.join("..")),
     ("two dots", |_| "..".into()),
     ("one dot", |_| ".".into()),
     ("the root", |_| "/".into()),
     ("a new file, with a separator", |folder| folder.join("kpis.db").join("")),
-    ("a new file, as a folder", |folder| with_text(folder, "/kpis.db/.")),
+    ("a new file, as a folder", |folder| with_suffix(folder, "/kpis.db/.")),
     ("a missing folder", |folder| folder.join("missing").join("kpis.db")),
     ("a file in the place of a folder", |folder| file(folder, "file", b"text").join("kpis.db")),
     ("a name longer than a name can be", |folder| folder.join("n".repeat(256))),
@@ -71,13 +72,13 @@ fn refuses_a_path_that_cannot_be_that_of_a_store_and_makes_nothing() {
 
 #[cfg(unix)]
 #[test]
-fn a_byte_less_and_the_path_is_one_that_opens() {
+fn a_path_that_is_one_byte_shorter_opens() {
     let folder = tempfile::tempdir().unwrap();
     let path = long_path(folder.path(), 504);
     assert_eq!(Store::open(&path).unwrap().path(), Some(path.as_path()));
 }
 
-/// Contents that are no store, made from those of one.
+/// Contents that are not a store, made from those of one.
 type Content = fn(Vec<u8>) -> Vec<u8>;
 
 const FILES: &[(&str, &str, Content)] = &[
@@ -99,11 +100,10 @@ const FILES: &[(&str, &str, Content)] = &[
 
 #[test]
 fn refuses_a_file_that_is_something_else_and_leaves_it_as_it_was() {
-    let store = fs::read(checkpointed_store().file).unwrap();
+    let store = fs::read(checkpointed_store().path).unwrap();
     for (what, code, content) in FILES {
-        let place = Place::new();
-        fs::write(&place.file, content(store.clone())).unwrap();
-        refuses(what, place.folder.path(), &place.file, code);
+        let file = TestFile::with(content(store.clone()));
+        refuses(what, file.folder.path(), &file.path, code);
     }
 }
 
@@ -129,81 +129,79 @@ fn refuses_to_write_what_may_only_be_read_and_leaves_it_as_it_was() {
 
 #[test]
 fn refuses_a_file_that_was_cut_within_its_last_page_and_leaves_it_as_it_was() {
-    let store = fs::read(checkpointed_store().file).unwrap();
+    let store = fs::read(checkpointed_store().path).unwrap();
     for length in [store.len() - 1, store.len() - 4_095, store.len() + 1] {
-        let place = Place::new();
+        let file = TestFile::new();
         let mut content = store.clone();
         content.resize(length, 0);
-        fs::write(&place.file, content).unwrap();
-        refuses(&format!("{length} bytes of {}", store.len()), place.folder.path(), &place.file, "corrupt");
+        fs::write(&file.path, content).unwrap();
+        refuses(&format!("{length} bytes of {}", store.len()), file.folder.path(), &file.path, "corrupt");
     }
 }
 
-/// Such a log is what a tool leaves that only reads.
+/// A tool that only reads leaves such a log.
 #[test]
 fn refuses_a_file_that_was_cut_beside_an_empty_log() {
-    let store = fs::read(checkpointed_store().file).unwrap();
+    let store = fs::read(checkpointed_store().path).unwrap();
     for log in [&[][..], &[0; 31]] {
-        let place = Place::new();
-        fs::write(&place.file, &store[..store.len() - 1]).unwrap();
-        fs::write(with_text(&place.file, "-wal"), log).unwrap();
-        assert_eq!(Store::open(&place.file).unwrap_err().code(), "corrupt", "a log of {} bytes", log.len());
+        let file = TestFile::with(&store[..store.len() - 1]);
+        fs::write(with_suffix(&file.path, "-wal"), log).unwrap();
+        assert_eq!(Store::open(&file.path).unwrap_err().code(), "corrupt", "a log of {} bytes", log.len());
     }
 }
 
 #[test]
 fn refuses_a_store_that_was_cut_whose_log_does_not_hold_what_is_missing() {
-    let place = checkpointed_store();
-    let store = Store::open(&place.file).unwrap();
+    let file = checkpointed_store();
+    let store = Store::open(&file.path).unwrap();
     let ours = store.organization(store.organizations().unwrap()[0]);
     ours.create_datasets((0..20).map(|_| request_with_kpis(100))).unwrap();
     store.close().unwrap();
-    let store = Store::open(&place.file).unwrap();
+    let store = Store::open(&file.path).unwrap();
     store.organization(ours.id()).create_dataset(request_with_kpis(1)).unwrap();
-    let [file, log] = ["", "-wal"].map(|suffix| fs::read(with_text(&place.file, suffix)).unwrap());
+    let [whole, log] = ["", "-wal"].map(|suffix| fs::read(with_suffix(&file.path, suffix)).unwrap());
     let cut_to = |length: usize| {
-        let place = Place::new();
-        fs::write(&place.file, &file[..length]).unwrap();
-        fs::write(with_text(&place.file, "-wal"), &log).unwrap();
-        place
+        let file = TestFile::with(&whole[..length]);
+        fs::write(with_suffix(&file.path, "-wal"), &log).unwrap();
+        file
     };
-    for length in [file.len() / 2, file.len() / 2 - 1, 3 * 4_096, 4_097, 4_096, 100] {
-        let place = cut_to(length);
-        refuses(&format!("{length} bytes of {}", file.len()), place.folder.path(), &place.file, "corrupt");
+    for length in [whole.len() / 2, whole.len() / 2 - 1, 3 * 4_096, 4_097, 4_096, 100] {
+        let file = cut_to(length);
+        refuses(&format!("{length} bytes of {}", whole.len()), file.folder.path(), &file.path, "corrupt");
     }
     // The control: the last page is in the log.
-    for length in [file.len() - 1, file.len() - 4_095, file.len() - 4_096] {
-        let place = cut_to(length);
-        let store = Store::open(&place.file).unwrap();
+    for length in [whole.len() - 1, whole.len() - 4_095, whole.len() - 4_096] {
+        let file = cut_to(length);
+        let store = Store::open(&file.path).unwrap();
         let found = store.verify().unwrap();
-        assert_eq!((found.kpis, found.is_whole()), (2_061, true), "{length} bytes of {}", file.len());
+        assert_eq!((found.kpis, found.is_whole()), (2_061, true), "{length} bytes of {}", whole.len());
     }
 }
 
-/// The log may be all that there is of the store; SQLite would remove it.
+/// The log may hold everything that is left of the store; SQLite would remove it.
 #[test]
 fn refuses_a_log_whose_file_is_empty_or_missing_and_keeps_it() {
-    let place = checkpointed_store();
-    let store = Store::open(&place.file).unwrap();
+    let file = checkpointed_store();
+    let store = Store::open(&file.path).unwrap();
     let ours = organization(&store);
     let dataset = ours.create_dataset(request_with_kpis(3)).unwrap();
-    let left = Place::new();
+    let left = TestFile::new();
     for suffix in ["", "-wal"] {
-        fs::copy(with_text(&place.file, suffix), with_text(&left.file, suffix)).unwrap();
+        fs::copy(with_suffix(&file.path, suffix), with_suffix(&left.path, suffix)).unwrap();
     }
-    let whole = fs::read(&left.file).unwrap();
-    fs::write(&left.file, b"").unwrap();
-    refuses("an empty file beside its log", left.folder.path(), &left.file, "corrupt");
-    fs::remove_file(&left.file).unwrap();
-    refuses_to_open("a log alone", left.folder.path(), &left.file, "corrupt", false);
-    refuses_to_open("a log alone", left.folder.path(), &left.file, "invalid_path", true);
-    // The control: with its file it is a store.
-    fs::write(&left.file, whole).unwrap();
-    let store = Store::open(&left.file).unwrap();
+    let whole = fs::read(&left.path).unwrap();
+    fs::write(&left.path, b"").unwrap();
+    refuses("an empty file beside its log", left.folder.path(), &left.path, "corrupt");
+    fs::remove_file(&left.path).unwrap();
+    refuses_to_open("a log alone", left.folder.path(), &left.path, "corrupt", false);
+    refuses_to_open("a log alone", left.folder.path(), &left.path, "invalid_path", true);
+    // The control: together with its file it opens.
+    fs::write(&left.path, whole).unwrap();
+    let store = Store::open(&left.path).unwrap();
     assert_eq!(store.organization(ours.id()).dataset(dataset.id).unwrap(), Some(dataset));
 }
 
-/// What may stand where SQLite keeps files of its own.
+/// Things under the names that SQLite uses for its own files.
 #[cfg(unix)]
 #[test]
 fn refuses_a_file_beside_which_something_else_stands_in_the_place_of_its_log() {
@@ -220,30 +218,30 @@ fn refuses_a_file_beside_which_something_else_stands_in_the_place_of_its_log() {
     ];
     for suffix in ["-wal", "-shm", "-journal"] {
         for (what, put) in put {
-            let place = checkpointed_store();
-            put(&with_text(&place.file, suffix));
-            refuses(&format!("{what} at {suffix}"), place.folder.path(), &place.file, "invalid_path");
+            let file = checkpointed_store();
+            put(&with_suffix(&file.path, suffix));
+            refuses(&format!("{what} at {suffix}"), file.folder.path(), &file.path, "invalid_path");
         }
     }
 }
 
 #[test]
 fn refuses_a_file_of_two_names_by_either() {
-    let place = checkpointed_store();
-    let other = place.folder.path().join("other.db");
-    fs::hard_link(&place.file, &other).unwrap();
-    for path in [&place.file, &other] {
-        refuses("a file of two names", place.folder.path(), path, "invalid_path");
+    let file = checkpointed_store();
+    let other = file.folder.path().join("other.db");
+    fs::hard_link(&file.path, &other).unwrap();
+    for path in [&file.path, &other] {
+        refuses("a file of two names", file.folder.path(), path, "invalid_path");
     }
     fs::remove_file(other).unwrap();
-    Store::open(&place.file).unwrap();
+    Store::open(&file.path).unwrap();
 }
 
 #[test]
 fn a_refusal_says_what_to_do() {
-    let place = checkpointed_store();
-    plain_sqlite(&place.file).execute_batch("PRAGMA user_version = 7").unwrap();
-    let error = Store::open(&place.file).unwrap_err();
+    let file = checkpointed_store();
+    plain_sqlite(&file.path).execute_batch("PRAGMA user_version = 7").unwrap();
+    let error = Store::open(&file.path).unwrap_err();
     assert!(matches!(error, kpi_store::Error::TooNew { found: 7, supported: 1, .. }), "{error:?}");
 
     let error = Store::open(":memory:").unwrap_err();
@@ -251,7 +249,7 @@ fn a_refusal_says_what_to_do() {
 }
 
 #[test]
-fn the_comparison_of_folders_notices_every_change() {
+fn the_comparison_of_folders_detects_every_change() {
     type Change = fn(&Path);
     let changes: [(&str, Change); 6] = [
         ("a byte", |folder| drop(file(folder, "b", b"2"))),
@@ -272,7 +270,7 @@ fn the_comparison_of_folders_notices_every_change() {
     }
 }
 
-/// Opening `path` fails with `code`, for writing and for reading only, and `folder` stays byte for byte as it was.
+/// Opening `path` fails with `code`, for writing and read-only, and `folder` stays byte for byte as it was.
 fn refuses(what: &str, folder: &Path, path: &Path, code: &str) {
     refuses_to_open(what, folder, path, code, false);
     refuses_to_open(what, folder, path, code, true);
@@ -284,7 +282,7 @@ fn refuses_to_open(what: &str, folder: &Path, path: &Path, code: &str, read_only
     let what = format!("{what}, read only: {read_only}");
     assert_eq!(found, Err(code), "{what}");
     let mut after = entries(folder);
-    // SQLite makes it beside a -wal that was there, and cannot read without it.
+    // SQLite creates it beside an existing -wal, and cannot read without it.
     if before.iter().any(|entry| entry.has_suffix("-wal")) {
         for entries in [&mut before, &mut after] {
             entries.retain(|entry| !entry.has_suffix("-shm"));
@@ -306,7 +304,7 @@ fn link(folder: &Path, name: &str, to: &str) -> PathBuf {
     path
 }
 
-/// A path whose real form has so many bytes, in a folder that exists.
+/// A path in an existing folder whose canonical form has this number of bytes.
 #[cfg(unix)]
 fn long_path(folder: &Path, bytes: usize) -> PathBuf {
     let mut folder = fs::canonicalize(folder).unwrap();

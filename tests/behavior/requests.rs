@@ -1,14 +1,16 @@
 //! Every limit and type of the contract, value by value, through each door that a request can come in by: JSON,
 //! `validate` and `create_dataset`. What is refused leaves no row; what is accepted is the same request by each door.
 
+mod bounds;
 mod keys;
+mod second_reader;
 mod syntax;
 mod violations;
 
 use kpi_store::{Durability, Error, NewDataset, NewKpi, Organization, Store, Violations};
 use serde_json::{Value, json};
 
-use crate::support::{self, Place};
+use crate::support::{self, TestFile};
 
 /// Where and with which code something is refused.
 type Found = Vec<(String, &'static str)>;
@@ -123,21 +125,24 @@ const PLACES: [&str; 10] = [
 fn answers_every_type_of_json_in_every_place() {
     // Beside a value, what it is answered with in each of the places; "" where it is accepted.
     let table: [(&str, [&str; 10]); 12] = [
-        ("null", ["string_type", "", "", "model_type", "string_type", "", "", "enum", "bool_type", "int_type"]),
+        (
+            "null",
+            ["string_type", "", "", "model_attributes_type", "string_type", "", "", "enum", "bool_type", "int_type"],
+        ),
         ("true", refused_but(&[("kpis[0].required", "")])),
         ("false", refused_but(&[("kpis[0].required", "")])),
         ("1", refused_but(&[("kpis[0].sort_order", "")])),
         ("0.5", refused_but(&[])),
         ("1e400", refused_but(&[])),
-        (r#""text""#, ["", "", "list_type", "model_type", "", "", "", "", "bool_type", "int_type"]),
-        (r#""1""#, ["", "", "list_type", "model_type", "", "", "", "enum", "bool_type", "int_type"]),
+        (r#""text""#, ["", "", "list_type", "model_attributes_type", "", "", "", "", "bool_type", "int_type"]),
+        (r#""1""#, ["", "", "list_type", "model_attributes_type", "", "", "", "enum", "bool_type", "int_type"]),
         (
             r#""""#,
             [
                 "string_too_short",
                 "",
                 "list_type",
-                "model_type",
+                "model_attributes_type",
                 "string_too_short",
                 "",
                 "",
@@ -147,7 +152,7 @@ fn answers_every_type_of_json_in_every_place() {
             ],
         ),
         ("[]", refused_but(&[("kpis", "")])),
-        (r#"["a"]"#, refused_but(&[("kpis", "model_type")])),
+        (r#"["a"]"#, refused_but(&[("kpis", "model_attributes_type")])),
         (r#"{"name":"a"}"#, refused_but(&[("kpis[0]", "")])),
     ];
     for (raw, expected) in table {
@@ -158,7 +163,7 @@ fn answers_every_type_of_json_in_every_place() {
             assert_eq!(refusals(&answer), expected, "{raw} as {place}");
         }
         let whole = NewDataset::from_json(raw);
-        let expected = if raw.starts_with('{') { Found::new() } else { found(&[("", "model_type")]) };
+        let expected = if raw.starts_with('{') { Found::new() } else { found(&[("", "model_attributes_type")]) };
         assert_eq!(refusals(&whole), expected, "{raw} as the body");
     }
 }
@@ -244,21 +249,21 @@ fn writes_json_that_reads_back_equal() {
 
 /// All ways in, and a second eye on the file.
 struct Doors {
-    place: Place,
+    file: TestFile,
     organization: Organization,
 }
 
 impl Doors {
     fn new() -> Self {
-        let place = Place::new();
+        let file = TestFile::new();
         // What is tested here needs no power cut survived, and hundreds of commits are faster so.
-        let store = Store::options().durability(Durability::Normal).open(&place.file).unwrap();
-        Self { organization: support::organization(&store), place }
+        let store = Store::options().durability(Durability::Normal).open(&file.path).unwrap();
+        Self { organization: support::organization(&store), file }
     }
 
     /// What each door answers to the same request, which must be the same; a refusal must leave no row.
     fn answer(&self, new: NewDataset, body: &str) -> Found {
-        let before = support::rows_seen_by_plain_sqlite(&self.place.file);
+        let before = support::rows_seen_by_plain_sqlite(&self.file.path);
         let kpis = i64::try_from(new.kpis.len()).unwrap();
         let (validated, read) = (new.validate(), NewDataset::from_json(body));
         assert_eq!(refusals(&validated), refusals(&read), "validate and from_json differ");
@@ -272,7 +277,7 @@ impl Doors {
             Err(error) => panic!("{error:?}"),
         };
         assert_eq!(written.0 == 1, validated.is_ok());
-        let after = support::rows_seen_by_plain_sqlite(&self.place.file);
+        let after = support::rows_seen_by_plain_sqlite(&self.file.path);
         assert_eq!(after, (before.0 + written.0, before.1 + written.1), "rows in the file");
         refusals(&validated)
     }
@@ -309,7 +314,7 @@ fn codes(violations: &Violations) -> Vec<&'static str> {
 /// A row of the table of types: each place's own refusal, but for the places that are listed.
 fn refused_but(listed: &[(&str, &'static str)]) -> [&'static str; 10] {
     let text = "string_type";
-    let mut row = [text, text, "list_type", "model_type", text, text, text, "enum", "bool_type", "int_type"];
+    let mut row = [text, text, "list_type", "model_attributes_type", text, text, text, "enum", "bool_type", "int_type"];
     for (place, code) in listed {
         row[PLACES.iter().position(|known| known == place).unwrap()] = code;
     }

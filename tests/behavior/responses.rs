@@ -1,5 +1,5 @@
 //! Responses, to the byte: keys in the contract's order, null where absent, times as the contract prints them. Reading
-//! one back gives an equal value, and takes what a later server may add. Ids, value types and cursors are strings.
+//! one back gives an equal value, and accepts what a later server may add. Ids, value types and cursors are strings.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
@@ -62,7 +62,7 @@ fn read_back_with_every_field_and_whatever_a_later_server_adds() {
 
     let later = FULL.replace("\"name\":", "\"tags\":[{\"a\":null}],\"name\":");
     assert_eq!(serde_json::from_str::<Dataset>(&later).unwrap(), dataset);
-    // In another order, with escapes, and from a reader or a value, where no text can be borrowed.
+    // In another order, with escapes, and from a reader or a value, from which no text can be borrowed.
     let value: serde_json::Value = serde_json::from_str(FULL).unwrap();
     let sorted = format!("{value:#}").replace('水', "\\u6c34");
     assert_eq!(serde_json::from_str::<Dataset>(&sorted).unwrap(), dataset);
@@ -74,7 +74,7 @@ fn read_back_with_every_field_and_whatever_a_later_server_adds() {
 fn show_kpis_by_sort_order_and_ties_in_the_order_of_addition() {
     let store = Store::open_in_memory().unwrap();
     let orders = [7, 0, i64::MAX, 7, 1, 0, i64::MAX, 7, 0];
-    // Ids that fall while the KPIs are added: neither they nor the names may decide.
+    // The ids decrease while the KPIs are added: neither they nor the names may decide.
     let kpis = (0..).zip(orders).map(|(index, order)| {
         NewKpi::new(format!("{order}/{index}")).sort_order(order).id(Uuid::from_u128(1_000 - index).into())
     });
@@ -85,7 +85,7 @@ fn show_kpis_by_sort_order_and_ties_in_the_order_of_addition() {
     let expected = ["0/1", "0/5", "0/8", "1/4", "7/0", "7/3", "7/7", &format!("{max}/2"), &format!("{max}/6")];
     assert_eq!(shown, expected);
     assert_eq!(organization.dataset(created.id).unwrap(), Some(created.clone()));
-    // What is read stands as it was written, and is not sorted again.
+    // The order read is the order written: nothing is sorted again.
     let mut turned = created;
     turned.kpis.reverse();
     assert_eq!(serde_json::from_str::<Dataset>(&json(&turned)).unwrap(), turned);
@@ -93,7 +93,7 @@ fn show_kpis_by_sort_order_and_ties_in_the_order_of_addition() {
 
 #[test]
 fn cut_the_clock_to_the_microsecond_and_print_six_digits_or_none() {
-    // What the clock says, and what is printed.
+    // The time of the clock, and the printed text.
     let table = [
         ("2023-11-07T05:31:56Z", "2023-11-07T05:31:56Z"),
         ("2023-11-07T05:31:56.12Z", "2023-11-07T05:31:56.120000Z"),
@@ -108,7 +108,7 @@ fn cut_the_clock_to_the_microsecond_and_print_six_digits_or_none() {
         ("0001-01-01T00:00:00.000000001Z", "0001-01-01T00:00:00Z"),
         ("0999-12-31T23:59:59.5Z", "0999-12-31T23:59:59.500000Z"),
         ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999Z"),
-        // A leap second counts on into the next minute, which is how it is stored.
+        // A leap second is stored as the first second of the next minute.
         ("2016-12-31T23:59:60.25Z", "2017-01-01T00:00:00.250000Z"),
     ];
     for (clock, printed) in table {
@@ -138,7 +138,7 @@ fn print_a_time_that_an_application_set_cut_too_or_not_at_all() {
 #[test]
 fn read_any_offset_within_the_years_1_to_9999_and_no_time_outside() {
     let read = |time: &str| {
-        // Both the time that is always there and the one that may be null.
+        // Both the time that is always present and the one that may be null.
         let with = |old: &str| serde_json::from_str::<Dataset>(&FULL.replace(old, time));
         let (always, maybe) = (with("2023-11-07T05:31:56Z"), with("2023-11-08T05:31:56.120000Z"));
         assert_eq!(always.as_ref().ok().map(|found| Some(found.created_at)), maybe.ok().map(|found| found.updated_at));

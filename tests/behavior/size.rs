@@ -1,4 +1,4 @@
-//! Size: a file takes no more bytes than one that is written by hand with the same schema.
+//! Size: a file is no larger than one written by hand-written SQL with the same schema.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use kpi_store::{NewDataset, OrganizationId, Store};
 use uuid::Uuid;
 
 use self::input::Texts;
-use crate::support::{Place, plain_sqlite};
+use crate::support::{TestFile, plain_sqlite};
 
 #[allow(dead_code, reason = "the benches use more of it")]
 #[path = "../../benches/against_sql/floor/mod.rs"]
@@ -30,29 +30,29 @@ fn a_file_has_the_bytes_of_one_that_is_written_by_hand() {
 
 /// The control.
 #[test]
-fn an_index_more_is_noticed() {
+fn the_comparison_detects_an_extra_index() {
     let requests = input::datasets(DATASETS, 10, Texts::Short);
     let (with, without) = (by_hand(&requests, "CREATE INDEX kpi_by_id ON kpi (id)"), by_hand(&requests, ""));
     assert!(with * 100 > without * 103, "{with} bytes with an index, {without} without");
 }
 
 fn ours(requests: &[NewDataset]) -> u64 {
-    let place = Place::new();
-    let store = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
     store.organization(OrganizationId::new()).create_datasets(requests.iter().cloned()).unwrap();
     store.close().unwrap();
-    length(&place.file)
+    length(&file.path)
 }
 
 fn by_hand(requests: &[NewDataset], change: &str) -> u64 {
-    let place = Place::new();
-    Store::open(&place.file).unwrap().close().unwrap();
-    plain_sqlite(&place.file).execute_batch(change).unwrap();
-    floor::write::create(&floor::open(&place.file, "NORMAL"), Uuid::now_v7(), requests);
-    length(&place.file)
+    let file = TestFile::new();
+    Store::open(&file.path).unwrap().close().unwrap();
+    plain_sqlite(&file.path).execute_batch(change).unwrap();
+    floor::write::create(&floor::open(&file.path, "NORMAL"), Uuid::now_v7(), requests);
+    length(&file.path)
 }
 
-/// Of a file whose log was copied into it when it was closed.
+/// The size of a file that was checkpointed when it was closed.
 fn length(file: &Path) -> u64 {
     assert!(!file.with_extension("db-wal").exists());
     fs::metadata(file).unwrap().len()

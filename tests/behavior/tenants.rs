@@ -1,4 +1,4 @@
-//! Two organizations in one file know nothing of each other: whatever one calls, the other's data neither shows nor changes.
+//! Two organizations in one file: no call of one shows or changes data of the other.
 
 mod damaged_index;
 
@@ -11,12 +11,12 @@ use kpi_store::{
     OrganizationId, Store, UserId,
 };
 
-use crate::support::{self, Place};
+use crate::support::{self, TestFile};
 
-/// Does its worst and tells all that it is shown.
+/// Attacks the other organization, and returns everything that it is shown.
 type Attack = fn(&Tenants) -> String;
 
-/// What an organization can call, each with the attack by the ids and cursors of another. Whoever adds a call adds it here.
+/// The calls of an organization, each with an attack by the ids and cursors of another. A new call is added here.
 const ATTACKS: [(&str, Attack); 11] = [
     ("accept_dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.accept_dataset(id)))),
     ("acting_as", |tenants| {
@@ -62,7 +62,7 @@ const ATTACKS: [(&str, Attack); 11] = [
     ("user", |tenants| format!("{:?}", tenants.ours.user())),
 ];
 
-/// What the application can call, whose file it is: each sees all organizations or none.
+/// The calls of the application, which owns the file: each sees all organizations or none.
 const OF_THE_APPLICATION: [&str; 11] = [
     "backup_to",
     "backup_to_with",
@@ -78,7 +78,7 @@ const OF_THE_APPLICATION: [&str; 11] = [
 ];
 
 #[test]
-fn every_public_call_is_known_here() {
+fn every_public_call_is_covered_here() {
     let mut source = String::new();
     read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut source);
     assert_eq!(public_calls(&source, "Store"), BTreeSet::from(OF_THE_APPLICATION));
@@ -112,7 +112,7 @@ fn no_call_tells_or_changes_anything_of_another_organization() {
     }
 }
 
-/// The control: what the other organization does itself shows every one of its secrets.
+/// The control: the same calls by the other organization show every one of its secrets.
 #[test]
 fn the_secrets_are_what_the_calls_would_tell() {
     let store = Store::open_in_memory().unwrap();
@@ -125,10 +125,10 @@ fn the_secrets_are_what_the_calls_would_tell() {
 
 #[test]
 fn a_copy_keeps_organizations_apart() {
-    let place = Place::new();
-    let store = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
     let tenants = Tenants::with_the_same_ids(&store);
-    let copy = place.folder.path().join("copy.db");
+    let copy = file.folder.path().join("copy.db");
     store.backup_to(&copy).unwrap();
     let copy = Store::open(copy).unwrap();
     assert_eq!(all(&copy.organization(tenants.ours.id())), tenants.ours_only);
@@ -137,7 +137,7 @@ fn a_copy_keeps_organizations_apart() {
 }
 
 #[test]
-fn the_look_for_public_calls_finds_a_new_one() {
+fn the_search_for_public_calls_finds_a_new_one() {
     let source = "impl Store {\n    pub fn one(&self) {}\n    fn private(&self) {}\n    pub(super) fn inner(&self) {}\n}\n\
                   impl<'a> Store {\n    #[must_use]\n    pub const fn two<T>(self) {}\n}\n\
                   impl Other {\n    pub fn three() {}\n}\nimpl fmt::Debug for Store {\n    fn fmt() {}\n}\n";
@@ -167,7 +167,7 @@ fn no_call_of_one_shows_or_changes_anything_of_the_other() {
         let taken = [NewDataset::new("one"), NewDataset::new("again").id(expected[0].id)];
         tenants.ours.load_datasets(taken, LoadOptions::new().in_batches_of(1)).unwrap_err();
         tenants.ours.create_dataset(NewDataset::new("again").id(expected[0].id)).unwrap_err();
-        tenants.ours.accept_dataset(expected[0].id).unwrap().unwrap();
+        tenants.ours.accept_dataset(expected[0].id).unwrap();
         assert_eq!(tenants.seen_by_theirs(), before, "writing");
         assert_ne!(tenants.ours.count_datasets(&DatasetQuery::new()).unwrap(), expected.len() as u64, "the control");
     });
@@ -183,7 +183,7 @@ fn a_foreign_id_answers_exactly_as_an_unknown_one() {
         let answers: [fn(&Organization, DatasetId) -> String; 5] = [
             |organization, id| shown(organization.dataset(id), id),
             |organization, id| shown(organization.accept_dataset(id), id),
-            // Creating with the id is the other way of asking whether it is there.
+            // Creating with the id is another way to ask whether it exists.
             |organization, id| {
                 let created = organization.create_dataset(NewDataset::new("x").id(id));
                 shown(created.map(|created| (created.name, created.kpis)), id)
@@ -197,7 +197,7 @@ fn a_foreign_id_answers_exactly_as_an_unknown_one() {
                 shown(created.map(|created| created.len()), id)
             },
         ];
-        // The third has made the foreign id one of ours, and the fourth that of another.
+        // The third call has created the foreign id among ours, and the fourth in another organization.
         let others = [(); 2].map(|()| support::organization(store));
         let organizations = [ours, ours, ours, &others[0], &others[1]];
         for (answer, ours) in answers.into_iter().zip(organizations) {
@@ -296,12 +296,12 @@ impl Tenants {
         Self { ours, theirs, ours_only, theirs_only, cursor_of_theirs }
     }
 
-    /// The ids of theirs first, which are not ours, then ours.
+    /// First the ids that only they have, then those that only we have.
     fn all_ids(&self) -> impl Iterator<Item = DatasetId> {
         self.theirs_only.iter().chain(&self.ours_only).map(|dataset| dataset.id)
     }
 
-    /// What only the other organization can tell.
+    /// Texts that only the other organization may be shown.
     fn secrets(&self) -> Vec<String> {
         let theirs = &self.theirs;
         let mut secrets =
@@ -312,7 +312,7 @@ impl Tenants {
         secrets
     }
 
-    /// All that the other organization can see, in every way, as text.
+    /// Everything that the other organization can see, as text.
     fn seen_by_theirs(&self) -> String {
         let theirs = &self.theirs;
         let query = DatasetQuery::new().limit(1);
@@ -337,7 +337,7 @@ fn all(organization: &Organization) -> Vec<Dataset> {
     organization.iter_datasets(&DatasetQuery::new().limit(2)).map(Result::unwrap).collect()
 }
 
-/// An answer as text, without the id that was asked for and the ids and times made for it.
+/// An answer as text, without the id in question and the ids and times made for it.
 fn shown(answer: impl Debug, asked: DatasetId) -> String {
     format!("{answer:#?}").replace(&asked.to_string(), "<asked>")
 }

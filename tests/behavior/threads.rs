@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use kpi_store::{Dataset, DatasetId, DatasetQuery, Durability, Error, NewDataset, Organization, Store};
 
-use crate::support::{self, Place};
+use crate::support::{self, TestFile, listed};
 
 const THREADS: usize = 8;
 const CREATES: usize = 1_000;
 
 #[test]
 fn eight_threads_create_while_others_page_and_nothing_is_lost_or_torn() {
-    let place = Place::new();
-    let store = Store::options().durability(Durability::Normal).open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::options().durability(Durability::Normal).open(&file.path).unwrap();
     let organization = support::organization(&store);
     let (start, is_done) = (Barrier::new(THREADS + 2), AtomicBool::new(false));
     let created: Vec<Vec<DatasetId>> = thread::scope(|scope| {
@@ -31,20 +31,20 @@ fn eight_threads_create_while_others_page_and_nothing_is_lost_or_torn() {
         created
     });
 
-    let stored: Vec<DatasetId> = all(&organization).iter().map(|dataset| dataset.id).collect();
+    let stored: Vec<DatasetId> = listed(&organization).iter().map(|dataset| dataset.id).collect();
     assert_eq!(stored.len(), THREADS * CREATES);
     for of_thread in created {
         assert!(of_thread.is_sorted(), "the ids of a thread increase");
         let listed: Vec<_> = stored.iter().copied().filter(|id| of_thread.binary_search(id).is_ok()).collect();
         assert_eq!(listed, of_thread, "all are there, in the order in which the thread created them");
     }
-    assert_eq!(support::rows_seen_by_plain_sqlite(&place.file).0, 8_000);
+    assert_eq!(support::rows_seen_by_plain_sqlite(&file.path).0, 8_000);
 }
 
 #[test]
 fn durable_creates_of_many_threads_are_all_there() {
-    let place = Place::new();
-    let store = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
     let organization = support::organization(&store);
     thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -56,8 +56,8 @@ fn durable_creates_of_many_threads_are_all_there() {
 
 #[test]
 fn two_stores_on_one_file_write_and_see_each_other() {
-    let place = Place::new();
-    let stores = [(); 2].map(|()| Store::options().durability(Durability::Normal).open(&place.file).unwrap());
+    let file = TestFile::new();
+    let stores = [(); 2].map(|()| Store::options().durability(Durability::Normal).open(&file.path).unwrap());
     let organization = support::organization(&stores[0]);
     let start = Barrier::new(2);
     thread::scope(|scope| {
@@ -70,7 +70,7 @@ fn two_stores_on_one_file_write_and_see_each_other() {
             });
         }
     });
-    let [one, other] = stores.map(|store| all(&store.organization(organization.id())));
+    let [one, other] = stores.map(|store| listed(&store.organization(organization.id())));
     assert_eq!(one.len(), 600);
     assert_eq!(one, other);
 }
@@ -78,13 +78,13 @@ fn two_stores_on_one_file_write_and_see_each_other() {
 #[test]
 fn waiting_for_another_writer_ends_at_the_deadline_and_says_how_long_it_was() {
     const TIMEOUT: Duration = Duration::from_millis(100);
-    let place = Place::new();
-    let store = Store::options().busy_timeout(TIMEOUT).open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::options().busy_timeout(TIMEOUT).open(&file.path).unwrap();
     let organization = support::organization(&store);
-    let elsewhere = support::plain_sqlite(&place.file);
+    let elsewhere = support::plain_sqlite(&file.path);
     elsewhere.execute_batch("BEGIN IMMEDIATE").unwrap();
 
-    // Four at once: one waits for SQLite's lock, the others for the first, and all for no longer than they may.
+    // Four at once: one waits for SQLite's lock, the others for the first, and none longer than the timeout.
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -92,7 +92,8 @@ fn waiting_for_another_writer_ends_at_the_deadline_and_says_how_long_it_was() {
                 let error = organization.create_dataset(NewDataset::new("Water")).unwrap_err();
                 let Error::Busy { waited, .. } = error else { panic!("{error:?}") };
                 assert!(waited >= TIMEOUT && waited <= started.elapsed(), "{waited:?}");
-                // SQLite sleeps longer than asked where the machine is busy: the bound is for hangs, `tests/locks.rs` for the deadline.
+                // On a busy machine SQLite sleeps longer than asked: this bound detects hangs, `tests/locks.rs` checks
+                // the deadline.
                 assert!(waited < TIMEOUT * 8, "{waited:?}");
                 assert!(error.is_retryable());
             });
@@ -102,21 +103,21 @@ fn waiting_for_another_writer_ends_at_the_deadline_and_says_how_long_it_was() {
     });
     elsewhere.execute_batch("ROLLBACK").unwrap();
     organization.create_dataset(NewDataset::new("Water")).unwrap();
-    assert_eq!(all(&organization).len(), 1);
+    assert_eq!(listed(&organization).len(), 1);
 }
 
 #[test]
 fn no_wait_and_endless_waiting_are_both_possible() {
     for timeout in [Duration::ZERO, Duration::MAX] {
-        let place = Place::new();
-        let store = Store::options().busy_timeout(timeout).open(&place.file).unwrap();
+        let file = TestFile::new();
+        let store = Store::options().busy_timeout(timeout).open(&file.path).unwrap();
         let organization = support::organization(&store);
         organization.create_dataset(NewDataset::new("Water")).unwrap();
-        assert_eq!(all(&organization).len(), 1);
+        assert_eq!(listed(&organization).len(), 1);
     }
-    let place = Place::new();
-    let store = Store::options().busy_timeout(Duration::ZERO).open(&place.file).unwrap();
-    let elsewhere = support::plain_sqlite(&place.file);
+    let file = TestFile::new();
+    let store = Store::options().busy_timeout(Duration::ZERO).open(&file.path).unwrap();
+    let elsewhere = support::plain_sqlite(&file.path);
     elsewhere.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = support::organization(&store).create_dataset(NewDataset::new("Water")).unwrap_err();
     assert!(matches!(error, Error::Busy { .. }), "{error:?}");
@@ -124,8 +125,8 @@ fn no_wait_and_endless_waiting_are_both_possible() {
 
 #[test]
 fn closing_ends_every_handle_and_leaves_one_file() {
-    let place = Place::new();
-    let store = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
     let organization = support::organization(&store);
     organization.create_datasets([(); 3].map(|()| support::request_with_kpis(2))).unwrap();
     let mut iterator = organization.iter_datasets(&DatasetQuery::new().limit(2));
@@ -144,9 +145,9 @@ fn closing_ends_every_handle_and_leaves_one_file() {
     assert!(iterator.next().is_none());
     assert!(matches!(store.close(), Err(Error::Closed)));
     let names: Vec<_> =
-        std::fs::read_dir(place.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        std::fs::read_dir(file.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["kpis.db"]);
-    assert_eq!(support::rows_seen_by_plain_sqlite(&place.file), (3, 6));
+    assert_eq!(support::rows_seen_by_plain_sqlite(&file.path), (3, 6));
 }
 
 #[test]
@@ -160,30 +161,30 @@ fn a_store_in_memory_is_closed_for_all_handles_too() {
 }
 
 #[test]
-fn closing_succeeds_while_somebody_else_reads_and_waits_while_somebody_else_writes() {
-    let place = Place::new();
-    let store = Store::options().busy_timeout(Duration::from_millis(50)).open(&place.file).unwrap();
+fn closing_succeeds_while_another_connection_reads() {
+    let file = TestFile::new();
+    let store = Store::options().busy_timeout(Duration::from_millis(50)).open(&file.path).unwrap();
     let organization = support::organization(&store);
     organization.create_dataset(NewDataset::new("Water")).unwrap();
-    let reader = support::plain_sqlite(&place.file);
+    let reader = support::plain_sqlite(&file.path);
     reader.execute_batch("BEGIN; SELECT * FROM dataset").unwrap();
     store.close().unwrap();
     reader.execute_batch("COMMIT").unwrap();
     drop(reader);
-    let reopened = Store::open(&place.file).unwrap();
-    assert_eq!(all(&reopened.organization(organization.id())).len(), 1);
+    let reopened = Store::open(&file.path).unwrap();
+    assert_eq!(listed(&reopened.organization(organization.id())).len(), 1);
 }
 
 #[test]
 fn dropping_the_last_handle_closes_the_file() {
-    let place = Place::new();
-    let store = Store::open(&place.file).unwrap();
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
     let organization = support::organization(&store);
     organization.create_dataset(NewDataset::new("Water")).unwrap();
     drop(store);
-    assert_eq!(all(&organization).len(), 1, "the organization is a handle as well");
+    assert_eq!(listed(&organization).len(), 1, "the organization is a handle as well");
     drop(organization);
-    assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(file.folder.path()).unwrap().count(), 1);
 }
 
 #[test]
@@ -199,7 +200,7 @@ fn create_many(start: &Barrier, organization: &Organization) -> Vec<DatasetId> {
     (0..CREATES).map(create).collect()
 }
 
-/// Pages through everything again and again; every page must be whole and in order.
+/// Pages through everything repeatedly; every page must be complete and in order.
 fn page_until(is_done: &AtomicBool, start: &Barrier, organization: &Organization, query: &DatasetQuery) {
     start.wait();
     while !is_done.load(Relaxed) {
@@ -215,8 +216,4 @@ fn page_until(is_done: &AtomicBool, start: &Barrier, organization: &Organization
             assert_eq!(dataset.name, "Water");
         }
     }
-}
-
-fn all(organization: &Organization) -> Vec<Dataset> {
-    organization.iter_datasets(&DatasetQuery::new().limit(1_000)).map(Result::unwrap).collect()
 }

@@ -1,24 +1,25 @@
-//! Files made to harm: each is refused and stays as it was, or every call answers what was stored or says that it is
-//! damaged. No call hangs, no memory or disk is filled, and no organization sees another's rows.
+//! Malicious files: each is refused and left as it was, or every call returns what was stored or reports damage. No
+//! call hangs, no memory or disk is exhausted, and no organization sees another's rows.
 
 use std::fs;
 
 use crate::look::look;
 use crate::pages::{Pages, header_of, number};
-use crate::{Original, is_long, watchdog};
+use crate::support::{TestFile, is_long, plain_sqlite};
+use crate::{Original, watchdog};
 
-/// What becomes of a file.
+/// What must happen with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Refused,
-    /// It opens; what is damaged is an error, and verify finds it.
+    /// It opens; damaged datasets are errors, and verify finds them.
     Found,
-    /// It opens and is whole.
+    /// It opens and is sound.
     Harmless,
 }
 use Then::{Found, Harmless, Refused};
 
-/// Trees by the table or index that they are.
+/// B-trees by the table or index that they hold.
 const TREES: [(&str, Then); 6] = [
     ("sqlite_schema", Refused),
     ("kpi_store_migration", Refused),
@@ -29,14 +30,14 @@ const TREES: [(&str, Then); 6] = [
 ];
 
 #[test]
-fn trees_without_an_end_hang_nothing() {
+fn endless_trees_do_not_hang_a_call() {
     let hostile = Hostile::new();
     for (name, then) in TREES {
         hostile.becomes(then, &format!("{name} leads to itself"), |pages| {
             let root = pages.root(name);
             pages.lead_to_itself(root);
         });
-        // Deeper than 20, SQLite goes nowhere.
+        // SQLite follows a tree to a depth of 20.
         for levels in if is_long() { vec![2, 3, 8, 18, 19, 20, 25] } else { vec![2, 18] } {
             hostile.becomes(then, &format!("{name} multiplied on {levels} levels"), |pages| {
                 let root = pages.root(name);
@@ -50,9 +51,9 @@ fn trees_without_an_end_hang_nothing() {
     }
 }
 
-/// The control: these pages are read by SQLite, and there are more of them than it ever comes to an end with.
+/// The control: SQLite reads these pages, and would never finish.
 #[test]
-fn plain_sqlite_reads_trees_without_an_end_until_it_is_ended() {
+fn plain_sqlite_reads_endless_trees_until_it_is_interrupted() {
     let hostile = Hostile::new();
     let counts = [
         ("dataset", "SELECT count(*) FROM dataset NOT INDEXED WHERE length(id) > 0"),
@@ -66,10 +67,8 @@ fn plain_sqlite_reads_trees_without_an_end_until_it_is_ended() {
         let mut pages = hostile.pages.clone();
         let root = pages.root(name);
         pages.multiply(root, 18);
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("kpis.db");
-        fs::write(&file, &pages.0).unwrap();
-        let mut plain = rusqlite::Connection::open(&file).unwrap();
+        let file = TestFile::with(&pages.0);
+        let mut plain = plain_sqlite(&file.path);
         let mut left = 1_000;
         let is_over = move || {
             left -= 1;
@@ -81,7 +80,7 @@ fn plain_sqlite_reads_trees_without_an_end_until_it_is_ended() {
     }
 }
 
-/// Numbers in the header of the file: the place, the bytes.
+/// Changes of the file header: the offset, the bytes.
 const HEADERS: &[(&str, usize, &[u8], Then)] = &[
     ("pages of 512 bytes", 16, &[2, 0], Refused),
     ("pages of 65,536 bytes", 16, &[0, 1], Refused),
@@ -107,7 +106,7 @@ const HEADERS: &[(&str, usize, &[u8], Then)] = &[
 ];
 
 #[test]
-fn headers_that_lie_are_refused_or_change_nothing() {
+fn false_headers_are_refused_or_harmless() {
     let hostile = Hostile::new();
     for (what, place, bytes, then) in HEADERS {
         hostile.becomes(*then, what, |pages| pages.0[*place..place + bytes.len()].copy_from_slice(bytes));
@@ -140,7 +139,7 @@ fn free_pages_that_are_in_use_give_no_wrong_row() {
     });
 }
 
-/// What plain SQL can do to a store whose schema stays to the letter what it was.
+/// Changes by plain SQL that leave the schema as it was, to the letter.
 const ALTERED: &[(&str, Then, &str)] = &[
     (
         "statistics of huge tables",
@@ -187,7 +186,7 @@ const ALTERED: &[(&str, Then, &str)] = &[
 ];
 
 #[test]
-fn what_sql_can_do_below_the_schema_gives_no_wrong_row() {
+fn changes_by_sql_below_the_schema_give_no_wrong_row() {
     let hostile = Hostile::new();
     for (what, then, sql) in ALTERED {
         hostile.becomes(*then, what, |pages| *pages = pages.altered(sql));
@@ -195,7 +194,7 @@ fn what_sql_can_do_below_the_schema_gives_no_wrong_row() {
 }
 
 #[test]
-fn trees_in_the_place_of_others_give_no_wrong_row() {
+fn swapped_trees_give_no_wrong_row() {
     let hostile = Hostile::new();
     for (one, _) in &TREES[1..] {
         for (other, _) in TREES.iter().filter(|(other, _)| other != one) {
@@ -210,7 +209,7 @@ fn trees_in_the_place_of_others_give_no_wrong_row() {
 }
 
 #[test]
-fn chains_of_pages_that_are_a_circle_give_no_wrong_row() {
+fn cyclic_chains_of_pages_give_no_wrong_row() {
     let hostile = Hostile::new();
     for table in ["dataset", "kpi"] {
         hostile.becomes(Found, &format!("a text of {table} in a circle"), |pages| {
@@ -235,27 +234,22 @@ impl Hostile {
         Self { original, pages }
     }
 
-    /// What is made of the file becomes what is expected.
+    /// The altered file is treated as expected.
     fn becomes(&self, then: Then, what: &str, make: impl FnOnce(&mut Pages)) {
         assert_eq!(self.gives_no_wrong_row(what, make), then, "{what}");
     }
 
-    /// Neither by reading nor by writing, nor by reading what that left.
+    /// Neither by reading nor by writing, nor by reading after that.
     fn gives_no_wrong_row(&self, what: &str, make: impl FnOnce(&mut Pages)) -> Then {
         let alive = watchdog();
         alive.send(what.to_owned()).unwrap();
         let mut pages = self.pages.clone();
         make(&mut pages);
         let stored = &self.original.stored;
-        let folder = tempfile::tempdir().unwrap();
-        let (read, written) = (folder.path().join("read"), folder.path().join("written"));
-        for place in [&read, &written] {
-            fs::create_dir(place).unwrap();
-            fs::write(place.join("kpis.db"), &pages.0).unwrap();
-        }
-        let seen = look(&read.join("kpis.db"), stored, true, what);
+        let (read, written) = (TestFile::with(&pages.0), TestFile::with(&pages.0));
+        let seen = look(&read.path, stored, true, what);
         assert_eq!(seen.wrong, 0, "{what}: by a reader");
-        let seen = look(&written.join("kpis.db"), stored, false, what);
+        let seen = look(&written.path, stored, false, what);
         assert_eq!(seen.wrong, 0, "{what}");
         if !seen.is_open {
             return Refused;
@@ -264,13 +258,13 @@ impl Hostile {
             if seen.corrupt == 0 && seen.findings.as_ref().is_some_and(Vec::is_empty) { Harmless } else { Found };
         let mut grown = stored.clone();
         grown.values_mut().next().unwrap().extend(seen.created);
-        assert_eq!(look(&written.join("kpis.db"), &grown, false, what).wrong, 0, "{what}: after writing");
+        assert_eq!(look(&written.path, &grown, false, what).wrong, 0, "{what}: after writing");
         memory_is_bounded(what);
         then
     }
 }
 
-/// The most memory that this process ever had is not much, where the system tells it.
+/// The peak memory of this process is small, where the system reports it.
 fn memory_is_bounded(what: &str) {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
@@ -278,15 +272,13 @@ fn memory_is_bounded(what: &str) {
 }
 
 impl Pages {
-    /// The same, altered by plain SQL with every guard off.
+    /// The same, altered by plain SQL with all checks off.
     fn altered(&self, sql: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("kpis.db");
-        fs::write(&file, &self.0).unwrap();
-        let plain = rusqlite::Connection::open(&file).unwrap();
+        let file = TestFile::with(&self.0);
+        let plain = plain_sqlite(&file.path);
         plain.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF").unwrap();
         plain.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         plain.close().unwrap();
-        Pages(fs::read(&file).unwrap())
+        Pages(fs::read(&file.path).unwrap())
     }
 }

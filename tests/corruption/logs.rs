@@ -1,5 +1,5 @@
-//! Logs and journals made to harm beside a whole file: nothing outside the file is touched, the file does not grow without
-//! measure, and no row is wrong.
+//! Malicious logs and journals beside a sound file: nothing outside the file is touched, the file does not grow without
+//! bound, and no row is wrong.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use kpi_store::Store;
 use crate::Original;
 use crate::look::{contents, look};
 use crate::pages::{PAGE, number};
+use crate::support::{TestFile, plain_sqlite, with_suffix};
 
 /// Pages of a log: the number, and how many pages the file then has; none if the transaction goes on.
 type Frames = &'static [(u32, u32)];
@@ -24,17 +25,15 @@ const LOGS: &[(&str, Frames)] = &[
 ];
 
 #[test]
-fn logs_that_lie_about_the_file_give_no_wrong_row_and_blow_nothing_up() {
+fn false_logs_give_no_wrong_row_and_do_not_inflate_the_file() {
     let original = Original::new();
     for (what, frames) in LOGS {
         for read_only in [false, true] {
-            let folder = tempfile::tempdir().unwrap();
-            let file = folder.path().join("kpis.db");
-            fs::write(&file, &original.file).unwrap();
-            fs::write(beside(&file, "-wal"), log(&original.file, frames)).unwrap();
-            let seen = look(&file, &original.stored, read_only, what);
+            let file = TestFile::with(&original.file);
+            fs::write(file.with_suffix("-wal"), log(&original.file, frames)).unwrap();
+            let seen = look(&file.path, &original.stored, read_only, what);
             assert_eq!(seen.wrong, 0, "{what}");
-            let length = fs::metadata(&file).unwrap().len();
+            let length = fs::metadata(&file.path).unwrap().len();
             assert!(length < 2 * original.file.len() as u64, "{what}: {length} bytes");
         }
     }
@@ -44,31 +43,27 @@ fn logs_that_lie_about_the_file_give_no_wrong_row_and_blow_nothing_up() {
 fn a_log_of_another_version_is_refused_and_stays() {
     let original = Original::new();
     for read_only in [false, true] {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("kpis.db");
-        fs::write(&file, &original.file).unwrap();
+        let file = TestFile::with(&original.file);
         let mut log = log(&original.file, &[(1, 40)]);
         log[7] += 1;
-        fs::write(beside(&file, "-wal"), log).unwrap();
-        let before = contents(folder.path());
-        let opened = Store::options().read_only(read_only).open(&file);
+        fs::write(file.with_suffix("-wal"), log).unwrap();
+        let before = contents(file.folder.path());
+        let opened = Store::options().read_only(read_only).open(&file.path);
         assert_eq!(opened.map(drop).map_err(|error| error.code()), Err("corrupt"));
-        assert_eq!(contents(folder.path()), before);
+        assert_eq!(contents(file.folder.path()), before);
     }
 }
 
-/// The control: a log of this making is one that SQLite takes.
+/// The control: SQLite accepts a log that is made like these.
 #[test]
-fn a_log_that_tells_the_truth_is_read() {
+fn a_valid_log_is_read() {
     let original = Original::new();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("kpis.db");
-    fs::write(&file, &original.file).unwrap();
+    let file = TestFile::with(&original.file);
     let pages = u32::try_from(original.file.len() / PAGE).unwrap();
     let mut changed = original.file.clone();
     changed[60..64].copy_from_slice(&77_u32.to_be_bytes());
-    fs::write(beside(&file, "-wal"), log(&changed, &[(1, pages)])).unwrap();
-    assert_eq!(Store::open(&file).unwrap_err().code(), "too_new", "the version in the log");
+    fs::write(file.with_suffix("-wal"), log(&changed, &[(1, pages)])).unwrap();
+    assert_eq!(Store::open(&file.path).unwrap_err().code(), "too_new", "the version in the log");
 }
 
 #[test]
@@ -81,17 +76,17 @@ fn a_journal_that_names_another_file_is_refused_and_deletes_nothing() {
         assert_eq!(opened.map(drop).map_err(|error| error.code()), Err("corrupt"));
         assert_eq!(contents(folder.path()), before);
 
-        fs::remove_file(beside(&file, "-journal")).unwrap();
+        fs::remove_file(with_suffix(&file, "-journal")).unwrap();
         Store::options().read_only(read_only).open(&file).unwrap();
         assert!(victim.exists());
     }
 }
 
-/// The control: the journal is one that SQLite plays back, whatever it then deletes.
+/// The control: SQLite accepts the journal, rolls it back, and deletes the file that it names.
 #[test]
 fn plain_sqlite_deletes_the_file_that_a_journal_names() {
     let (_folder, file, victim) = beside_a_journal(&Original::new());
-    let plain = rusqlite::Connection::open(file).unwrap();
+    let plain = plain_sqlite(&file);
     plain.query_row("SELECT count(*) FROM dataset", [], |row| row.get::<_, i64>(0)).unwrap();
     assert!(!victim.exists());
 }
@@ -99,22 +94,17 @@ fn plain_sqlite_deletes_the_file_that_a_journal_names() {
 fn beside_a_journal(original: &Original) -> (tempfile::TempDir, PathBuf, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let real = fs::canonicalize(folder.path()).unwrap();
-    // Before 3.54 SQLite deletes a file of any name, now one that is named so and names the journal.
+    // Before 3.54 SQLite deletes a file of any name, since then one that is named like this and contains the journal's
+    // name.
     let (file, victim) = (real.join("kpis.db"), real.join("thesis-mj0000009ab"));
-    let journal_file = beside(&file, "-journal");
+    let journal_file = with_suffix(&file, "-journal");
     fs::write(&file, &original.file).unwrap();
     fs::write(&victim, [journal_file.as_os_str().as_encoded_bytes(), b"\0"].concat()).unwrap();
     fs::write(journal_file, journal(&original.file, &victim)).unwrap();
     (folder, file, victim)
 }
 
-fn beside(file: &Path, suffix: &str) -> PathBuf {
-    let mut path = file.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
-}
-
-/// A write-ahead log of one transaction, its checksums right. A page has what it has in the file, or what the first has.
+/// A write-ahead log of one transaction with valid checksums. Pages beyond the file repeat the first one.
 fn log(file: &[u8], frames: &[(u32, u32)]) -> Vec<u8> {
     let salts = [0x1234_5678_u32, 0x9abc_def0];
     let mut log = Vec::new();
@@ -154,7 +144,7 @@ fn journal(file: &[u8], other: &Path) -> Vec<u8> {
         journal.extend(number(field));
     }
     journal.resize(512, 0);
-    // The page of locks stands for no page.
+    // The number of the page that SQLite uses for locks marks the name.
     journal.extend(number(0x4000_0000 / PAGE + 1));
     journal.extend(other);
     journal.extend(number(other.len()));

@@ -1,4 +1,4 @@
-//! Every way of reading a file, held against what was stored.
+//! Reads a file by every call, and compares the answers with what was stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,26 +8,26 @@ use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, Ne
 
 use super::Stored;
 
-/// What a look saw.
+/// What was found in a file.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) what: String,
     pub(crate) is_open: bool,
-    /// Datasets that were returned and are not what was stored.
+    /// Returned datasets that differ from what was stored.
     pub(crate) wrong: u64,
-    /// Answers that said that a dataset is damaged.
+    /// Errors that reported a damaged dataset.
     pub(crate) corrupt: u64,
-    /// Datasets that a read or a listing that came to its end misses without an error.
+    /// Datasets that a read or a complete listing misses without an error.
     pub(crate) hidden: BTreeSet<DatasetId>,
-    /// What verify found; none if it could not look.
+    /// The findings of verify; none if it failed.
     pub(crate) findings: Option<Vec<Finding>>,
     /// How many of the hidden ones verify names.
     pub(crate) named: usize,
-    /// What could still be created, in the first organization.
+    /// Datasets that could still be created, in the first organization.
     pub(crate) created: Vec<Dataset>,
 }
 
-/// `what` was done to the file stands in every complaint.
+/// Reads the file, and writes to it. `what` was done to it is named by every failure.
 pub(crate) fn look(path: &Path, stored: &Stored, read_only: bool, what: &str) -> Seen {
     let mut seen = Seen { what: what.to_owned(), ..Seen::default() };
     let folder = path.parent().unwrap();
@@ -35,7 +35,7 @@ pub(crate) fn look(path: &Path, stored: &Stored, read_only: bool, what: &str) ->
     let store = match Store::options().read_only(read_only).open(path) {
         Ok(store) => store,
         Err(error) => {
-            // A file can say of itself that it is of a version that may be read and not written.
+            // A file header can require a version that may read it but not write it.
             typed(what, &error, &["corrupt", "not_a_store", "too_new", "read_only"]);
             assert_eq!(contents(folder), before, "{what}: refused, and changed");
             return seen;
@@ -94,8 +94,9 @@ impl Seen {
                     self.wrong += u64::from(!datasets.contains(&listed));
                 }
                 Err(error) => {
-                    let Error::Corrupt { dataset, next, .. } = &error else { panic!("{}: {error:?}", self.what) };
-                    came_to_its_end &= next.is_some();
+                    let Error::Corrupt { dataset, .. } = &error else { panic!("{}: {error:?}", self.what) };
+                    // Damage without a dataset may be in an index, and hide all that follows.
+                    came_to_its_end &= dataset.is_some();
                     unnamed += usize::from(dataset.is_none());
                     missing.retain(|id| Some(*id) != *dataset);
                     self.damaged(&error);
@@ -140,18 +141,18 @@ impl Seen {
             }
         }
         assert!(!read_only || self.created.is_empty());
-        // What is damaged would be taken for right from then on.
+        // A damaged dataset would be accepted as it is.
         if matches!(organization.dataset(datasets[0].id), Ok(Some(_))) {
             match organization.accept_dataset(datasets[0].id) {
-                Ok(accepted) => self.wrong += u64::from(accepted.as_ref() != Some(&datasets[0])),
+                Ok(accepted) => self.wrong += u64::from(accepted != datasets[0]),
                 Err(error) => typed(&self.what, &error, &allowed),
             }
         }
     }
 }
 
-/// The files in a folder by their names, but for what SQLite makes to read: its memory beside a log, and where it may not
-/// write, an empty log that it cannot take away again.
+/// The files in a folder by name, without those that SQLite creates to read: shared memory beside a log, and in a
+/// read-only file an empty log that it cannot remove again.
 pub(crate) fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let named = files.map(|file| (file.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&file).unwrap()));

@@ -1,7 +1,6 @@
-//! Files that were damaged anywhere, or made to harm: no wrong row, no panic, no hang, and what an index hides is found by
-//! `verify`.
+//! Damaged and malicious files: no wrong row, no panic, no hang, and `verify` finds what a damaged index hides.
 //!
-//! A few hundred damages each time, and thousands in the long form:
+//! A few hundred damaged files each time, and thousands in the long form:
 //!
 //! ```text
 //! KPI_STORE_LONG=1 cargo test --release --test corruption -- --nocapture
@@ -15,20 +14,22 @@ mod logs;
 mod look;
 mod pages;
 mod plain;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use kpi_store::{Dataset, DatasetId, NewDataset, NewKpi, OrganizationId, Store, ValueType};
 
-use self::damage::{Damage, Numbers};
+use self::damage::Damage;
 use self::look::{Seen, look};
+use self::support::{Random, TestFile, is_long, seed};
 
-/// Far longer than a look takes, on any machine.
+/// Far longer than checking a file takes, on any machine.
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What was stored: by organization, in the order of creation.
@@ -40,8 +41,7 @@ fn no_damage_of_the_file_gives_a_wrong_row_and_verify_finds_what_is_hidden() {
     let mut total = Total::default();
     run(
         count(300, 3_000),
-        &original,
-        |numbers| Damage::of_file(&original.file, numbers),
+        |random| Damage::of_file(&original.file, random),
         |path, what| {
             let plain = plain::wrong_rows(path, &original.stored);
             let seen = look(path, &original.stored, false, what);
@@ -60,19 +60,18 @@ fn no_damage_of_the_file_gives_a_wrong_row_and_verify_finds_what_is_hidden() {
 }
 
 #[test]
-fn no_damage_of_the_log_gives_anything_but_an_earlier_moment() {
+fn damage_of_the_log_gives_an_earlier_state_at_worst() {
     let original = Original::new();
     let live = original.with_a_log();
     let mut total = Total::default();
     run(
         count(100, 500),
-        &original,
-        |numbers| Damage::of_log(&live.file, &live.log, numbers),
+        |random| Damage::of_log(&live.file, &live.log, random),
         |path, what| {
             let seen = look(path, &live.stored, false, what);
             assert_eq!(seen.wrong, 0, "{what}");
             if seen.is_open && seen.corrupt == 0 {
-                // What is missing is the end of what was created through the log, and nothing before it.
+                // Only the end of what was created through the log may be missing.
                 let kept = live.created.iter().take_while(|id| !seen.hidden.contains(id)).count();
                 let lost = live.created.len() - kept;
                 assert_eq!(seen.hidden.len(), lost, "{what}: {:?} is no end of {:?}", seen.hidden, live.created);
@@ -85,13 +84,11 @@ fn no_damage_of_the_log_gives_anything_but_an_earlier_moment() {
 }
 
 #[test]
-fn the_look_notices_wrong_and_hidden_datasets() {
+fn the_examination_detects_wrong_and_hidden_datasets() {
     let original = Original::new();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("kpis.db");
-    fs::write(&path, &original.file).unwrap();
+    let file = TestFile::with(&original.file);
     assert_eq!(
-        look(&path, &original.stored, true, ""),
+        look(&file.path, &original.stored, true, ""),
         Seen { is_open: true, findings: Some(Vec::new()), ..Seen::default() }
     );
 
@@ -100,28 +97,26 @@ fn the_look_notices_wrong_and_hidden_datasets() {
     first[0].name.push('!');
     let gone = first[1].id;
     first[1].id = DatasetId::new();
-    let seen = look(&path, &other, true, "");
+    let seen = look(&file.path, &other, true, "");
     assert!(seen.wrong >= 2, "by id and in the listing: {seen:?}");
     assert!(!seen.hidden.contains(&gone) && seen.hidden.len() == 1, "{seen:?}");
 }
 
-/// Damages a copy so many times, in turn, and looks at each within the deadline.
-fn run(times: u64, original: &Original, damage: impl Fn(&mut Numbers) -> Damage, mut check: impl FnMut(&Path, &str)) {
-    let _ = original;
+/// Makes this number of damaged files, one after the other, and checks each within the deadline.
+fn run(times: u64, damage: impl Fn(&mut Random) -> Damage, mut check: impl FnMut(&Path, &str)) {
     let seed = seed();
     let alive = watchdog();
     for number in 0..times {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("kpis.db");
-        let damage = damage(&mut Numbers::new(seed, number));
-        damage.write_to(&path);
+        let file = TestFile::new();
+        let damage = damage(&mut Random::new(seed ^ number));
+        damage.write_to(&file.path);
         let what = format!("seed {seed}, number {number}: {}", damage.what);
         alive.send(what.clone()).unwrap();
-        check(&path, &what);
+        check(&file.path, &what);
     }
 }
 
-/// Ends the process if nothing is heard for the length of the deadline.
+/// Aborts the process if no message arrives within the deadline.
 fn watchdog() -> mpsc::Sender<String> {
     let (alive, heard) = mpsc::channel::<String>();
     std::thread::spawn(move || {
@@ -144,22 +139,13 @@ fn count(short: u64, long: u64) -> u64 {
     if is_long() { long } else { short }
 }
 
-fn is_long() -> bool {
-    std::env::var_os("KPI_STORE_LONG").is_some()
-}
-
-fn seed() -> u64 {
-    let given = std::env::var("KPI_STORE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    given.unwrap_or_else(|| RandomState::new().hash_one(0))
-}
-
-/// A store that is whole and closed.
+/// A sound, closed store.
 struct Original {
     file: Vec<u8>,
     stored: Stored,
 }
 
-/// The same with further datasets, each of a transaction of its own, in a log.
+/// The same with more datasets in a log, each in a transaction of its own.
 struct Live {
     file: Vec<u8>,
     log: Vec<u8>,
@@ -169,9 +155,8 @@ struct Live {
 
 impl Original {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("kpis.db");
-        let store = Store::open(&path).unwrap();
+        let file = TestFile::new();
+        let store = Store::open(&file.path).unwrap();
         let mut stored = Stored::new();
         let organizations: Vec<_> = (0..3).map(|_| OrganizationId::new()).collect();
         for number in 0..60 {
@@ -180,14 +165,12 @@ impl Original {
             stored.entry(organization).or_default().push(dataset);
         }
         store.close().unwrap();
-        Self { file: fs::read(path).unwrap(), stored }
+        Self { file: fs::read(&file.path).unwrap(), stored }
     }
 
     fn with_a_log(&self) -> Live {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("kpis.db");
-        fs::write(&path, &self.file).unwrap();
-        let store = Store::open(&path).unwrap();
+        let file = TestFile::with(&self.file);
+        let store = Store::open(&file.path).unwrap();
         let mut stored = self.stored.clone();
         let organization = *stored.keys().next().unwrap();
         let mut created = Vec::new();
@@ -196,8 +179,8 @@ impl Original {
             created.push(dataset.id);
             stored.entry(organization).or_default().push(dataset);
         }
-        let log = fs::read(path.with_extension("db-wal")).unwrap();
-        Live { file: fs::read(&path).unwrap(), log, stored, created }
+        let log = fs::read(file.with_suffix("-wal")).unwrap();
+        Live { file: fs::read(&file.path).unwrap(), log, stored, created }
     }
 }
 
@@ -216,7 +199,7 @@ fn request(number: usize) -> NewDataset {
     NewDataset::new(format!("Dataset {number}")).description(text(20 + number * 31 % 1_900)).kpis(kpis)
 }
 
-/// What all looks together saw.
+/// Counts over all files.
 #[derive(Default)]
 struct Total {
     damages: u64,

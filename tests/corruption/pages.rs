@@ -1,11 +1,11 @@
-//! A file as its pages: as much of SQLite's format as it takes to make what SQLite never would
+//! A file as its pages: as much of SQLite's format as it takes to make files that SQLite never would
 //! (<https://sqlite.org/fileformat2.html>).
 
-use std::fs;
+use crate::support::{TestFile, plain_sqlite};
 
 pub(crate) const PAGE: usize = 4096;
 
-/// The bytes of a database, by page. The schema's own tree begins on page 1, behind the header of the file.
+/// The bytes of a database, by page. The tree of the schema begins on page 1, after the file header.
 #[derive(Clone)]
 pub(crate) struct Pages(pub(crate) Vec<u8>);
 
@@ -15,10 +15,8 @@ impl Pages {
         if name == "sqlite_schema" {
             return 1;
         }
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("look.db");
-        fs::write(&file, &self.0).unwrap();
-        let plain = rusqlite::Connection::open(&file).unwrap();
+        let file = TestFile::with(&self.0);
+        let plain = plain_sqlite(&file.path);
         let root: rusqlite::Result<i64> =
             plain.query_row("SELECT rootpage FROM sqlite_schema WHERE name = ?1", [name], |row| row.get(0));
         usize::try_from(root.unwrap_or_else(|error| panic!("{name}: {error}"))).unwrap()
@@ -28,7 +26,7 @@ impl Pages {
         &mut self.0[(number - 1) * PAGE..][..PAGE]
     }
 
-    /// A further page, counted in the header; its number.
+    /// Appends a page, counts it in the header, and returns its number.
     pub(crate) fn append(&mut self, page: &[u8]) -> usize {
         self.0.extend_from_slice(page);
         let count = self.0.len() / PAGE;
@@ -36,12 +34,12 @@ impl Pages {
         count
     }
 
-    /// Puts a four-byte number where the header of the file has one.
+    /// Sets a four-byte number of the file header.
     pub(crate) fn set_header(&mut self, place: usize, value: usize) {
         self.0[place..place + 4].copy_from_slice(&number(value));
     }
 
-    /// The places of the cells of a page of a tree.
+    /// The offsets of the cells of a page.
     pub(crate) fn cells(&mut self, page: usize) -> Vec<usize> {
         let header = header_of(page);
         let bytes = self.page(page);
@@ -59,8 +57,8 @@ impl Pages {
         page
     }
 
-    /// Makes of the tree at `root` one of `levels` levels, in which every page leads to the next from each of its cells,
-    /// and the last to the leaf that was there: a few pages with more entries than can ever be read.
+    /// Replaces the tree at `root` by one of `levels` levels in which every cell of a page leads to the next page, and
+    /// the last page to the former leaf: a few pages with more entries than can ever be read.
     pub(crate) fn multiply(&mut self, root: usize, levels: usize) {
         let leaf = self.first_leaf(root);
         let kind = self.page(leaf)[header_of(leaf)];
@@ -79,7 +77,7 @@ impl Pages {
         self.page(root)[header..].copy_from_slice(&top[header..]);
     }
 
-    /// Makes of the tree at `root` a page that leads to itself.
+    /// Replaces the tree at `root` by a page that leads to itself.
     pub(crate) fn lead_to_itself(&mut self, root: usize) {
         let leaf = self.first_leaf(root);
         let (kind, cell) = (self.page(leaf)[header_of(leaf)], self.first_cell(leaf));
@@ -88,7 +86,7 @@ impl Pages {
         self.page(root)[header..].copy_from_slice(&page[header..]);
     }
 
-    /// Makes a circle of every chain of pages that hold nothing but the letter `x`: each leads to the first.
+    /// Makes every chain of pages that hold nothing but the letter `x` cyclic: each page leads to the first.
     pub(crate) fn circle_of_chains(&mut self) {
         let is_chained = |number: &usize| self.0[(number - 1) * PAGE + 4..][..1_000].iter().all(|byte| *byte == b'x');
         let chain: Vec<usize> = (2..=self.0.len() / PAGE).filter(is_chained).collect();
@@ -98,7 +96,7 @@ impl Pages {
         }
     }
 
-    /// What an interior page repeats of the first entry of a leaf: of an index the entry, of a table nothing but a key.
+    /// The cell by which an interior page leads to a leaf: of an index the first entry, of a table only a key.
     fn first_cell(&mut self, leaf: usize) -> Vec<u8> {
         let (kind, first) = (self.page(leaf)[header_of(leaf)], self.cells(leaf)[0]);
         let bytes = self.page(leaf);
@@ -115,7 +113,7 @@ fn is_interior(kind: u8) -> bool {
     matches!(kind, 2 | 5)
 }
 
-/// Where the header of a page of a tree stands.
+/// The offset of the header of a b-tree page.
 pub(crate) fn header_of(page: usize) -> usize {
     if page == 1 { 100 } else { 0 }
 }
@@ -149,7 +147,7 @@ fn two(bytes: &[u8]) -> u16 {
     u16::from_be_bytes([bytes[0], bytes[1]])
 }
 
-/// A page's number as the file holds it.
+/// The number of a page as the file stores it.
 pub(crate) fn number(page: usize) -> [u8; 4] {
     u32::try_from(page).unwrap().to_be_bytes()
 }

@@ -1,11 +1,11 @@
-//! The control: what plain SQLite makes of a damaged file.
+//! The control: what plain SQLite reads from a damaged file.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::Stored;
 
-/// How many rows plain SQLite returns that are not what was stored, without an error.
+/// How many rows that differ from what was stored plain SQLite returns without an error.
 pub(crate) fn wrong_rows(path: &Path, stored: &Stored) -> u64 {
     let rows = || -> rusqlite::Result<Vec<(String, Option<String>)>> {
         let copy = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;

@@ -1,36 +1,36 @@
-//! Kill -9 in the middle of backups, while others write.
+//! Processes killed during backups, while other threads write.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kpi_store::{OrganizationId, Store};
+use kpi_store::Store;
 
-use crate::child::{self, Child, Order, Random, is_long};
-use crate::ledger::{Ledger, Verdict, batch, create_and_say, judge, read};
+use crate::ledger::{Ledger, Verdict, batch, create_and_report, judge, read};
+use crate::support::child::{self, Child, Task};
+use crate::support::{Random, TestFile, is_long, organization};
 
 const KILLS_PER_FILE: usize = 10;
 
 #[test]
-fn a_file_that_has_the_name_of_a_backup_is_whole_and_what_else_is_left_says_what_it_is() {
-    const TEST: &str = "backups::a_file_that_has_the_name_of_a_backup_is_whole_and_what_else_is_left_says_what_it_is";
-    if let Some(order) = child::order() {
-        return play(&order);
+fn a_backup_under_its_name_is_complete_and_nothing_but_drafts_is_left() {
+    const TEST: &str = "backups::a_backup_under_its_name_is_complete_and_nothing_but_drafts_is_left";
+    if let Some(task) = child::task() {
+        return run(&task);
     }
     let kills_wanted = if is_long() { 100 } else { 8 };
     let (mut kills, mut whole, mut drafts, mut seed) = (0, 0, 0, 0x8C0D_E002);
     while kills < kills_wanted {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("kpis.db");
+        let file = TestFile::new();
         let mut ledger = Ledger::default();
         let mut drafts_here = 0;
         for round in 1..=KILLS_PER_FILE.min(kills_wanted) {
             seed += 1;
-            let said = kill_at_a_random_moment(TEST, "copy", &file, seed);
-            let copies = copies(&said, &mut ledger);
+            let sent = kill_at_a_random_moment(TEST, "copy", &file.path, seed);
+            let copies = copies(&sent, &mut ledger);
             whole += copies.iter().filter(|copy| is_whole_or_missing(TEST, copy, seed)).count();
-            drafts_here = drafts_among_the_entries(folder.path(), seed);
-            let verdict = judge(TEST, "read", &file, &ledger).unwrap();
+            drafts_here = drafts_among_the_entries(file.folder.path(), seed);
+            let verdict = judge(TEST, "read", &file.path, &ledger).unwrap();
             assert_eq!((verdict.lost, verdict.partial), (0, 0), "seed {seed}, kill {round}: the source");
             kills += 1;
         }
@@ -40,22 +40,23 @@ fn a_file_that_has_the_name_of_a_backup_is_whole_and_what_else_is_left_says_what
     println!("crashes: {kills} kills in backups left {drafts} drafts; {whole} backups whole, 0 in part");
 }
 
-/// The control: a copy of the file alone lacks what is in its log; half a copy is none.
+/// The control: a copy without the log lacks what is in it, and half a copy is not one.
 #[test]
-fn the_harness_sees_a_copy_that_is_not_whole() {
-    const TEST: &str = "backups::the_harness_sees_a_copy_that_is_not_whole";
-    if let Some(order) = child::order() {
-        return play(&order);
+fn the_harness_detects_an_incomplete_copy() {
+    const TEST: &str = "backups::the_harness_detects_an_incomplete_copy";
+    if let Some(task) = child::task() {
+        return run(&task);
     }
-    for part in ["copy the file alone", "copy half of the file"] {
-        let folder = tempfile::tempdir().unwrap();
-        let mut child = Child::start(TEST, part, &folder.path().join("kpis.db"), 0);
-        let mut said: Vec<String> = std::iter::from_fn(|| child.line()).take_while(|line| line != "copied").collect();
-        said.extend(child.kill());
-        let copies = copies(&said, &mut Ledger::default());
-        assert_eq!(copies.len(), 1, "{part}");
+    for role in ["copy the file alone", "copy half of the file"] {
+        let file = TestFile::new();
+        let mut child = Child::start(TEST, role, &file.path, 0);
+        let mut sent: Vec<String> =
+            std::iter::from_fn(|| child.receive()).take_while(|line| line != "copied").collect();
+        sent.extend(child.kill());
+        let copies = copies(&sent, &mut Ledger::default());
+        assert_eq!(copies.len(), 1, "{role}");
         let verdict = judge(TEST, "read only", &copies[0].file, &copies[0].before);
-        assert!(verdict.as_ref().is_ok_and(|verdict| verdict.lost > 0) || verdict.is_err(), "{part}: {verdict:?}");
+        assert!(verdict.as_ref().is_ok_and(|verdict| verdict.lost > 0) || verdict.is_err(), "{role}: {verdict:?}");
     }
 }
 
@@ -66,10 +67,10 @@ struct Copy {
     is_acknowledged: bool,
 }
 
-/// The backups that a child said it began; notes what it acknowledged.
-fn copies(said: &[String], ledger: &mut Ledger) -> Vec<Copy> {
+/// The backups that a child reported as begun. Its acknowledgements go into the ledger.
+fn copies(sent: &[String], ledger: &mut Ledger) -> Vec<Copy> {
     let mut copies: Vec<Copy> = Vec::new();
-    for line in said {
+    for line in sent {
         ledger.note(std::slice::from_ref(line));
         if let Some(file) = line.strip_prefix("copies to ") {
             copies.push(Copy { file: file.into(), before: ledger.clone(), is_acknowledged: false });
@@ -80,7 +81,7 @@ fn copies(said: &[String], ledger: &mut Ledger) -> Vec<Copy> {
     copies
 }
 
-/// Whether the backup is there; if so it is whole, and it must be if that was acknowledged.
+/// Whether the backup exists. If so it must be complete, and it must exist if it was acknowledged.
 fn is_whole_or_missing(test: &str, copy: &Copy, seed: u64) -> bool {
     let file = copy.file.display();
     if !copy.file.exists() {
@@ -96,13 +97,13 @@ fn is_whole_or_missing(test: &str, copy: &Copy, seed: u64) -> bool {
     true
 }
 
-/// How many drafts were left in the folder; there must be nothing else than these, the store and the backups.
+/// How many drafts are left in the folder, in which there must be nothing else than these, the store and the backups.
 fn drafts_among_the_entries(folder: &Path, seed: u64) -> usize {
     let mut drafts = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let is_hex = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        // kpi-store-<hex>.draft, and what SQLite keeps beside it.
+        // kpi-store-<hex>.draft, and its journal.
         match name.trim_start_matches("kpi-store-").split('.').collect::<Vec<_>>()[..] {
             ["kpis", "db" | "db-wal" | "db-shm"] | ["copy", _, _] => {}
             [hex, "draft"] if is_hex(hex) => drafts += 1,
@@ -113,62 +114,62 @@ fn drafts_among_the_entries(folder: &Path, seed: u64) -> usize {
     drafts
 }
 
-fn kill_at_a_random_moment(test: &str, part: &str, file: &Path, seed: u64) -> Vec<String> {
+fn kill_at_a_random_moment(test: &str, role: &str, file: &Path, seed: u64) -> Vec<String> {
     let mut random = Random::new(seed);
-    let mut child = Child::start(test, part, file, seed);
-    let mut said = Vec::new();
+    let mut child = Child::start(test, role, file, seed);
+    let mut sent = Vec::new();
     for _ in 0..random.below(3) {
-        said.extend(std::iter::from_fn(|| child.line()).take_while(|line| line != "copied"));
-        said.push("copied".to_owned());
+        sent.extend(std::iter::from_fn(|| child.receive()).take_while(|line| line != "copied"));
+        sent.push("copied".to_owned());
     }
-    // Into the next one; nothing but time leads inside.
-    std::thread::sleep(Duration::from_micros(random.below(20_000)));
-    said.extend(child.kill());
-    said
+    // No event marks the moments inside the next backup, so that only time leads there.
+    std::thread::sleep(Duration::from_micros(random.below(20_000) as u64));
+    sent.extend(child.kill());
+    sent
 }
 
-fn play(order: &Order) {
-    match order.part.as_str() {
-        "read" => read(order, false),
-        "read only" => read(order, true),
-        "copy" => copy_while_others_write(order),
-        part => copy_badly(order, if part == "copy the file alone" { 1 } else { 2 }),
+fn run(task: &Task) {
+    match task.role.as_str() {
+        "read" => read(task, false),
+        "read only" => read(task, true),
+        "copy" => copy_while_others_write(task),
+        role => copy_badly(task, if role == "copy the file alone" { 1 } else { 2 }),
     }
 }
 
-/// Makes one backup after the other while other threads create, until this process is killed.
-fn copy_while_others_write(order: &Order) {
-    let store = Store::open(&order.file).unwrap();
+/// Makes one backup after another while other threads create, until this process is killed.
+fn copy_while_others_write(task: &Task) {
+    let store = Store::open(&task.file).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..2 {
-            let organization = store.organization(OrganizationId::new());
-            let mut random = Random::new(order.seed.wrapping_mul(2) + thread);
+            let organization = organization(&store);
+            let mut random = Random::new(task.seed.wrapping_mul(2) + thread);
             scope.spawn(move || {
                 loop {
-                    create_and_say(&organization, batch(&mut random));
+                    create_and_report(&organization, batch(&mut random));
                 }
             });
         }
         for number in 0_u64.. {
-            let target = order.file.with_file_name(format!("copy.{}.{number}", order.seed));
-            child::say([format!("copies to {}", target.display())]);
+            let target = task.file.with_file_name(format!("copy.{}.{number}", task.seed));
+            child::send([format!("copies to {}", target.display())]);
             store.backup_to(&target).unwrap();
-            child::say(["copied".to_owned()]);
+            child::send(["copied".to_owned()]);
         }
     });
 }
 
-fn copy_badly(order: &Order, part: usize) {
-    let store = Store::open(&order.file).unwrap();
-    let mut random = Random::new(order.seed);
-    create_and_say(&store.organization(OrganizationId::new()), batch(&mut random));
+fn copy_badly(task: &Task, divisor: usize) {
+    let store = Store::open(&task.file).unwrap();
+    let mut random = Random::new(task.seed);
+    create_and_report(&organization(&store), batch(&mut random));
     store.clone().close().unwrap();
-    let store = Store::open(&order.file).unwrap();
-    create_and_say(&store.organization(OrganizationId::new()), batch(&mut random));
-    let target = order.file.with_file_name("copy.0.0");
-    child::say([format!("copies to {}", target.display())]);
-    let bytes = fs::read(&order.file).unwrap();
-    fs::write(&target, &bytes[..bytes.len() / part]).unwrap();
-    child::say(["copied".to_owned()]);
-    child::hear();
+    let store = Store::open(&task.file).unwrap();
+    create_and_report(&organization(&store), batch(&mut random));
+    let target = task.file.with_file_name("copy.0.0");
+    child::send([format!("copies to {}", target.display())]);
+    let bytes = fs::read(&task.file).unwrap();
+    fs::write(&target, &bytes[..bytes.len() / divisor]).unwrap();
+    child::send(["copied".to_owned()]);
+    child::receive();
 }

@@ -1,76 +1,80 @@
-//! What a child acknowledged, and what a new process finds in the file.
+//! The acknowledgements of a child, checked against what a new process finds in the file.
+//!
+//! This is not the ledger of `tests/support`. The parent learns of a write by its acknowledgement alone, so that the
+//! size of a batch that was not acknowledged is known only from the names of the datasets that are found.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use kpi_store::{Dataset, DatasetId, DatasetQuery, NewDataset, NewKpi, Organization, Store, ValueType};
 
-use crate::child::{self, Child, Order, Random};
+use crate::support::child::{self, Child, Task};
+use crate::support::{Random, counts_if_sound};
 
-/// A batch of requests that carry in their names what a whole one looks like: batch, place, size, KPIs.
+/// A batch of requests whose names say what a complete one looks like: batch, index, size, KPIs.
 pub(crate) fn batch(random: &mut Random) -> Vec<NewDataset> {
     let size = if random.below(2) == 0 { 1 } else { 2 + random.below(11) };
     let batch = DatasetId::new();
     (0..size).map(|place| request(random, batch, place, size)).collect()
 }
 
-pub(crate) fn request(random: &mut Random, batch: DatasetId, place: u64, size: u64) -> NewDataset {
-    // Mostly few, sometimes as many as are allowed.
+pub(crate) fn request(random: &mut Random, batch: DatasetId, place: usize, size: usize) -> NewDataset {
+    // Mostly few, sometimes up to the limit.
     let count = match random.below(10) {
         0 => random.below(101),
         1 => 0,
         _ => random.below(9),
     };
     let kpi = |index| {
-        let value_type = ValueType::ALL[usize::try_from(random.below(5)).unwrap()];
+        let value_type = ValueType::ALL[random.below(5)];
         let sort_order = i64::try_from(random.below(4)).unwrap();
         NewKpi::new(format!("KPI {index}")).unit("m³").value_type(value_type).sort_order(sort_order)
     };
     NewDataset::new(format!("{batch} {place} {size} {count}")).kpis((0..count).map(kpi))
 }
 
-/// Creates a batch, by the call for one or the call for many, and says so once it is acknowledged.
-pub(crate) fn create_and_say(organization: &Organization, mut batch: Vec<NewDataset>) {
+/// Creates a batch, by the call for one dataset or the call for many, and reports it once it is acknowledged.
+pub(crate) fn create_and_report(organization: &Organization, mut batch: Vec<NewDataset>) {
     let created = match batch.len() {
         1 => vec![organization.create_dataset(batch.remove(0)).unwrap()],
         _ => organization.create_datasets(batch).unwrap(),
     };
-    child::say(created.iter().map(acknowledgement));
+    child::send(created.iter().map(acknowledgement));
 }
 
 pub(crate) fn acknowledgement(dataset: &Dataset) -> String {
     format!("created {} {:016x}", dataset.id, fingerprint(dataset))
 }
 
-/// Of everything in it: two datasets of one fingerprint are equal.
+/// A fingerprint of all fields: two datasets with the same one are equal.
 fn fingerprint(dataset: &Dataset) -> u64 {
     twox_hash::XxHash3_64::oneshot(&serde_json::to_vec(dataset).unwrap())
 }
 
-/// The part of the new process: it says everything that is in the file, and what `verify` finds.
-pub(crate) fn read(order: &Order, read_only: bool) {
-    let store = Store::options().read_only(read_only).open(&order.file).unwrap();
+/// The task of the new process: it reports everything in the file, in which `verify` must find nothing.
+pub(crate) fn read(task: &Task, read_only: bool) {
+    let store = Store::options().read_only(read_only).open(&task.file).unwrap();
     for organization in store.organizations().unwrap() {
         let organization = store.organization(organization);
         for dataset in organization.iter_datasets(&DatasetQuery::new()) {
             let dataset = dataset.unwrap();
             assert_eq!(organization.dataset(dataset.id).unwrap().as_ref(), Some(&dataset), "a read is as the listing");
             let (id, kpis) = (dataset.id, dataset.kpis.len());
-            child::say([format!("holds {id} {:016x} {kpis} {}", fingerprint(&dataset), dataset.name)]);
+            child::send([format!("holds {id} {:016x} {kpis} {}", fingerprint(&dataset), dataset.name)]);
         }
     }
     let verification = store.verify().unwrap();
     assert!(verification.is_whole(), "{:?}", verification.findings);
     store.close().unwrap();
-    child::say([format!("whole {} {}", verification.datasets, verification.kpis)]);
+    child::send([format!("whole {} {}", verification.datasets, verification.kpis)]);
 }
 
-/// What was acknowledged: id and fingerprint.
+/// The acknowledged datasets: id and fingerprint.
 #[derive(Clone, Default)]
 pub(crate) struct Ledger(pub(crate) HashMap<String, String>);
 
 impl Ledger {
-    /// Notes the acknowledgements among the lines that a child said.
+    /// Notes the acknowledgements among the lines of a child.
     pub(crate) fn note(&mut self, lines: &[String]) {
         let words = lines.iter().map(|line| line.split(' ').collect::<Vec<_>>());
         self.0.extend(words.filter_map(|words| match words[..] {
@@ -87,23 +91,23 @@ impl Ledger {
 /// How the file differs from the ledger.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// Acknowledged, and not there or not equal.
+    /// Acknowledged, but missing or different.
     pub(crate) lost: usize,
-    /// Batches and datasets that are there in part.
+    /// Incomplete batches and datasets.
     pub(crate) partial: usize,
-    /// Whole batches that are there without having been acknowledged.
+    /// Complete batches that were not acknowledged.
     pub(crate) unsaid: usize,
 }
 
-/// Lets a new process read the file by `part`; an error if it cannot be opened, read or verified.
-pub(crate) fn judge(test: &str, part: &str, file: &Path, ledger: &Ledger) -> Result<Verdict, String> {
-    let said = Child::start(test, part, file, 0).end()?;
+/// Lets a new process read the file in this role; an error if it cannot be opened, read or verified.
+pub(crate) fn judge(test: &str, role: &str, file: &Path, ledger: &Ledger) -> Result<Verdict, String> {
+    let sent = Child::start(test, role, file, 0).wait()?;
     let mut verdict = Verdict::default();
     let mut found = HashMap::new();
-    // Of each batch: its size, how many of it are there, and how many were acknowledged.
+    // For each batch: its size, how many of its datasets were found, and how many acknowledged.
     let mut batches: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();
     let mut totals = None;
-    for line in &said {
+    for line in &sent {
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["holds", id, fingerprint, kpis, batch, _place, size, asked] => {
                 verdict.partial += usize::from(kpis != asked);
@@ -114,22 +118,12 @@ pub(crate) fn judge(test: &str, part: &str, file: &Path, ledger: &Ledger) -> Res
                 *acknowledged += usize::from(ledger.0.contains_key(id));
             }
             ["whole", datasets, kpis] => totals = Some((datasets.parse().unwrap(), kpis.parse().unwrap())),
-            _ => panic!("the reader said {line:?}"),
+            _ => panic!("the reader sent {line:?}"),
         }
     }
     verdict.lost = ledger.0.iter().filter(|(id, hash)| found.get(id.as_str()) != Some(&hash.as_str())).count();
     verdict.partial += batches.values().filter(|(wanted, there, _)| wanted != there).count();
     verdict.unsaid = batches.values().filter(|(_, _, acknowledged)| *acknowledged == 0).count();
-    // The second eye finds the file sound and counts the same.
-    let counts = second_eye(file);
+    let counts = counts_if_sound(file);
     if counts == totals { Ok(verdict) } else { Err(format!("plain SQLite counts {counts:?}, the reader {totals:?}")) }
-}
-
-/// What plain SQLite counts, if it finds the file sound.
-fn second_eye(file: &Path) -> Option<(i64, i64)> {
-    let plain = rusqlite::Connection::open(file).unwrap();
-    let check: String = plain.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    let counts = "SELECT (SELECT count(*) FROM dataset), (SELECT count(*) FROM kpi)";
-    let counts = plain.query_row(counts, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-    (check == "ok").then_some(counts)
 }

@@ -1,8 +1,8 @@
-//! Killed processes: what was acknowledged is there, what was not is there whole or not at all, and the file is sound.
+//! Killed processes: what was acknowledged is there, everything else is complete or absent, and the file is sound.
 //!
-//! A child writes and says through a pipe what was acknowledged; its parent kills it at a random moment, and a new
-//! process reads the file. The short form runs with all tests; the long form, 300 kills and 20,000 creates, 100 kills of
-//! backups:
+//! A child writes and reports each acknowledgement through a pipe; its parent kills it at a random moment, and a new
+//! process reads the file. The short form runs with all tests; the long form, 300 kills and 20,000 creates, 100 kills
+//! of backups:
 //!
 //! ```text
 //! KPI_STORE_LONG=1 cargo test --release --test crashes -- --nocapture
@@ -10,10 +10,11 @@
 
 #![allow(missing_debug_implementations, reason = "nothing here is printed")]
 
-mod child;
 mod ledger;
+#[path = "../support/mod.rs"]
+mod support;
 
-/// Killed while they copy: a file of that name is whole or not there.
+/// Killed during backups: a file under the name of a backup is complete, or there is none.
 mod backups;
-/// Killed while they create: nothing acknowledged is lost, nothing is there in part.
+/// Killed during creates: no acknowledged create is lost and none is partial.
 mod creates;

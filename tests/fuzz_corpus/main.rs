@@ -23,7 +23,7 @@ const TARGETS: [(&str, Body, usize); 4] = [
 ];
 
 #[test]
-fn every_kept_input_gives_what_is_promised() {
+fn every_kept_input_keeps_the_promises() {
     for (target, body, least) in TARGETS {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
         let mut count = 0;
@@ -39,7 +39,7 @@ fn every_kept_input_gives_what_is_promised() {
 
 /// The controls: a body that is given something else than what was stored complains.
 #[test]
-fn the_bodies_notice_what_is_wrong() {
+fn the_bodies_detect_wrong_answers() {
     let made = bodies::whole();
     bodies::answers_nothing_wrong(&made.file, None, false, &made.stored);
     bodies::answers_nothing_wrong(&made.file, Some(&made.log), false, &made.with_log);
@@ -48,5 +48,5 @@ fn the_bodies_notice_what_is_wrong() {
     other.values_mut().next().unwrap()[0].name.push('!');
     assert!(catch_unwind(|| bodies::answers_nothing_wrong(&made.file, None, true, &other)).is_err(), "another name");
     let with_a_log = || bodies::answers_nothing_wrong(&made.file, Some(&made.log), true, &made.stored);
-    assert!(catch_unwind(with_a_log).is_err(), "datasets that nobody knows of");
+    assert!(catch_unwind(with_a_log).is_err(), "datasets that were never stored");
 }

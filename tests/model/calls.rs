@@ -1,6 +1,8 @@
 //! Reading and creating, by the store and by its model.
 
-use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Result, Store};
+use kpi_store::{
+    Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Page, Result, Store,
+};
 
 use super::model::{Answer, Caller, Model, created};
 use super::requests::{pick, request, uuid};
@@ -52,7 +54,7 @@ impl World {
         self.follow(handle, &created.unwrap_or_default(), after, &found, counts)
     }
 
-    /// What is refused for itself is refused first.
+    /// An invalid request is refused before anything else.
     fn if_requested(&self, handle: usize, created: &Answer<Vec<Dataset>>, after: &mut Model) -> Answer<Vec<Dataset>> {
         let created = created.clone()?;
         self.if_writable(handle, Ok(()))?;
@@ -60,7 +62,7 @@ impl World {
         Ok(created)
     }
 
-    /// After an error of the disk: nothing is written; of an unknown outcome it is seen what is.
+    /// After a disk error nothing is written; after an unknown outcome the store is asked.
     fn follow(
         &mut self,
         handle: usize,
@@ -90,7 +92,7 @@ impl World {
         Ok(self.look(handle, dataset.organization_id, dataset.id)?.is_some())
     }
 
-    /// Whether what is found of these is what the model holds of them.
+    /// Whether the store holds of these what the model does.
     pub(crate) fn is_as_modeled(&self, handle: usize, asked: &[Dataset]) -> Checked {
         for dataset in asked {
             let found = self.look(handle, dataset.organization_id, dataset.id)?;
@@ -102,7 +104,7 @@ impl World {
         Ok(())
     }
 
-    /// What this handle and a fresh one find; nothing, if it is damaged.
+    /// The dataset as this handle and a fresh one find it; none if it is damaged.
     pub(crate) fn look(&self, handle: usize, organization: OrganizationId, id: DatasetId) -> Checked<Option<Dataset>> {
         let read = |store: &Store| match store.organization(organization).dataset(id) {
             Err(Error::Corrupt { .. }) => Ok(None),
@@ -112,7 +114,7 @@ impl World {
         if self.is_in_memory {
             return Ok(found);
         }
-        let fresh = Store::open(&self.file).map_err(|error| format!("then opening: {error:?}"))?;
+        let fresh = Store::open(&self.file.path).map_err(|error| format!("then opening: {error:?}"))?;
         let elsewhere = read(&fresh)?;
         if found == elsewhere { Ok(found) } else { Err(format!("one handle finds {found:?}, another {elsewhere:?}")) }
     }
@@ -137,7 +139,7 @@ impl World {
         };
         let mut query = query(is_newest_first).limit(limit);
         if let Some(mark) = after {
-            // As a program that keeps it as text.
+            // Through text, as an application stores it.
             query = query.after(&mark.cursor.to_string().parse().unwrap());
         }
         let found = self.organization(handle, caller).datasets(&query);
@@ -149,18 +151,12 @@ impl World {
         let expected = match limit {
             0 | 1_001 => Err("invalid"),
             _ if after.as_ref().is_some_and(is_of_another) => Err("invalid_cursor"),
-            _ => self.if_open(handle, page.clone().map(|(items, last)| (items, last.is_some()))),
+            _ => self.if_open(handle, Ok(page.seen())),
         };
-        let next = match &found {
-            Ok(page) => page.next.clone(),
-            Err(Error::Corrupt { next, .. }) => next.clone(),
-            Err(_) => None,
-        };
+        let next = found.as_ref().ok().and_then(|page| page.next.clone());
         let what = format!("page {query:?}");
-        let is_as_expected =
-            self.compare(&what, &expected, &found.map(|page| (page.items, page.next.is_some())), counts)?;
-        let place = page.map_or(listing.first().map(|(place, _)| *place), |(_, last)| last);
-        if let (true, Some(cursor), Some(place)) = (is_as_expected, next, place) {
+        let is_as_expected = self.compare(&what, &expected, &found.map(|page| seen(&page)), counts)?;
+        if let (true, Some(cursor), Some(place)) = (is_as_expected, next, page.next) {
             self.cursors.push(Mark { cursor, organization: caller.organization, is_newest_first, place });
         }
         Ok(())
@@ -209,16 +205,36 @@ pub(crate) fn query(is_newest_first: bool) -> DatasetQuery {
     if is_newest_first { DatasetQuery::new().newest_first() } else { DatasetQuery::new() }
 }
 
-/// The page that a listing begins with, and the place of its last dataset if there is more to come.
-fn page_of(listing: &[(usize, Answer<Dataset>)], limit: usize) -> Answer<(Vec<Dataset>, Option<usize>)> {
+/// A page as it is compared: what is whole, before how many of those a damaged dataset comes, and whether there are more.
+type Seen = (Vec<Dataset>, Vec<usize>, bool);
+
+fn seen(page: &Page<Dataset>) -> Seen {
+    (page.items.clone(), page.damaged.iter().map(|damage| damage.index).collect(), page.next.is_some())
+}
+
+/// The page that is expected.
+struct ExpectedPage {
+    items: Vec<Dataset>,
+    damaged: Vec<usize>,
+    /// The place of the last dataset, if there are more behind it.
+    next: Option<usize>,
+}
+
+impl ExpectedPage {
+    fn seen(&self) -> Seen {
+        (self.items.clone(), self.damaged.clone(), self.next.is_some())
+    }
+}
+
+fn page_of(listing: &[(usize, Answer<Dataset>)], limit: usize) -> ExpectedPage {
     let asked = &listing[..limit.min(listing.len())];
-    let whole: Vec<_> = asked.iter().map_while(|(_, dataset)| dataset.clone().ok()).collect();
-    match asked.get(whole.len()) {
-        Some((_, Err(code))) if whole.is_empty() => Err(code),
-        _ => {
-            let last = whole.len().checked_sub(1).map(|last| asked[last].0);
-            let has_more = whole.len() < listing.len();
-            Ok((whole, last.filter(|_| has_more)))
+    let mut page = ExpectedPage { items: Vec::new(), damaged: Vec::new(), next: None };
+    for (_, dataset) in asked {
+        match dataset {
+            Ok(dataset) => page.items.push(dataset.clone()),
+            Err(_) => page.damaged.push(page.items.len()),
         }
     }
+    page.next = asked.last().map(|(place, _)| *place).filter(|_| asked.len() < listing.len());
+    page
 }

@@ -1,4 +1,4 @@
-//! Opening, closing, copying, checking, and what another tool does to the file.
+//! Opening, closing, backups, verifying, and changes by another tool.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,11 +14,11 @@ use super::model::Model;
 use super::requests::{pick, uuid};
 use super::world::{Checked, Counts, Handle, World};
 
-/// As many handles as are open on the file at once.
+/// The most handles open at once.
 const HANDLES_MAX: usize = 3;
 
 impl World {
-    /// Opens the first handle, again if the disk fails.
+    /// Opens the first handle, and tries again if the disk fails.
     pub(crate) fn open_first(&mut self) -> Checked {
         let mut opened = self.opened(false);
         if let Err(error) = &opened
@@ -31,7 +31,7 @@ impl World {
         Ok(())
     }
 
-    /// Opens another handle, or one in the place of another; in memory that is an empty store.
+    /// Opens another handle, which may replace one; in memory this is an empty store.
     pub(crate) fn open(&mut self, counts: &mut Counts) -> Checked {
         let is_read_only = self.random.percent(25);
         if self.is_in_memory {
@@ -56,7 +56,7 @@ impl World {
     fn opened(&mut self, is_read_only: bool) -> kpi_store::Result<Handle> {
         let durability = if self.random.percent(50) { Durability::Full } else { Durability::Normal };
         let options = self.options().durability(durability).read_only(is_read_only);
-        let store = if self.is_in_memory { options.open_in_memory()? } else { options.open(&self.file)? };
+        let store = if self.is_in_memory { options.open_in_memory()? } else { options.open(&self.file.path)? };
         Ok(Handle { store, is_read_only: is_read_only && !self.is_in_memory, is_closed: false })
     }
 
@@ -83,7 +83,7 @@ impl World {
 
     pub(crate) fn back_up(&mut self, handle: usize, counts: &mut Counts) -> Checked {
         let is_taken = self.random.percent(15);
-        let copy = if is_taken { self.folder.path().to_owned() } else { self.folder.path().join("copy") };
+        let copy = if is_taken { self.file.folder.path().to_owned() } else { self.file.folder.path().join("copy") };
         let found = self.handles[handle].store.backup_to(&copy);
         let expected = match self.model.counts() {
             _ if is_taken => Err("invalid_path"),
@@ -105,7 +105,7 @@ impl World {
         Ok(())
     }
 
-    /// Another tool changes a name.
+    /// Changes a name as another tool would.
     pub(crate) fn alter(&mut self) -> Checked {
         self.calm();
         if self.is_in_memory || self.model.kept.is_empty() {
@@ -116,7 +116,7 @@ impl World {
         kept.dataset.name = format!("Changed to {}", self.random.next());
         kept.is_altered = true;
         let [id, organization] = [Uuid::from(kept.dataset.id), kept.dataset.organization_id.into()];
-        let changed = rusqlite::Connection::open(&self.file).and_then(|plain| {
+        let changed = rusqlite::Connection::open(&self.file.path).and_then(|plain| {
             let sql = "UPDATE dataset SET name = ?1 WHERE id = ?2 AND organization_id = ?3";
             plain.execute(sql, params![kept.dataset.name, id.as_bytes(), organization.as_bytes()])
         });
@@ -137,7 +137,7 @@ impl World {
 
         let place = self.model.find(caller.organization, id);
         let dataset = place.map(|place| self.model.kept[place].dataset.clone());
-        let expected = self.if_writable(handle, Ok(dataset.clone()));
+        let expected = self.if_writable(handle, dataset.clone().ok_or("not_found"));
         let mut holds = self.compare(&format!("accept {id}"), &expected, &found, counts)? && found.is_ok();
         self.calm();
         if let Err(Error::OutcomeUnknown { .. }) = found {
@@ -150,7 +150,7 @@ impl World {
         Ok(())
     }
 
-    /// Every handle, and one on the file that is opened when all others are gone, hold what the model does.
+    /// Every handle holds what the model does, and so does one that is opened after all are dropped.
     pub(crate) fn end(&mut self) -> Checked {
         for handle in self.handles.iter().filter(|handle| !handle.is_closed) {
             self.agree(&handle.store)?;
@@ -159,8 +159,8 @@ impl World {
         if self.is_in_memory {
             return Ok(());
         }
-        self.agree(&Store::open(&self.file).map_err(|error| format!("open: {error:?}"))?)?;
-        let entries = self.folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+        self.agree(&Store::open(&self.file.path).map_err(|error| format!("open: {error:?}"))?)?;
+        let entries = self.file.folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name());
         let names: Vec<_> = entries.filter(|name| !name.to_string_lossy().starts_with("kpis.db")).collect();
         if names.is_empty() { Ok(()) } else { Err(format!("{names:?} are left")) }
     }

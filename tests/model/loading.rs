@@ -23,7 +23,7 @@ impl World {
         let (caller, found, drawn) =
             self.as_any_caller(handle, |organization| organization.load_datasets(input, options(&load)));
 
-        // What was not pulled is not stored, and has no ids.
+        // Items that were not pulled are not stored and have no ids.
         let input = admitted(caller, &new[..pulled], &drawn);
         let mut after = self.model.clone();
         let (stored, ended) = match load.batch {
@@ -52,8 +52,8 @@ impl World {
         Ok(())
     }
 
-    /// After an error of the disk: what it says is stored is, and nothing else but a batch of an unknown outcome.
-    /// `stored_max` is how much would be without that error.
+    /// After a disk error: what it reports as stored is stored, and nothing else but a batch with an unknown outcome.
+    /// `stored_max` is how much would be stored without that error.
     fn follow_load(
         &mut self,
         handle: usize,

@@ -1,12 +1,12 @@
-//! Random sequences of every operation, held against a plain list in memory: every answer is compared exactly, errors by
-//! their code.
+//! Random sequences of every operation, compared with a plain list in memory: every answer exactly, errors by their
+//! code.
 //!
-//! - Handles: up to three on one file, with `Full` and `Normal`, one of them for reading only, closed and opened again;
-//!   or a store in memory. Two organizations that use the same ids, and users.
-//! - The disk fails in some operations, or is full. Then the answer is the expected one, or an error that fits, and what
-//!   it says was not written is nowhere. Of an unknown outcome the store is asked, and the model follows.
-//! - Loads, all or nothing and in batches, of inputs that are refused somewhere, or cancelled: how much is stored.
-//! - Another tool changes a dataset: it is damage until it is accepted.
+//! - Handles: up to three on one file, `Full`, `Normal` and read-only, which are closed and opened again; or a store in
+//!   memory. Two organizations that use the same ids, and users.
+//! - The disk fails in some operations, or is full. Then the answer is the expected one or a fitting error, and what was
+//!   reported as not written is absent. After an unknown outcome the store is asked, and the model follows.
+//! - Loads, all or nothing and in batches, of inputs that are invalid somewhere, or cancelled: how much is stored.
+//! - Another tool changes a dataset: it counts as damage until it is accepted.
 //!
 //! A failure names its seed, and `KPI_STORE_TEST_SEED` repeats it alone. The long form:
 //!
@@ -18,16 +18,17 @@ mod calls;
 mod handles;
 mod loading;
 mod model;
-#[path = "../../src/fault_tests/random.rs"]
-mod random;
 mod requests;
+#[path = "../support/mod.rs"]
+mod support;
 mod world;
 
 use self::model::Rules;
+use self::support::{given_seed, is_long};
 use self::world::{Counts, World};
 
 #[test]
-fn every_answer_is_that_of_a_plain_list() {
+fn every_answer_matches_a_plain_list() {
     let mut counts = Counts::default();
     for seed in seeds() {
         let played = World::new(seed, Rules::default()).play(&mut counts);
@@ -40,14 +41,13 @@ fn every_answer_is_that_of_a_plain_list() {
 }
 
 fn seeds() -> std::ops::Range<u64> {
-    let only = std::env::var("KPI_STORE_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
-    let count = if std::env::var_os("KPI_STORE_LONG").is_some() { 1_000 } else { 40 };
-    only.map_or(0..count, |seed: u64| seed..seed + 1)
+    let count = if is_long() { 1_000 } else { 40 };
+    given_seed().map_or(0..count, |seed: u64| seed..seed + 1)
 }
 
-/// The control: a model with one wrong rule differs, soon.
+/// The control: a model with one wrong rule soon differs.
 #[test]
-fn a_wrong_rule_is_noticed() {
+fn a_wrong_rule_is_detected() {
     let right = Rules::default();
     for wrong in [
         Rules { ids_are_of_one_organization: false, ..right },

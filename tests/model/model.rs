@@ -1,4 +1,4 @@
-//! What a store should answer: a plain list in memory, and the rules of the contract in few words.
+//! The expected answers of a store: a plain list in memory, and the rules of the contract.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 /// What is expected: a value, or an error by its code.
 pub(crate) type Answer<T> = Result<T, &'static str>;
 
-/// The rules that a control can turn around.
+/// The rules, each of which a control can invert.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a rule")]
 pub(crate) struct Rules {
@@ -37,7 +37,7 @@ impl Default for Rules {
     }
 }
 
-/// Who asks, and when.
+/// The organization, the user and the time of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
     pub(crate) organization: OrganizationId,
@@ -51,7 +51,7 @@ pub(crate) struct Caller {
 pub(crate) struct Load {
     /// The most datasets to a transaction; none if all are stored in one.
     pub(crate) batch: Option<usize>,
-    /// The callback ends it once so many were written.
+    /// The callback cancels it once this number was written.
     pub(crate) cancelled_at: Option<usize>,
 }
 
@@ -77,7 +77,7 @@ impl Model {
         Self { kept: Vec::new(), rules }
     }
 
-    /// Keeps what was created, or says what is in the way.
+    /// Stores what was created, or returns the error.
     pub(crate) fn keep(&mut self, created: &[Dataset]) -> Answer<()> {
         let before = self.kept.clone();
         for dataset in created {
@@ -97,8 +97,9 @@ impl Model {
         Ok(())
     }
 
-    /// Keeps what a load stores of its input, and says how much that is, and why it is not all. The input is so short that
-    /// each transaction pulls its part of it at once. `writable` is what a write answers if nothing else is in the way.
+    /// Stores what a load stores of its input, and returns how much that is, and why it is not all. The input is so
+    /// short that each transaction pulls its part at once. `writable` is the answer of a write that meets no other
+    /// obstacle.
     pub(crate) fn load(&mut self, load: &Load, input: &[Answer<Dataset>], writable: Answer<()>) -> (usize, Answer<()>) {
         let before = self.kept.clone();
         let is_in_batches = load.batch.is_some();
@@ -127,12 +128,12 @@ impl Model {
         }
     }
 
-    /// Where this dataset is in the list.
+    /// The index of this dataset in the list.
     pub(crate) fn find(&self, organization: OrganizationId, id: DatasetId) -> Option<usize> {
         self.kept.iter().position(|Kept { dataset, .. }| (dataset.organization_id, dataset.id) == (organization, id))
     }
 
-    /// What a read of this dataset gives.
+    /// The answer of a read of this dataset.
     pub(crate) fn read(&self, organization: OrganizationId, id: DatasetId) -> Answer<Option<Dataset>> {
         self.find(organization, id).map(|place| self.whole(&self.kept[place])).transpose()
     }
@@ -141,7 +142,7 @@ impl Model {
         if kept.is_altered && self.rules.changes_are_damage { Err("corrupt") } else { Ok(kept.dataset.clone()) }
     }
 
-    /// What a listing gives behind the place `after`, each with its place.
+    /// The datasets of a listing after the position `after`, each with its position.
     pub(crate) fn listing(
         &self,
         organization: OrganizationId,
@@ -164,7 +165,7 @@ impl Model {
         owners.into_iter().collect()
     }
 
-    /// How many datasets there are, how many KPIs in those that are whole, and how many are not.
+    /// How many datasets there are, how many KPIs in the undamaged ones, and how many are damaged.
     pub(crate) fn counts(&self) -> (u64, u64, usize) {
         let whole = self.kept.iter().filter_map(|kept| self.whole(kept).ok());
         let kpis: usize = whole.clone().map(|dataset| dataset.kpis.len()).sum();
@@ -173,7 +174,7 @@ impl Model {
     }
 }
 
-/// What is created if nothing refuses it; `drawn` are the ids that the store was given for it.
+/// The datasets that these requests create; `drawn` are the ids that the store was given for it.
 pub(crate) fn created(caller: Caller, requests: &[NewDataset], drawn: &[Uuid]) -> Answer<Vec<Dataset>> {
     if caller.now > LAST_TIME {
         return Err("clock_out_of_range");
@@ -185,7 +186,7 @@ pub(crate) fn created(caller: Caller, requests: &[NewDataset], drawn: &[Uuid]) -
     if valid.len() < requests.len() { Err("invalid") } else { Ok(created) }
 }
 
-/// What of the input of a load may be stored, each for itself.
+/// The datasets of the input of a load, each checked separately.
 pub(crate) fn admitted(caller: Caller, requests: &[NewDataset], drawn: &[Uuid]) -> Vec<Answer<Dataset>> {
     let mut drawn = drawn.iter().copied();
     let one = |request| if is_valid(request) { Ok(stored(caller, request, &mut drawn)) } else { Err("invalid") };

@@ -1,11 +1,11 @@
-//! Requests at random: most of them valid, many at a limit, some with ids that are taken, some behind a limit.
+//! Random requests: most of them valid, many at a limit, some with ids that are taken, some past a limit.
 
 use kpi_store::{DatasetId, KpiId, NewDataset, NewKpi, ValueType};
 use uuid::Uuid;
 
-use super::random::Random;
+use super::support::Random;
 
-/// An id that looks random.
+/// A random id.
 pub(crate) fn uuid(random: &mut Random) -> Uuid {
     Uuid::from_u64_pair(random.next(), random.next())
 }
@@ -42,7 +42,7 @@ fn kpi(random: &mut Random, ids: &[KpiId]) -> NewKpi {
     if random.percent(20) {
         kpi = kpi.description(text(random, 0, 2_000));
     }
-    // Few of them, so that one sometimes comes twice.
+    // From a few, so that some are used twice.
     if random.percent(10) { kpi.id(ids[random.below(ids.len())]) } else { kpi }
 }
 

@@ -1,22 +1,20 @@
-//! A store and its model, side by side: what is done next, and whether both answer the same.
+//! A store and its model: chooses the next call, and compares both answers.
 
 use std::fmt::{self, Debug};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use kpi_store::{Cursor, Error, Organization, OrganizationId, Result, Store, UserId};
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
-use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::model::{Answer, Caller, LAST_TIME, Model, Rules};
-use super::random::Random;
 use super::requests::uuid;
+use super::support::{Random, TestFile};
 
 const OPERATIONS: usize = 50;
 
-/// What a difference between the store and its model says.
+/// The error describes a difference between the store and its model.
 pub(crate) type Checked<T = ()> = std::result::Result<T, String>;
 
 #[derive(Debug, Default)]
@@ -32,7 +30,7 @@ pub(crate) struct Counts {
     pub(crate) backups: usize,
     /// Operations in which the disk failed, and that answered with an error.
     pub(crate) failed: usize,
-    /// Those that did what was asked all the same.
+    /// Those that succeeded all the same.
     pub(crate) unimpressed: usize,
     pub(crate) unknown_and_there: usize,
     pub(crate) unknown_and_gone: usize,
@@ -58,12 +56,12 @@ pub(crate) struct Handle {
     pub(crate) is_closed: bool,
 }
 
-/// A cursor, and what it must lead to.
+/// A cursor, and what it stands for.
 pub(crate) struct Mark {
     pub(crate) cursor: Cursor,
     pub(crate) organization: OrganizationId,
     pub(crate) is_newest_first: bool,
-    /// The place of the dataset before it.
+    /// The position of the dataset before it.
     pub(crate) place: usize,
 }
 
@@ -71,13 +69,13 @@ pub(crate) struct Mark {
 pub(crate) struct Ids {
     random: Random,
     all: Vec<Uuid>,
-    /// Since someone looked last.
+    /// Since this was last cleared.
     pub(crate) drawn: Vec<Uuid>,
 }
 
 impl Ids {
     pub(crate) fn next(&mut self) -> Uuid {
-        // Rarely one that was there before, as no good source gives.
+        // Rarely a repeated one, which no good source returns.
         let id = if !self.all.is_empty() && self.random.percent(1) {
             self.all[self.random.below(self.all.len())]
         } else {
@@ -90,7 +88,7 @@ impl Ids {
 }
 
 pub(crate) struct World {
-    // The handles go before the disk, and the folder last.
+    // Dropped in this order: the handles before the disk, the folder last.
     pub(crate) handles: Vec<Handle>,
     pub(crate) model: Model,
     pub(crate) random: Random,
@@ -102,14 +100,13 @@ pub(crate) struct World {
     pub(crate) clock: Arc<AtomicI64>,
     fault: Option<Fault>,
     disk: Disk,
-    pub(crate) file: PathBuf,
-    pub(crate) folder: TempDir,
+    pub(crate) file: TestFile,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, rules: Rules) -> Self {
         let mut random = Random::new(seed);
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let file = TestFile::in_memory();
         let ids = Ids { random: Random::new(random.next()), all: Vec::new(), drawn: Vec::new() };
         Self {
             handles: Vec::new(),
@@ -121,9 +118,8 @@ impl World {
             ids: Arc::new(Mutex::new(ids)),
             clock: Arc::new(AtomicI64::new(1_700_000_000_000_000)),
             fault: None,
-            disk: Disk::new(folder.path()),
-            file: folder.path().canonicalize().unwrap().join("kpis.db"),
-            folder,
+            disk: Disk::new(file.folder.path()),
+            file,
             random,
         }
     }
@@ -186,23 +182,23 @@ impl World {
         self.fault = Some(fault);
     }
 
-    /// From now on this operation fails no more.
+    /// Ends the fault.
     pub(crate) fn calm(&self) {
         self.disk.calm();
     }
 
-    /// Whether an answer is excused by what the disk did.
+    /// Whether the fault of the disk explains this error.
     pub(crate) fn is_excused(&self, error: &Error) -> bool {
         let Some(fault) = self.fault.as_ref().filter(|_| self.disk.has_failed()) else { return false };
         match error.code() {
             "storage_full" => fault.cause == Cause::Full,
-            // Of a file that cannot be opened SQLite does not say why; one that only reads takes it for forbidden.
+            // SQLite does not say why a file cannot be opened; a read-only connection reports that it may not be.
             "invalid_path" | "read_only" => fault.kinds.contains(&Kind::Open),
             code => matches!(code, "storage" | "outcome_unknown"),
         }
     }
 
-    /// Whether the answer is the expected one; false if the disk is its excuse.
+    /// Whether the answer is the expected one; false if the fault of the disk explains it.
     pub(crate) fn compare<T: PartialEq + Debug>(
         &self,
         what: &str,
@@ -224,12 +220,12 @@ impl World {
         Ok(is_as_expected)
     }
 
-    /// What a handle answers if nothing else is in the way.
+    /// The answer of a handle, unless it is closed.
     pub(crate) fn if_open<T>(&self, handle: usize, answer: Answer<T>) -> Answer<T> {
         if self.handles[handle].is_closed { Err("closed") } else { answer }
     }
 
-    /// The same of what writes.
+    /// The answer to a write, unless the handle is closed or read-only.
     pub(crate) fn if_writable<T>(&self, handle: usize, answer: Answer<T>) -> Answer<T> {
         let is_read_only = self.handles[handle].is_read_only;
         self.if_open(handle, if is_read_only { Err("read_only") } else { answer })
@@ -239,7 +235,7 @@ impl World {
         self.organizations[self.random.below(2)]
     }
 
-    /// Does a call that writes, now and then at a time that cannot be stored. Gives the ids that were drawn for it too.
+    /// Makes a call that writes, now and then at a time that cannot be stored. Returns the ids drawn for it too.
     pub(crate) fn as_any_caller<T>(
         &mut self,
         handle: usize,

@@ -1,4 +1,4 @@
-//! Backups of a store that others write: each is what the store held at one moment.
+//! Backups of a store while it is written: each holds what the store held at one moment.
 //!
 //! Five in the short form, fifty in the long one:
 //!
@@ -16,17 +16,17 @@ use std::time::Duration;
 use kpi_store::{Dataset, DatasetId, NewDataset, NewKpi, Organization, Store};
 use uuid::Uuid;
 
-use super::{large_store, listed};
-use crate::support::{Place, organization, plain_sqlite};
+use super::large_store;
+use crate::support::{TestFile, is_long, listed, organization, plain_sqlite};
 
 /// In the order of creation: id, name, digest.
 type Row = (DatasetId, String, i64);
 
 #[test]
-fn each_is_a_prefix_of_what_was_created_and_holds_all_that_was_acknowledged_before_it() {
-    let backups = if std::env::var_os("KPI_STORE_LONG").is_some_and(|value| value == "1") { 50 } else { 5 };
-    let place = Place::new();
-    let store = Store::open(&place.file).unwrap();
+fn each_backup_is_a_prefix_of_what_was_created_and_holds_everything_acknowledged_before_it() {
+    let backups = if is_long() { 50 } else { 5 };
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
     let ours = organization(&store);
     let acknowledged = Mutex::new(Vec::new());
     let is_over = AtomicBool::new(false);
@@ -37,7 +37,7 @@ fn each_is_a_prefix_of_what_was_created_and_holds_all_that_was_acknowledged_befo
             scope.spawn(move || write(&ours, thread, acknowledged, is_over));
         }
         let copy = |number| {
-            let file = place.folder.path().join(format!("copy-{number}.db"));
+            let file = file.folder.path().join(format!("copy-{number}.db"));
             let before = acknowledged.lock().unwrap().iter().map(|dataset: &Dataset| dataset.id).collect();
             store.backup_to(&file).unwrap();
             Copy { file, before }
@@ -48,7 +48,7 @@ fn each_is_a_prefix_of_what_was_created_and_holds_all_that_was_acknowledged_befo
     });
 
     let created = acknowledged.into_inner().unwrap();
-    let all = rows(&place.file);
+    let all = rows(&file.path);
     assert_eq!(all.len(), created.len());
     let mut lengths = Vec::new();
     for copy in &copies {
@@ -57,13 +57,13 @@ fn each_is_a_prefix_of_what_was_created_and_holds_all_that_was_acknowledged_befo
         lengths.push(found.len());
         reads_as_created(&copy.file, &ours, &created);
     }
-    assert!(lengths[0] < lengths[lengths.len() - 1], "nobody wrote meanwhile: {lengths:?}");
+    assert!(lengths[0] < lengths[lengths.len() - 1], "nothing was written meanwhile: {lengths:?}");
     println!("backups: {backups} while 4 threads created {} datasets, each the prefix of a moment", created.len());
 }
 
-/// The control: a backup that lacks something, has too much or another order is not taken for a moment of the store.
+/// The control: a backup that lacks something, has too much or another order is rejected.
 #[test]
-fn the_harness_sees_what_is_no_moment_of_the_store() {
+fn the_harness_detects_a_copy_that_was_never_a_state_of_the_store() {
     let row = |name: &str| (DatasetId::new(), name.to_owned(), 7);
     let all = [row("a 1"), row("b 2"), row("b 2"), row("c 1"), row("d 1")];
     let before = HashSet::from([all[0].0, all[1].0, all[2].0]);
@@ -84,10 +84,10 @@ fn the_harness_sees_what_is_no_moment_of_the_store() {
 
 #[test]
 fn writers_go_on_while_a_backup_is_made() {
-    let (place, store, created) = large_store();
+    let (file, store, created) = large_store();
     let ours = organization(&store);
-    let impatient = Store::options().busy_timeout(Duration::ZERO).open(&place.file).unwrap();
-    let (theirs, file) = (organization(&impatient), place.folder.path().join("copy.db"));
+    let impatient = Store::options().busy_timeout(Duration::ZERO).open(&file.path).unwrap();
+    let (theirs, copy) = (organization(&impatient), file.path.with_file_name("copy.db"));
     let mut calls = 0;
     let watch = move |_| {
         calls += 1;
@@ -95,19 +95,19 @@ fn writers_go_on_while_a_backup_is_made() {
         theirs.create_dataset(NewDataset::new(format!("{calls}"))).unwrap();
         ControlFlow::Continue(())
     };
-    store.backup_to_with(&file, watch).unwrap();
-    let (copied, now) = (rows(&file).len(), rows(&place.file).len());
+    store.backup_to_with(&copy, watch).unwrap();
+    let (copied, now) = (rows(&copy).len(), rows(&file.path).len());
     assert_eq!(copied, created.len());
     assert!(now > copied + 2, "{now}");
 }
 
 struct Copy {
     file: PathBuf,
-    /// What was acknowledged before it began.
+    /// The datasets that were acknowledged before it began.
     before: HashSet<DatasetId>,
 }
 
-/// Creates batches, named by themselves and their size, until it is over.
+/// Creates batches, whose datasets name the batch and its size, until `is_over`.
 fn write(ours: &Organization, thread: usize, acknowledged: &Mutex<Vec<Dataset>>, is_over: &AtomicBool) {
     for number in 0.. {
         if is_over.load(Relaxed) {
@@ -124,7 +124,7 @@ fn kpi(index: usize) -> NewKpi {
     NewKpi::new(format!("KPI {index}")).unit("m³")
 }
 
-/// What plain SQLite finds, in the order of creation.
+/// The rows that plain SQLite finds, in the order of creation.
 fn rows(file: &Path) -> Vec<Row> {
     let plain = plain_sqlite(file);
     let mut statement = plain.prepare("SELECT id, name, digest FROM dataset ORDER BY seq").unwrap();
@@ -133,7 +133,7 @@ fn rows(file: &Path) -> Vec<Row> {
     rows.collect::<Result<_, _>>().unwrap()
 }
 
-/// Whether what was found is what the store held at one moment after everything in `before` was acknowledged.
+/// Checks that the store held exactly these rows at one moment after everything in `before` was acknowledged.
 fn is_a_moment_of(all: &[Row], found: &[Row], before: &HashSet<DatasetId>) -> Result<(), &'static str> {
     if !all.starts_with(found) {
         return Err("no prefix");
@@ -150,11 +150,11 @@ fn is_a_moment_of(all: &[Row], found: &[Row], before: &HashSet<DatasetId>) -> Re
     if batches.iter().all(is_whole) { Ok(()) } else { Err("a batch is there in part") }
 }
 
-/// The backup is sound, and each of its datasets reads as it was returned when it was created.
+/// The backup is sound, and each of its datasets equals the one that creating it returned.
 fn reads_as_created(file: &Path, ours: &Organization, created: &[Dataset]) {
     let created: BTreeMap<_, _> = created.iter().map(|dataset| (dataset.id, dataset)).collect();
     let store = Store::options().read_only(true).open(file).unwrap();
-    for dataset in listed(&store, ours.id()) {
+    for dataset in listed(&store.organization(ours.id())) {
         assert_eq!(Some(&&dataset), created.get(&dataset.id));
     }
     assert!(store.verify().unwrap().is_whole());

@@ -1,10 +1,9 @@
-//! Values of a type that a STRICT table does not take: written while the schema did not say so, and there when it says so
-//! again.
+//! Values of a type that a STRICT table does not accept, written while the schema was changed to accept them.
 
 use kpi_store::Store;
 
-use super::{Whole, on_the_third, parts};
-use crate::support::{Place, plain_sqlite};
+use super::{Whole, named, on_the_third};
+use crate::support::{TestFile, plain_sqlite};
 
 const TYPES: &[&str] = &[
     "UPDATE dataset SET id = 'sixteen letters!'",
@@ -42,24 +41,23 @@ const TYPES: &[&str] = &[
 fn a_value_of_another_type_is_an_error_and_hides_no_other() {
     let whole = Whole::new();
     for change in TYPES {
-        let place = Place::new();
-        std::fs::write(&place.file, &whole.file).unwrap();
-        without_strictness(&place, &on_the_third(change));
-        let ours = Store::open(&place.file).unwrap().organization(whole.datasets[0].organization_id);
+        let file = TestFile::with(&whole.file);
+        without_strictness(&file, &on_the_third(change));
+        let ours = Store::open(&file.path).unwrap().organization(whole.datasets[0].organization_id);
         if change.contains("dataset SET id") {
-            // Nothing says which dataset it was.
+            // Nothing tells which dataset it was.
             assert_eq!(ours.dataset(whole.datasets[2].id).unwrap(), None, "{change}");
             whole.lists(&ours, &|index| (index == 2).then_some(None), change);
         } else {
-            assert_eq!(parts(&ours.dataset(whole.datasets[2].id).unwrap_err()).0, Some(whole.datasets[2].id));
+            assert_eq!(named(&ours.dataset(whole.datasets[2].id).unwrap_err()), Some(whole.datasets[2].id));
             whole.is_damaged_at(&ours, &[2], change);
         }
     }
 }
 
-/// Does `change` while the tables take everything; the schema is to the letter what it was.
-fn without_strictness(place: &Place, change: &str) {
-    let plain = plain_sqlite(&place.file);
+/// Does `change` while the tables accept any type; afterwards the schema is to the letter as before.
+fn without_strictness(file: &TestFile, change: &str) {
+    let plain = plain_sqlite(&file.path);
     plain
         .execute_batch(
             "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; PRAGMA writable_schema = ON;

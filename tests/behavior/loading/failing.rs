@@ -1,4 +1,4 @@
-//! What fails, wherever it does: exactly what is said to be stored is, and the load can go on from there.
+//! Loads that fail, at any point: exactly what the error reports as stored is stored, and the load can be resumed.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -25,12 +25,12 @@ fn item(place: usize) -> NewDataset {
     request(place).id(id_of(place))
 }
 
-/// How much of the input is stored when the item at `place` fails.
+/// How much of the input is stored when the item at this index fails.
 fn stored_before(place: usize, batch: Option<u32>) -> u64 {
     batch.map_or(0, |datasets| place as u64 / u64::from(datasets) * u64::from(datasets))
 }
 
-/// A kind of item that cannot be stored, made for a place, and whether the error says so.
+/// An item that cannot be stored, by its index, and whether an error is the right one for it.
 type Bad = (&'static str, fn(usize) -> NewDataset, fn(&Error, usize) -> bool);
 
 const BAD: [Bad; 3] = [
@@ -54,10 +54,10 @@ const BAD: [Bad; 3] = [
 ];
 
 #[test]
-fn an_item_that_cannot_be_stored_leaves_what_is_said_and_the_load_goes_on_from_there() {
+fn a_load_stopped_by_a_bad_item_stores_what_it_reports_and_can_be_resumed() {
     for (what, bad, says_so) in BAD {
         for batch in BATCHES {
-            // The first has no id to repeat.
+            // The first item has no id to repeat.
             for place in usize::from(what == "a taken id")..COUNT {
                 let case = format!("{what} at {place} in batches of {batch:?}");
                 support::in_a_file_and_in_memory(Store::options, |store, file| {
@@ -76,7 +76,7 @@ fn an_item_that_cannot_be_stored_leaves_what_is_said_and_the_load_goes_on_from_t
     }
 }
 
-/// Loading the rest makes the whole.
+/// Loading the rest completes the input.
 fn goes_on(store: &Store, file: Option<&Path>, organization: &Organization, stopped: &LoadError, case: &str) {
     let rest = (0..COUNT).map(item).skip(usize::try_from(stopped.stored).unwrap());
     let loaded = organization.load_datasets(rest, options(None)).unwrap();
@@ -87,7 +87,7 @@ fn goes_on(store: &Store, file: Option<&Path>, organization: &Organization, stop
 
 #[test]
 fn large_inputs_stop_as_exactly_as_small_ones() {
-    // Some dozen such datasets are in memory at a time.
+    // A few dozen such datasets are in memory at a time.
     for batch in [None, Some(7), Some(30), Some(1_000)] {
         for place in [0, 29, 30, 61, 79] {
             let case = format!("at {place} in batches of {batch:?}");
@@ -157,7 +157,7 @@ fn a_cancelled_load_of_all_or_nothing_stores_nothing_however_late() {
 }
 
 #[test]
-fn a_panic_of_the_callers_code_takes_its_transaction_along_and_nothing_else() {
+fn a_panic_in_the_callers_code_loses_its_transaction_and_nothing_else() {
     for from in ["the iterator", "the callback", "the ids"] {
         for batch in BATCHES {
             for place in [0, 4, COUNT - 1] {
@@ -205,20 +205,20 @@ fn a_panic_of_the_callers_code_takes_its_transaction_along_and_nothing_else() {
     }
 }
 
-/// Something that happens to the store between two batches, and what the load answers.
+/// An event between two batches, and the code of the error of the load.
 type Mishap = (&'static str, fn(&Store, &rusqlite::Connection));
 
 #[test]
-fn what_stops_a_load_between_batches_leaves_those_before() {
+fn a_load_stopped_between_batches_keeps_the_earlier_ones() {
     let mishaps: [Mishap; 2] = [
         ("closed", |store, _| drop(store.clone().close())),
         ("busy", |_, elsewhere| elsewhere.execute_batch("BEGIN IMMEDIATE").unwrap()),
     ];
     for (code, mishap) in mishaps {
-        let place = support::Place::new();
-        let store = Store::options().busy_timeout(Duration::from_millis(50)).open(&place.file).unwrap();
+        let file = support::TestFile::new();
+        let store = Store::options().busy_timeout(Duration::from_millis(50)).open(&file.path).unwrap();
         let organization = support::organization(&store);
-        let elsewhere = support::plain_sqlite(&place.file);
+        let elsewhere = support::plain_sqlite(&file.path);
         let options = options(Some(3)).progress(|progress| {
             if progress.datasets == 6 {
                 mishap(&store, &elsewhere);
@@ -228,10 +228,10 @@ fn what_stops_a_load_between_batches_leaves_those_before() {
         let stopped = organization.load_datasets((0..COUNT).map(item), options).unwrap_err();
         assert_eq!((stopped.code(), stopped.stored), (code, 6));
         drop(elsewhere);
-        let again = Store::open(&place.file).unwrap();
+        let again = Store::open(&file.path).unwrap();
         let organization = again.organization(organization.id());
-        holds_the_first(&again, Some(&place.file), &organization, 6, code);
-        goes_on(&again, Some(&place.file), &organization, &stopped, code);
+        holds_the_first(&again, Some(&file.path), &organization, 6, code);
+        goes_on(&again, Some(&file.path), &organization, &stopped, code);
     }
 }
 

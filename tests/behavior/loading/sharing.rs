@@ -1,4 +1,5 @@
-//! A load beside others: who is served meanwhile, who waits, and who is told at once that it would wait for itself.
+//! A load beside other calls: which are served meanwhile, which wait, and which fail at once since they would wait for
+//! themselves.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock, mpsc};
@@ -8,10 +9,10 @@ use std::time::{Duration, Instant};
 use kpi_store::{DatasetId, DatasetQuery, Error, LoadError, LoadOptions, NewDataset, Organization, Store};
 use uuid::Uuid;
 
-use super::{large_request, listed, names, options, request};
-use crate::support;
+use super::{large_request, names, options, request};
+use crate::support::{self, listed};
 
-/// What can be called from inside, whether it needs the lock of a file, and in memory that of the one connection.
+/// A call made from inside a load, whether it needs the write lock of a file, and in memory the only connection.
 type Call = (&'static str, bool, fn(&Organization, &Store) -> Result<(), Error>);
 
 const CALLS: [Call; 9] = [
@@ -30,7 +31,7 @@ const CALLS: [Call; 9] = [
     ("verify", false, |_, store| store.verify().map(|found| assert_eq!(found.datasets, 0))),
 ];
 
-/// Makes every call; those that must wait for the load are refused at once, those that need not are answered.
+/// Makes every call: those that would wait for the load are refused at once, the others are answered.
 fn call_all(organization: &Organization, store: &Store, from: &str) {
     for (name, writes, call) in CALLS {
         let started = Instant::now();
@@ -151,7 +152,7 @@ fn other_writers_wait_for_a_load_of_all_or_nothing_as_long_as_they_may() {
                     let input = (0..3).map(|place| {
                         if place == 1 {
                             ask.send(()).unwrap();
-                            // Who waits in vain does so inside the load.
+                            // A call that times out does so while the load runs.
                             assert!(!is_short || told.recv().is_ok());
                         }
                         request(place)

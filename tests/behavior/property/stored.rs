@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::draft::{Draft, drafts};
 use super::runner;
-use crate::support::{self, Place};
+use crate::support::{self, TestFile};
 
 /// A file with datasets from generated requests, and what `create` returned for each, in the order of creation.
 pub(super) struct Stored {
     pub(super) seed: u64,
-    pub(super) place: Place,
+    pub(super) file: TestFile,
     pub(super) store: Store,
     pub(super) organization: Organization,
     pub(super) cases: Vec<(Case, Dataset)>,
@@ -36,11 +36,11 @@ impl Stored {
 
     /// In turn one dataset and four at once, with and without a user, at times from the year 1 to the year 9999.
     pub(super) fn new(seed: u64) -> Self {
-        let place = Place::new();
+        let file = TestFile::new();
         let calls = AtomicI64::new(0);
         let clock =
             move || DateTime::from_timestamp_micros(micros_of_call(calls.fetch_add(1, Ordering::SeqCst))).unwrap();
-        let store = Store::options().durability(Durability::Normal).clock(clock).open(&place.file).unwrap();
+        let store = Store::options().durability(Durability::Normal).clock(clock).open(&file.path).unwrap();
         let organization = support::organization(&store);
         let mut runner = runner(seed, 1);
         let mut drafts = std::iter::repeat_with(|| drafts().new_tree(&mut runner).unwrap().current());
@@ -58,7 +58,7 @@ impl Stored {
             let case = |draft| Case { draft, micros: micros_of_call(call), user, organization: organization.id() };
             cases.extend(admissible.into_iter().map(case).zip(created));
         }
-        Self { seed, place, store, organization, cases }
+        Self { seed, file, store, organization, cases }
     }
 }
 

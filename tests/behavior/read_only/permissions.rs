@@ -1,4 +1,4 @@
-//! Reading only what may only be read: as a user that is not root, who may write anywhere.
+//! Opening read-only what may only be read, as a user other than root, which may write anywhere.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -8,10 +8,11 @@ use std::path::Path;
 
 use kpi_store::{Organization, Store};
 
-use super::{all, open, source};
-use crate::support::{entries, in_a_child, organization, request_with_kpis, with_text};
+use super::{open, source};
+use crate::support::unprivileged::in_a_child;
+use crate::support::{entries, listed, organization, request_with_kpis, with_suffix};
 
-/// Names that SQLite, a shell or a URI may make something of.
+/// File names that are special to SQLite, a shell or a URI.
 const NAMES: &[&[u8]] = &[
     b"kpis.db",
     b"a name with spaces.db",
@@ -32,18 +33,18 @@ fn a_file_that_was_closed_is_read_in_a_folder_that_may_only_be_read() {
             fs::create_dir(&folder).unwrap();
             let file = folder.join(OsStr::from_bytes(name));
             let (store, ours) = store_with_one(&file);
-            let expected = all(&ours);
+            let expected = listed(&ours);
             store.close().unwrap();
             for file_mode in [0o600, 0o400] {
                 allow(&file, file_mode);
                 allow(&folder, 0o500);
                 let before = entries(&folder);
                 let reader = open(&file).unwrap_or_else(|error| panic!("{}: {error:?}", file.display()));
-                assert_eq!(all(&reader.organization(ours.id())), expected, "{}", file.display());
+                assert_eq!(listed(&reader.organization(ours.id())), expected, "{}", file.display());
                 assert!(reader.verify().unwrap().is_whole());
                 let copy = folder.with_extension(format!("copy {file_mode}"));
                 reader.backup_to(&copy).unwrap();
-                assert_eq!(all(&Store::open(&copy).unwrap().organization(ours.id())), expected);
+                assert_eq!(listed(&Store::open(&copy).unwrap().organization(ours.id())), expected);
                 let refused = reader.organization(ours.id()).create_dataset(request_with_kpis(1));
                 assert_eq!(refused.unwrap_err().code(), "read_only");
                 reader.close().unwrap();
@@ -74,12 +75,12 @@ fn a_file_that_may_only_be_read_is_read_and_can_be_written_once_it_may() {
         |folder| {
             let file = folder.join("kpis.db");
             let (store, ours) = store_with_one(&file);
-            let expected = all(&ours);
+            let expected = listed(&ours);
             store.close().unwrap();
             let content = fs::read(&file).unwrap();
             allow(&file, 0o400);
             let reader = open(&file).unwrap();
-            assert_eq!(all(&reader.organization(ours.id())), expected);
+            assert_eq!(listed(&reader.organization(ours.id())), expected);
             assert!(reader.verify().unwrap().is_whole());
             drop(reader);
             assert_eq!(fs::read(&file).unwrap(), content);
@@ -97,19 +98,19 @@ fn a_log_that_can_be_used_is_read_where_nothing_can_be_written() {
     in_a_child("read_only::permissions::a_log_that_can_be_used_is_read_where_nothing_can_be_written", |folder| {
         let file = folder.join("kpis.db");
         let (store, ours) = store_with_one(&file);
-        let expected = all(&ours);
+        let expected = listed(&ours);
         let frozen = folder.join("frozen");
         fs::create_dir(&frozen).unwrap();
         // All three, as a killed process leaves them.
         for suffix in ["", "-wal", "-shm"] {
-            let copy = with_text(&frozen.join("kpis.db"), suffix);
-            fs::copy(with_text(&file, suffix), &copy).unwrap();
+            let copy = with_suffix(&frozen.join("kpis.db"), suffix);
+            fs::copy(with_suffix(&file, suffix), &copy).unwrap();
             allow(&copy, 0o400);
         }
         allow(&frozen, 0o500);
         let before = entries(&frozen);
         let reader = open(&frozen.join("kpis.db")).unwrap();
-        assert_eq!(all(&reader.organization(ours.id())), expected);
+        assert_eq!(listed(&reader.organization(ours.id())), expected);
         drop(reader);
         assert_eq!(entries(&frozen), before);
         allow(&frozen, 0o700);
@@ -117,7 +118,7 @@ fn a_log_that_can_be_used_is_read_where_nothing_can_be_written() {
     });
 }
 
-/// A log that cannot be used: what lies beside the file, with which modes, and the mode of the folder.
+/// A log that cannot be used: the companions of the file with their modes, and the mode of the folder.
 const UNUSABLE: &[Beside] = &[
     ("a log alone", &[("-wal", 0o600)], 0o500),
     ("a log that may only be read", &[("-wal", 0o400)], 0o500),
@@ -129,8 +130,8 @@ const UNUSABLE: &[Beside] = &[
 type Beside = (&'static str, &'static [(&'static str, u32)], u32);
 
 #[test]
-fn a_log_that_cannot_be_used_is_refused_and_said_to_be_the_reason() {
-    in_a_child("read_only::permissions::a_log_that_cannot_be_used_is_refused_and_said_to_be_the_reason", |folder| {
+fn an_unusable_log_is_refused_and_named_as_the_reason() {
+    in_a_child("read_only::permissions::an_unusable_log_is_refused_and_named_as_the_reason", |folder| {
         let file = folder.join("kpis.db");
         let (_store, ours) = store_with_one(&file);
         for (what, beside, folder_mode) in UNUSABLE {
@@ -139,8 +140,8 @@ fn a_log_that_cannot_be_used_is_refused_and_said_to_be_the_reason() {
             let copy = frozen.join("kpis.db");
             fs::copy(&file, &copy).unwrap();
             for (suffix, mode) in *beside {
-                fs::copy(with_text(&file, suffix), with_text(&copy, suffix)).unwrap();
-                allow(&with_text(&copy, suffix), *mode);
+                fs::copy(with_suffix(&file, suffix), with_suffix(&copy, suffix)).unwrap();
+                allow(&with_suffix(&copy, suffix), *mode);
             }
             allow(&frozen, *folder_mode);
             let error = open(&copy).map(drop).unwrap_err();
@@ -149,27 +150,27 @@ fn a_log_that_cannot_be_used_is_refused_and_said_to_be_the_reason() {
             allow(&frozen, 0o700);
             // The control: with permissions it is read.
             for (suffix, _) in *beside {
-                allow(&with_text(&copy, suffix), 0o600);
+                allow(&with_suffix(&copy, suffix), 0o600);
             }
-            assert_eq!(all(&open(&copy).unwrap().organization(ours.id())), all(&ours), "{what}");
+            assert_eq!(listed(&open(&copy).unwrap().organization(ours.id())), listed(&ours), "{what}");
         }
     });
 }
 
-/// Somebody may be about to write it.
+/// A writer may be about to fill it.
 #[test]
-fn an_empty_log_is_no_sign_that_nobody_writes() {
-    in_a_child("read_only::permissions::an_empty_log_is_no_sign_that_nobody_writes", |folder| {
+fn an_empty_log_does_not_prove_that_there_is_no_writer() {
+    in_a_child("read_only::permissions::an_empty_log_does_not_prove_that_there_is_no_writer", |folder| {
         let file = folder.join("kpis.db");
         let (store, ours) = store_with_one(&file);
         store.close().unwrap();
-        fs::write(with_text(&file, "-wal"), b"").unwrap();
+        fs::write(with_suffix(&file, "-wal"), b"").unwrap();
         allow(folder, 0o500);
         let error = open(&file).map(drop).unwrap_err();
         assert_eq!(error.code(), "read_only");
         assert!(source(&error).contains("write-ahead log"), "{error:?}");
         allow(folder, 0o700);
-        assert_eq!(all(&open(&file).unwrap().organization(ours.id())).len(), 1);
+        assert_eq!(listed(&open(&file).unwrap().organization(ours.id())).len(), 1);
     });
 }
 

@@ -1,14 +1,14 @@
-//! Databases that another application, a later version, a tool or somebody with bad intentions made: refused, for writing
-//! and for reading only, however they lie on the disk.
+//! Databases that another application, a later version, a tool or an attacker made: refused, for writing and read-only,
+//! in any journal mode.
 
 use std::fs;
 
 use kpi_store::Store;
 
 use super::refuses;
-use crate::support::{Place, checkpointed_store, plain_sqlite, with_text};
+use crate::support::{TestFile, checkpointed_store, plain_sqlite, with_suffix};
 
-/// What another application or a later version may have made, in plain SQL on an empty file.
+/// Databases of another application or a later version, as plain SQL on an empty file.
 const DATABASES: &[(&str, &str, &str)] = &[
     ("another's mark", "not_a_store", "PRAGMA application_id = 252006673"),
     ("another's negative mark", "not_a_store", "PRAGMA application_id = -1"),
@@ -27,19 +27,19 @@ const DATABASES: &[(&str, &str, &str)] = &[
 fn refuses_the_database_of_another_application_and_leaves_it_as_it_was() {
     for (what, code, sql) in DATABASES {
         for log in LOGS {
-            refuses_altered(what, code, sql, log, Place::new);
+            refuses_altered(what, code, sql, log, TestFile::new);
         }
     }
 }
 
-/// Another index by the name of the one of listings.
+/// Another index under the name of the listing's.
 macro_rules! instead_of_the_index {
     ($on:literal) => {
         concat!("DROP INDEX dataset_by_organization; CREATE INDEX dataset_by_organization ", $on)
     };
 }
 
-/// What may have happened to a store, in plain SQL.
+/// Alterations of a store, as plain SQL.
 const ALTERATIONS: &[(&str, &str, &str)] = &[
     ("a later version", "too_new", "PRAGMA user_version = 2"),
     ("the last version", "too_new", "PRAGMA user_version = 2147483647"),
@@ -57,7 +57,6 @@ const ALTERATIONS: &[(&str, &str, &str)] = &[
     ("neither mark nor version", "not_a_store", "PRAGMA application_id = 0; PRAGMA user_version = 0"),
     ("a view", "corrupt", "CREATE VIEW everything AS SELECT * FROM kpi"),
     ("a trigger", "corrupt", "CREATE TRIGGER t AFTER INSERT ON kpi BEGIN DELETE FROM dataset; END"),
-    ("another table", "corrupt", "CREATE TABLE note (body)"),
     ("another index", "corrupt", "CREATE INDEX by_name ON dataset (name)"),
     (
         "a virtual table",
@@ -97,7 +96,7 @@ const ALTERATIONS: &[(&str, &str, &str)] = &[
         sql = replace(sql, '(revision >= 1)', '(revision >= 1 AND zeroblob(1000000000))') WHERE name = 'dataset'",
     ),
     (
-        "a collation that nobody has",
+        "an unknown collation",
         "corrupt",
         "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET
         sql = replace(sql, 'name TEXT', 'name TEXT COLLATE nobodys') WHERE name = 'dataset'",
@@ -114,7 +113,6 @@ const ALTERATIONS: &[(&str, &str, &str)] = &[
         "corrupt",
         instead_of_the_index!("ON dataset (organization_id, seq DESC)"),
     ),
-    ("a table of SQLite's own", "corrupt", "CREATE TABLE t (x INTEGER PRIMARY KEY AUTOINCREMENT); DROP TABLE t"),
     (
         "an object that stands there twice",
         "corrupt",
@@ -177,14 +175,84 @@ const ALTERATIONS: &[(&str, &str, &str)] = &[
     ("a renumbered migration", "corrupt", "UPDATE kpi_store_migration SET version = 2"),
 ];
 
+/// Objects of others that could act on the rows of a store, or make its backups fail. Ordinary tables are tolerated
+/// (`other_tables.rs`).
+const OBJECTS_OF_OTHERS: &[(&str, &str, &str)] = &[
+    (
+        "a trigger on another table",
+        "corrupt",
+        "CREATE TABLE note (body); CREATE TRIGGER t AFTER INSERT ON note BEGIN DELETE FROM dataset; END",
+    ),
+    ("a view of another table", "corrupt", "CREATE TABLE note (body); CREATE VIEW v AS SELECT * FROM note"),
+    ("a virtual table with tables of its own", "corrupt", "CREATE VIRTUAL TABLE v USING fts5 (body)"),
+    ("a foreign key to a table of ours", "corrupt", "CREATE TABLE note (d REFERENCES dataset (seq) ON DELETE CASCADE)"),
+    ("a foreign key in capitals", "corrupt", "CREATE TABLE note (a, b, FOREIGN KEY (a, b) REFERENCES \"KPI\")"),
+    ("a table by a name like ours", "corrupt", "CREATE TABLE kpi_value (x)"),
+    ("a table by a name like ours in capitals", "corrupt", "CREATE TABLE \"DATASET_Note\" (x)"),
+    ("an index by a name like ours", "corrupt", "CREATE TABLE note (body); CREATE INDEX kpi_by_name ON note (body)"),
+    ("a generated column in another table", "corrupt", "CREATE TABLE note (body, loud AS (upper(body)))"),
+    ("a stored generated column", "corrupt", "CREATE TABLE note (body, loud AS (upper(body)) STORED)"),
+    ("a partial index", "corrupt", "CREATE TABLE note (body); CREATE INDEX i ON note (body) WHERE abs(body) > 1"),
+    ("an index of expressions", "corrupt", "CREATE TABLE note (body); CREATE INDEX i ON note (body, abs(body))"),
+    (
+        "a CHECK that calls a function that only its application has",
+        "corrupt",
+        "CREATE TABLE note (body CHECK (length(body) > 0)); PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = replace(sql, 'length', 'applications') WHERE name = 'note'",
+    ),
+    (
+        "a collation that only its application has",
+        "corrupt",
+        "CREATE TABLE note (body COLLATE nocase); PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = replace(sql, 'nocase', 'LOCALIZED') WHERE name = 'note'",
+    ),
+    (
+        "a trigger that says it is a table",
+        "corrupt",
+        "PRAGMA writable_schema = ON; INSERT INTO sqlite_schema
+        VALUES ('table', 't', 'kpi', 0, 'CREATE TRIGGER t AFTER INSERT ON kpi BEGIN DELETE FROM dataset; END')",
+    ),
+    (
+        "an index on a statistic",
+        "corrupt",
+        "ANALYZE; CREATE TABLE note (body); CREATE INDEX i ON note (body); PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET tbl_name = 'sqlite_stat1', sql = 'CREATE INDEX i ON sqlite_stat1 (tbl)' WHERE name = 'i'",
+    ),
+];
+
+#[test]
+fn refuses_objects_of_others_that_could_act_and_leaves_the_store_as_it_was() {
+    let store = fs::read(checkpointed_store().path).unwrap();
+    let copy_of_the_store = || TestFile::with(&store);
+    for (what, code, sql) in OBJECTS_OF_OTHERS {
+        for log in LOGS {
+            refuses_altered(what, code, sql, log, copy_of_the_store);
+        }
+    }
+}
+
+#[test]
+fn a_refused_object_of_others_is_named_and_can_be_dropped() {
+    let file = checkpointed_store();
+    let plain = plain_sqlite(&file.path);
+    for (make, name, drop) in [
+        ("CREATE VIEW all_kpis AS SELECT * FROM kpi", "view \"all_kpis\"", "DROP VIEW all_kpis"),
+        ("CREATE VIRTUAL TABLE words USING fts5 (body)", "\"words", "DROP TABLE words"),
+        ("CREATE TABLE note (d REFERENCES dataset)", "table \"note\"", "DROP TABLE note"),
+        ("CREATE INDEX by_name ON kpi (name)", "index \"by_name\"", "DROP INDEX by_name"),
+    ] {
+        plain.execute_batch(make).unwrap();
+        let text = Store::open(&file.path).unwrap_err().to_string();
+        assert!(text.contains(name) && text.contains("drop it with the tool that made it"), "{text}");
+        plain.execute_batch(drop).unwrap();
+        Store::open(&file.path).unwrap();
+    }
+}
+
 #[test]
 fn refuses_an_altered_store_and_leaves_it_as_it_was() {
-    let store = fs::read(checkpointed_store().file).unwrap();
-    let copy_of_the_store = || {
-        let place = Place::new();
-        fs::write(&place.file, &store).unwrap();
-        place
-    };
+    let store = fs::read(checkpointed_store().path).unwrap();
+    let copy_of_the_store = || TestFile::with(&store);
     for (what, code, sql) in ALTERATIONS {
         for log in LOGS {
             refuses_altered(what, code, sql, log, copy_of_the_store);
@@ -192,7 +260,7 @@ fn refuses_an_altered_store_and_leaves_it_as_it_was() {
     }
 }
 
-/// Objects by the name of a statistic of ANALYZE, which alone are tolerated, as tables.
+/// Objects under the names of ANALYZE's statistics, which are tolerated only as tables.
 const DISGUISED: &[(&str, &str, &str)] = &[
     ("trigger", "t", "CREATE TRIGGER t AFTER INSERT ON kpi BEGIN DELETE FROM dataset; END"),
     ("view", "v", "CREATE VIEW v AS SELECT * FROM kpi"),
@@ -212,7 +280,7 @@ fn refuses_a_trigger_view_or_index_by_the_name_of_a_statistic() {
     }
 }
 
-/// Empty databases that would not become what the file format says.
+/// Empty databases that cannot get the properties that the file format requires.
 const EMPTY: &[(&str, &str)] = &[
     ("UTF-16", "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t (x); DROP TABLE t"),
     ("other pages", "PRAGMA page_size = 1024; CREATE TABLE t (x); DROP TABLE t"),
@@ -221,11 +289,11 @@ const EMPTY: &[(&str, &str)] = &[
 #[test]
 fn refuses_an_empty_database_of_another_encoding_or_page_size() {
     for (what, sql) in EMPTY {
-        refuses_altered(what, "not_a_store", sql, Log::Rollback, Place::new);
+        refuses_altered(what, "not_a_store", sql, Log::Rollback, TestFile::new);
     }
 }
 
-/// How a database lies on the disk when it is opened.
+/// The journal mode of a database, and what is beside it when it is opened.
 const LOGS: [Log; 3] = [Log::Rollback, Log::WriteAhead, Log::LeftBehind];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,30 +306,30 @@ enum Log {
     LeftBehind,
 }
 
-/// Alters what lies at `place` by plain SQL; it is then refused and stays as it was.
-fn refuses_altered(what: &str, code: &str, sql: &str, log: Log, place: impl Fn() -> Place) {
+/// Alters the file by plain SQL; it is then refused and stays as it was.
+fn refuses_altered(what: &str, code: &str, sql: &str, log: Log, make: impl Fn() -> TestFile) {
     let what = format!("{what} ({log:?})");
-    let place = place();
-    let plain = plain_sqlite(&place.file);
+    let file = make();
+    let plain = plain_sqlite(&file.path);
     let mode = if log == Log::Rollback { "DELETE" } else { "WAL" };
     plain.pragma_update_and_check(None, "journal_mode", mode, |_| Ok(())).unwrap();
     plain.execute_batch(sql).unwrap_or_else(|error| panic!("{what}: {error}"));
     if log != Log::LeftBehind {
         drop(plain);
-        return refuses_either_way(&what, &place, code);
+        return refuses_either_way(&what, &file, code);
     }
-    let left = Place::new();
+    let left = TestFile::new();
     for suffix in ["", "-wal"] {
-        fs::copy(with_text(&place.file, suffix), with_text(&left.file, suffix)).unwrap();
+        fs::copy(with_suffix(&file.path, suffix), with_suffix(&left.path, suffix)).unwrap();
     }
     refuses_either_way(&what, &left, code);
 }
 
-/// For writing, and for reading only.
-fn refuses_either_way(what: &str, place: &Place, code: &str) {
-    refuses(what, place.folder.path(), &place.file, code);
-    let before = fs::read(&place.file).unwrap();
-    let read = Store::options().read_only(true).open(&place.file);
+/// For writing, and read-only.
+fn refuses_either_way(what: &str, file: &TestFile, code: &str) {
+    refuses(what, file.folder.path(), &file.path, code);
+    let before = fs::read(&file.path).unwrap();
+    let read = Store::options().read_only(true).open(&file.path);
     assert_eq!(read.map(drop).map_err(|error| error.code()), Err(code), "{what}, for reading only");
-    assert!(fs::read(&place.file).unwrap() == before, "{what}, for reading only");
+    assert!(fs::read(&file.path).unwrap() == before, "{what}, for reading only");
 }

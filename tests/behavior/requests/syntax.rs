@@ -105,8 +105,8 @@ fn accepts_a_depth_of_a_hundred_and_refuses_one_more_at_its_bracket() {
         ("{\"name\":\"水\",\"x\":", 1, "}", "extra_forbidden"),
         ("{\"name\":\"水\",\"description\":", 1, "}", "string_type"),
         ("{\"name\":\"水\",\"kpis\":[{\"name\":\"é\",\n\"sort_order\":", 3, "}]}", "int_type"),
-        ("{\"name\":\"水\",\"kpis\":[1,", 2, "]}", "model_type"),
-        ("", 0, "", "model_type"),
+        ("{\"name\":\"水\",\"kpis\":[1,", 2, "]}", "model_attributes_type"),
+        ("", 0, "", "model_attributes_type"),
     ];
     for (before, levels, after, code) in table {
         let allowed = nested(before, 100 - levels, after).unwrap_err();
@@ -172,14 +172,72 @@ fn reads_a_hundred_thousand_keys_in_linear_time() {
             format!("{{\"name\":\"Water\",\"kpis\":[{{\"name\":\"Withdrawal\"{entries}}}]}}"),
         ];
         for body in bodies {
-            let found = codes(&NewDataset::from_json(body).unwrap_err());
-            assert!(found.len() >= 100_000 && found[1..].iter().all(|found| *found == code), "{code}: {}", found.len());
+            let violations = NewDataset::from_json(body).unwrap_err();
+            assert!(violations.total() >= 100_000, "{code}: {}", violations.total());
+            let found = codes(&violations);
+            assert!(found[1..].iter().all(|found| *found == code), "{code}: {found:?}");
         }
         assert!(begun.elapsed() < Duration::from_secs(10), "{code}: {:?}", begun.elapsed());
     };
     in_time(&keys(|index| format!("key {index}")), "extra_forbidden");
     in_time(&keys(|_| "key".to_owned()), "duplicate_key");
     in_time(&keys(|_| "name".to_owned()), "duplicate_key");
+}
+
+#[test]
+fn says_at_which_line_and_column_and_why_a_body_is_no_json() {
+    let table = [
+        ("{\"name\":\"水\",}", "trailing comma at line 1, column 13"),
+        ("{\n\"name\":\"水\"\n}\n\n // end", "text behind the end of the JSON at line 5, column 2"),
+        ("{\"é\":\r\n\r\n\"水\" 1}", "expected ',' or '}' at line 3, column 5"),
+        ("[1,\n 2", "unexpected end at line 2, column 3"),
+        ("[1 2]", "expected ',' or ']' at line 1, column 4"),
+        ("  ", "unexpected end at line 1, column 3"),
+        ("{a:1}", "expected a key in double quotes at line 1, column 2"),
+        ("{\"a\" 1}", "expected ':' after the key at line 1, column 6"),
+        ("[nul]", "expected a value at line 1, column 2"),
+        ("[01]", "a number with a zero before it at line 1, column 3"),
+        ("[1.]", "expected a digit at line 1, column 4"),
+        ("[\"a\nb\"]", "unescaped control character in a string at line 1, column 4"),
+        ("[\"\\u12x4\"]", "invalid escape in a string at line 1, column 7"),
+        ("\n\"\\ud800\"", "lone surrogate in a string at line 2, column 1"),
+    ];
+    for (body, reason) in table {
+        let violations = NewDataset::from_json(body).unwrap_err();
+        assert_eq!(violations.to_string(), format!("JSON decode error: {reason}"), "{body:?}");
+    }
+    let too_deep = NewDataset::from_json("[\n".repeat(101)).unwrap_err();
+    assert_eq!(too_deep.to_string(), "JSON decode error: nesting too deep at line 101, column 1");
+    let no_utf8 = NewDataset::from_json(b"{\n\"\xff").unwrap_err();
+    assert_eq!(no_utf8.to_string(), "JSON decode error: invalid UTF-8 at line 2, column 2");
+}
+
+#[test]
+fn names_the_encoding_of_a_byte_order_mark() {
+    let table: [(&[u8], &str); 5] = [
+        (b"\xef\xbb\xbf{}", "UTF-8"),
+        (b"\xff\xfe{\0}\0", "UTF-16"),
+        (b"\xfe\xff\0{\0}", "UTF-16"),
+        (b"\xff\xfe\0\0{\0\0\0", "UTF-32"),
+        (b"\0\0\xfe\xff\0\0\0{", "UTF-32"),
+    ];
+    for (body, encoding) in table {
+        let violations = NewDataset::from_json(body).unwrap_err();
+        assert_json_invalid(&violations, 0, encoding);
+        let message = violations.to_string();
+        let mark = format!("JSON decode error: a byte order mark of {encoding},");
+        assert!(message.starts_with(&mark) && message.ends_with(" at line 1, column 1"), "{message}");
+    }
+}
+
+#[test]
+fn takes_an_empty_body_for_none_and_white_space_for_broken_json() {
+    let violations = NewDataset::from_json("").unwrap_err();
+    assert_eq!(codes(&violations), ["missing"]);
+    assert_eq!(violations.as_slice()[0].loc(), [Segment::Key("body".into())]);
+    for space in [" ", "\n", "\t\r\n "] {
+        assert_json_invalid(&NewDataset::from_json(space).unwrap_err(), space.len(), space);
+    }
 }
 
 fn assert_json_invalid(violations: &Violations, offset: usize, about: &str) {

@@ -1,4 +1,4 @@
-//! What a disk is told, what it answers, and what it remembers. No pointers.
+//! Simulated disks: their faults and their records. No pointers.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,15 +18,16 @@ pub enum Kind {
     Write,
     /// The same; if it fails, the first sectors of 512 bytes are written.
     TornWrite,
-    /// Syncing a file. What is written and not synced when that fails may never reach the disk, whatever later syncs say.
+    /// Syncing a file. What is written and not synced when that fails may never reach the disk, whatever later syncs
+    /// say.
     Sync,
-    /// Cutting a file.
+    /// Truncating a file.
     Truncate,
     /// Removing a file.
     Delete,
     /// Asking for the length of a file.
     Length,
-    /// Taking a lock on a file; giving it back does not fail.
+    /// Taking a lock on a file; releasing it does not fail.
     Lock,
     /// Mapping shared memory, or taking a lock in it.
     Shm,
@@ -53,18 +54,18 @@ impl Kind {
         Kind::SyncFolder,
     ];
 
-    /// A torn write is an end of the operation, not another operation.
+    /// A torn write is a way in which a write fails, not another operation.
     fn counted_as(self) -> Self {
         if self == Kind::TornWrite { Kind::Write } else { self }
     }
 }
 
-/// What a failure says.
+/// The reason that a failure gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The device failed.
     Io,
-    /// There is no room; of operations other than writing, creating and renaming this is as [`Io`](Self::Io).
+    /// There is no room; for operations other than writing, creating and renaming this is the same as [`Io`](Self::Io).
     Full,
 }
 
@@ -73,15 +74,15 @@ pub enum Cause {
 pub struct Fault {
     /// The kinds of operations that are counted, and fail.
     pub kinds: Vec<Kind>,
-    /// The number of the operation that fails, counted from 1 and from when the disk was told.
+    /// The number of the operation that fails, counted from 1 since [`Disk::fail`].
     pub at: u64,
-    /// What it says.
+    /// The reason that it gives.
     pub cause: Cause,
-    /// Whether all of these kinds that come later fail, too.
+    /// Whether all later operations of these kinds fail too.
     pub lasting: bool,
 }
 
-/// What was done to a folder and to the files in it, each by its name in the folder.
+/// An operation on a folder or a file in it, which is named relative to the folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Operation {
@@ -137,18 +138,18 @@ impl Disk {
         Self { shared }
     }
 
-    /// From now on the disk fails by this; a fault set before is forgotten, and so is whether it struck.
+    /// Sets the fault, in place of an earlier one, and forgets whether that struck.
     pub fn fail(&self, fault: Fault) {
         let mut state = self.shared.lock();
         (state.fault, state.matched, state.has_failed) = (Some(fault), 0, false);
     }
 
-    /// From now on nothing fails. Whether something did is kept.
+    /// Ends the fault. Whether it struck is kept.
     pub fn calm(&self) {
         self.shared.lock().fault = None;
     }
 
-    /// Whether an operation failed since the disk was told to [fail](Self::fail).
+    /// Whether an operation failed since [`fail`](Self::fail).
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.shared.lock().has_failed
@@ -160,7 +161,7 @@ impl Disk {
         self.shared.lock().counts.get(&kind.counted_as()).copied().unwrap_or(0)
     }
 
-    /// From now on operations are recorded; what was recorded before is forgotten.
+    /// Starts a new record.
     pub fn record(&self) {
         self.shared.lock().record = Some(Vec::new());
     }
@@ -171,7 +172,7 @@ impl Disk {
         self.shared.lock().record.as_ref().map_or(0, Vec::len)
     }
 
-    /// What was recorded; recording ends.
+    /// Ends the record and returns it.
     #[must_use]
     pub fn take_record(&self) -> Vec<Operation> {
         self.shared.lock().record.take().unwrap_or_default()
@@ -180,13 +181,13 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Files that are still open keep what they share with it, but nothing fails any more.
+        // Files that are still open keep the shared state, but nothing fails any more.
         *self.shared.lock() = State::default();
         all().retain(|disk| !Arc::ptr_eq(disk, &self.shared));
     }
 }
 
-/// Asks the disk, if the file is on one, before the program itself does an operation.
+/// Asks the disk that the file is on, if any, before the program itself does an operation.
 ///
 /// # Errors
 ///
@@ -199,14 +200,14 @@ pub fn may(kind: Kind, file: &Path) -> io::Result<()> {
     }
 }
 
-/// Tells the disk, if the file is on one, what the program itself has done to it; `operation` is given its name.
+/// Tells the disk that the file is on, if any, what the program itself did; `operation` is given the name of the file.
 pub fn done(file: &Path, operation: impl FnOnce(String) -> Operation) {
     if let Some((disk, name)) = Shared::of(file) {
         disk.note(|| operation(name));
     }
 }
 
-/// What a disk shares with its files.
+/// The state that a disk shares with its files.
 #[derive(Debug)]
 pub(crate) struct Shared {
     folder: PathBuf,
@@ -216,7 +217,7 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 struct State {
     fault: Option<Fault>,
-    /// How many operations the fault was counted for.
+    /// How many operations of the kinds of the fault there were.
     matched: u64,
     has_failed: bool,
     counts: HashMap<Kind, u64>,
@@ -231,7 +232,7 @@ impl Shared {
         Some((found, name.to_owned()))
     }
 
-    /// Counts an operation of the first of these kinds; says by which of them it is to fail, if it is.
+    /// Counts an operation of the first of these kinds; returns the one by which it is to fail, if any.
     pub(crate) fn failure(&self, kinds: &[Kind]) -> Option<(Kind, Cause)> {
         let mut state = self.lock();
         *state.counts.entry(kinds[0]).or_default() += 1;
@@ -249,7 +250,7 @@ impl Shared {
         self.lock().counts.get(&Kind::Write).copied().unwrap_or(0)
     }
 
-    /// Notes an operation, if anyone wants to know.
+    /// Notes an operation, if a record was started.
     pub(crate) fn note(&self, operation: impl FnOnce() -> Operation) {
         if let Some(record) = &mut self.lock().record {
             record.push(operation());

@@ -1,6 +1,6 @@
-//! SQLite's memory: its own allocator, with a question before each allocation.
+//! SQLite's own allocator, whose allocations can be made to fail.
 //!
-//! What is asked for is asked of one thread, so that tests run beside each other.
+//! A fault is set for one thread, so that tests run in parallel.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -12,10 +12,10 @@ use rusqlite::ffi::sqlite3_mem_methods;
 /// Which allocations of a thread fail.
 #[derive(Clone, Copy)]
 struct Shortage {
-    /// The number of the first that does; none if 0.
+    /// The number of the first that fails; none if 0.
     at: u64,
     lasting: bool,
-    /// How many there were since.
+    /// How many allocations there were since.
     count: u64,
 }
 
@@ -23,7 +23,7 @@ thread_local! {
     static SHORTAGE: Cell<Shortage> = const { Cell::new(Shortage { at: 0, lasting: false, count: 0 }) };
 }
 
-/// Lets SQLite ask before each allocation. Small ones are not kept in advance any more, as they are otherwise.
+/// Replaces SQLite's allocator, and turns off its pool of small allocations, which would hide some of them.
 ///
 /// # Panics
 ///
@@ -51,12 +51,12 @@ pub fn take_over() {
     });
 }
 
-/// From now on the allocation number `at` of this thread fails, and all later ones if that is lasting.
+/// Makes allocation number `at` of this thread fail, and all later ones too if that is lasting.
 pub fn fail(at: u64, lasting: bool) {
     SHORTAGE.set(Shortage { at, lasting, count: 0 });
 }
 
-/// From now on nothing fails. Says whether something did.
+/// Ends the fault, and returns whether it struck.
 #[must_use]
 pub fn calm() -> bool {
     let Shortage { at, count, .. } = SHORTAGE.get();

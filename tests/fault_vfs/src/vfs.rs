@@ -1,7 +1,7 @@
-//! The VFS: the platform's, with a question before each operation and a note after it.
+//! The VFS: the platform's, with a check before each operation and a record after it.
 //!
-//! A file of ours is a small header with the platform's file behind it, in the memory that SQLite gives to it. SQLite
-//! uses a file by one thread at a time, and not after it was closed.
+//! A file of this VFS is a small header with the platform's file after it, in memory that SQLite provides. SQLite uses
+//! a file from one thread at a time, and not after it was closed.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ pub(crate) fn register() {
         };
         let header = c_int::try_from(size_of::<Header>()).expect("it is small");
         PLATFORM.get_or_init(|| Platform(platform));
-        // The methods that are taken over find their data, `pAppData`, where they find it in their own VFS.
+        // The inherited methods find their data in `pAppData`, as in their own VFS.
         let ours = Box::leak(Box::new(sqlite3_vfs {
             szOsFile: header + of_platform.szOsFile,
             pNext: std::ptr::null_mut(),
@@ -144,7 +144,7 @@ fn is_there(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok()
 }
 
-/// What SQLite calls the failure of an operation.
+/// SQLite's error code for the failure of an operation.
 fn code(kind: Kind, cause: Cause) -> c_int {
     match (kind, cause) {
         (Kind::Open, _) => ffi::SQLITE_CANTOPEN,
@@ -179,9 +179,10 @@ macro_rules! platform {
     }};
 }
 
-/// What is known of a file; `None` if it is on no disk.
+/// The state of a file; `None` if it is on no disk.
 fn tracked<'a>(file: *mut sqlite3_file) -> Option<&'a mut Tracked> {
-    // SAFETY: only methods of open files call this; one thread uses a file at a time, and the box lives until it is closed.
+    // SAFETY: only methods of open files call this; one thread uses a file at a time, and the box lives until it is
+    // closed.
     unsafe { (*file.cast::<Header>()).tracked.as_mut() }
 }
 

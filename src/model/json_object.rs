@@ -1,0 +1,147 @@
+//! The fields of a JSON object, each read as it comes, and the keys that do not belong.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::json::{Reader, SyntaxError, Text, Value};
+use super::limits::VIOLATIONS_MAX;
+use super::rule::Rule;
+use super::violation::Segment;
+use super::violations_builder::ViolationsBuilder;
+
+/// A field of an object: absent until a value of its key was read, and then that value or what is wrong with it.
+pub(crate) struct Field<T, E = Rule> {
+    key: &'static str,
+    outcome: Option<Result<T, E>>,
+}
+
+impl<T, E> Field<T, E> {
+    pub(crate) fn new(key: &'static str) -> Self {
+        Self { key, outcome: None }
+    }
+
+    pub(crate) fn into_outcome(self) -> Option<Result<T, E>> {
+        self.outcome
+    }
+}
+
+impl<T> Field<T> {
+    /// The value; adds a violation if it breaks a rule or is absent.
+    pub(crate) fn required(self, violations: &mut ViolationsBuilder) -> Option<T> {
+        violations.field(self.key, self.outcome.unwrap_or(Err(Rule::Missing)))
+    }
+
+    /// The value, `default` if it is absent; adds a violation if it breaks a rule.
+    pub(crate) fn optional(self, default: T, violations: &mut ViolationsBuilder) -> Option<T> {
+        violations.field(self.key, self.outcome.unwrap_or(Ok(default)))
+    }
+}
+
+/// Reads one object, whose brace was read.
+pub(crate) struct ObjectReader<'r, 'a> {
+    reader: &'r mut Reader<'a>,
+    unexpected: UnexpectedKeys<'a>,
+}
+
+impl<'r, 'a> ObjectReader<'r, 'a> {
+    pub(crate) fn new(reader: &'r mut Reader<'a>) -> Self {
+        Self { reader, unexpected: UnexpectedKeys::default() }
+    }
+
+    /// The next key, whose value is to be read next; `None` at the end of the object.
+    pub(crate) fn next_key(&mut self) -> Result<Option<Cow<'a, str>>, SyntaxError> {
+        let Some(key) = self.reader.next_key()? else { return Ok(None) };
+        decode(key).map(Some)
+    }
+
+    /// Reads the value of `field`, one that holds no others, by `read`.
+    pub(crate) fn field<T>(
+        &mut self,
+        field: &mut Field<T>,
+        read: fn(Value<'_>) -> Result<T, Rule>,
+    ) -> Result<(), SyntaxError> {
+        self.field_by(field, |reader| {
+            let value = reader.value()?;
+            reader.skip_rest(value)?;
+            Ok(read(value))
+        })
+    }
+
+    /// Reads the value of `field` by `read`.
+    ///
+    /// Of a repeated key the first value counts, and the server takes the last. So that what the server refuses is
+    /// refused with the same code, all are read: the field's violation is the first that is found.
+    pub(crate) fn field_by<T, E>(
+        &mut self,
+        field: &mut Field<T, E>,
+        read: impl FnOnce(&mut Reader<'a>) -> Result<Result<T, E>, SyntaxError>,
+    ) -> Result<(), SyntaxError> {
+        let outcome = read(self.reader)?;
+        if field.outcome.is_some() {
+            self.unexpected.add_duplicate(Cow::Borrowed(field.key));
+        }
+        if field.outcome.is_none() || matches!((&field.outcome, &outcome), (Some(Ok(_)), Err(_))) {
+            field.outcome = Some(outcome);
+        }
+        Ok(())
+    }
+
+    /// Skips the value of a key that is none of a field.
+    pub(crate) fn unexpected(&mut self, key: Cow<'a, str>) -> Result<(), SyntaxError> {
+        let value = self.reader.value()?;
+        self.unexpected.add_unknown(key);
+        self.reader.skip_rest(value)
+    }
+
+    /// Adds the keys that do not belong, in the order of the input. The server names them behind the violations of the
+    /// fields.
+    pub(crate) fn finish(self, violations: &mut ViolationsBuilder) {
+        self.unexpected.add_to(violations);
+    }
+}
+
+/// What a key or a value says that must be Unicode for the body to be read at all.
+pub(crate) fn decode(text: Text<'_>) -> Result<Cow<'_, str>, SyntaxError> {
+    text.decode().ok_or(SyntaxError { offset: text.offset, reason: "lone surrogate in a string" })
+}
+
+/// The keys of an object that are none of its fields, or that come again.
+///
+/// As many are kept as a list of violations can have; more than that are counted, whatever they are.
+#[derive(Default)]
+struct UnexpectedKeys<'a> {
+    kept: Vec<(Cow<'a, str>, Rule)>,
+    unknown: HashSet<Cow<'a, str>>,
+    omitted: usize,
+}
+
+impl<'a> UnexpectedKeys<'a> {
+    fn add_unknown(&mut self, key: Cow<'a, str>) {
+        if self.has_room() {
+            let is_new = self.unknown.insert(key.clone());
+            self.kept.push((key, if is_new { Rule::ExtraForbidden } else { Rule::DuplicateKey }));
+        }
+    }
+
+    fn add_duplicate(&mut self, key: Cow<'a, str>) {
+        if self.has_room() {
+            self.kept.push((key, Rule::DuplicateKey));
+        }
+    }
+
+    /// Whether another one is kept; if not, it is counted.
+    fn has_room(&mut self) -> bool {
+        let has_room = self.kept.len() < VIOLATIONS_MAX;
+        self.omitted += usize::from(!has_room);
+        has_room
+    }
+
+    fn add_to(self, violations: &mut ViolationsBuilder) {
+        // Keys with escapes are in it a second time.
+        drop(self.unknown);
+        for (key, rule) in self.kept {
+            violations.add_at(Segment::Key(Cow::Owned(key.into_owned())), rule);
+        }
+        violations.omit(self.omitted);
+    }
+}

@@ -1,0 +1,130 @@
+//! What is stored of a dataset, and the only way from a request to it.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+
+use super::dataset::{Dataset, Kpi};
+use super::digest::digest;
+use super::ids::{KpiId, OrganizationId, UserId};
+use super::new_dataset::{NewDataset, NewKpi};
+use super::uuid_v7::IdSource;
+use super::violation::Violations;
+
+/// The revision of a dataset that was never changed.
+const FIRST_REVISION: i64 = 1;
+
+/// On whose behalf something is written, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Author {
+    pub(crate) organization: OrganizationId,
+    pub(crate) user: Option<UserId>,
+    /// Whole microseconds within the years allowed.
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// A dataset with what is stored beside it and never returned.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// With its KPIs in display order.
+    pub(crate) dataset: Dataset,
+    /// Of each KPI its position in the order of addition, which breaks ties of `sort_order`.
+    pub(crate) positions: Vec<i64>,
+    /// 1 when created, one more with every change.
+    pub(crate) revision: i64,
+    /// As it is stored; [`is_intact`](Self::is_intact) compares it with the rest.
+    pub(crate) digest: u64,
+}
+
+impl Record {
+    /// Checks a request and gives it its ids, time, display order and digest.
+    pub(crate) fn prepare(new: NewDataset, author: Author, ids: &IdSource) -> Result<Self, Violations> {
+        new.validate()?;
+        let mut ids = ids.ids(1 + new.kpis.len());
+        let id = new.id.unwrap_or_else(|| ids.next());
+        let kpi = |kpi: NewKpi| Kpi {
+            id: kpi.id.unwrap_or_else(|| ids.next()),
+            dataset_id: id,
+            name: kpi.name,
+            sort_order: kpi.sort_order,
+            created_at: author.now,
+            description: kpi.description,
+            unit: kpi.unit,
+            value_type: kpi.value_type,
+            required: kpi.required,
+            updated_at: None,
+        };
+        let (positions, kpis) = in_display_order(new.kpis.into_iter().map(kpi).collect());
+        let dataset = Dataset {
+            id,
+            organization_id: author.organization,
+            name: new.name,
+            created_at: author.now,
+            description: new.description,
+            created_by: author.user,
+            updated_by: None,
+            updated_at: None,
+            kpis,
+        };
+        Ok(Self { digest: digest(FIRST_REVISION, &dataset), dataset, positions, revision: FIRST_REVISION })
+    }
+
+    /// Whether the digest is that of what is stored.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.digest == digest(self.revision, &self.dataset)
+    }
+
+    /// The same content as the next revision, with its digest.
+    pub(crate) fn revised(mut self) -> Self {
+        self.revision = self.revision.saturating_add(1);
+        self.digest = digest(self.revision, &self.dataset);
+        self
+    }
+
+    /// About how much memory it takes, and about how much is written with it.
+    pub(crate) fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::capacity);
+        let texts = |kpi: &Kpi| kpi.name.capacity() + text(&kpi.description) + text(&kpi.unit);
+        let kpis = self.dataset.kpis.iter().map(|kpi| size_of::<(Kpi, i64)>() + texts(kpi)).sum::<usize>();
+        size_of::<Self>() + self.dataset.name.capacity() + text(&self.dataset.description) + kpis
+    }
+
+    /// An id that two KPIs of the dataset have.
+    pub(crate) fn repeated_kpi(&self) -> Option<KpiId> {
+        let mut seen = HashSet::new();
+        self.dataset.kpis.iter().map(|kpi| kpi.id).find(|id| !seen.insert(*id))
+    }
+}
+
+/// The KPIs in display order, each with its position in the order of addition.
+fn in_display_order(kpis: Vec<Kpi>) -> (Vec<i64>, Vec<Kpi>) {
+    // Most requests have them so already.
+    if kpis.is_sorted_by_key(|kpi| kpi.sort_order) {
+        return ((0..).take(kpis.len()).collect(), kpis);
+    }
+    let mut positioned: Vec<(i64, Kpi)> = (0..).zip(kpis).collect();
+    positioned.sort_by_key(|(_, kpi)| kpi.sort_order);
+    positioned.into_iter().unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time;
+
+    /// A load that took a request for smaller than it is would hold more of its input in memory than it says.
+    #[test]
+    fn every_text_counts_in_the_memory_that_a_request_takes() {
+        let author = Author { organization: OrganizationId::new(), user: None, now: time::system_clock() };
+        let bytes = |new: NewDataset| Record::prepare(new, author, &IdSource::Fresh).unwrap().bytes();
+        let empty = NewDataset::new("Water");
+        let kpi = NewKpi::new("Withdrawal");
+        let without = bytes(empty.clone());
+        let with_kpi = bytes(empty.clone().kpi(kpi.clone()));
+        assert_eq!(without, size_of::<Record>() + 5);
+        assert_eq!(bytes(empty.clone().description("of the year")), without + 11);
+        assert_eq!(with_kpi, without + size_of::<(Kpi, i64)>() + 10);
+        assert_eq!(bytes(empty.clone().kpi(kpi.clone().description("in all").unit("m3"))), with_kpi + 8);
+        assert_eq!(bytes(empty.kpis([kpi.clone(), kpi])), 2 * with_kpi - without);
+    }
+}

@@ -1,0 +1,87 @@
+//! Builds the violations of an input while it is walked.
+
+use super::limits::VIOLATIONS_MAX;
+use super::rule::Rule;
+use super::violation::{Segment, Violation, Violations};
+
+/// Collects violations: the first [`VIOLATIONS_MAX`] are kept, those after them only counted.
+#[derive(Debug)]
+pub(crate) struct ViolationsBuilder {
+    /// The path of what is looked at.
+    loc: Vec<Segment>,
+    list: Vec<Violation>,
+    omitted: usize,
+}
+
+impl ViolationsBuilder {
+    /// At the root of a request body.
+    pub(crate) fn in_body() -> Self {
+        Self { loc: vec![Segment::key("body")], list: Vec::new(), omitted: 0 }
+    }
+
+    /// Steps into `segment`, does `walk` there and steps back.
+    pub(crate) fn within<T>(&mut self, segment: Segment, walk: impl FnOnce(&mut Self) -> T) -> T {
+        self.loc.push(segment);
+        let result = walk(self);
+        self.loc.pop();
+        result
+    }
+
+    /// What is looked at breaks `rule`.
+    pub(crate) fn add(&mut self, rule: Rule) {
+        self.push(|loc| Violation::new(loc.to_vec(), rule));
+    }
+
+    /// What lies at `segment` of what is looked at breaks `rule`.
+    pub(crate) fn add_at(&mut self, segment: Segment, rule: Rule) {
+        self.push(|loc| {
+            let mut loc = loc.to_vec();
+            loc.push(segment);
+            Violation::new(loc, rule)
+        });
+    }
+
+    /// The value of the field `key` of what is looked at; if it breaks a rule, adds that.
+    pub(crate) fn field<T>(&mut self, key: &'static str, value: Result<T, Rule>) -> Option<T> {
+        value.map_err(|rule| self.add_at(Segment::key(key), rule)).ok()
+    }
+
+    /// Adds what was found in item `index` of a batch.
+    pub(crate) fn item(&mut self, index: usize, violations: Violations) {
+        self.omit(violations.total() - violations.len());
+        for violation in violations.in_item(index) {
+            self.push(|_| violation);
+        }
+    }
+
+    /// Adds what another builder found in the same input.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.omit(other.omitted);
+        for violation in other.list {
+            self.push(|_| violation);
+        }
+    }
+
+    /// Counts violations that are not described.
+    pub(crate) fn omit(&mut self, count: usize) {
+        self.omitted += count;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The violations as a result: an error if there are any.
+    pub(crate) fn finish(self) -> Result<(), Violations> {
+        if self.list.is_empty() { Ok(()) } else { Err(Violations::new(self.list, self.omitted)) }
+    }
+
+    /// Describes a violation only if there is room for it.
+    fn push(&mut self, violation: impl FnOnce(&[Segment]) -> Violation) {
+        if self.list.len() < VIOLATIONS_MAX {
+            self.list.push(violation(&self.loc));
+        } else {
+            self.omitted += 1;
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Every call to the file system outside SQLite, bare, so that in tests a disk can fail it and sees what it did.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+#[cfg(test)]
+use kpi_store_fault_vfs::{Kind, Operation, done, may};
+
+/// Makes an empty file with mode 0600 from its first moment on.
+pub(super) fn create_private(file: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    may(Kind::Open, file)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)?;
+    #[cfg(test)]
+    done(file, |file| Operation::Create { file });
+    Ok(())
+}
+
+/// The metadata of what has this name, without following a link; none only if nothing has it.
+pub(super) fn look_up(file: &Path) -> io::Result<Option<Metadata>> {
+    #[cfg(test)]
+    may(Kind::Length, file)?;
+    match fs::symlink_metadata(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// The metadata of the file to which this name leads.
+pub(super) fn metadata(file: &Path) -> io::Result<Metadata> {
+    #[cfg(test)]
+    may(Kind::Length, file)?;
+    fs::metadata(file)
+}
+
+/// The absolute path without symbolic links of a file or folder that exists.
+pub(super) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
+    #[cfg(test)]
+    may(Kind::Length, path).and_then(|()| may(Kind::Length, &path.join("any")))?;
+    fs::canonicalize(path)
+}
+
+/// Opens a file on which SQLite holds no locks, for reading. In tests a failed read fails here: what follows is the same.
+pub(super) fn open(file: &Path) -> io::Result<File> {
+    #[cfg(test)]
+    may(Kind::Open, file).and_then(|()| may(Kind::Read, file))?;
+    File::open(file)
+}
+
+/// Opens a folder, which works as long as the process may open files at all.
+pub(super) fn open_folder(folder: &Path) -> io::Result<File> {
+    #[cfg(test)]
+    may(Kind::Open, &folder.join("any"))?;
+    File::open(folder)
+}
+
+/// Makes the contents of a file durable. Closing it drops all locks that the process holds on it.
+pub(super) fn sync_file(file: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    may(Kind::Sync, file).inspect_err(|_| done(file, |file| Operation::SyncFailed { file }))?;
+    File::options().write(true).open(file)?.sync_all()?;
+    #[cfg(test)]
+    done(file, |file| Operation::Sync { file });
+    Ok(())
+}
+
+/// Gives a file another name in its folder.
+pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    may(Kind::Rename, from)?;
+    fs::rename(from, to)?;
+    #[cfg(test)]
+    done(from, |from| Operation::Rename { from, to: to.file_name().unwrap().to_string_lossy().into() });
+    Ok(())
+}
+
+/// Removes a file.
+pub(super) fn remove(file: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    may(Kind::Delete, file)?;
+    fs::remove_file(file)?;
+    #[cfg(test)]
+    done(file, |file| Operation::Delete { file });
+    Ok(())
+}
+
+/// Makes the names of the files in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    may(Kind::SyncFolder, &folder.join("any"))?;
+    File::open(folder)?.sync_all()?;
+    #[cfg(test)]
+    done(&folder.join("any"), |_| Operation::SyncFolder);
+    Ok(())
+}

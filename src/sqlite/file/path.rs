@@ -1,0 +1,180 @@
+//! From the path that was given to the one real file behind it.
+
+use std::fs::Metadata;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::folder::folder_of;
+use super::{companions, disk};
+use crate::error::Error;
+use crate::sqlite::failure::{creation_failed, invalid_path, lookup_failed};
+
+/// The longest path, in bytes, that SQLite's Unix VFS opens: 512, less the suffix `-journal`.
+const PATH_MAX_BYTES: usize = 504;
+
+/// Held from the lookup of a path to the closing of the file made there.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// The absolute path of the one real file behind `path`; an empty file is made if there is none.
+///
+/// Its folder is canonicalized and a symbolic link at its end followed, so that every handle agrees on the file. An
+/// absolute path is also never taken for a URI, as SQLite would take `file:x?mode=memory`.
+pub(in crate::sqlite) fn find_or_make(path: &Path) -> Result<PathBuf, Error> {
+    check_spelling(path)?;
+    let _made_by_one_thread = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(metadata) = look_up(path)? {
+        return find(path, &metadata);
+    }
+    let real = real_path(path)?;
+    companions::refuse_orphaned_log(&real)?;
+    make(path, real)
+}
+
+/// The same for a file that must exist.
+pub(in crate::sqlite) fn find_existing(path: &Path) -> Result<PathBuf, Error> {
+    check_spelling(path)?;
+    let _not_being_made = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    match look_up(path)? {
+        Some(metadata) => find(path, &metadata),
+        None => Err(invalid_path(path, "there is no such file", None)),
+    }
+}
+
+/// The same for a file that must not exist yet; none is made.
+pub(in crate::sqlite) fn find_vacant(path: &Path) -> Result<PathBuf, Error> {
+    check_spelling(path)?;
+    // The name may be free now; the next opening would take the file for a journal of its own, play it back and delete it.
+    if companions::has_name_of_companion(path) {
+        return Err(invalid_path(path, "SQLite gives such names to files of its own", None));
+    }
+    let real = real_path(path)?;
+    refuse_taken(path, &real)?;
+    Ok(real)
+}
+
+/// Whether something has this name, or would be taken for a part of a file of this name.
+pub(in crate::sqlite) fn is_taken(file: &Path) -> Result<bool, Error> {
+    Ok(look_up(file)?.is_some() || companions::has_any(file)?)
+}
+
+pub(super) fn refuse_taken(path: &Path, real: &Path) -> Result<(), Error> {
+    if look_up(real)?.is_some() {
+        return Err(invalid_path(path, "the file already exists", None));
+    }
+    if companions::has_any(real)? {
+        return Err(invalid_path(path, "a log or journal of another file lies beside it", None));
+    }
+    Ok(())
+}
+
+fn look_up(path: &Path) -> Result<Option<Metadata>, Error> {
+    disk::look_up(path).map_err(|error| lookup_failed(path, "it cannot be looked up", error))
+}
+
+fn check_spelling(path: &Path) -> Result<(), Error> {
+    let text = path.as_os_str().as_encoded_bytes();
+    let refuse = |reason| Err(invalid_path(path, reason, None));
+    let last = text.rsplit(|byte| std::path::is_separator(char::from(*byte))).next().unwrap_or_default();
+    match (text, last) {
+        (b"", _) => refuse("the path is empty"),
+        (b":memory:", _) => refuse("a store in memory is opened with open_in_memory"),
+        (text, _) if text.contains(&0) => refuse("it contains a NUL byte"),
+        (_, b"" | b"." | b"..") => refuse("it names a folder"),
+        (_, name) if cfg!(windows) && name.contains(&b':') => refuse("a colon names an alternate stream"),
+        _ => Ok(()),
+    }
+}
+
+fn find(path: &Path, metadata: &Metadata) -> Result<PathBuf, Error> {
+    let (real, metadata) = if metadata.is_symlink() {
+        let dangles = |error| lookup_failed(path, "the symbolic link leads nowhere", error);
+        let real = disk::canonicalize(path).map_err(dangles)?;
+        let metadata = disk::metadata(&real).map_err(dangles)?;
+        (real, metadata)
+    } else {
+        (real_path(path)?, metadata.clone())
+    };
+    check_kind(path, &metadata)?;
+    match metadata.len() {
+        0 => companions::refuse_orphaned_log(&real)?,
+        // SQLite takes a file of one byte for an empty one and overwrites it.
+        1 => return Err(Error::NotAStore { reason: "it is one byte long", source: None }),
+        _ => {}
+    }
+    Ok(real)
+}
+
+fn check_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+    let refuse = |reason| Err(invalid_path(path, reason, None));
+    if metadata.is_dir() {
+        return refuse("it is a folder");
+    }
+    if !metadata.is_file() {
+        return refuse("it is not a regular file");
+    }
+    // Each name would have a write-ahead log of its own, and what one handle commits the other would overwrite.
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::nlink(metadata) > 1 {
+        return refuse("the file has several names (hard links)");
+    }
+    Ok(())
+}
+
+fn make(path: &Path, real: PathBuf) -> Result<PathBuf, Error> {
+    match disk::create_private(&real) {
+        Ok(()) => Ok(real),
+        // Another process was faster: its file is as good as ours.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(real),
+        Err(error) => Err(creation_failed(path, error)),
+    }
+}
+
+/// The path with its folder canonicalized.
+fn real_path(path: &Path) -> Result<PathBuf, Error> {
+    let Some(name) = path.file_name() else {
+        return Err(invalid_path(path, "it names a folder", None));
+    };
+    let folder = disk::canonicalize(folder_of(path))
+        .map_err(|error| lookup_failed(path, "its folder cannot be found", error))?;
+    let real = folder.join(name);
+    if cfg!(unix) && real.as_os_str().len() > PATH_MAX_BYTES {
+        return Err(invalid_path(path, "it is longer than the 504 bytes that SQLite opens", None));
+    }
+    Ok(real)
+}
+
+#[cfg(test)]
+mod tests {
+    use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
+
+    use super::*;
+
+    #[test]
+    fn a_path_that_cannot_be_looked_up_is_an_error_of_the_storage_and_not_taken_for_free() {
+        type Find = fn(&Path) -> Result<(), Error>;
+        let finds: [(&str, bool, Find); 4] = [
+            ("an existing file", true, |file| find_existing(file).map(drop)),
+            ("a file to make", false, |file| find_or_make(file).map(drop)),
+            ("a vacant name", false, |file| find_vacant(file).map(drop)),
+            ("whether a name is taken", false, |file| is_taken(file).map(drop)),
+        ];
+        for (what, exists, find) in finds {
+            for at in 1.. {
+                let folder = tempfile::tempdir().unwrap();
+                let file = folder.path().canonicalize().unwrap().join("kpis.db");
+                if exists {
+                    std::fs::write(&file, "").unwrap();
+                }
+                let disk = Disk::new(folder.path());
+                disk.fail(Fault { kinds: vec![Kind::Length], at, cause: Cause::Io, lasting: false });
+                let found = find(&file).map_err(|error| error.code());
+                if !disk.has_failed() {
+                    assert!(found.is_ok() && at > 3, "{what}, lookup {at}: {found:?}");
+                    break;
+                }
+                assert_eq!(found, Err("storage"), "{what}, lookup {at}");
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What `stat` says of a file.
+
+use std::fs::Metadata;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::disk;
+use crate::error::Error;
+use crate::sqlite::failure::stat_failed;
+
+/// What the file is, whatever its name: device and number. Elsewhere than on Unix an open file cannot be renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sqlite) struct Identity(u64, u64);
+
+/// The identity of the file that has this name now.
+pub(in crate::sqlite) fn identity(file: &Path) -> Result<Identity, Error> {
+    let metadata = stat(file)?;
+    #[cfg(unix)]
+    let identity = (std::os::unix::fs::MetadataExt::dev(&metadata), std::os::unix::fs::MetadataExt::ino(&metadata));
+    #[cfg(not(unix))]
+    let identity = (0, u64::from(metadata.is_file()));
+    Ok(Identity(identity.0, identity.1))
+}
+
+/// In bytes.
+pub(in crate::sqlite) fn length(file: &Path) -> Result<u64, Error> {
+    Ok(stat(file)?.len())
+}
+
+/// Whether its permissions let no one write the file.
+pub(in crate::sqlite) fn is_read_only(file: &Path) -> Result<bool, Error> {
+    Ok(stat(file)?.permissions().readonly())
+}
+
+/// The length of the file and the time of its last change, where the file system keeps one.
+pub(in crate::sqlite) fn last_change(file: &Path) -> Result<(u64, Option<SystemTime>), Error> {
+    let metadata = stat(file)?;
+    Ok((metadata.len(), metadata.modified().ok()))
+}
+
+fn stat(file: &Path) -> Result<Metadata, Error> {
+    disk::metadata(file).map_err(|error| stat_failed(file, error))
+}

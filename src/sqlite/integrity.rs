@@ -1,0 +1,74 @@
+//! SQLite's own checks, of a file in which there may be tables of others.
+
+use rusqlite::Connection;
+
+use super::connection;
+use super::failure::Failure;
+use super::schema::Schema;
+
+const CHECK: &str = "PRAGMA integrity_check(1000000)";
+
+const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'";
+
+/// What the integrity check says of the whole file. Nothing if it finds nothing.
+///
+/// Beside tables of others, whose constraints may fail in any way, it looks at the whole file without CHECK constraints, and
+/// with them at the tables of this crate.
+pub(super) fn texts(connection: &Connection, schema: &Schema) -> Result<Vec<String>, Failure> {
+    let tables = match tables(connection, schema) {
+        // The check of the whole file says more about it.
+        Err(failure) if failure.is_damage() => Tables::default(),
+        tables => tables?,
+    };
+    if !tables.has_others {
+        return check(connection, CHECK);
+    }
+    let mut texts = connection::with_tables_of_others(connection, || check(connection, CHECK))?;
+    for table in tables.ours {
+        let of_table = check(connection, &format!("PRAGMA integrity_check({table:?})"))?;
+        texts.extend(of_table.into_iter().filter(|text| !texts.contains(text)).collect::<Vec<_>>());
+    }
+    Ok(texts)
+}
+
+/// How many rows of this crate's tables refer to a row that does not exist. The keys of others are their own affair.
+pub(super) fn orphans(connection: &Connection, schema: &Schema) -> Result<usize, Failure> {
+    let mut count = 0;
+    for table in tables(connection, schema)?.ours {
+        let mut statement = connection.prepare(&format!("PRAGMA foreign_key_check({table:?})"))?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+#[derive(Default)]
+struct Tables {
+    /// Plain words each: no other table of this crate is here.
+    ours: Vec<String>,
+    has_others: bool,
+}
+
+fn tables(connection: &Connection, schema: &Schema) -> Result<Tables, Failure> {
+    let mut statement = connection.prepare(TABLES)?;
+    let mut rows = statement.query([])?;
+    let mut tables = Tables::default();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        if schema.has_table(&name)? {
+            tables.ours.push(name);
+        } else {
+            tables.has_others = true;
+        }
+    }
+    Ok(tables)
+}
+
+fn check(connection: &Connection, sql: &str) -> Result<Vec<String>, Failure> {
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let texts = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(texts.into_iter().filter(|text| text != "ok").collect())
+}

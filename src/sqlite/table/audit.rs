@@ -1,0 +1,97 @@
+//! The statements of a verification: every row by the table itself, and what each index leads to.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::dataset::select;
+use super::row::Columns;
+use crate::model::ids::{DatasetId, OrganizationId};
+use crate::sqlite::failure::Failure;
+use crate::sqlite::transaction::Snapshot;
+
+/// Every dataset, by the table itself and no index.
+pub(in crate::sqlite) static SELECT_ALL: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED ORDER BY seq"));
+
+/// An index of the datasets: what is looked for through it, how many datasets it leads to, and whether it leads to one.
+pub(in crate::sqlite) struct Index {
+    pub(in crate::sqlite) name: &'static str,
+    /// The reads that use it.
+    pub(in crate::sqlite) used_by: &'static str,
+    count: &'static str,
+    find: &'static str,
+}
+
+pub(in crate::sqlite) const INDEXES: [Index; 2] = [
+    Index {
+        name: "the index of ids",
+        used_by: "a read",
+        count: "SELECT count(*) FROM dataset INDEXED BY sqlite_autoindex_dataset_1 WHERE organization_id >= x''",
+        find: "SELECT seq FROM dataset INDEXED BY sqlite_autoindex_dataset_1
+               WHERE organization_id = ?1 AND id = ?2 AND seq = ?3",
+    },
+    Index {
+        name: "the index of listings",
+        used_by: "a listing",
+        count: "SELECT count(*) FROM dataset INDEXED BY dataset_by_organization WHERE organization_id >= x''",
+        find: "SELECT seq FROM dataset INDEXED BY dataset_by_organization
+               WHERE organization_id = ?1 AND id = ?2 AND seq = ?3",
+    },
+];
+
+impl Index {
+    /// How many datasets it leads to.
+    pub(in crate::sqlite) fn count(&self, snapshot: &Snapshot<'_>) -> Result<u64, Failure> {
+        count(snapshot, self.count)
+    }
+
+    /// Whether it leads to the dataset. An index that SQLite cannot read leads nowhere.
+    pub(in crate::sqlite) fn leads_to(
+        &self,
+        snapshot: &Snapshot<'_>,
+        organization: OrganizationId,
+        id: DatasetId,
+        seq: i64,
+    ) -> Result<bool, Failure> {
+        let mut statement = snapshot.connection().prepare_cached(self.find)?;
+        let asked = params![organization.as_bytes(), id.as_bytes(), seq];
+        match statement.query_one(asked, |row| row.get::<_, i64>(0)).optional().map_err(Failure::from) {
+            Ok(found) => Ok(found == Some(seq)),
+            Err(failure) if failure.is_damage() => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// Row by row: counting a table as a whole, SQLite could not be ended.
+const COUNT_ALL: &str = "SELECT count(*) FROM dataset NOT INDEXED WHERE seq IS NOT NULL";
+
+/// How many datasets the table has.
+pub(in crate::sqlite) fn count_datasets(snapshot: &Snapshot<'_>) -> Result<u64, Failure> {
+    count(snapshot, COUNT_ALL)
+}
+
+fn count(snapshot: &Snapshot<'_>, sql: &str) -> Result<u64, Failure> {
+    let count: i64 = snapshot.connection().query_one(sql, [], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
+}
+
+const POSITIONS: &str = "SELECT position FROM kpi WHERE dataset_seq = ?1";
+
+/// Whether two KPIs of a dataset have the same position in the order of addition.
+pub(in crate::sqlite) fn has_repeated_position(snapshot: &Snapshot<'_>, seq: i64) -> Result<bool, Failure> {
+    let mut statement = snapshot.connection().prepare_cached(POSITIONS)?;
+    let mut rows = statement.query([seq])?;
+    let mut seen = HashSet::new();
+    loop {
+        match rows.next().map_err(Failure::from) {
+            Ok(Some(row)) if !seen.insert(Columns(row).integer(0)?) => return Ok(true),
+            Ok(Some(_)) => {}
+            // Damage was found when the dataset was read.
+            Ok(None) => return Ok(false),
+            Err(failure) if failure.is_damage() => return Ok(false),
+            Err(failure) => return Err(failure),
+        }
+    }
+}

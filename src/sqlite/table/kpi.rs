@@ -1,0 +1,194 @@
+//! SQL of the `kpi` table: a constant and a function for each statement.
+
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, Statement};
+
+use super::parameters;
+use super::row::{Columns, StoredTime};
+use crate::model::dataset::Kpi;
+use crate::model::ids::DatasetId;
+use crate::model::record::Record;
+use crate::model::value_type::ValueType;
+use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
+use crate::sqlite::transaction::Snapshot;
+
+pub(in crate::sqlite) mod column {
+    super::super::columns! {
+        ID "id",
+        POSITION "position",
+        NAME "name",
+        DESCRIPTION "description",
+        UNIT "unit",
+        VALUE_TYPE "value_type",
+        REQUIRED "required",
+        SORT_ORDER "sort_order",
+        CREATED_AT "created_at",
+        UPDATED_AT "updated_at",
+        DATASET_SEQ "dataset_seq",
+    }
+}
+
+/// The columns before it are inserted, and behind them the dataset: a new row has no time of a change.
+const NOT_INSERTED: usize = column::UPDATED_AT;
+/// Values to a row.
+const INSERTED: usize = NOT_INSERTED + 1;
+
+/// Rows to a statement: more are no faster.
+const ROWS_MAX: usize = 32;
+
+/// INSERT statements of one row, of two, and so on.
+static INSERTS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let (names, row) = (names(NOT_INSERTED), parameters(INSERTED));
+    let sql = |rows| format!("INSERT INTO kpi ({names}, dataset_seq) VALUES {}", vec![row.as_str(); rows].join(","));
+    (1..=ROWS_MAX).map(sql).collect()
+});
+
+/// A KPI to insert: the number of its dataset, its position in the order of addition, and itself.
+type NewRow<'a> = (i64, i64, &'a Kpi);
+
+/// Inserts the KPIs of new datasets, which are numbered from `first`.
+pub(super) fn insert(connection: &Connection, first: i64, new: &[Record]) -> rusqlite::Result<()> {
+    let total: usize = new.iter().map(|record| record.dataset.kpis.len()).sum();
+    let mut rows = (first..).zip(new).flat_map(|(seq, record)| {
+        let kpis = record.dataset.kpis.iter().zip(&record.positions);
+        kpis.map(move |(kpi, position)| (seq, *position, kpi))
+    });
+    insert_rows(connection, &mut rows, ROWS_MAX, total / ROWS_MAX)?;
+    insert_rows(connection, &mut rows, total % ROWS_MAX, 1)
+}
+
+/// Inserts `count` rows by one statement, as often as `times` says.
+fn insert_rows<'a>(
+    connection: &Connection,
+    rows: &mut impl Iterator<Item = NewRow<'a>>,
+    count: usize,
+    times: usize,
+) -> rusqlite::Result<()> {
+    let Some(sql) = count.checked_sub(1).and_then(|index| INSERTS.get(index)) else { return Ok(()) };
+    if times == 0 {
+        return Ok(());
+    }
+    let mut statement = connection.prepare_cached(sql)?;
+    for _ in 0..times {
+        for (row, before) in rows.by_ref().take(count).zip((0..).step_by(INSERTED)) {
+            bind(&mut statement, before, row)?;
+        }
+        statement.raw_execute()?;
+    }
+    Ok(())
+}
+
+/// Binds a row behind the parameters `before` it.
+fn bind(statement: &mut Statement<'_>, before: usize, (seq, position, kpi): NewRow<'_>) -> rusqlite::Result<()> {
+    let before = before + 1;
+    statement.raw_bind_parameter(before + column::ID, kpi.id.as_bytes())?;
+    statement.raw_bind_parameter(before + column::POSITION, position)?;
+    statement.raw_bind_parameter(before + column::NAME, &kpi.name)?;
+    statement.raw_bind_parameter(before + column::DESCRIPTION, &kpi.description)?;
+    statement.raw_bind_parameter(before + column::UNIT, &kpi.unit)?;
+    statement.raw_bind_parameter(before + column::VALUE_TYPE, kpi.value_type.number())?;
+    statement.raw_bind_parameter(before + column::REQUIRED, kpi.required)?;
+    statement.raw_bind_parameter(before + column::SORT_ORDER, kpi.sort_order)?;
+    statement.raw_bind_parameter(before + column::CREATED_AT, kpi.created_at.timestamp_micros())?;
+    statement.raw_bind_parameter(before + NOT_INSERTED, seq)
+}
+
+/// Without the number of the dataset, which is known.
+static SELECT: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM kpi WHERE dataset_seq = ?1", names(column::DATASET_SEQ)));
+
+/// The first so many columns.
+fn names(count: usize) -> String {
+    column::NAMES.iter().take(count).copied().collect::<Vec<_>>().join(", ")
+}
+
+/// In a dataset that is read alone there is room for so many KPIs before more memory is allocated.
+const ROOM: usize = 16;
+
+/// What KPIs need to know of their dataset.
+#[derive(Clone, Copy)]
+pub(super) struct Parent {
+    pub(super) seq: i64,
+    pub(super) id: DatasetId,
+    pub(super) created_at: StoredTime,
+}
+
+/// The KPIs of a dataset.
+pub(super) fn of_dataset(snapshot: &Snapshot<'_>, dataset: Parent) -> Result<KpiRows, Failure> {
+    let mut statement = snapshot.connection().prepare_cached(&SELECT)?;
+    let mut rows = statement.query([dataset.seq])?;
+    let mut found = KpiRows::with_room(ROOM);
+    while let Some(row) = rows.next()? {
+        found.push(&Columns(row), dataset)?;
+    }
+    Ok(found)
+}
+
+/// The KPIs of a dataset as they are read: by id, which mostly is the display order too.
+pub(super) struct KpiRows {
+    kpis: Vec<Kpi>,
+    /// Of each its position in the order of addition.
+    positions: Vec<i64>,
+    is_out_of_order: bool,
+}
+
+impl KpiRows {
+    /// With memory for so many KPIs.
+    pub(super) fn with_room(count: usize) -> Self {
+        Self { kpis: Vec::with_capacity(count), positions: Vec::with_capacity(count), is_out_of_order: false }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.kpis.len()
+    }
+
+    pub(super) fn push(&mut self, columns: &Columns<'_>, dataset: Parent) -> Result<(), Failure> {
+        let id = columns.id(column::ID)?;
+        let (position, sort_order) = (columns.integer(column::POSITION)?, columns.integer(column::SORT_ORDER)?);
+        if let (Some(before), Some(position_before)) = (self.kpis.last(), self.positions.last()) {
+            // They are stored in the order of their ids. Rows that went back might never end.
+            if before.id >= id {
+                return Err(damaged("its KPIs are out of order").into());
+            }
+            self.is_out_of_order |= (sort_order, position) < (before.sort_order, *position_before);
+        }
+        self.positions.push(position);
+        self.kpis.push(Kpi {
+            id,
+            dataset_id: dataset.id,
+            name: columns.text(column::NAME)?,
+            description: columns.optional_text(column::DESCRIPTION)?,
+            unit: columns.optional_text(column::UNIT)?,
+            value_type: value_type(columns.integer(column::VALUE_TYPE)?)?,
+            required: required(columns.integer(column::REQUIRED)?)?,
+            sort_order,
+            created_at: columns.time_likely(column::CREATED_AT, dataset.created_at)?,
+            updated_at: columns.optional_time(column::UPDATED_AT)?,
+        });
+        Ok(())
+    }
+
+    /// The KPIs in display order, with their positions. A few rows are sorted faster here than by SQLite, which would write
+    /// them to a sorter first.
+    pub(super) fn in_display_order(self) -> (Vec<i64>, Vec<Kpi>) {
+        if !self.is_out_of_order {
+            return (self.positions, self.kpis);
+        }
+        let mut kpis: Vec<_> = self.positions.into_iter().zip(self.kpis).collect();
+        kpis.sort_unstable_by_key(|(position, kpi)| (kpi.sort_order, *position));
+        kpis.into_iter().unzip()
+    }
+}
+
+fn value_type(stored: i64) -> Result<ValueType, UnexpectedValue> {
+    ValueType::from_number(stored).ok_or(UnexpectedValue)
+}
+
+fn required(stored: i64) -> Result<bool, UnexpectedValue> {
+    match stored {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(UnexpectedValue),
+    }
+}

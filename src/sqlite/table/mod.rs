@@ -1,0 +1,31 @@
+//! The tables: for each its columns, its statements and its row mapper.
+//!
+//! - [`dataset`], [`kpi`]: reading and writing the rows of one dataset; [`listing`]: those of many.
+//! - [`audit`]: the statements of a verification.
+//! - [`row`]: columns as borrowed, checked values.
+
+pub(in crate::sqlite) mod audit;
+pub(crate) mod dataset;
+pub(in crate::sqlite) mod kpi;
+pub(crate) mod listing;
+pub(in crate::sqlite) mod row;
+
+/// Defines the columns of a table, in the order in which every statement lists them: `NAMES`, and the index of each.
+///
+/// Inserts bind and reads fetch by these indexes, so that no statement can disagree with another.
+macro_rules! columns {
+    ($($index:ident $name:literal),+ $(,)?) => {
+        pub(in crate::sqlite) const NAMES: &[&str] = &[$($name),+];
+
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the enum only counts")]
+        enum Index { $($index),+ }
+
+        $(pub(in crate::sqlite) const $index: usize = Index::$index as usize;)+
+    };
+}
+use columns;
+
+/// `(?,?,?)`, a parameter for each of so many columns.
+fn parameters(columns: usize) -> String {
+    format!("({})", vec!["?"; columns].join(","))
+}

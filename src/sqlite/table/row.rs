@@ -1,0 +1,92 @@
+//! The columns of a row, borrowed, and checked as they are read: what does not fit is damage, never a guess.
+
+use chrono::{DateTime, Utc};
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+
+use crate::model::limits::DESCRIPTION_MAX;
+use crate::model::time;
+use crate::sqlite::failure::UnexpectedValue;
+
+/// The longest text that is ever written: a code point is at most four bytes.
+const TEXT_MAX_BYTES: usize = 4 * DESCRIPTION_MAX;
+
+/// A time, and the number that stands for it in the file.
+#[derive(Clone, Copy)]
+pub(in crate::sqlite) struct StoredTime {
+    micros: i64,
+    pub(in crate::sqlite) time: DateTime<Utc>,
+}
+
+/// A row that is being read.
+pub(in crate::sqlite) struct Columns<'a>(pub(in crate::sqlite) &'a Row<'a>);
+
+impl<'a> Columns<'a> {
+    fn value(&self, column: usize) -> Result<ValueRef<'a>, UnexpectedValue> {
+        self.0.get_ref(column).map_err(|_| UnexpectedValue)
+    }
+
+    pub(in crate::sqlite) fn integer(&self, column: usize) -> Result<i64, UnexpectedValue> {
+        match self.value(column)? {
+            ValueRef::Integer(integer) => Ok(integer),
+            _ => Err(UnexpectedValue),
+        }
+    }
+
+    pub(in crate::sqlite) fn id<T: From<uuid::Uuid>>(&self, column: usize) -> Result<T, UnexpectedValue> {
+        self.optional_id(column)?.ok_or(UnexpectedValue)
+    }
+
+    pub(in crate::sqlite) fn optional_id<T: From<uuid::Uuid>>(
+        &self,
+        column: usize,
+    ) -> Result<Option<T>, UnexpectedValue> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Blob(bytes) => {
+                uuid::Uuid::from_slice(bytes).map(|uuid| Some(uuid.into())).map_err(|_| UnexpectedValue)
+            }
+            _ => Err(UnexpectedValue),
+        }
+    }
+
+    pub(in crate::sqlite) fn text(&self, column: usize) -> Result<String, UnexpectedValue> {
+        self.optional_text(column)?.ok_or(UnexpectedValue)
+    }
+
+    pub(in crate::sqlite) fn optional_text(&self, column: usize) -> Result<Option<String>, UnexpectedValue> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(bytes) if bytes.len() > TEXT_MAX_BYTES => Err(UnexpectedValue),
+            ValueRef::Text(bytes) => {
+                std::str::from_utf8(bytes).map(|text| Some(text.to_owned())).map_err(|_| UnexpectedValue)
+            }
+            _ => Err(UnexpectedValue),
+        }
+    }
+
+    pub(in crate::sqlite) fn time(&self, column: usize) -> Result<StoredTime, UnexpectedValue> {
+        let micros = self.integer(column)?;
+        Ok(StoredTime { micros, time: time::from_micros(micros).ok_or(UnexpectedValue)? })
+    }
+
+    /// A time that mostly is `likely`: to work out a date costs more than to compare a number.
+    pub(in crate::sqlite) fn time_likely(
+        &self,
+        column: usize,
+        likely: StoredTime,
+    ) -> Result<DateTime<Utc>, UnexpectedValue> {
+        match self.integer(column)? {
+            micros if micros == likely.micros => Ok(likely.time),
+            micros => time::from_micros(micros).ok_or(UnexpectedValue),
+        }
+    }
+
+    pub(in crate::sqlite) fn optional_time(&self, column: usize) -> Result<Option<DateTime<Utc>>, UnexpectedValue> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(micros) => time::from_micros(micros).map(Some).ok_or(UnexpectedValue),
+            _ => Err(UnexpectedValue),
+        }
+    }
+}

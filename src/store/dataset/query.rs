@@ -1,0 +1,79 @@
+//! What a listing is asked.
+
+use crate::error::Result;
+use crate::model::cursor::{Cursor, Order};
+use crate::model::limits::{PAGE_DEFAULT, PAGE_MAX, PAGE_MIN};
+use crate::model::rule::Rule;
+use crate::model::violation::{Segment, Violations};
+
+/// Which datasets of an organization to list, in which order, how many at a time.
+///
+/// # Examples
+///
+/// ```
+/// # use kpi_store::{DatasetQuery, NewDataset, OrganizationId, Store};
+/// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
+/// organization.create_datasets(["Water", "Waste", "Energy"].map(NewDataset::new))?;
+///
+/// let query = DatasetQuery::new().newest_first().limit(2);
+/// let first = organization.datasets(&query)?;
+/// assert_eq!(first.items[0].name, "Energy");
+///
+/// let second = organization.datasets(&query.after(&first.next.unwrap()))?;
+/// assert_eq!(second.items[0].name, "Water");
+/// assert_eq!(second.next, None);
+/// # Ok::<(), kpi_store::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct DatasetQuery {
+    pub(in crate::store) order: Order,
+    pub(in crate::store) limit: u32,
+    pub(in crate::store) after: Option<Cursor>,
+}
+
+impl Default for DatasetQuery {
+    fn default() -> Self {
+        Self { order: Order::default(), limit: PAGE_DEFAULT, after: None }
+    }
+}
+
+impl DatasetQuery {
+    /// All datasets, the oldest first, 50 to a page.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// In the order in which they were created in this file; the default.
+    pub fn oldest_first(mut self) -> Self {
+        self.order = Order::OldestFirst;
+        self
+    }
+
+    /// In the reverse of the order in which they were created in this file.
+    pub fn newest_first(mut self) -> Self {
+        self.order = Order::NewestFirst;
+        self
+    }
+
+    /// At most this many to a page: 1 to 1,000, by default 50. Out-of-range values are rejected when the query runs.
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Only what comes behind this cursor, from a listing of the same organization in the same order.
+    pub fn after(mut self, cursor: &Cursor) -> Self {
+        self.after = Some(cursor.clone());
+        self
+    }
+
+    pub(in crate::store) fn check(&self) -> Result<()> {
+        let rule = match self.limit {
+            ..PAGE_MIN => Rule::GreaterThanEqual { ge: PAGE_MIN.into() },
+            PAGE_MIN..=PAGE_MAX => return Ok(()),
+            _ => Rule::LessThanEqual { le: PAGE_MAX.into() },
+        };
+        Err(Violations::one(vec![Segment::key("query"), Segment::key("limit")], rule).into())
+    }
+}

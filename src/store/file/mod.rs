@@ -1,0 +1,5 @@
+//! The operations on the file as a whole.
+
+mod backup;
+mod close;
+mod verify;

@@ -1,0 +1,30 @@
+//! Who owns what is in the file.
+
+use crate::error::Result;
+use crate::model::ids::OrganizationId;
+use crate::sqlite::table::dataset;
+use crate::store::Store;
+
+impl Store {
+    /// The organizations that own a dataset, by id.
+    ///
+    /// The file is the application's, a handle the tenant's: this is the only call that looks across organizations.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Organization::dataset`](crate::Organization::dataset).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kpi_store::{NewDataset, OrganizationId, Store};
+    /// let store = Store::open_in_memory()?;
+    /// let id = OrganizationId::new();
+    /// store.organization(id).create_dataset(NewDataset::new("Water"))?;
+    /// assert_eq!(store.organizations()?, [id]);
+    /// # Ok::<(), kpi_store::Error>(())
+    /// ```
+    pub fn organizations(&self) -> Result<Vec<OrganizationId>> {
+        self.access().read(dataset::organizations)
+    }
+}

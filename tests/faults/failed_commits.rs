@@ -1,0 +1,218 @@
+//! Operations fail, the store is used further, and then the power is cut.
+//!
+//! - A commit that failed on a full disk is in no image, however much of it was written.
+//! - After one failed operation, or a time in which all fail, the same handle works. What it acknowledged before and
+//!   afterwards survives any cut, even if what a failed sync was to write never reaches the disk.
+//!
+//! The short form takes a sample. The long form:
+//!
+//! ```text
+//! KPI_STORE_LONG=1 cargo test --release --lib failed_commits -- --nocapture
+//! ```
+
+use std::ops::Range;
+
+use kpi_store_fault_vfs::{Cause, Fault, Kind};
+
+use super::check::Tally;
+use super::run::Run;
+use super::scenarios::{SCENARIOS, Scenario, two_datasets};
+use super::session::Session;
+use super::{is_long, seed};
+use crate::sqlite::schema::SCHEMA;
+use crate::{Durability, Error};
+
+/// SQLite writes the log before it syncs it, and a transaction is committed only once its last page is complete. The
+/// next transaction, which writes to the same offsets and partly the same bytes, must not complete the failed one.
+#[test]
+fn a_commit_that_failed_on_a_full_disk_is_absent_after_any_power_cut() {
+    let (step, by_chance) = if is_long() { (1, 6) } else { (20, 2) };
+    let (mut refused, mut tally) = (0, Tally::default());
+    for (kind, lasting, kpis) in [
+        (Kind::Write, false, &[0][..]),
+        (Kind::TornWrite, false, &[0]),
+        (Kind::Write, true, &[1, 20]),
+        (Kind::TornWrite, true, &[1, 20]),
+    ] {
+        for at in 1.. {
+            let fault = Fault { kinds: vec![kind], at, cause: Cause::Full, lasting };
+            let Some(run) = refused_for_want_of_room(fault, kpis) else { break };
+            refused += 1;
+            tally.add(&run.tally(Durability::Full, step, by_chance));
+        }
+    }
+    println!("commits that found the disk full: {refused}; {tally}");
+    assert!(refused > 20, "the control: there was something to fail");
+    tally.is_clean();
+}
+
+/// A creation that fails, and then the same on a disk with room; none if the fault was not reached.
+fn refused_for_want_of_room(fault: Fault, kpis: &[usize]) -> Option<Run> {
+    let mut session = Session::new(Durability::Full);
+    two_datasets(&mut session).unwrap();
+    let what = format!("{fault:?}");
+    let mut has_failed = false;
+    let run = Run::recorded(&what, session, |session| {
+        session.open().unwrap();
+        session.create(1).unwrap();
+        session.disk.fail(fault);
+        let created = session.create_together(kpis);
+        has_failed = session.disk.has_failed();
+        if has_failed {
+            assert!(matches!(created, Err(Error::StorageFull { .. })), "{what}: {created:?}");
+            assert_eq!(session.read().unwrap().len(), 4, "{what}");
+        }
+        session.disk.calm();
+        session.create_together(kpis).unwrap();
+        session.create(0).unwrap();
+    });
+    has_failed.then_some(run)
+}
+
+/// The abandoned connection stays open meanwhile. If it were the last one, the next would treat the failed commit in
+/// the log as committed, and copy pages into the file that the disk does not hold.
+#[test]
+fn a_handle_used_after_a_lasting_failure_keeps_nothing_of_the_failed_commit() {
+    let mut tally = Tally::default();
+    for kpis in [1, 100] {
+        let mut session = Session::new(Durability::Full);
+        two_datasets(&mut session).unwrap();
+        let run = Run::recorded(&format!("{kpis} KPIs, syncs fail for a while"), session, |session| {
+            session.open().unwrap();
+            session.create(1).unwrap();
+            session.disk.fail(Fault { kinds: vec![Kind::Sync], at: 1, cause: Cause::Io, lasting: true });
+            let created = session.create(kpis);
+            assert!(matches!(created, Err(Error::OutcomeUnknown { .. })), "{created:?}");
+            session.disk.calm();
+            session.create(2).unwrap();
+            assert_eq!(session.read().unwrap().len(), 5, "the dataset with the unknown outcome is not there");
+        });
+        tally.add(&run.tally(Durability::Full, if is_long() { 1 } else { 3 }, 2));
+    }
+    println!("syncs failed for a while: {tally}");
+    tally.is_clean();
+}
+
+/// The end of the log is then in the page cache only, and reads as if it were on the disk.
+///
+/// The next process cannot know that a sync had failed: while it copies the log into the file and empties it, there is
+/// nothing to go back to if the power fails. That time is counted separately. Once the file is open, nothing depends on
+/// that log any more; on a full disk, once it has been written.
+#[test]
+fn an_unsynced_log_of_a_killed_process_loses_nothing_once_the_next_process_has_opened_the_file() {
+    let (step, by_chance) = if is_long() { (1, 6) } else { (3, 2) };
+    let (mut tally, mut doubtful) = (Tally::default(), Tally::default());
+    for (kpis, is_full) in [(0, false), (1, false), (100, false), (1, true)] {
+        let (run, kill, settled) = failed_sync_then_kill_then_write(kpis, is_full);
+        let expected = run.expected(Durability::Full);
+        run.cut(step, by_chance, |image, cut, what| {
+            let tally = if (kill + 1..settled).contains(&cut) { &mut doubtful } else { &mut tally };
+            tally.count(expected.check(image, cut), || what.to_owned());
+        });
+    }
+    println!("killed after a failed sync: {tally}; before the next process has opened the file: {doubtful}");
+    assert!(doubtful.corrupt > 0, "the control: there is such a time");
+    tally.is_clean();
+}
+
+/// Two processes, one after the other, with the positions at which the first was killed and the second had checkpointed
+/// the log. The second may find the disk full.
+fn failed_sync_then_kill_then_write(kpis: usize, is_full: bool) -> (Run, usize, usize) {
+    let mut session = Session::new(Durability::Full);
+    two_datasets(&mut session).unwrap();
+    let mut kill = 0;
+    let (killed, found) = Run::killed(&format!("{kpis} KPIs, a failed sync, a kill"), session, |session| {
+        session.open().unwrap();
+        session.create(1).unwrap();
+        session.disk.fail(Fault { kinds: vec![Kind::Sync], at: 1, cause: Cause::Io, lasting: true });
+        let created = session.create(kpis);
+        assert!(matches!(created, Err(Error::OutcomeUnknown { .. })), "{created:?}");
+        kill = session.disk.recorded();
+    });
+    let mut session = Session::on(&found, Durability::Full);
+    session.organization = killed.organization;
+    let mut settled = kill;
+    let next = Run::recorded("another process", session, |session| {
+        if is_full {
+            session.disk.fail(Fault { kinds: vec![Kind::Write], at: 1, cause: Cause::Full, lasting: true });
+        }
+        session.open().unwrap();
+        if is_full {
+            assert!(session.disk.has_failed(), "the log is not copied into the file");
+            session.read().unwrap();
+            session.create(1).unwrap_err();
+            session.disk.calm();
+            session.create(1).unwrap();
+        }
+        settled += session.disk.recorded();
+        session.read().unwrap();
+        session.create(1).unwrap();
+        session.create(2).unwrap();
+    });
+    (killed.then(next), kill, settled)
+}
+
+/// The N-th operation of any kind fails, for every N until the scenario ends before the N-th.
+#[test]
+fn after_any_fault_the_store_works_and_no_power_cut_loses_what_it_then_acknowledges() {
+    let (at_step, step, by_chance) = if is_long() { (1, 9, 1) } else { (23, 31, 0) };
+    let (mut faults, mut tally, mut while_opening) = (0, Tally::default(), Tally::default());
+    for scenario in &SCENARIOS {
+        for lasting in [false, true] {
+            let mut at = 1;
+            while let Some((run, doubtful)) = failing(scenario, at, lasting) {
+                let expected = run.expected(Durability::Full);
+                run.cut(step, by_chance, |image, cut, what| {
+                    let tally = if doubtful.contains(&cut) { &mut while_opening } else { &mut tally };
+                    tally.count(expected.check(image, cut), || what.to_owned());
+                });
+                faults += 1;
+                at += at_step;
+            }
+        }
+    }
+    println!("faults: {faults}, then power cuts: {tally}; during a new opening: {while_opening}");
+    tally.is_clean();
+}
+
+/// Runs the scenario until it fails, repairs the disk, and continues; none if nothing failed. With it come the
+/// positions in an opening that finds an unsynced log, as after a kill.
+fn failing(scenario: &Scenario, at: u64, lasting: bool) -> Option<(Run, Range<usize>)> {
+    let mut session = Session::new(Durability::Full);
+    (scenario.prepare)(&mut session).unwrap();
+    let name = format!("{}, operation {at} fails, lasting: {lasting}", scenario.name);
+    let (mut has_failed, mut doubtful) = (false, 0..0);
+    let run = Run::recorded(&name, session, |session| {
+        let kinds = [Kind::Write, Kind::Sync, Kind::Truncate, Kind::Delete, Kind::Open, Kind::Rename, Kind::SyncFolder];
+        session.disk.fail(Fault { kinds: kinds.to_vec(), at, cause: Cause::Io, lasting });
+        let result = (scenario.run)(session);
+        has_failed = session.disk.has_failed();
+        if has_failed {
+            let what = format!("seed {}, {name}, {result:?}", seed());
+            doubtful = go_on(session).unwrap_or_else(|error| panic!("{what}, then {error:?}"));
+        }
+    });
+    has_failed.then_some((run, doubtful))
+}
+
+/// The disk works again. The same handle continues, if there is one; then the file is opened again.
+fn go_on(session: &mut Session) -> crate::Result<Range<usize>> {
+    session.disk.calm();
+    let began = session.disk.recorded();
+    let goes_on = session.is_open() && std::ptr::eq(session.schema, &raw const SCHEMA);
+    if goes_on {
+        session.accept_the_rest()?;
+        session.create(1)?;
+        session.read()?;
+    }
+    session.open()?;
+    let ended = session.disk.recorded();
+    session.accept_the_rest()?;
+    session.create(3)?;
+    let found = session.read()?;
+    assert!(
+        session.acknowledged().iter().all(|dataset| found.contains(dataset)),
+        "something acknowledged is not there"
+    );
+    Ok(if goes_on { 0..0 } else { began + 1..ended })
+}

@@ -1,0 +1,37 @@
+//! Failing disks and power cuts, through the public calls and the real SQLite.
+//!
+//! - [`disk`]: the simulated disk fails on demand and records its operations.
+//! - [`scenarios`]: the sequences of calls that are run on such a disk, in a [`session`] that notes each answer and its
+//!   time.
+//! - [`run`]: the record of a scenario; [`images`]: what a power cut can leave of it; [`check`]: whether that is as
+//!   promised.
+//! - [`power_cuts`]: the power is cut at every operation. [`failed_commits`]: operations fail, then the power is cut.
+//! - [`io_errors`]: every operation fails, also in the scenarios of [`io_scenarios`].
+//! - [`controls`]: losses are detected.
+//!
+//! It is compiled into the crate, since it opens files with other lists of migrations than the released one.
+//!
+//! A failure names its seed, and `KPI_STORE_TEST_SEED` repeats it. The long form, which prints what it counted:
+//!
+//! ```text
+//! KPI_STORE_LONG=1 cargo test --release --lib faults -- --nocapture
+//! ```
+
+mod check;
+mod controls;
+mod disk;
+mod failed_commits;
+mod images;
+mod io_errors;
+mod io_scenarios;
+mod power_cuts;
+mod run;
+mod scenarios;
+mod session;
+
+use kpi_store_test_support::is_long;
+
+/// The seed of all random numbers.
+fn seed() -> u64 {
+    kpi_store_test_support::given_seed().unwrap_or(0x00F4_0175)
+}

@@ -1,0 +1,57 @@
+//! Tables of others in the file stay what they are when it is upgraded, and are in the backup.
+
+use super::schemas::FIRST;
+use super::*;
+use crate::sqlite::schema::Migration;
+
+const OTHERS: &str = "CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);
+    INSERT INTO _litestream_seq VALUES (1, 42);
+    CREATE TABLE job (id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL UNIQUE, parent REFERENCES job (id));
+    CREATE INDEX job_by_parent ON job (parent);
+    INSERT INTO job (what, parent) VALUES ('send', 1), ('fetch', 99); ANALYZE";
+
+fn rows_of_others(file: &Path) -> String {
+    let sql = "SELECT (SELECT group_concat(id || ' ' || seq) FROM _litestream_seq)
+        || (SELECT group_concat(id || ' ' || what || ' ' || parent) FROM job)";
+    plain(file).query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn an_upgrade_leaves_tables_of_others_alone_and_the_backup_has_them() {
+    for schema in [&ADDS_A_COLUMN, &REBUILDS, &DOES_BOTH] {
+        let place = Place::new();
+        // Of another's foreign key that does not hold, an upgrade takes no notice.
+        plain(&place.file).execute_batch(&format!("PRAGMA foreign_keys = OFF; {OTHERS}")).unwrap();
+        let (before, before_of_others) = (rows(&plain(&place.file)), rows_of_others(&place.file));
+        let upgraded = open(&place.file, schema).unwrap();
+        assert_eq!(rows(&upgraded), before);
+        assert!(verification::verify(&upgraded, &AtomicU64::new(0)).unwrap().is_whole());
+        drop(upgraded);
+        let backup = place.folder.path().join("kpis.db.v1.backup");
+        for (file, version) in [(&place.file, schema.current()), (&backup, 1)] {
+            assert_eq!(pragma(&plain(file), "user_version").unwrap(), version);
+            assert_eq!(rows_of_others(file), before_of_others);
+            assert_eq!(rows(&plain(file)), before);
+        }
+        open(&backup, &V1).unwrap();
+        open(&place.file, schema).unwrap();
+    }
+}
+
+/// The names of later versions are known only to these: the migration would fail at the table.
+#[test]
+fn a_table_of_others_by_the_name_of_a_later_one_of_ours_is_named() {
+    static LABELS: Schema = Schema::new(&[FIRST, Migration { file: "V2__label", sql: "CREATE TABLE Label (next)" }]);
+    let place = Place::new();
+    plain(&place.file).execute_batch("CREATE TABLE label (x)").unwrap();
+    let before = fs::read(&place.file).unwrap();
+    open(&place.file, &V1).unwrap();
+    let error = open(&place.file, &LABELS).unwrap_err();
+    assert!(
+        error.code() == "corrupt" && error.to_string().contains("table \"label\" has a name that is reserved"),
+        "{error}"
+    );
+    assert!(fs::read(&place.file).unwrap().len() == before.len() && place.names() == ["kpis.db"]);
+    plain(&place.file).execute_batch("DROP TABLE label").unwrap();
+    open(&place.file, &LABELS).unwrap();
+}

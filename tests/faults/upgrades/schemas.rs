@@ -1,0 +1,55 @@
+//! Versions that no crate has: a column more, a table made anew, and both.
+
+use crate::sqlite::schema::{Migration, Schema};
+
+pub(super) const FIRST: Migration = Migration {
+    file: "V1__create_dataset_and_kpi",
+    sql: include_str!("../../../migrations/V1__create_dataset_and_kpi.sql"),
+};
+
+const COLUMN: Migration = Migration {
+    file: "V2__add_color_to_kpi",
+    sql: "ALTER TABLE kpi ADD COLUMN color TEXT NOT NULL DEFAULT '' CHECK (length(color) <= 7);",
+};
+
+/// The rows wait in a table of another name, so that the new one never has another name than its own: a RENAME would
+/// rewrite the stored texts. Dropping the old one drops its index, and with foreign keys off nothing else.
+pub(super) const REBUILD: Migration = Migration {
+    file: "V2__archive_datasets",
+    sql: "
+CREATE TABLE dataset_before AS SELECT * FROM dataset;
+DROP TABLE dataset;
+CREATE TABLE dataset (
+    -- The order of creation in this file. Never shown, except inside a cursor.
+    seq INTEGER PRIMARY KEY,
+    -- Ids are the 16 bytes of a UUID.
+    id BLOB NOT NULL CHECK (length(id) = 16),
+    organization_id BLOB NOT NULL CHECK (length(organization_id) = 16),
+    -- Lengths count code points. length() stops at U+0000, which no text may hold; on bytes, instr() finds it faster.
+    name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 300 AND instr(CAST(name AS BLOB), x'00') = 0),
+    description TEXT CHECK (length(description) <= 2000 AND instr(CAST(description AS BLOB), x'00') = 0),
+    -- Times are microseconds since 1970-01-01T00:00:00Z, within the years 0001 to 9999.
+    created_at INTEGER NOT NULL CHECK (created_at BETWEEN -62135596800000000 AND 253402300799999999),
+    created_by BLOB CHECK (length(created_by) = 16),
+    -- Null until the first change.
+    updated_by BLOB CHECK (length(updated_by) = 16),
+    updated_at INTEGER CHECK (updated_at BETWEEN -62135596800000000 AND 253402300799999999),
+    -- 1 when created, one more with every change.
+    revision INTEGER NOT NULL CHECK (revision >= 1),
+    -- 64 bits over everything a read returns: docs/file-format.md.
+    digest INTEGER NOT NULL,
+    -- Null while it is shown.
+    archived_at INTEGER CHECK (archived_at >= 0),
+    UNIQUE (organization_id, id)
+) STRICT;
+INSERT INTO dataset SELECT *, NULL FROM dataset_before ORDER BY seq;
+DROP TABLE dataset_before;
+CREATE INDEX dataset_by_organization ON dataset (organization_id, seq);
+",
+};
+
+pub(super) static V1: Schema = Schema::new(&[FIRST]);
+pub(crate) static ADDS_A_COLUMN: Schema = Schema::new(&[FIRST, COLUMN]);
+pub(crate) static REBUILDS: Schema = Schema::new(&[FIRST, REBUILD]);
+pub(super) static DOES_BOTH: Schema =
+    Schema::new(&[FIRST, COLUMN, Migration { file: "V3__archive_datasets", sql: REBUILD.sql }]);

@@ -1,0 +1,283 @@
+//! What each operation asks of SQLite: which statements, how many, by which plan. A busy machine changes none of it.
+
+use std::cell::RefCell;
+
+use rusqlite::StatementStatus::{AutoIndex, FullscanStep, RePrepare, Sort};
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+use rusqlite::{Connection, Rows};
+
+use super::support::with_writer;
+use crate::{DatasetQuery, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store};
+
+thread_local! {
+    /// What ran on this thread since it was last asked.
+    static RAN: RefCell<Vec<Ran>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Debug)]
+struct Ran {
+    sql: String,
+    /// Of all runs of the statement since it was prepared.
+    full_scan_steps: i32,
+    sorts: i32,
+    automatic_indexes: i32,
+    prepared_again: i32,
+}
+
+impl Ran {
+    /// The beginning of the statement, on one line.
+    fn title(&self) -> String {
+        let words: Vec<&str> = self.sql.split_whitespace().collect();
+        let table =
+            words.iter().position(|word| matches!(*word, "FROM" | "INTO")).and_then(|place| words.get(place + 1));
+        [words.first(), table]
+            .into_iter()
+            .flatten()
+            .map(|word| word.trim_end_matches([')', ',']))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+fn note(event: TraceEvent<'_>) {
+    if let TraceEvent::Profile(statement, _) = event {
+        let ran = Ran {
+            sql: statement.sql().into_owned(),
+            full_scan_steps: statement.get_status(FullscanStep),
+            sorts: statement.get_status(Sort),
+            automatic_indexes: statement.get_status(AutoIndex),
+            prepared_again: statement.get_status(RePrepare),
+        };
+        RAN.with_borrow_mut(|all| all.push(ran));
+    }
+}
+
+/// A store with two organizations whose datasets alternate, watched; of files, the connection that writes.
+struct Watched {
+    _folder: tempfile::TempDir,
+    store: Store,
+    ours: Organization,
+}
+
+impl Watched {
+    fn new(is_in_memory: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = if is_in_memory { Store::open_in_memory() } else { Store::open(folder.path().join("kpis.db")) };
+        let store = store.unwrap();
+        let (ours, theirs) = (store.organization(OrganizationId::new()), store.organization(OrganizationId::new()));
+        for organization in [&ours, &theirs].into_iter().cycle().take(20) {
+            organization.create_datasets(requests(30, 10)).unwrap();
+        }
+        let watched = Self { _folder: folder, store, ours };
+        watched.on_the_connection(|connection| {
+            let note: fn(TraceEvent<'_>) = note;
+            connection.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(note)).unwrap();
+        });
+        watched
+    }
+
+    fn on_the_connection<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
+        with_writer(&self.store, work)
+    }
+
+    /// What `work` runs when it is not the first time, and how often each statement was prepared again for it.
+    fn ran(&self, work: impl Fn(&Organization)) -> Vec<Ran> {
+        work(&self.ours);
+        let before = RAN.take();
+        work(&self.ours);
+        let mut ran = RAN.take();
+        for ran in &mut ran {
+            let earlier =
+                before.iter().rfind(|earlier| earlier.sql == ran.sql).expect("both times the same statements");
+            ran.prepared_again -= earlier.prepared_again;
+        }
+        ran
+    }
+
+    fn plan(&self, sql: &str) -> Vec<String> {
+        self.on_the_connection(|connection| {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let rows: Rows<'_> = statement.raw_query();
+            let plan = rows.mapped(|row| row.get(3)).collect::<rusqlite::Result<_>>().unwrap();
+            drop(statement);
+            plan
+        })
+    }
+}
+
+fn requests(count: usize, kpis: usize) -> impl Iterator<Item = NewDataset> {
+    (0..count).map(move |_| NewDataset::new("Water").kpis((0..kpis).map(|_| NewKpi::new("Withdrawal").unit("m³"))))
+}
+
+/// The titles in the order in which they ended, each with how often it came in a row.
+fn titles(ran: &[Ran]) -> Vec<(String, usize)> {
+    let mut titles: Vec<(String, usize)> = Vec::new();
+    for title in ran.iter().map(Ran::title) {
+        match titles.last_mut() {
+            Some((last, times)) if *last == title => *times += 1,
+            _ => titles.push((title, 1)),
+        }
+    }
+    titles
+}
+
+type Work = Box<dyn Fn(&Organization)>;
+
+/// An operation by name, and the statements that it may run, each with how often in a row.
+type Operation = (&'static str, Work, Vec<(&'static str, usize)>);
+
+/// Every operation on the contract's data.
+fn operations() -> Vec<Operation> {
+    let page = |query: DatasetQuery| -> Work {
+        Box::new(move |ours| {
+            let first = ours.datasets(&query.clone().limit(100)).unwrap();
+            assert_eq!(first.items.len(), 100);
+            assert_eq!(first.items[99].kpis.len(), 10);
+        })
+    };
+    // The statement that holds the snapshot ends last.
+    let listing = vec![("SELECT dataset", 2), ("PRAGMA", 1)];
+    let begin = [("BEGIN", 1), ("PRAGMA", 1)];
+    // More numbers for datasets than a block has.
+    let reserve = [("SELECT dataset", 1), ("UPDATE", 1)];
+    vec![
+        (
+            "get",
+            Box::new(|ours| {
+                let some = ours.datasets(&DatasetQuery::new().limit(1)).unwrap().items.remove(0).id;
+                RAN.take();
+                assert_eq!(ours.dataset(some).unwrap().unwrap().kpis.len(), 10);
+            }),
+            vec![("SELECT kpi", 1), ("SELECT dataset", 1), ("PRAGMA", 1)],
+        ),
+        ("page, oldest first", page(DatasetQuery::new()), listing.clone()),
+        ("page, newest first", page(DatasetQuery::new().newest_first()), listing),
+        (
+            "count",
+            Box::new(|ours| assert_eq!(ours.count_datasets(&DatasetQuery::new()).unwrap(), 300)),
+            vec![("SELECT dataset", 1), ("PRAGMA", 1)],
+        ),
+        (
+            "organizations",
+            Box::new(|ours| assert_eq!(ours.store.organizations().unwrap().len(), 2)),
+            vec![("WITH dataset", 1), ("PRAGMA", 1)],
+        ),
+        (
+            "create",
+            Box::new(|ours| drop(ours.create_datasets(requests(1, 10)).unwrap())),
+            vec![("BEGIN", 1), ("PRAGMA", 1), ("INSERT dataset", 1), ("INSERT kpi", 1), ("COMMIT", 1)],
+        ),
+        // 1,000 KPIs: 31 statements of 32 rows, and one of 8.
+        (
+            "create many",
+            Box::new(|ours| drop(ours.create_datasets(requests(100, 10)).unwrap())),
+            [&begin[..], &reserve, &[("INSERT dataset", 100), ("INSERT kpi", 32), ("COMMIT", 1)]].concat(),
+        ),
+        // 500 KPIs, in memory at once: 15 statements of 32 rows, and one of 20.
+        (
+            "load",
+            Box::new(|ours| assert_eq!(ours.load_datasets(requests(50, 10), LoadOptions::new()).unwrap().kpis, 500)),
+            [&begin[..], &reserve, &[("INSERT dataset", 50), ("INSERT kpi", 16), ("COMMIT", 1)]].concat(),
+        ),
+    ]
+}
+
+/// Reads are watched in memory, where they share the connection of the writer; writes on a file.
+fn watched_for(operation: &str) -> Watched {
+    Watched::new(!["create", "create many", "load"].contains(&operation))
+}
+
+#[test]
+fn every_operation_runs_the_fewest_statements_however_many_rows() {
+    for (name, work, expected) in operations() {
+        let found = titles(&watched_for(name).ran(work));
+        let found: Vec<_> = found.iter().map(|(title, times)| (title.as_str(), *times)).collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+/// The leader does its own work as one alone does it, and two statements more for each guest.
+#[test]
+fn a_group_runs_two_statements_more_for_each_who_shares_its_commit() {
+    let watched = Watched::new(false);
+    let create = || {
+        watched.ours.create_datasets(requests(1, 10)).unwrap();
+        RAN.take()
+    };
+    create();
+    let ran: Vec<_> = watched.store.in_a_group([create; 3]).into_iter().flatten().collect();
+    let found = titles(&ran);
+    let insert = ["INSERT dataset", "INSERT kpi"];
+    let guest = [&["SAVEPOINT"], &insert[..], &["RELEASE"]].concat();
+    let expected = [&["BEGIN", "PRAGMA"], &insert[..], &guest, &guest, &["COMMIT"]].concat();
+    assert_eq!(found.iter().map(|(title, _)| title.as_str()).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn no_operation_scans_sorts_or_prepares_again() {
+    for (name, work, _) in operations() {
+        for ran in watched_for(name).ran(work) {
+            let costs = [ran.full_scan_steps, ran.sorts, ran.automatic_indexes, ran.prepared_again];
+            assert_eq!(costs, [0; 4], "{name}: {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn every_read_searches_by_an_index_in_its_order() {
+    const BY_PLACE: &str = "USING COVERING INDEX dataset_by_organization (organization_id=?";
+    let of_kpis = "SEARCH kpi USING PRIMARY KEY (dataset_seq=?)";
+    let page = |operator| {
+        vec![
+            format!("SEARCH dataset USING INDEX dataset_by_organization (organization_id=? AND seq{operator}?)"),
+            format!("SEARCH d {BY_PLACE} AND seq{operator}?)"),
+            "SEARCH k USING PRIMARY KEY (dataset_seq=?)".to_owned(),
+        ]
+    };
+    let expected = [
+        (
+            "get",
+            vec![
+                of_kpis.to_owned(),
+                "SEARCH dataset USING INDEX sqlite_autoindex_dataset_1 (organization_id=? AND id=?)".to_owned(),
+            ],
+        ),
+        ("page, oldest first", page('>')),
+        ("page, newest first", page('<')),
+        ("count", vec![format!("SEARCH dataset {BY_PLACE})")]),
+    ];
+    for (name, work, _) in operations() {
+        let watched = watched_for(name);
+        let plans: Vec<_> = watched.ran(work).iter().flat_map(|ran| watched.plan(&ran.sql)).collect();
+        let joined = plans.join("; ");
+        assert!(!joined.contains("SCAN dataset") && !joined.contains("SCAN kpi"), "{name}: {joined}");
+        assert!(!joined.contains("B-TREE") && !joined.contains("AUTOMATIC"), "{name}: {joined}");
+        if let Some((_, expected)) = expected.iter().find(|(expected, _)| *expected == name) {
+            assert_eq!(&plans, expected, "{name}");
+        }
+    }
+}
+
+/// The control.
+#[test]
+fn a_scan_a_sort_and_a_second_preparation_are_noticed() {
+    let watched = Watched::new(true);
+    let look = |sql: &str| {
+        watched.on_the_connection(|connection| {
+            RAN.take();
+            let mut statement = connection.prepare_cached(sql).unwrap();
+            assert!(statement.query([]).unwrap().next().unwrap().is_some());
+        });
+        RAN.take().pop().unwrap()
+    };
+    let sql = "SELECT name FROM kpi ORDER BY unit";
+    let first = look(sql);
+    assert!(first.full_scan_steps > 0 && first.sorts == 1 && first.prepared_again == 0, "{first:?}");
+    watched.on_the_connection(|connection| connection.execute_batch("CREATE TABLE another (id)").unwrap());
+    let second = look(sql);
+    assert_eq!(second.prepared_again, 1, "{second:?}");
+    let joined = watched.plan(sql).join("; ");
+    assert!(joined.contains("SCAN kpi") && joined.contains("B-TREE"), "{joined}");
+    let automatic = watched.plan("SELECT a.name FROM kpi a JOIN kpi b ON a.unit = b.unit").join("; ");
+    assert!(automatic.contains("AUTOMATIC"), "{automatic}");
+}

@@ -1,0 +1,94 @@
+//! Every connection of a store is set up as the file needs it: the first that writes, a fresh one after a failed commit, those
+//! that read, and the one of a store in memory.
+
+use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+
+use crate::internals::support::with_writer;
+use crate::{DatasetQuery, Error, NewDataset, OrganizationId, Store};
+
+#[test]
+fn every_connection_is_hardened_and_only_one_that_writes_can_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::new(folder.path());
+    let store = Store::open(folder.path().join("kpis.db")).unwrap();
+    let ours = store.organization(OrganizationId::new());
+    with_writer(&store, |writer| is_hardened(writer, true));
+    with_readers(&store, |reader| is_hardened(reader, false));
+
+    disk.fail(Fault { kinds: vec![Kind::Sync], at: 1, cause: Cause::Io, lasting: false });
+    let failed = ours.create_dataset(NewDataset::new("Lost"));
+    assert!(matches!(failed, Err(Error::OutcomeUnknown { .. })), "{failed:?}");
+    with_writer(&store, |healed| is_hardened(healed, true));
+    with_readers(&store, |reader| is_hardened(reader, false));
+
+    with_writer(&Store::open_in_memory().unwrap(), |only| is_hardened(only, true));
+}
+
+#[test]
+fn after_a_backup_no_connection_may_attach_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in [Store::open(folder.path().join("kpis.db")).unwrap(), Store::open_in_memory().unwrap()] {
+        let copy = folder.path().join("copy");
+        store.backup_to(&copy).unwrap();
+        std::fs::remove_file(&copy).unwrap();
+        // One that fails leaves no more behind than one that does not.
+        let given_up = store.backup_to_with(&copy, |_| std::ops::ControlFlow::Break(()));
+        assert!(matches!(given_up, Err(Error::Cancelled)), "{given_up:?}");
+        with_writer(&store, |writer| attaches_nothing(writer));
+        if store.path().is_some() {
+            with_readers(&store, attaches_nothing);
+        }
+    }
+}
+
+/// The reader that is kept, or a fresh one.
+fn with_readers(store: &Store, look: impl FnOnce(&Connection)) {
+    let readers = store.access().readers.as_ref().unwrap();
+    store.organization(OrganizationId::new()).count_datasets(&DatasetQuery::new()).unwrap();
+    readers.with_connection(look);
+}
+
+fn is_hardened(connection: &Connection, writes: bool) {
+    for (feature, on) in [
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true),
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_WRITE, false),
+    ] {
+        assert_eq!(connection.db_config(feature).unwrap(), on, "{feature:?}");
+    }
+    for (limit, value) in [
+        (Limit::SQLITE_LIMIT_LENGTH, 1_000_000),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
+        (Limit::SQLITE_LIMIT_COLUMN, 100),
+        (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+        (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 3),
+        (Limit::SQLITE_LIMIT_VDBE_OP, 25_000),
+        (Limit::SQLITE_LIMIT_FUNCTION_ARG, 8),
+        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
+        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 1_000),
+        (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
+    ] {
+        assert_eq!(connection.limit(limit).unwrap(), value, "{limit:?}");
+    }
+    for (pragma, value) in [("cell_size_check", 1), ("foreign_keys", 1), ("synchronous", 2)] {
+        assert_eq!(connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap(), value, "{pragma}");
+    }
+    attaches_nothing(connection);
+    assert!(connection.prepare("SELECT \"a misspelled column\" FROM dataset").is_err());
+    let written = connection.execute("UPDATE dataset SET name = name", []);
+    assert_eq!(written.is_ok(), writes, "{written:?}");
+}
+
+fn attaches_nothing(connection: &Connection) {
+    assert_eq!(connection.limit(Limit::SQLITE_LIMIT_ATTACHED).unwrap(), 0);
+    assert!(connection.execute("ATTACH ':memory:' AS another", []).is_err());
+}

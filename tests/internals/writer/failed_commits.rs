@@ -1,0 +1,311 @@
+//! A commit that fails: the caller is told that the outcome is open, finds it out, and goes on with the same handle.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
+
+use crate::internals::support::{hold, with_writer, write_dataset};
+use crate::{
+    Dataset, DatasetId, DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store,
+};
+
+/// Short enough to wait for, long enough to be told from no wait at all.
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+#[test]
+fn a_failed_commit_answers_outcome_unknown_with_the_ids_in_order() {
+    let scene = Scene::new();
+    let ids = [(); 5].map(|()| DatasetId::new());
+    let given = [ids[3], ids[0], ids[4], ids[1], ids[2]];
+
+    fail_the_next_commit(&scene.store);
+    let error = scene.ours.create_datasets(given.map(|id| NewDataset::new("Lost").id(id))).unwrap_err();
+
+    assert_eq!(error.code(), "outcome_unknown");
+    assert!(!error.is_retryable(), "a repetition might write twice");
+    assert!(std::error::Error::source(&error).is_some(), "what SQLite said is kept");
+    assert!(matches!(&error, Error::OutcomeUnknown { ids, .. } if ids == &given), "{error:?}");
+    scene.is_lost();
+}
+
+#[test]
+fn the_caller_finds_out_what_became_of_it_and_creates_it_again_with_the_same_id() {
+    let scene = Scene::new();
+    fail_the_next_commit(&scene.store);
+    let unknown = unknown(scene.ours.create_dataset(request()));
+
+    // Reading needs no healing.
+    assert_eq!(scene.ours.dataset(unknown[0]).unwrap(), None);
+    scene.is_lost();
+    let again = scene.ours.create_dataset(request().id(unknown[0])).unwrap();
+    let taken = scene.ours.create_dataset(request().id(unknown[0])).unwrap_err();
+    assert!(matches!(taken, Error::AlreadyExists { dataset, .. } if dataset == unknown[0]), "{taken:?}");
+    scene.holds(&[again]);
+}
+
+#[test]
+fn the_store_heals_by_itself_and_every_handle_goes_on() {
+    let scene = Scene::new();
+    let before = scene.ours.create_dataset(request()).unwrap();
+    let clone = scene.store.clone().organization(scene.ours.id());
+    fail_the_next_commit(&scene.store);
+    unknown(scene.ours.create_dataset(request()));
+
+    let first = clone.create_dataset(request()).unwrap();
+    let second = scene.ours.create_dataset(request()).unwrap();
+    scene.holds(&[before, first, second]);
+}
+
+#[test]
+fn commits_that_fail_one_after_the_other_lose_nothing_else() {
+    let scene = Scene::new();
+    let mut created = vec![scene.ours.create_dataset(request()).unwrap()];
+    for failures in [2, 1, 3] {
+        for _ in 0..failures {
+            let id = DatasetId::new();
+            assert_eq!(unknown(commit_what_the_schema_forbids(&scene.store, id)), [id]);
+            scene.is_lost();
+        }
+        created.push(scene.ours.create_dataset(request()).unwrap());
+    }
+    scene.holds(&created);
+}
+
+#[test]
+fn a_lost_connection_takes_no_lock_with_it() {
+    let scene = Scene::new();
+    let other = Store::options().busy_timeout(Duration::ZERO).open(&scene.file).unwrap();
+    for _ in 0..2 {
+        unknown(commit_what_the_schema_forbids(&scene.store, DatasetId::new()));
+        other.organization(OrganizationId::new()).create_dataset(request()).unwrap();
+    }
+}
+
+#[test]
+fn healing_waits_no_longer_than_the_timeout_for_a_reader_and_works_once_it_is_gone() {
+    let scene = Scene::new();
+    let before = scene.ours.create_dataset(request()).unwrap();
+    // The snapshot of this reader keeps what was written after it from being copied into the file.
+    let reader = rusqlite::Connection::open(&scene.file).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM dataset").unwrap();
+    let after = scene.ours.create_dataset(request()).unwrap();
+    fail_the_next_commit(&scene.store);
+    unknown(scene.ours.create_dataset(request()));
+
+    for _ in 0..2 {
+        is_busy_for_the_timeout(&scene.ours);
+        scene.is_lost();
+        assert_eq!(scene.ours.dataset(after.id).unwrap().as_ref(), Some(&after), "reads go on");
+    }
+    drop(reader);
+    let healed = scene.ours.create_dataset(request()).unwrap();
+    scene.holds(&[before, after, healed]);
+}
+
+#[test]
+fn waiting_for_the_door_and_healing_share_one_deadline() {
+    let scene = Scene::new();
+    let reader = rusqlite::Connection::open(&scene.file).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM dataset").unwrap();
+    scene.ours.create_dataset(request()).unwrap();
+    fail_the_next_commit(&scene.store);
+    unknown(scene.ours.create_dataset(request()));
+
+    let held = hold(&scene.store);
+    std::thread::scope(|scope| {
+        scope.spawn(|| is_busy_for_the_timeout(&scene.ours));
+        // Nothing but time can tell that most of the timeout was spent at the door.
+        std::thread::sleep(TIMEOUT * 3 / 4);
+        drop(held);
+    });
+}
+
+#[test]
+fn healing_names_what_keeps_it_from_opening_and_works_once_that_is_mended() {
+    let scene = Scene::new();
+    let before = scene.ours.create_dataset(request()).unwrap();
+    fail_the_next_commit(&scene.store);
+    unknown(scene.ours.create_dataset(request()));
+
+    let elsewhere = scene.file.with_extension("moved");
+    fs::rename(&scene.file, &elsewhere).unwrap();
+    for _ in 0..2 {
+        let error = scene.ours.create_dataset(request()).unwrap_err();
+        assert_eq!(error.code(), "invalid_path", "{error:?}");
+        assert!(!scene.file.exists(), "no file was made in its place");
+    }
+    fs::rename(&elsewhere, &scene.file).unwrap();
+    let healed = scene.ours.create_dataset(request()).unwrap();
+    scene.holds(&[before, healed]);
+}
+
+#[test]
+fn a_store_that_lost_its_connection_can_be_verified_copied_and_closed() {
+    let scene = Scene::new();
+    let before = scene.ours.create_dataset(request()).unwrap();
+    fail_the_next_commit(&scene.store);
+    unknown(scene.ours.create_dataset(request()));
+
+    assert!(scene.store.verify().unwrap().is_whole());
+    let copy = scene.file.with_extension("copy");
+    scene.store.backup_to(&copy).unwrap();
+    scene.store.clone().close().unwrap();
+    assert_eq!(scene.ours.create_dataset(request()).unwrap_err().code(), "closed");
+    for file in [&scene.file, &copy] {
+        is_all(file, scene.ours.id(), std::slice::from_ref(&before));
+    }
+}
+
+/// Of what was looked for in vain nothing may come back once closing has said that all is well.
+#[test]
+fn closing_without_an_error_does_away_with_a_commit_that_failed() {
+    for lasting in [false, true] {
+        let scene = Scene::new();
+        let disk = Disk::new(scene.file.parent().unwrap());
+        // Files that were opened before there was a disk are not on it.
+        let store = Store::open(&scene.file).unwrap();
+        let ours = store.organization(scene.ours.id());
+        let before = ours.create_dataset(request()).unwrap();
+        disk.fail(Fault { kinds: vec![Kind::Sync], at: 1, cause: Cause::Io, lasting });
+        let id = unknown(ours.create_dataset(request()))[0];
+        assert_eq!(ours.dataset(id).unwrap(), None);
+        drop(scene.store);
+
+        let closed = store.close();
+        disk.calm();
+
+        assert_eq!(closed.is_err(), lasting, "{closed:?}");
+        if closed.is_ok() {
+            is_all(&scene.file, ours.id(), &[before]);
+        }
+    }
+}
+
+#[test]
+fn a_load_whose_commit_fails_names_the_last_of_the_batch_and_says_what_is_stored_for_sure() {
+    for (in_batches, stored, last) in [(false, 0, 6), (true, 3, 5)] {
+        let scene = Scene::new();
+        let ids = [(); 7].map(|()| DatasetId::new());
+        let input = || ids.map(|id| request().id(id)).into_iter();
+        let options = if in_batches { LoadOptions::new().in_batches_of(3) } else { LoadOptions::new() };
+        if !in_batches {
+            fail_the_next_commit(&scene.store);
+        }
+        // Between two batches the connection lies at the door.
+        let options = options.progress(|progress| {
+            if in_batches && progress.datasets == 3 {
+                fail_the_next_commit(&scene.store);
+            }
+            ControlFlow::Continue(())
+        });
+
+        let stopped = scene.ours.load_datasets(input(), options).unwrap_err();
+
+        assert_eq!(stopped.stored, stored);
+        assert_eq!(unknown::<()>(Err(stopped.error)), [ids[last]]);
+        scene.is_lost();
+        assert_eq!(scene.ours.dataset(ids[last]).unwrap(), None, "as the caller finds out");
+        let rest = input().skip(usize::try_from(stored).unwrap());
+        scene.ours.load_datasets(rest, LoadOptions::new()).unwrap();
+        let all = listed(&scene.ours);
+        assert!(all.iter().map(|dataset| dataset.id).eq(ids), "the whole");
+        scene.holds(&all);
+    }
+}
+
+#[test]
+fn a_store_in_memory_keeps_its_connection_and_all_that_is_in_it() {
+    let store = Store::open_in_memory().unwrap();
+    let ours = store.organization(OrganizationId::new());
+    let before = ours.create_dataset(request()).unwrap();
+    for _ in 0..2 {
+        let id = DatasetId::new();
+        assert_eq!(unknown(commit_what_the_schema_forbids(&store, id)), [id]);
+    }
+    let after = ours.create_dataset(request()).unwrap();
+    assert_eq!(listed(&ours), [before, after]);
+    assert!(store.verify().unwrap().is_whole());
+}
+
+/// A store in a file that goes with the test.
+struct Scene {
+    _folder: tempfile::TempDir,
+    file: PathBuf,
+    store: Store,
+    ours: Organization,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kpis.db");
+        let store = Store::options().busy_timeout(TIMEOUT).open(&file).unwrap();
+        let ours = store.organization(OrganizationId::new());
+        Self { _folder: folder, file, store, ours }
+    }
+
+    fn is_lost(&self) {
+        assert!(self.store.access().writer.needs_recovery(), "the connection was kept");
+    }
+
+    /// The store holds exactly these, through this handle and through another.
+    fn holds(&self, expected: &[Dataset]) {
+        assert_eq!(listed(&self.ours), expected);
+        assert!(self.store.verify().unwrap().is_whole());
+        is_all(&self.file, self.ours.id(), expected);
+    }
+}
+
+fn is_all(file: &Path, organization: OrganizationId, expected: &[Dataset]) {
+    let store = Store::open(file).unwrap();
+    assert_eq!(listed(&store.organization(organization)), expected);
+    assert!(store.verify().unwrap().is_whole());
+}
+
+fn listed(organization: &Organization) -> Vec<Dataset> {
+    organization.iter_datasets(&DatasetQuery::new()).collect::<Result<_, _>>().unwrap()
+}
+
+fn request() -> NewDataset {
+    NewDataset::new("Water").kpis(["Withdrawal", "Discharge"].map(NewKpi::new))
+}
+
+/// SQLite asks before each commit of the connection whether to go on; now it is told not to.
+fn fail_the_next_commit(store: &Store) {
+    assert!(!store.access().writer.needs_recovery());
+    // The oldest rusqlite of the range returns nothing here.
+    with_writer(store, |connection| drop(connection.commit_hook(Some(|| true))));
+}
+
+/// A commit that fails on whatever connection it gets, and leaves its transaction open: a KPI without its dataset.
+fn commit_what_the_schema_forbids(store: &Store, id: DatasetId) -> crate::Result<()> {
+    write_dataset(store, id, |connection| {
+        connection.execute_batch(
+            "PRAGMA defer_foreign_keys = ON;
+            INSERT INTO kpi (dataset_seq, id, position, name, value_type, required, sort_order, created_at)
+            VALUES (1000000, randomblob(16), 0, 'Orphan', 0, 1, 0, 0)",
+        )?;
+        Ok(())
+    })
+}
+
+/// The ids of an unknown outcome.
+fn unknown<T: std::fmt::Debug>(result: crate::Result<T>) -> Vec<DatasetId> {
+    match result {
+        Err(Error::OutcomeUnknown { ids, .. }) => ids,
+        other => panic!("expected an unknown outcome, got {other:?}"),
+    }
+}
+
+fn is_busy_for_the_timeout(organization: &Organization) {
+    let started = Instant::now();
+    let error = organization.create_dataset(request()).unwrap_err();
+    let took = started.elapsed();
+    let Error::Busy { waited, .. } = error else { panic!("expected busy, got {error:?}") };
+    // SQLite counts the time that it meant to sleep, a few milliseconds less than passed; and a machine may be slow.
+    assert!(took < TIMEOUT + TIMEOUT / 2, "waited for {took:?}");
+    assert!(waited <= took && waited + TIMEOUT / 10 > TIMEOUT, "says {waited:?} of {took:?}");
+}

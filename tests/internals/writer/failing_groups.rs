@@ -1,0 +1,239 @@
+//! A job of a group that fails, and how the others are answered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use kpi_store_fault_vfs::{Cause, Fault, Kind};
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
+
+use super::groups::{Scene, create, request};
+use crate::sqlite::failure::Failure;
+use crate::{DatasetId, DatasetQuery, Error, NewDataset, NewKpi};
+
+#[test]
+fn a_job_that_fails_leaves_the_others() {
+    let scene = Scene::new();
+    let taken = scene.ours.create_dataset(request("taken")).unwrap().id;
+    std::thread::scope(|scope| {
+        let held = scene.hold();
+        let first = scene.enqueue(scope, create("first"));
+        let again = scene.enqueue(scope, move |scene| scene.ours.create_dataset(request("again").id(taken)));
+        // Part of its work is done when it fails.
+        let half = scene.enqueue(scope, |scene| {
+            scene.write(|connection| {
+                connection.execute("DELETE FROM kpi", [])?;
+                Err(Error::InvalidCursor.into())
+            })
+        });
+        let last = scene.enqueue(scope, create("last"));
+        drop(held);
+        first.join().unwrap().unwrap();
+        assert!(matches!(again.join().unwrap(), Err(Error::AlreadyExists { dataset, .. }) if dataset == taken));
+        assert!(matches!(half.join().unwrap(), Err(Error::InvalidCursor)));
+        last.join().unwrap().unwrap();
+    });
+    assert_eq!(scene.commits(), 2);
+    assert_eq!(scene.names(), ["taken", "first", "last"]);
+}
+
+/// What it wrote cannot be told from what the others did, so that the whole transaction is rolled back.
+#[test]
+fn a_job_whose_savepoint_cannot_be_ended_is_not_committed_with_the_others() {
+    let scene = Scene::new();
+    std::thread::scope(|scope| {
+        let held = scene.hold();
+        let first = scene.enqueue(scope, create("first"));
+        let open_end = scene.enqueue(scope, |scene| {
+            scene.write(|connection| Ok(connection.execute_batch("UPDATE dataset SET name = 'x'; RELEASE job")?))
+        });
+        let last = scene.enqueue(scope, create("last"));
+        drop(held);
+        let (first, open_end, last) = (first.join().unwrap(), open_end.join().unwrap(), last.join().unwrap());
+        open_end.unwrap_err();
+        let answered = [("first", first), ("last", last)].into_iter().filter(|(_, answer)| answer.is_ok());
+        assert_eq!(scene.names(), answered.map(|(name, _)| name).collect::<Vec<_>>());
+    });
+    scene.ours.create_dataset(request("after")).unwrap();
+    assert_eq!(scene.names().last().map(String::as_str), Some("after"));
+}
+
+#[test]
+fn a_job_that_panics_does_so_in_its_own_thread_and_leaves_the_others() {
+    for leads in [true, false] {
+        let scene = Scene::new();
+        std::thread::scope(|scope| {
+            let panics = |scene: &Scene| {
+                scene.write(|connection| {
+                    connection.execute("DELETE FROM dataset", [])?;
+                    panic!("in the middle of the work")
+                })
+            };
+            let held = scene.hold();
+            let first = (!leads).then(|| scene.enqueue(scope, create("a")));
+            let panicking = scene.enqueue(scope, panics);
+            let others = ["b", "c"].map(|name| scene.enqueue(scope, create(name)));
+            drop(held);
+            let panic = panicking.join().unwrap_err();
+            assert_eq!(panic.downcast_ref(), Some(&"in the middle of the work"));
+            for other in first.into_iter().chain(others) {
+                other.join().unwrap().unwrap();
+            }
+        });
+        assert_eq!(scene.names().len(), if leads { 2 } else { 3 });
+        scene.ours.create_dataset(request("after")).unwrap();
+    }
+}
+
+#[test]
+fn a_commit_of_unknown_outcome_is_answered_to_each_job_with_its_own_ids() {
+    let scene = Scene::new();
+    let ids = [(); 3].map(|()| DatasetId::new());
+    std::thread::scope(|scope| {
+        let held = scene.hold();
+        let waiting =
+            ids.map(|id| scene.enqueue(scope, move |scene| scene.ours.create_dataset(request("lost").id(id))));
+        let failing = scene.enqueue(scope, |scene| scene.write(|_| Err(Error::InvalidCursor.into())));
+        scene.disk.fail(Fault { kinds: vec![Kind::Sync], at: 1, cause: Cause::Io, lasting: false });
+        drop(held);
+        for (thread, expected) in waiting.into_iter().zip(ids) {
+            let error = thread.join().unwrap().unwrap_err();
+            assert!(matches!(&error, Error::OutcomeUnknown { ids, .. } if *ids == [expected]), "{error:?}");
+        }
+        assert!(matches!(failing.join().unwrap(), Err(Error::InvalidCursor)));
+    });
+    assert!(scene.disk.has_failed());
+    // Healed; then it is known of each whether it holds.
+    scene.ours.create_dataset(request("after")).unwrap();
+    let held: Vec<_> = ids.map(|id| scene.ours.dataset(id).unwrap().is_some()).into();
+    assert!(held.iter().all(|is_there| *is_there == held[0]), "{held:?}");
+    assert_eq!(scene.names().len(), 1 + held.iter().filter(|is_there| **is_there).count());
+}
+
+#[test]
+fn a_job_for_which_the_disk_is_full_leaves_those_for_which_there_is_room() {
+    let scene = Scene::new();
+    std::thread::scope(|scope| {
+        let mut held = scene.hold();
+        let connection = held.ready(Duration::ZERO).map_err(|Failure(error)| error).unwrap().plain();
+        let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        connection.pragma_update(None, "max_page_count", pages + 1).unwrap();
+        let first = scene.enqueue(scope, create("first"));
+        let large = scene.enqueue(scope, |scene| {
+            let kpi = || NewKpi::new("m").description("m".repeat(2_000));
+            scene.ours.create_dataset(NewDataset::new("large").kpis((0..100).map(|_| kpi())))
+        });
+        let last = scene.enqueue(scope, create("last"));
+        drop(held);
+        let small = [first.join().unwrap(), last.join().unwrap()];
+        let names = scene.names();
+        assert!(matches!(large.join().unwrap(), Err(Error::StorageFull { .. })));
+        for (result, name) in small.into_iter().zip(["first", "last"]) {
+            let is_there = names.iter().any(|other| other == name);
+            assert!(matches!(result, Err(Error::StorageFull { .. })) || result.is_ok() && is_there, "{name}");
+            assert_eq!(result.is_ok(), is_there, "{name}");
+        }
+    });
+}
+
+/// A job that fails because of what others wrote in the same transaction is run again alone, once that has failed.
+#[test]
+fn an_id_that_was_taken_by_a_commit_that_failed_is_not_said_to_exist() {
+    for (kind, cause) in [(Kind::Sync, Cause::Io), (Kind::Write, Cause::Full)] {
+        let scene = Scene::new();
+        let id = DatasetId::new();
+        let answers = std::thread::scope(|scope| {
+            let held = scene.hold();
+            let waiting =
+                [(); 3].map(|()| scene.enqueue(scope, move |scene| scene.ours.create_dataset(request("same").id(id))));
+            scene.disk.fail(Fault { kinds: vec![kind], at: 1, cause, lasting: false });
+            drop(held);
+            waiting.map(|thread| thread.join().unwrap())
+        });
+        assert!(scene.disk.has_failed());
+        assert!(scene.ours.dataset(id).unwrap().is_some(), "{kind:?}: {answers:?}");
+        let codes = answers.each_ref().map(|answer| answer.as_ref().map_or_else(Error::code, |_| "created"));
+        match kind {
+            // Nothing was committed, so that each was run alone: the first creates.
+            Kind::Write => assert_eq!(codes, ["created", "already_exists", "already_exists"]),
+            // The first is unknown. Whether it holds, the others find out, each alone.
+            _ => assert!(
+                codes == ["outcome_unknown", "created", "already_exists"]
+                    || codes == ["outcome_unknown", "already_exists", "already_exists"],
+                "{codes:?}"
+            ),
+        }
+    }
+}
+
+/// SQLite rolls back all of a transaction when it has no room or no memory, or finds damage while it writes.
+#[test]
+fn jobs_whose_transaction_is_lost_are_each_run_alone() {
+    let scene = Scene::new();
+    std::thread::scope(|scope| {
+        let held = scene.hold();
+        let first = scene.enqueue(scope, create("first"));
+        let second = scene.enqueue(scope, create("second"));
+        let losing = scene.enqueue(scope, |scene| {
+            scene.write(|connection| {
+                connection.execute("ROLLBACK", [])?;
+                Err(Error::InvalidCursor.into())
+            })
+        });
+        let last = scene.enqueue(scope, create("last"));
+        drop(held);
+        for thread in [first, second, last] {
+            let created = thread.join().unwrap().unwrap();
+            assert_eq!(scene.ours.dataset(created.id).unwrap(), Some(created));
+        }
+        assert!(matches!(losing.join().unwrap(), Err(Error::InvalidCursor)));
+    });
+    assert_eq!(scene.commits(), 3, "each alone");
+    assert_eq!(scene.names(), ["first", "second", "last"]);
+}
+
+/// A job that cannot be undone by itself costs the whole transaction: each job is then run alone.
+#[test]
+fn work_that_cannot_be_undone_is_not_committed_with_the_others() {
+    for denies_rollback in [false, true] {
+        let scene = Scene::new();
+        scene.ours.create_dataset(request("before")).unwrap();
+        let denies = Arc::new(AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let mut held = scene.hold();
+            let is_denied = Arc::clone(&denies);
+            let deny = move |context: AuthContext<'_>| match context.action {
+                AuthAction::Savepoint { operation: TransactionOperation::Rollback, .. } if is_denied.load(Relaxed) => {
+                    Authorization::Deny
+                }
+                AuthAction::Transaction { operation: TransactionOperation::Rollback }
+                    if denies_rollback && is_denied.load(Relaxed) =>
+                {
+                    Authorization::Deny
+                }
+                _ => Authorization::Allow,
+            };
+            let connection = held.ready(Duration::ZERO).map_err(|Failure(error)| error).unwrap().plain_mut();
+            // The oldest rusqlite of the range returns nothing here.
+            let _ = connection.authorizer(Some(deny));
+            let first = scene.enqueue(scope, create("first"));
+            let turn_on = Arc::clone(&denies);
+            let half = scene.enqueue(scope, move |scene| {
+                scene.write(move |connection| {
+                    connection.execute("DELETE FROM kpi", [])?;
+                    turn_on.store(true, Relaxed);
+                    Err(Error::InvalidCursor.into())
+                })
+            });
+            let last = scene.enqueue(scope, create("last"));
+            drop(held);
+            assert!(matches!(half.join().unwrap(), Err(Error::InvalidCursor)));
+            first.join().unwrap().unwrap();
+            last.join().unwrap().unwrap();
+        });
+        assert_eq!(scene.names(), ["before", "first", "last"]);
+        scene.ours.create_dataset(request("after")).unwrap();
+        assert_eq!(scene.names(), ["before", "first", "last", "after"]);
+        assert!(scene.ours.iter_datasets(&DatasetQuery::new()).all(|dataset| dataset.unwrap().kpis.len() == 2));
+    }
+}
