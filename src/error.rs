@@ -21,7 +21,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The cause beneath an [`Error`]: an error of the operating system or of SQLite, shared between clones of the error.
 ///
 /// [`Error`] gives it through [`source`](std::error::Error::source), where it can be downcast: to [`std::io::Error`], or to
-/// the `Error` of the `rusqlite` that is linked.
+/// the error type of the SQLite crate that is linked.
 #[derive(Clone, Debug)]
 pub struct Source(Arc<dyn std::error::Error + Send + Sync>);
 
