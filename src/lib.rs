@@ -72,6 +72,9 @@ pub use store::dataset::query::DatasetQuery;
 pub use store::options::StoreOptions;
 pub use store::organization::Organization;
 
+/// The crates whose types are in this API, as it uses them: an application that names them needs no version of its own.
+pub use {chrono, uuid};
+
 /// The longer texts of the project, as they stand in `docs/`.
 #[cfg(doc)]
 pub mod documentation {

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 
 use super::failure::{CommitFailure, Failure};
 use super::number::Numbers;
+use super::table::row::Columns;
 use super::write_connection::WriteConnection;
 use crate::error::Error;
 
@@ -42,7 +43,7 @@ pub(super) fn read_up_to<T>(
 ) -> Result<T, Failure> {
     let mut statement = connection.prepare_cached("PRAGMA user_version")?;
     let mut rows = statement.raw_query();
-    let found = rows.next()?.map_or(Ok(0), |row| row.get(0))?;
+    let found = rows.next()?.map_or(Ok(0), |row| Columns(row).integer(0))?;
     if found > supported {
         return Err(Error::TooNew { found, supported }.into());
     }
