@@ -362,15 +362,19 @@ impl Error {
 
 /// For a front end, such as the one of a Tauri command: `{"code": "busy", "message": "the store was busy for 5000 ms"}`.
 ///
-/// [`Invalid`](Self::Invalid) also has `violations`, a list of what [`Violation`](crate::Violation) serializes to.
+/// [`Invalid`](Self::Invalid) also has `violations`, a list of what [`Violation`](crate::Violation) serializes to, and where
+/// that list was cut `total`, how many there are in all.
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let violations = if let Error::Invalid(violations) = self { Some(violations) } else { None };
-        let mut map = serializer.serialize_map(Some(2 + usize::from(violations.is_some())))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("code", self.code())?;
         map.serialize_entry("message", &self.to_string())?;
         if let Some(violations) = violations {
             map.serialize_entry("violations", violations.as_slice())?;
+            if violations.total() > violations.len() {
+                map.serialize_entry("total", &violations.total())?;
+            }
         }
         map.end()
     }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Source};
 use crate::sqlite::failure::Failure;
-use crate::sqlite::transaction::Transaction;
+use crate::sqlite::write_connection::Transaction;
 
 /// A job that writes more is run in a transaction of its own: those that share a transaction with it would wait for all of
 /// it. In bytes: some 250 KPIs with short texts, which are inserted in the time of a few waits for the disk.

@@ -25,7 +25,8 @@ use crate::error::{Error, Result, Source};
 use crate::sqlite::failure::{Failure, Forked, cause};
 use crate::sqlite::open::{self, Database, Settings};
 use crate::sqlite::schema::Schema;
-use crate::sqlite::transaction::{Snapshot, Transaction};
+use crate::sqlite::transaction::Snapshot;
+use crate::sqlite::write_connection::Transaction;
 
 /// All access to a store: one writer, and of a file up to eight readers.
 pub(crate) struct Access {
@@ -89,13 +90,18 @@ impl Access {
         }
     }
 
-    /// Runs `work` on a connection of its own, or in memory on the only one.
-    pub(crate) fn with_own_connection<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
+    /// Runs `work` on a connection of its own to the file, or in memory on the only one.
+    pub(crate) fn with_own_connection<T>(
+        &self,
+        work: impl FnOnce(&mut Connection, Option<&Path>) -> Result<T, Failure>,
+    ) -> Result<T> {
         self.check_process()?;
         self.writer.check_open()?;
         match &self.database {
-            Some(database) => Ok(database.writer().and_then(|mut connection| work(&mut connection))?),
-            None => self.writer.with_connection(work),
+            Some(database) => {
+                Ok(database.writer().and_then(|mut connection| work(&mut connection, Some(&database.file)))?)
+            }
+            None => self.writer.with_connection(|connection| work(connection, None)),
         }
     }
 

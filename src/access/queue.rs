@@ -6,14 +6,15 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::job::Job;
 use super::recovery::WriterConnection;
-use crate::error::{Error, Result, Source};
+use crate::error::{Result, Source};
 use crate::sqlite::failure::Failure;
-use crate::sqlite::transaction::{Transaction, TransactionLost};
+use crate::sqlite::write_connection::{Transaction, TransactionLost};
 
-/// At most this many queued jobs share a commit, to bound the latency of each.
+/// At most this many queued jobs share a commit, and at most this many bytes that they write: to bound the latency of each.
 const FOLLOWERS_MAX: usize = 64;
+const SHARED_MAX: usize = 512 * 1024;
 
-/// How waiting ends. A sender that is dropped instead tells that the leader is gone.
+/// How waiting ends. A sender that is dropped instead tells that the store was closed.
 pub(super) enum Wake<J: Job> {
     /// With the connection, to run the job oneself; alone, if it must not share its transaction.
     Lead { connection: WriterConnection, job: J, alone: bool },
@@ -32,10 +33,10 @@ pub(super) enum Fate {
 
 /// A thread that waits, whatever the type of its job.
 pub(super) trait Waiter: Send {
-    fn number(&self) -> u64;
+    fn id(&self) -> u64;
 
-    /// Whether its job may be run in a transaction that others share.
-    fn may_follow(&self) -> bool;
+    /// About how many bytes its job writes, if it may be run in a transaction that others share.
+    fn bytes_to_share(&self) -> Option<usize>;
 
     /// Runs its job in the transaction of another. Its own failure undoes what it wrote, and nothing else.
     fn follow(&mut self, transaction: &Transaction<'_>) -> Result<(), TransactionLost>;
@@ -46,13 +47,10 @@ pub(super) trait Waiter: Send {
 
     /// Lets it run its job itself.
     fn lead(self: Box<Self>, connection: WriterConnection);
-
-    /// Tells it that the store was closed.
-    fn close(self: Box<Self>);
 }
 
 struct QueuedJob<J: Job> {
-    number: u64,
+    id: u64,
     job: J,
     /// What it gave, if another thread ran it to its end.
     ran: Option<Result<J::Output, Failure>>,
@@ -68,12 +66,12 @@ impl<J: Job> QueuedJob<J> {
 }
 
 impl<J: Job> Waiter for QueuedJob<J> {
-    fn number(&self) -> u64 {
-        self.number
+    fn id(&self) -> u64 {
+        self.id
     }
 
-    fn may_follow(&self) -> bool {
-        !self.alone && self.job.is_small()
+    fn bytes_to_share(&self) -> Option<usize> {
+        (!self.alone && self.job.is_small()).then(|| self.job.bytes())
     }
 
     fn follow(&mut self, transaction: &Transaction<'_>) -> Result<(), TransactionLost> {
@@ -115,32 +113,28 @@ impl<J: Job> Waiter for QueuedJob<J> {
         let Self { job, alone, wake, .. } = *self;
         Self::wake(&wake, Wake::Lead { connection, job, alone });
     }
-
-    fn close(self: Box<Self>) {
-        Self::wake(&self.wake, Wake::Done(Err(Error::Closed)));
-    }
 }
 
 /// The queue.
 #[derive(Default)]
 pub(super) struct WaitQueue {
     waiters: VecDeque<Box<dyn Waiter>>,
-    /// The number of the waiter that came last.
+    /// The id of the waiter that came last.
     last: u64,
 }
 
 impl WaitQueue {
-    /// Enqueues a job. Gives the number by which it can [leave](Self::leave), and the end on which it is woken.
+    /// Enqueues a job. Gives the id by which it can [leave](Self::leave), and the end on which it is woken.
     pub(super) fn join<J: Job>(&mut self, job: J) -> (u64, Receiver<Wake<J>>) {
         self.last += 1;
         let (wake, woken) = sync_channel(1);
-        self.waiters.push_back(Box::new(QueuedJob { number: self.last, job, ran: None, alone: false, wake }));
+        self.waiters.push_back(Box::new(QueuedJob { id: self.last, job, ran: None, alone: false, wake }));
         (self.last, woken)
     }
 
     /// Takes a waiter out of the queue. False if it is not there any more: it is about to be woken.
-    pub(super) fn leave(&mut self, number: u64) -> bool {
-        let index = self.waiters.iter().position(|waiter| waiter.number() == number);
+    pub(super) fn leave(&mut self, id: u64) -> bool {
+        let index = self.waiters.iter().position(|waiter| waiter.id() == id);
         index.and_then(|index| self.waiters.remove(index)).is_some()
     }
 
@@ -149,7 +143,14 @@ impl WaitQueue {
         if self.waiters.is_empty() || !leader.is_small() {
             return Vec::new();
         }
-        let count = self.waiters.iter().take(FOLLOWERS_MAX).take_while(|waiter| waiter.may_follow()).count();
+        let mut bytes = leader.bytes();
+        let fits = |waiter: &&Box<dyn Waiter>| {
+            waiter.bytes_to_share().is_some_and(|more| {
+                bytes += more;
+                bytes <= SHARED_MAX
+            })
+        };
+        let count = self.waiters.iter().take(FOLLOWERS_MAX).take_while(fits).count();
         self.waiters.drain(..count).collect()
     }
 
@@ -167,10 +168,5 @@ impl WaitQueue {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.waiters.len()
-    }
-
-    /// Tells every waiter that the store was closed.
-    pub(super) fn close(&mut self) {
-        self.waiters.drain(..).for_each(Waiter::close);
     }
 }

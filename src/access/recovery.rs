@@ -18,8 +18,8 @@ pub(super) enum WriterConnection {
     Ready(Box<WriteConnection>),
     /// The log must be emptied by a fresh connection first.
     ///
-    /// IMPORTANT: the one before stays open until then. Were it the last, the next one would read the log from its start,
-    /// and take what it holds of the failed commit for committed.
+    /// IMPORTANT: the one before stays open until then, if it can be rolled back. Were it the last, the next one would read the
+    /// log from its start, and take what it holds of the failed commit for committed.
     NeedsRecovery {
         _discarded: Option<Box<WriteConnection>>,
     },
@@ -42,30 +42,28 @@ impl WriterConnection {
         database: Option<&Database>,
         timeout: Duration,
     ) -> Result<&mut WriteConnection, Failure> {
-        self.roll_back(database.is_none());
+        self.roll_back(database.is_none())?;
         if let (Self::NeedsRecovery { .. }, Some(database)) = (&*self, database) {
             let fresh = database.writer_within(timeout)?;
             database.empty_log(&fresh)?;
             *self = Self::Ready(Box::new(WriteConnection::new(fresh)));
         }
         match self {
-            Self::Ready(connection) => {
-                connection.roll_back()?;
-                Ok(connection)
-            }
+            Self::Ready(connection) => Ok(connection),
             Self::NeedsRecovery { .. } => Err(Error::Storage { source: None }.into()),
         }
     }
 
     /// Rolls back what was not committed. A connection that cannot be rolled back is closed, which rolls back too. In memory
     /// the connection is the data: there it is rolled back before its next use.
-    pub(super) fn roll_back(&mut self, is_in_memory: bool) {
-        if let Self::Ready(connection) = self
-            && connection.roll_back().is_err()
-            && !is_in_memory
-        {
+    pub(super) fn roll_back(&mut self, is_in_memory: bool) -> Result<(), Failure> {
+        let Self::Ready(connection) = self else { return Ok(()) };
+        let rolled_back = connection.roll_back();
+        if rolled_back.is_err() && !is_in_memory {
             drop(self.take());
+            return Ok(());
         }
+        rolled_back
     }
 
     /// Leaks the connection: after a fork it is the parent's.

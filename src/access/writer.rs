@@ -16,8 +16,9 @@
 //! follower: callers with a small one would wait for it; it leads when its turn comes. Waiting for the connection and
 //! waiting for SQLite's lock, which another store or process may hold, share one deadline.
 //!
-//! No code of the application runs in here. The exception is a load whose input is not to be held in memory: it has the
-//! writer for itself, and what that code asks of the writer is refused, since it would wait for itself.
+//! No code of the application runs in here, with two exceptions: a load whose input is not to be held in memory, and in
+//! memory the callbacks of a verification or backup. They have the writer for themselves, and what that code asks of the
+//! writer is refused at once, since it would wait for itself.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,8 +35,8 @@ use crate::error::{Error, Result, Source};
 use crate::sqlite::connection::set_busy_timeout;
 use crate::sqlite::failure::{CommitFailure, Failure, ReadOnlyCause, cause};
 use crate::sqlite::open::Database;
-use crate::sqlite::transaction::{self, Snapshot, Transaction};
-use crate::sqlite::write_connection::WriteConnection;
+use crate::sqlite::transaction::{self, Snapshot};
+use crate::sqlite::write_connection::{Transaction, WriteConnection};
 
 pub(crate) struct Writer {
     state: Mutex<State>,
@@ -48,7 +49,7 @@ struct State {
     writer: WriterState,
     /// The threads that wait while the connection is in use.
     queue: WaitQueue,
-    /// The thread in which code of the application runs while the connection is in use.
+    /// The thread in which code of the application may run while the connection is in use.
     caller: Option<ThreadId>,
 }
 
@@ -60,10 +61,10 @@ enum WriterState {
     Closed,
 }
 
-/// A call from the code of the application that a load runs.
+/// A call from code of the application that runs while the connection is held.
 #[derive(Debug, thiserror::Error)]
-#[error("the call came from the iterator, the callback or the source of ids of a load, which holds the store")]
-struct FromInsideALoad;
+#[error("the call came from inside of a call that holds the store: from its iterator, callback or source of ids")]
+struct Reentrant;
 
 /// The thread that ran the job is gone. It panicked before the commit, which it cannot do but by a defect.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +141,7 @@ impl Writer {
     pub(super) fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
         let deadline = Deadline::after(self.busy_timeout);
         let mut guard = self.acquire_connection(&deadline)?;
+        self.lock().caller = Some(std::thread::current().id());
         guard
             .ready(Duration::ZERO)
             .and_then(|connection| work(connection.plain_mut()))
@@ -189,14 +191,14 @@ impl Writer {
 
     /// Waits for the connection, or until another thread has run the job.
     fn acquire<J: Job>(&self, job: J, deadline: &Deadline) -> Result<Acquired<'_, J>> {
-        let (number, woken) = {
+        let (id, woken) = {
             let mut state = self.lock();
             match std::mem::replace(&mut state.writer, WriterState::InUse) {
                 WriterState::Idle(connection) => {
                     return Ok(Acquired::Connection(self.guard(connection), job, false));
                 }
                 WriterState::InUse if state.caller == Some(std::thread::current().id()) => {
-                    return Err(Error::Busy { waited: deadline.waited(), source: cause(FromInsideALoad) });
+                    return Err(Error::Busy { waited: deadline.waited(), source: cause(Reentrant) });
                 }
                 WriterState::InUse => state.queue.join(job),
                 WriterState::ReadOnly => {
@@ -210,7 +212,7 @@ impl Writer {
             }
         };
         let wake = match woken.recv_timeout(deadline.left()) {
-            Err(RecvTimeoutError::Timeout) if self.lock().queue.leave(number) => {
+            Err(RecvTimeoutError::Timeout) if self.lock().queue.leave(id) => {
                 return Err(Error::busy(deadline.waited()));
             }
             // Its job was taken over before its time was up: what became of it is on its way.
@@ -220,7 +222,7 @@ impl Writer {
         match wake {
             Some(Wake::Lead { connection, job, alone }) => Ok(Acquired::Connection(self.guard(connection), job, alone)),
             Some(Wake::Done(done)) => Ok(Acquired::Done(done)),
-            None => Err(Error::storage(LeaderPanicked)),
+            None => Err(self.check_open().err().unwrap_or_else(|| Error::storage(LeaderPanicked))),
         }
     }
 
@@ -355,13 +357,15 @@ impl Drop for WriterGuard<'_> {
         if self.process.is_some_and(|process| process != std::process::id()) {
             self.connection.leak();
         }
-        self.connection.roll_back(self.writer.database.is_none());
+        // In memory it may fail, for want of memory: it is rolled back before its next use.
+        let _ = self.connection.roll_back(self.writer.database.is_none());
         let connection = self.connection.take();
         let mut state = self.writer.lock();
         state.caller = None;
         if self.is_last {
             state.writer = WriterState::Closed;
-            state.queue.close();
+            // To drop the waiters wakes them.
+            state.queue = WaitQueue::default();
         } else if let Some(first) = state.queue.pop() {
             first.lead(connection);
         } else {

@@ -74,7 +74,9 @@ impl fmt::Display for Rule {
         match self {
             Rule::Missing => f.write_str("Field required"),
             Rule::StringType => f.write_str("Input should be a valid string"),
-            Rule::StringUnicode => f.write_str("Input should be a valid string, without lone surrogates"),
+            Rule::StringUnicode => {
+                f.write_str("Input should be a valid string, unable to parse raw data as a unicode string")
+            }
             Rule::StringTooShort { min } => write!(f, "String should have at least {}", counted(*min, "character")),
             Rule::StringTooLong { max } => write!(f, "String should have at most {}", counted(*max, "character")),
             Rule::StringNul => f.write_str("String should not contain the character U+0000"),

@@ -56,11 +56,11 @@ impl Finding {
     }
 }
 
-/// `integrity of dataset 018f…: …`
+/// `dataset: it does not match its digest (dataset 018f…)`
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.dataset {
-            Some(dataset) => write!(f, "{} of dataset {dataset}: {}", self.kind, self.detail),
+            Some(dataset) => write!(f, "{}: {} (dataset {dataset})", self.kind, self.detail),
             None => write!(f, "{}: {}", self.kind, self.detail),
         }
     }

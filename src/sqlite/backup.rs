@@ -23,15 +23,21 @@ use crate::error::Error;
 use crate::model::durability::Durability;
 use crate::sqlite::failure::{Failure, cause};
 
-/// Copies the database of `source` to the file `target`, which must not be there.
-pub(crate) fn write(source: &mut Connection, target: &Path, callback: Callback) -> Result<(), Failure> {
+/// Copies the database of `source`, which is `file` or in memory, to the file `target`, which must not be there.
+pub(crate) fn write(
+    source: &mut Connection,
+    file: Option<&Path>,
+    target: &Path,
+    callback: Callback,
+) -> Result<(), Failure> {
     let target = path::find_vacant(target)?;
     let draft = Draft::new(&target)?;
     let (callback, size) = (progress::shared(callback), size(source)?);
-    copy(source, &draft, callback())?;
+    copy(source, file, &draft, callback())?;
+    let made = draft.path().to_owned();
     finish(draft, &target, |copy| {
         let verify = |copy: &Connection| verification::verify(copy, &AtomicU64::new(0));
-        let verification = progress::reported(copy, callback(), size, u64::MAX, move || size, verify)?;
+        let verification = progress::reported(copy, Some(&made), callback(), size, u64::MAX, move || size, verify)?;
         match verification.findings.into_iter().next() {
             Some(finding) => Err(verification::damage(finding).into()),
             None => Ok(()),
@@ -60,7 +66,7 @@ pub(super) fn before_upgrade(
     }
     let target = path::find_vacant(&target)?;
     let draft = Draft::only(&target)?;
-    copy(&mut source, &draft, progress::ignored())?;
+    copy(&mut source, Some(file), &draft, progress::ignored())?;
     finish(draft, &target, |copy| {
         schema.check(copy, version)?;
         match verification::integrity(copy)?.into_iter().next() {
@@ -71,13 +77,13 @@ pub(super) fn before_upgrade(
     Ok(target)
 }
 
-fn copy(source: &mut Connection, draft: &Draft, callback: Callback) -> Result<(), Failure> {
+fn copy(source: &mut Connection, file: Option<&Path>, draft: &Draft, callback: Callback) -> Result<(), Failure> {
     let total = size(source)?;
     let path = draft.path().to_owned();
     let copied = move || stat::length(&path).unwrap_or(0);
     connection::with_attach(source, |source| {
         // A copy is compact: one that grows far beyond its source has no end.
-        progress::reported(source, callback, total, total.saturating_mul(2), copied, |source| {
+        progress::reported(source, file, callback, total, total.saturating_mul(2), copied, |source| {
             // As bytes: a path need not be UTF-8.
             let target = ToSqlOutput::Borrowed(ValueRef::Text(draft.path().as_os_str().as_encoded_bytes()));
             source.execute("VACUUM INTO ?1", [target]).map(drop).map_err(vacuum_failed)

@@ -1,7 +1,7 @@
 //! Telling a caller how far a long statement is, and letting the caller end it.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
@@ -32,9 +32,10 @@ pub(super) fn shared(callback: Callback) -> impl Fn() -> Callback {
 }
 
 /// Runs `work` while `callback` is told, of `total`, what `done` says, and can end it: from time to time, and at the end.
-/// It is bounded by the length of the file, and by `most`, which `done` exceeds for no file that is whole.
+/// It is bounded by the length of `file`, if the database is not in memory, and by `most`, which `done` exceeds for no file that is whole.
 pub(super) fn reported<T>(
     connection: &mut Connection,
+    file: Option<&Path>,
     callback: Callback,
     total: u64,
     most: u64,
@@ -43,8 +44,7 @@ pub(super) fn reported<T>(
 ) -> Result<T, Failure> {
     let callback = shared(callback);
     let (mut meanwhile, mut at_the_end) = (callback(), callback());
-    let file = connection.path().filter(|path| !path.is_empty()).map(PathBuf::from);
-    let steps = budget::steps_of_file(file);
+    let steps = budget::steps_of_file(file.map(Path::to_owned));
     let verdict = move |taken| match done() {
         done if done > most || taken > steps() => Verdict::Endless,
         done if meanwhile(Progress::new(done.min(total), total)).is_break() => Verdict::Cancelled,

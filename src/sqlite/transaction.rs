@@ -2,21 +2,17 @@
 //!
 //! The statements are prepared once and kept, since parsing them would cost more than running them.
 
-use std::cell::Cell;
-use std::ops::Deref;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::failure::{CommitFailure, Failure};
-use super::number::Numbers;
 use super::table::row::Columns;
-use super::write_connection::WriteConnection;
 use crate::error::Error;
 
 /// A view of the file as of one moment, for everything that reads.
 #[derive(Debug)]
-pub(crate) struct Snapshot<'a>(&'a Connection);
+pub(crate) struct Snapshot<'a>(pub(super) &'a Connection);
 
 impl Snapshot<'_> {
     pub(super) fn connection(&self) -> &Connection {
@@ -49,69 +45,6 @@ pub(super) fn read_up_to<T>(
     }
     work(&Snapshot(connection))
 }
-
-/// A transaction that writes. It is a snapshot, too, which also has what the transaction wrote.
-#[derive(Debug)]
-pub(crate) struct Transaction<'a> {
-    snapshot: Snapshot<'a>,
-    connection: &'a WriteConnection,
-    /// What is left of the numbers for datasets.
-    numbers: Cell<Numbers>,
-}
-
-impl<'a> Deref for Transaction<'a> {
-    type Target = Snapshot<'a>;
-
-    fn deref(&self) -> &Snapshot<'a> {
-        &self.snapshot
-    }
-}
-
-impl<'a> Transaction<'a> {
-    /// On a connection on which it was [begun](begin).
-    pub(super) fn new(connection: &'a WriteConnection, numbers: Numbers) -> Self {
-        Self { snapshot: Snapshot(connection.plain()), connection, numbers: Cell::new(numbers) }
-    }
-
-    /// The connection itself.
-    #[cfg(test)]
-    pub(crate) fn plain(&self) -> &Connection {
-        self.snapshot.connection()
-    }
-
-    pub(super) fn numbers(&self) -> Numbers {
-        self.numbers.get()
-    }
-
-    pub(super) fn set_numbers(&self, numbers: Numbers) {
-        self.numbers.set(numbers);
-    }
-
-    pub(crate) fn commit(self) -> Result<(), CommitFailure> {
-        self.connection.commit(self.numbers.get())
-    }
-
-    /// Runs `work` so that its failure undoes what it wrote, and nothing else.
-    pub(crate) fn savepoint<T, E>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<Result<T, E>, TransactionLost> {
-        let (connection, numbers) = (self.snapshot.connection(), self.numbers.get());
-        run(connection, "SAVEPOINT job").map_err(|_| TransactionLost)?;
-        let worked = work();
-        // After some errors SQLite rolls back the whole transaction by itself; after a full disk, for one.
-        if connection.is_autocommit() {
-            return Err(TransactionLost);
-        }
-        if worked.is_err() {
-            run(connection, "ROLLBACK TO job").map_err(|_| TransactionLost)?;
-            self.numbers.set(numbers);
-        }
-        run(connection, "RELEASE job").map_err(|_| TransactionLost)?;
-        Ok(worked)
-    }
-}
-
-/// The transaction was rolled back, or must be: a part of it could not be kept or undone by itself.
-#[derive(Debug)]
-pub(crate) struct TransactionLost;
 
 /// Begins a transaction that writes, with the write lock.
 pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
@@ -164,6 +97,6 @@ pub(super) fn checkpoint_and_truncate(connection: &Connection) -> rusqlite::Resu
     connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
-fn run(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
+pub(super) fn run(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }

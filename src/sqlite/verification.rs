@@ -1,5 +1,6 @@
 //! Checking every row: what SQLite's own checks see, what only the digests see, and what an index hides.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -7,25 +8,29 @@ use rusqlite::{Connection, ffi};
 
 use super::failure::{Failure, damaged};
 use super::integrity;
-use super::number;
 use super::progress::{self, Callback};
 use super::schema::SCHEMA;
-use super::table::audit;
 use super::table::dataset::{self, column};
 use super::table::row::Columns;
+use super::table::{audit, counter};
 use super::transaction::{self, Snapshot};
 use crate::error::Error;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::verification::{Finding, FindingKind, Verification};
 
 /// Checks everything, in one snapshot, while `callback` is told how many datasets were read.
-pub(crate) fn verify_reported(connection: &mut Connection, callback: Callback) -> Result<Verification, Failure> {
+pub(crate) fn verify_reported(
+    connection: &mut Connection,
+    file: Option<&Path>,
+    callback: Callback,
+) -> Result<Verification, Failure> {
     let count = |connection: &Connection| transaction::read(connection, audit::count_datasets);
-    let total = progress::reported(connection, progress::ignored(), 0, u64::MAX, || 0, count).unwrap_or_default();
+    let total = progress::reported(connection, file, progress::ignored(), 0, u64::MAX, || 0, count).unwrap_or_default();
     let read = Arc::new(AtomicU64::new(0));
     let done = Arc::clone(&read);
     progress::reported(
         connection,
+        file,
         callback,
         total,
         u64::MAX,
@@ -83,9 +88,7 @@ fn refuse_failure_of_the_disk(text: &str) -> Result<(), Failure> {
 /// Damage as a finding; anything else is the error that it is.
 fn unreadable(Failure(error): Failure) -> Result<Finding, Failure> {
     match error {
-        Error::Corrupt { dataset, .. } => {
-            Ok(Finding::new(FindingKind::Integrity, error.to_string()).about(None, dataset))
-        }
+        Error::Corrupt { dataset, detail, .. } => Ok(Finding::new(FindingKind::Integrity, detail).about(None, dataset)),
         error => Err(error.into()),
     }
 }
@@ -120,7 +123,7 @@ fn walk(snapshot: &Snapshot<'_>, verification: &mut Verification, read: &AtomicU
         };
         match dataset::read(snapshot, row, organization, id) {
             Ok(dataset) => verification.kpis += dataset.kpis.len() as u64,
-            Err(Failure(error @ Error::Corrupt { .. })) => found(FindingKind::Dataset, error.to_string()),
+            Err(Failure(Error::Corrupt { detail, .. })) => found(FindingKind::Dataset, detail.into_owned()),
             Err(failure) => return Err(failure),
         }
         let mut found = |kind, detail: String| {
@@ -148,7 +151,7 @@ fn counts(snapshot: &Snapshot<'_>, verification: &mut Verification) -> Result<()
             verification.findings.push(Finding::new(FindingKind::Count, detail));
         }
     }
-    if let Some(detail) = number::check(snapshot)? {
+    if let Some(detail) = counter::check(snapshot)? {
         verification.findings.push(Finding::new(FindingKind::Count, detail));
     }
     Ok(())

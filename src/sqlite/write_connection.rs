@@ -1,12 +1,13 @@
 //! The connection that writes: one transaction after the other.
 
 use std::cell::Cell;
+use std::ops::Deref;
 
 use rusqlite::Connection;
 
 use super::failure::{CommitFailure, Failure};
 use super::number::Numbers;
-use super::transaction::{self, Transaction};
+use super::transaction::{self, Snapshot};
 
 /// A connection that writes. All that is written goes through a [`Transaction`].
 #[derive(Debug)]
@@ -37,13 +38,6 @@ impl WriteConnection {
         Ok(Transaction::new(self, Numbers::none_as_of(version)))
     }
 
-    /// Commits a transaction that has these numbers left.
-    pub(super) fn commit(&self, numbers: Numbers) -> Result<(), CommitFailure> {
-        transaction::commit(&self.connection)?;
-        self.numbers.set(numbers);
-        Ok(())
-    }
-
     /// Ends a transaction that must not hold, if there is one.
     pub(crate) fn roll_back(&self) -> Result<(), Failure> {
         Ok(transaction::end(&self.connection)?)
@@ -65,6 +59,70 @@ impl WriteConnection {
         Ok(checkpointed.and(closed)?)
     }
 }
+
+/// A transaction that writes. It is a snapshot, too, which also has what the transaction wrote.
+#[derive(Debug)]
+pub(crate) struct Transaction<'a> {
+    snapshot: Snapshot<'a>,
+    connection: &'a WriteConnection,
+    /// What is left of the numbers for datasets.
+    numbers: Cell<Numbers>,
+}
+
+impl<'a> Deref for Transaction<'a> {
+    type Target = Snapshot<'a>;
+
+    fn deref(&self) -> &Snapshot<'a> {
+        &self.snapshot
+    }
+}
+
+impl<'a> Transaction<'a> {
+    fn new(connection: &'a WriteConnection, numbers: Numbers) -> Self {
+        Self { snapshot: Snapshot(&connection.connection), connection, numbers: Cell::new(numbers) }
+    }
+
+    /// The connection itself.
+    #[cfg(test)]
+    pub(crate) fn plain(&self) -> &Connection {
+        self.snapshot.connection()
+    }
+
+    pub(super) fn numbers(&self) -> Numbers {
+        self.numbers.get()
+    }
+
+    pub(super) fn set_numbers(&self, numbers: Numbers) {
+        self.numbers.set(numbers);
+    }
+
+    pub(crate) fn commit(self) -> Result<(), CommitFailure> {
+        transaction::commit(&self.connection.connection)?;
+        self.connection.numbers.set(self.numbers.get());
+        Ok(())
+    }
+
+    /// Runs `work` so that its failure undoes what it wrote, and nothing else.
+    pub(crate) fn savepoint<T, E>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<Result<T, E>, TransactionLost> {
+        let (connection, numbers) = (self.snapshot.connection(), self.numbers.get());
+        transaction::run(connection, "SAVEPOINT job").map_err(|_| TransactionLost)?;
+        let worked = work();
+        // After some errors SQLite rolls back the whole transaction by itself; after a full disk, for one.
+        if connection.is_autocommit() {
+            return Err(TransactionLost);
+        }
+        if worked.is_err() {
+            transaction::run(connection, "ROLLBACK TO job").map_err(|_| TransactionLost)?;
+            self.numbers.set(numbers);
+        }
+        transaction::run(connection, "RELEASE job").map_err(|_| TransactionLost)?;
+        Ok(worked)
+    }
+}
+
+/// The transaction was rolled back, or must be: a part of it could not be kept or undone by itself.
+#[derive(Debug)]
+pub(crate) struct TransactionLost;
 
 /// A number that changes when another connection has changed the file (<https://sqlite.org/pragma.html#pragma_data_version>).
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {

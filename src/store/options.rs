@@ -17,6 +17,76 @@ use crate::model::uuid_v7::IdSource;
 use crate::sqlite::open::Settings;
 use crate::sqlite::schema::{SCHEMA, Schema};
 
+impl Store {
+    /// Opens the store in the file at `path`, which is created if there is none, with the default [options](Self::options).
+    ///
+    /// The folder must exist. A new file can be read and written by its owner alone (mode 0600). While the store is
+    /// open, SQLite keeps two files of the same name with `-wal` and `-shm` beside it.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::InvalidPath`] if no store can be there: a folder, a device, a missing folder, a dangling link.
+    /// - [`Error::NotAStore`] if the file is something else, [`Error::TooNew`] if a later version of this crate made it.
+    /// - [`Error::Corrupt`] if it is a store, but its schema or history was altered, or it was cut.
+    ///   In all of these, file and folder stay as they were, except for what SQLite must do to read at all: play back the
+    ///   journal of a process that crashed, and make a `-shm` beside a `-wal` that was there.
+    /// - [`Error::ReadOnly`], [`Error::StorageFull`], [`Error::Busy`] if the file cannot be written (now).
+    /// - [`Error::UnsupportedSqlite`] if the linked SQLite is one that can lose commits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kpi_store::{Error, Store};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let folder = folder.path();
+    /// let store = Store::open(folder.join("kpis.db"))?;
+    /// assert_eq!(store.path(), Some(folder.canonicalize()?.join("kpis.db").as_path()));
+    ///
+    /// std::fs::write(folder.join("notes.txt"), "Water, waste, energy")?;
+    /// assert!(matches!(Store::open(folder.join("notes.txt")), Err(Error::NotAStore { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open(path)
+    }
+
+    /// Opens a new, empty store in memory, private to this handle and its clones.
+    ///
+    /// It gives the same answers as one in a file, but has a single connection: reads wait for writes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnsupportedSqlite`] if the linked SQLite is one that can lose commits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let store = kpi_store::Store::open_in_memory()?;
+    /// assert_eq!(store.path(), None);
+    /// # Ok::<(), kpi_store::Error>(())
+    /// ```
+    pub fn open_in_memory() -> Result<Self> {
+        Self::options().open_in_memory()
+    }
+
+    /// Options to open a store with: durability, waiting, clock, ids.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kpi_store::{Durability, Store};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("kpis.db");
+    /// let store = Store::options().durability(Durability::Normal).open(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn options() -> StoreOptions {
+        StoreOptions::default()
+    }
+}
+
 /// Options to open a [`Store`] with; had from [`Store::options`].
 ///
 /// # Examples

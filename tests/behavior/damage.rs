@@ -327,3 +327,50 @@ fn named(error: &Error) -> Option<DatasetId> {
     let Error::Corrupt { dataset, .. } = error else { panic!("expected damage, got {error:?}") };
     *dataset
 }
+
+/// A page ends at its limit too where SQLite cannot read the rows.
+#[test]
+fn a_page_with_unreadable_rows_keeps_to_its_limit_and_the_listing_misses_none() {
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
+    let ours = organization(&store);
+    let created = ours.create_datasets((0..2_000).map(|_| NewDataset::new("d").kpi(NewKpi::new("k")))).unwrap();
+    store.close().unwrap();
+    let root: u32 = plain_sqlite(&file.path)
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'dataset'", [], |row| row.get(0))
+        .unwrap();
+    let mut bytes = fs::read(&file.path).unwrap();
+    // The type of the page of rows that the first cell of the root leads to.
+    let base = (root as usize - 1) * 4_096;
+    let cell = base + usize::from(u16::from_be_bytes([bytes[base + 18], bytes[base + 19]]));
+    let child = u32::from_be_bytes(bytes[cell..cell + 4].try_into().unwrap()) as usize;
+    bytes[(child - 1) * 4_096] = 0x55;
+    fs::write(&file.path, &bytes).unwrap();
+
+    let ours = Store::open(&file.path).unwrap().organization(ours.id());
+    for query in [DatasetQuery::new().limit(10), DatasetQuery::new().limit(7).newest_first()] {
+        let most = if query == DatasetQuery::new().limit(10) { 10 } else { 7 };
+        let (mut items, mut damaged, mut next) = (0, 0, Some(query.clone()));
+        while let Some(query) = next {
+            let page = ours.datasets(&query).unwrap();
+            assert!(page.items.len() + page.damaged.len() <= most);
+            (items, damaged) = (items + page.items.len(), damaged + page.damaged.len());
+            next = page.next.map(|cursor| query.after(&cursor));
+        }
+        assert!(damaged > 10, "{damaged}");
+        assert_eq!(items + damaged, created.len());
+    }
+}
+
+#[test]
+fn damaged_datasets_among_many_without_kpis_are_listed() {
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
+    let ours = organization(&store);
+    ours.create_datasets((0..2_000).map(|_| NewDataset::new("d"))).unwrap();
+    plain_sqlite(&file.path)
+        .execute("UPDATE dataset SET name = 'x' WHERE seq IN (SELECT seq FROM dataset ORDER BY seq LIMIT 1000)", [])
+        .unwrap();
+    let page = ours.datasets(&DatasetQuery::new().limit(1_000)).unwrap();
+    assert_eq!((page.items.len(), page.damaged.len()), (0, 1_000));
+}

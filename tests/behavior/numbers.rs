@@ -153,3 +153,21 @@ fn a_kpi_with_a_large_number_and_no_dataset_is_left_alone() {
         assert!(number(&file, created.id) > 70);
     }
 }
+
+#[test]
+fn a_tool_that_uses_up_the_numbers_makes_nothing_panic() {
+    for last in [i64::MAX - 64, i64::MAX - 1, i64::MAX] {
+        let file = TestFile::new();
+        let store = Store::open(&file.path).unwrap();
+        let insert = "INSERT INTO dataset (seq, id, organization_id, name, created_at, revision, digest)
+                      VALUES (?1, randomblob(16), randomblob(16), 'x', 0, 1, 0)";
+        plain_sqlite(&file.path).execute(insert, [last]).unwrap();
+        let ours = organization(&store);
+        let left = usize::try_from(i64::MAX - last).unwrap();
+        for _ in 0..left {
+            ours.create_dataset(NewDataset::new("Water")).unwrap();
+        }
+        assert_eq!(ours.create_dataset(NewDataset::new("Water")).unwrap_err().code(), "corrupt");
+        assert_eq!(ours.count_datasets(&DatasetQuery::new()).unwrap(), left as u64);
+    }
+}

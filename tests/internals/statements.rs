@@ -136,7 +136,7 @@ fn operations() -> Vec<Operation> {
         })
     };
     // The statement that holds the snapshot ends last.
-    let listing = vec![("SELECT dataset", 2), ("PRAGMA", 1)];
+    let listing = vec![("SELECT dataset", 1), ("SELECT (SELECT", 1), ("PRAGMA", 1)];
     let begin = [("BEGIN", 1), ("PRAGMA", 1)];
     // More numbers for datasets than a block has.
     let reserve = [("SELECT dataset", 1), ("UPDATE", 1)];
@@ -230,7 +230,9 @@ fn every_read_searches_by_an_index_in_its_order() {
     let page = |operator| {
         vec![
             format!("SEARCH dataset USING INDEX dataset_by_organization (organization_id=? AND seq{operator}?)"),
-            format!("SEARCH d {BY_PLACE} AND seq{operator}?)"),
+            "CO-ROUTINE d".to_owned(),
+            format!("SEARCH dataset {BY_PLACE} AND seq{operator}?)"),
+            "SCAN d".to_owned(),
             "SEARCH k USING PRIMARY KEY (dataset_seq=?)".to_owned(),
         ]
     };

@@ -8,15 +8,15 @@ use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{OptionalExtension, Row, Statement, params};
 
 use super::kpi::{self, KpiRows, Parent};
-use super::parameters;
 use super::row::Columns;
+use super::{counter, parameters};
 use crate::error::Error;
 use crate::model::dataset::Dataset;
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::record::Record;
 use crate::sqlite::failure::{Failure, damaged};
-use crate::sqlite::number;
-use crate::sqlite::transaction::{Snapshot, Transaction};
+use crate::sqlite::transaction::Snapshot;
+use crate::sqlite::write_connection::Transaction;
 
 pub(in crate::sqlite) mod column {
     super::super::columns! {
@@ -42,9 +42,9 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 /// Inserts new datasets with their KPIs.
 pub(crate) fn insert(transaction: &Transaction<'_>, new: &[Record]) -> Result<(), Failure> {
     let connection = transaction.connection();
-    let first = number::take(transaction, new.len())?;
+    let first = counter::take(transaction, new.len())?;
     let mut statement = connection.prepare_cached(&INSERT)?;
-    for ((seq, record), index) in (first..).zip(new).zip(0..) {
+    for ((seq, record), index) in (first..=i64::MAX).zip(new).zip(0..) {
         let inserted = bind(&mut statement, seq, record).and_then(|()| statement.raw_execute());
         inserted.map_err(|error| failed(error, new.iter().take(index), Some(record.dataset.id)))?;
     }

@@ -37,12 +37,12 @@ impl Statements {
         let kpis = kpi::column::NAMES.iter().map(|name| format!("k.{name}")).collect::<Vec<_>>().join(", ");
         Self {
             datasets: select(&format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3")),
+            // Bounded, or it would walk over all datasets without KPIs.
             kpis: format!(
-                "SELECT {kpis} FROM dataset AS d INDEXED BY dataset_by_organization \
-                 CROSS JOIN kpi AS k ON k.dataset_seq = d.seq \
-                 WHERE d.organization_id = ?1 AND d.seq {operator} ?2 ORDER BY d.seq{direction}"
+                "SELECT {kpis} FROM (SELECT seq FROM dataset {by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3) AS d \
+                 CROSS JOIN kpi AS k ON k.dataset_seq = d.seq"
             ),
-            next: format!("SELECT {extreme}(seq) FROM dataset WHERE organization_id = ?1 AND seq {operator} ?2"),
+            next: format!("SELECT {extreme}(seq) FROM dataset {by_index} {operator} ?2"),
             start,
         }
     }
@@ -108,12 +108,12 @@ impl Walk<'_> {
     fn go_on(&mut self) -> Result<Walked, Failure> {
         let connection = self.snapshot.connection();
         let room = self.limit.saturating_sub(self.page.items.len() + self.page.damaged.len());
-        let mut statement = connection.prepare_cached(&self.statements.kpis)?;
-        let asked = params![self.organization.as_bytes(), self.last];
-        let mut kpis = KpiCursor { rows: statement.query(asked)?, has_started: false, likely: 0 };
-        let mut statement = connection.prepare_cached(&self.statements.datasets)?;
         // One more than there is room for shows whether there are more.
         let limit = i64::try_from(room).unwrap_or(i64::MAX).saturating_add(1);
+        let mut statement = connection.prepare_cached(&self.statements.kpis)?;
+        let asked = params![self.organization.as_bytes(), self.last, limit];
+        let mut kpis = KpiCursor { rows: statement.query(asked)?, has_started: false, likely: 0 };
+        let mut statement = connection.prepare_cached(&self.statements.datasets)?;
         let mut rows = statement.query(params![self.organization.as_bytes(), self.last, limit])?;
         for count in 0.. {
             let row = match rows.next().map_err(Failure::from) {
@@ -123,20 +123,7 @@ impl Walk<'_> {
                     return Ok(Walked::ToTheEnd);
                 }
                 Ok(Some(row)) => row,
-                // A row that SQLite cannot read: its number by the index alone.
-                Err(failure) if failure.is_damage() => {
-                    let next = connection.query_one(
-                        &self.statements.next,
-                        params![self.organization.as_bytes(), self.last],
-                        |row| row.get(0),
-                    );
-                    return match next.map_err(Failure::from) {
-                        Ok(Some(seq)) => Ok(self.step_over(seq, failure)),
-                        Ok(None) => Ok(self.end(failure)),
-                        Err(also) if also.is_damage() => Ok(self.end(failure)),
-                        Err(also) => Err(also),
-                    };
-                }
+                Err(failure) if failure.is_damage() => return self.unreadable(failure, count == room),
                 Err(failure) => return Err(failure),
             };
             let seq = Columns(row).integer(column::SEQ)?;
@@ -165,6 +152,22 @@ impl Walk<'_> {
             self.last = seq;
         }
         Ok(Walked::ToTheEnd)
+    }
+
+    /// Steps over a row that SQLite cannot read, whose number the index tells; unless the page is full.
+    fn unreadable(&mut self, failure: Failure, is_full: bool) -> Result<Walked, Failure> {
+        let asked = params![self.organization.as_bytes(), self.last];
+        let next = self.snapshot.connection().query_one(&self.statements.next, asked, |row| row.get(0));
+        match next.map_err(Failure::from) {
+            Ok(Some(_)) if is_full => {
+                self.page.next = Some(self.last);
+                Ok(Walked::ToTheEnd)
+            }
+            Ok(Some(seq)) if self.order.is_behind(self.last, seq) => Ok(self.step_over(seq, failure)),
+            Ok(_) => Ok(self.end(failure)),
+            Err(also) if also.is_damage() => Ok(self.end(failure)),
+            Err(also) => Err(also),
+        }
     }
 
     /// Notes that the dataset of this number is damaged; the listing goes on behind it.

@@ -1,10 +1,12 @@
 //! The tables: for each its columns, its statements and its row mapper.
 //!
 //! - [`dataset`], [`kpi`]: reading and writing the rows of one dataset; [`listing`]: those of many.
+//! - [`counter`]: the numbers that datasets get.
 //! - [`audit`]: the statements of a verification.
 //! - [`row`]: columns as borrowed, checked values.
 
 pub(in crate::sqlite) mod audit;
+pub(in crate::sqlite) mod counter;
 pub(crate) mod dataset;
 pub(in crate::sqlite) mod kpi;
 pub(crate) mod listing;

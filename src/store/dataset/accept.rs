@@ -6,7 +6,7 @@ use crate::model::dataset::Dataset;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::table::dataset;
-use crate::sqlite::transaction::Transaction;
+use crate::sqlite::write_connection::Transaction;
 use crate::store::organization::Organization;
 
 impl Organization {

@@ -8,7 +8,7 @@ use crate::model::record::Record;
 use crate::model::violations_builder::ViolationsBuilder;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::table::dataset;
-use crate::sqlite::transaction::Transaction;
+use crate::sqlite::write_connection::Transaction;
 use crate::store::organization::Organization;
 
 impl Organization {

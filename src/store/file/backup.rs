@@ -74,6 +74,6 @@ impl Store {
         callback: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Result<()> {
         let path = path.as_ref();
-        self.access().with_own_connection(|connection| backup::write(connection, path, Box::new(callback)))
+        self.access().with_own_connection(|connection, file| backup::write(connection, file, path, Box::new(callback)))
     }
 }

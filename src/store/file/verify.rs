@@ -59,6 +59,7 @@ impl Store {
         &self,
         callback: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Result<Verification> {
-        self.access().with_own_connection(|connection| verification::verify_reported(connection, Box::new(callback)))
+        self.access()
+            .with_own_connection(|connection, file| verification::verify_reported(connection, file, Box::new(callback)))
     }
 }

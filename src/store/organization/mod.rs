@@ -33,6 +33,27 @@ pub struct Organization {
     user: Option<UserId>,
 }
 
+impl Store {
+    /// The store seen through one organization, acting as no user.
+    ///
+    /// An organization needs no registration: it is its id.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kpi_store::{OrganizationId, Store};
+    ///
+    /// let id: OrganizationId = "018f4e9a-5b1c-7d30-8a52-3f6d1c2b9e47".parse()?;
+    /// let organization = Store::open_in_memory()?.organization(id);
+    /// assert_eq!((organization.id(), organization.user()), (id, None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn organization(&self, id: OrganizationId) -> Organization {
+        Organization::new(self.clone(), id)
+    }
+}
+
 impl Organization {
     pub(in crate::store) fn new(store: Store, id: OrganizationId) -> Self {
         Self { store, id, user: None }

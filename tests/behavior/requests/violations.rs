@@ -13,7 +13,7 @@ const ANSWERS: [(&str, &str); 18] = [
     (r#"{"name":1}"#, r#"{"type":"string_type","loc":["body","name"],"msg":"Input should be a valid string"}"#),
     (
         r#"{"name":"\ud800"}"#,
-        r#"{"type":"string_unicode","loc":["body","name"],"msg":"Input should be a valid string, without lone surrogates"}"#,
+        r#"{"type":"string_unicode","loc":["body","name"],"msg":"Input should be a valid string, unable to parse raw data as a unicode string"}"#,
     ),
     (
         r#"{"name":""}"#,
