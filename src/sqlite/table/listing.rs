@@ -1,8 +1,8 @@
 //! Listing datasets with their KPIs: two statements, however many datasets.
 //!
 //! One statement gives the datasets, the other their KPIs, joined to the same index in the same order, and the two are
-//! stepped along with each other. Where they do not go together, whatever the reason, that one dataset is read by itself,
-//! so that damage is told of the dataset that has it and of no other, and both statements begin anew behind it.
+//! stepped along with each other. Where they do not go together, whatever the reason, that one dataset is read by
+//! itself, so that damage is told of the dataset that has it and of no other, and both statements begin anew behind it.
 
 use std::sync::LazyLock;
 
@@ -141,7 +141,7 @@ impl Walk<'_> {
             };
             let seq = Columns(row).integer(column::SEQ)?;
             // A listing that went back would never end.
-            if !self.order.is_behind(self.last, seq) {
+            if !self.order.is_after(self.last, seq) {
                 return Ok(self.end(damaged("an index is out of order").into()));
             }
             let read = Columns(row)
