@@ -1,25 +1,25 @@
-//! The numbers that datasets get: their order of creation in this file, which cursors name.
+//! The sequence numbers of datasets (`seq`): the order of creation in this file, and the position in a cursor.
 //!
-//! A number is never given twice, whatever a tool deletes: a listing that goes on behind a deleted dataset would miss the
-//! new one. Nor is it the number of a KPI whose dataset is gone, or that KPI would become part of the new dataset, which may
-//! be another organization's.
+//! A number is never used twice, even if another tool deletes a dataset: a listing that continues after the deleted
+//! dataset would miss a new one with the same number. Nor is the number of an orphaned KPI used again: that KPI would
+//! become part of the new dataset, which may belong to another organization.
 //!
-//! Numbers are reserved by the block: the table `counter` holds the last one that is reserved. To write it with each create
-//! would cost a page more in the log, and to look for the largest number with each create a statement more (1.04 of the
-//! instructions of a create of 10 KPIs). A connection gives the numbers of its block as long as no other connection has
-//! written, so that numbers rise with the order of commits; what is then left of the block is never given.
+//! Numbers are reserved in blocks: the table `counter` stores the last reserved number. Writing it with each create
+//! would cost one more page in the log, and finding the largest number with each create one more statement (1.04 times
+//! the instructions of a create of 10 KPIs). A connection uses the numbers of its block until another connection
+//! writes, so that numbers increase in the order of commits; the rest of the block is never used.
 
 use super::failure::{Failure, damaged};
 use super::table::row::Columns;
 use super::transaction::{Snapshot, Transaction};
 
-/// In numbers. A longer block costs less for each create, and leaves more numbers unused with each opening.
+/// The size of a block. A larger block costs less for each create, and leaves more numbers unused after each opening.
 const BLOCK: i64 = 64;
 
-/// The numbers that a connection has reserved and not given.
+/// The numbers that a connection has reserved and not used yet.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Numbers {
-    /// The version of the data that they were reserved at; none before the first transaction.
+    /// The `data_version` at which they were reserved; `None` before the first transaction.
     data_version: Option<i64>,
     next: i64,
     end: i64,
@@ -40,13 +40,13 @@ const LAST: &str = "
     FROM counter";
 const RESERVE: &str = "UPDATE counter SET last = ?1";
 
-/// What is wrong with the counter, if anything is.
+/// What is wrong with the table `counter`, if anything.
 pub(super) fn check(snapshot: &Snapshot<'_>) -> Result<Option<&'static str>, Failure> {
     let count: i64 = snapshot.connection().query_one("SELECT count(*) FROM counter", [], |row| row.get(0))?;
-    Ok((count != 1).then_some("the counter of datasets does not have its one row"))
+    Ok((count != 1).then_some("the table counter must have exactly one row"))
 }
 
-/// So many numbers, one behind the other, that were never given: the first of them.
+/// Takes `count` consecutive unused numbers and returns the first.
 pub(super) fn take(transaction: &Transaction<'_>, count: usize) -> Result<i64, Failure> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let mut numbers = transaction.numbers();
@@ -56,11 +56,11 @@ pub(super) fn take(transaction: &Transaction<'_>, count: usize) -> Result<i64, F
         let mut rows = statement.query([])?;
         let last = match rows.next()? {
             Some(row) => Columns(row).integer(0)?,
-            None => return Err(damaged("the counter of datasets is missing").into()),
+            None => return Err(damaged("the table counter has no row").into()),
         };
         drop(rows);
         let reserved =
-            last.checked_add(count.max(BLOCK)).ok_or_else(|| damaged("the numbers of datasets are used up"))?;
+            last.checked_add(count.max(BLOCK)).ok_or_else(|| damaged("no sequence number is left for a dataset"))?;
         connection.prepare_cached(RESERVE)?.execute([reserved])?;
         (numbers.next, numbers.end) = (last + 1, reserved + 1);
     }
