@@ -74,7 +74,7 @@ struct LeaderPanicked;
 impl Writer {
     pub(super) fn new(first: Connection, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
         let mut connection = WriterConnection::Ready(Box::new(WriteConnection::new(first)));
-        if database.as_ref().is_some_and(|database| !database.is_settled) {
+        if database.as_ref().is_some_and(|database| !database.is_log_durable) {
             connection.discard();
         }
         Self::with(WriterState::Idle(connection), database, busy_timeout)

@@ -31,8 +31,7 @@ const FEATURES: [(DbConfig, bool); 10] = [
     (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
 ];
 
-/// The limits recommended by <https://sqlite.org/security.html>, raised where this crate's statements need it; each is
-/// read back.
+/// The limits of <https://sqlite.org/security.html>, adapted to this crate's statements; each is read back.
 const LIMITS: [(Limit, i32); 11] = [
     (Limit::SQLITE_LIMIT_LENGTH, 1_000_000),
     (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
