@@ -1,8 +1,8 @@
-//! The public handle: a store, seen through an organization. A folder for each noun, a file for each operation; no SQL, no
-//! threads.
+//! The public handles: the store, and the view of one organization. A folder for each noun, a file for each operation;
+//! no SQL, no threads.
 //!
-//! - [`options`]: how a store is opened.
-//! - [`organization`]: the view through which everything is read and written, and which of them there are.
+//! - [`options`]: the options for opening a store.
+//! - [`organization`]: the view through which everything is read and written, and the list of organizations.
 //! - [`dataset`]: the operations on datasets.
 //! - [`file`]: the operations on the file as a whole.
 
@@ -27,9 +27,9 @@ use crate::model::uuid_v7::IdSource;
 
 /// A store of datasets: one SQLite file, or a database in memory.
 ///
-/// Everything is read and written through an [`Organization`]. A clone is another handle on the same store; handles
-/// can be used from any number of threads at once. A file can also be opened several times, in one process and in
-/// others. Dropping the last handle closes the store; [`close`](Self::close) does so and says what went wrong.
+/// Everything is read and written through an [`Organization`]. A clone is another handle to the same store; handles can
+/// be used from any number of threads at the same time. A file can also be opened several times, in one process or in
+/// several. Dropping the last handle closes the store; [`close`](Self::close) does so too, and returns errors.
 ///
 /// # Examples
 ///
@@ -50,7 +50,7 @@ pub struct Store {
     shared: Arc<Shared>,
 }
 
-/// What all handles on a store share.
+/// The state that all handles to a store share.
 struct Shared {
     access: Access,
     clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
@@ -58,20 +58,24 @@ struct Shared {
 }
 
 impl Store {
-    /// Opens the store in the file at `path`, which is created if there is none, with the default [options](Self::options).
+    /// Opens the store in the file at `path` with the default [options](Self::options). The file is created if there is
+    /// none.
     ///
-    /// The folder must exist. A new file can be read and written by its owner alone (mode 0600). While the store is
-    /// open, SQLite keeps two files of the same name with `-wal` and `-shm` beside it.
+    /// The folder must exist. A new file has mode 0600: only its owner can read and write it. While the store is open,
+    /// SQLite keeps two files beside it, with `-wal` and `-shm` appended to the name.
     ///
     /// # Errors
     ///
-    /// - [`Error::InvalidPath`] if no store can be there: a folder, a device, a missing folder, a dangling link.
-    /// - [`Error::NotAStore`] if the file is something else, [`Error::TooNew`] if a later version of this crate made it.
-    /// - [`Error::Corrupt`] if it is a store, but its schema or history was altered, or it was cut.
-    ///   In all of these, file and folder stay as they were, except for what SQLite must do to read at all: play back the
-    ///   journal of a process that crashed, and make a `-shm` beside a `-wal` that was there.
-    /// - [`Error::ReadOnly`], [`Error::StorageFull`], [`Error::Busy`] if the file cannot be written (now).
-    /// - [`Error::UnsupportedSqlite`] if the linked SQLite is one that can lose commits.
+    /// - [`Error::InvalidPath`] if the path cannot be used: a folder, a device, a missing folder, a dangling link.
+    /// - [`Error::NotAStore`] if the file was not created by this crate.
+    /// - [`Error::TooNew`] if a later version of this crate created or upgraded it.
+    /// - [`Error::Corrupt`] if it is a store, but its schema or history was altered, or it was truncated.
+    /// - [`Error::ReadOnly`], [`Error::StorageFull`], [`Error::Busy`] if the file cannot be written, or not at the
+    ///   moment.
+    /// - [`Error::UnsupportedSqlite`] if the linked SQLite can lose commits.
+    ///
+    /// With the first four, file and folder stay unchanged, except for what SQLite does at the first read: it rolls
+    /// back the journal of a crashed process, and creates a `-shm` beside an existing `-wal`.
     ///
     /// # Examples
     ///
@@ -93,11 +97,11 @@ impl Store {
 
     /// Opens a new, empty store in memory, private to this handle and its clones.
     ///
-    /// It gives the same answers as one in a file, but has a single connection: reads wait for writes.
+    /// It behaves like a store in a file, but has a single connection: reads wait for writes.
     ///
     /// # Errors
     ///
-    /// [`Error::UnsupportedSqlite`] if the linked SQLite is one that can lose commits.
+    /// - [`Error::UnsupportedSqlite`] if the linked SQLite can lose commits.
     ///
     /// # Examples
     ///
@@ -110,7 +114,7 @@ impl Store {
         Self::options().open_in_memory()
     }
 
-    /// Options to open a store with: durability, waiting, clock, ids.
+    /// Options for opening a store: durability, busy timeout, clock, ids and more.
     ///
     /// # Examples
     ///
@@ -126,9 +130,9 @@ impl Store {
         StoreOptions::default()
     }
 
-    /// The store seen through one organization, acting as no user.
+    /// The view of one organization, acting as no user.
     ///
-    /// An organization needs no registration: it is its id.
+    /// An organization needs no registration; any id will do.
     ///
     /// # Examples
     ///
@@ -145,7 +149,7 @@ impl Store {
         Organization::new(self.clone(), id)
     }
 
-    /// The file: an absolute path, in which symbolic links are resolved. None for a store in memory.
+    /// The absolute path of the file, with symbolic links resolved; `None` for a store in memory.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.shared.access.file()
@@ -155,12 +159,12 @@ impl Store {
         &self.shared.access
     }
 
-    /// Where the ids come from that a request does not give.
+    /// The source of the ids that a request does not set.
     fn ids(&self) -> &IdSource {
         &self.shared.ids
     }
 
-    /// The time of one write: the clock is asked once.
+    /// Reads the clock, once for each write.
     fn now(&self) -> Result<DateTime<Utc>> {
         let now = (self.shared.clock)();
         time::to_micros(now).and_then(time::from_micros).ok_or(Error::ClockOutOfRange { now })
