@@ -22,8 +22,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// - [`InvalidPath`](crate::Error::InvalidPath) if the file, or a `-wal`, `-shm` or `-journal` of it, already
-    ///   exists, or if no file can be created at the path.
+    /// - [`InvalidPath`](crate::Error::InvalidPath) if the file, or a `-wal`, `-shm` or `-journal` of it, already exists,
+    ///   if the name itself ends in one of these, or if no file can be created at the path.
     /// - [`Corrupt`](crate::Error::Corrupt) if the store is damaged; [`verify`](Self::verify) lists every finding.
     /// - [`StorageFull`](crate::Error::StorageFull), [`ReadOnly`](crate::Error::ReadOnly),
     ///   [`Storage`](crate::Error::Storage), [`Closed`](crate::Error::Closed).
