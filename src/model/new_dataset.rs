@@ -35,7 +35,7 @@ pub struct NewDataset {
     pub name: String,
     /// At most 2,000 code points.
     pub description: Option<String>,
-    /// At most 100, in the order of addition.
+    /// In the order of addition. At most 100.
     pub kpis: Vec<NewKpi>,
 }
 

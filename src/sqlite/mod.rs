@@ -1,6 +1,6 @@
 //! The file: opening it, its schema, reading and writing its rows. No policy.
 //!
-//! - [`file`]: paths and file names, and all calls to the file system outside SQLite.
+//! - [`mod@file`]: paths and file names, and all calls to the file system outside SQLite.
 //! - [`connection`]: hardened connections.
 //! - [`schema`]: the objects that the file must and may contain, and the migrations that create them.
 //! - [`open`]: the steps from a path to a connection to a file that is known to be a store.

@@ -4,7 +4,7 @@
 //! - [`options`]: the options for opening a store.
 //! - [`organization`]: the view through which everything is read and written, and the list of organizations.
 //! - [`dataset`]: the operations on datasets.
-//! - [`file`]: the operations on the file as a whole.
+//! - [`mod@file`]: the operations on the file as a whole.
 
 pub(crate) mod dataset;
 mod file;
