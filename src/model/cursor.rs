@@ -21,11 +21,11 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    /// Whether `position` comes after `other` in a listing of this order.
-    pub(crate) fn is_after(self, other: i64, position: i64) -> bool {
+    /// Whether the dataset with this `seq` comes after that with `other` in a listing of this order.
+    pub(crate) fn is_after(self, other: i64, seq: i64) -> bool {
         match self {
-            Order::OldestFirst => position > other,
-            Order::NewestFirst => position < other,
+            Order::OldestFirst => seq > other,
+            Order::NewestFirst => seq < other,
         }
     }
 }
@@ -53,36 +53,37 @@ impl Order {
 pub struct Cursor {
     /// `o` for the oldest first, `n` for the newest first.
     order: char,
-    position: i64,
+    /// The sequence number of the last dataset before the cursor.
+    seq: i64,
     check: u32,
 }
 
 impl Cursor {
-    pub(crate) fn new(organization: OrganizationId, order: Order, position: i64) -> Self {
+    pub(crate) fn new(organization: OrganizationId, order: Order, seq: i64) -> Self {
         let order = match order {
             Order::OldestFirst => 'o',
             Order::NewestFirst => 'n',
         };
-        Self { order, position, check: check(organization, order, position) }
+        Self { order, seq, check: check(organization, order, seq) }
     }
 
-    /// The position, if the cursor belongs to this organization and order.
-    pub(crate) fn position(&self, organization: OrganizationId, order: Order) -> Option<i64> {
-        (*self == Self::new(organization, order, self.position)).then_some(self.position)
+    /// The `seq` of the last dataset before the cursor, if the cursor belongs to this organization and order.
+    pub(crate) fn seq(&self, organization: OrganizationId, order: Order) -> Option<i64> {
+        (*self == Self::new(organization, order, self.seq)).then_some(self.seq)
     }
 }
 
-/// A checksum over the version, the order, the position and the organization. It detects misuse; it is not
+/// A checksum over the version, the order, the `seq` and the organization. It detects misuse; it is not
 /// tamper-proof.
-fn check(organization: OrganizationId, order: char, position: i64) -> u32 {
-    let text = format!("{VERSION}{order}{position}{organization}");
+fn check(organization: OrganizationId, order: char, seq: i64) -> u32 {
+    let text = format!("{VERSION}{order}{seq}{organization}");
     (xxh3_64(text.as_bytes()) >> 32) as u32
 }
 
-/// The version, the order, the position in hexadecimal, eight hexadecimal digits of checksum.
+/// The version, the order, the `seq` in hexadecimal, eight hexadecimal digits of checksum.
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{VERSION}{}{:x}{:08x}", self.order, self.position, self.check)
+        write!(f, "{VERSION}{}{:x}{:08x}", self.order, self.seq, self.check)
     }
 }
 
@@ -107,11 +108,11 @@ impl FromStr for Cursor {
         let parse = || {
             let rest = text.strip_prefix(VERSION)?;
             let order = rest.chars().next()?;
-            let (position, check) = rest.strip_prefix(['o', 'n'])?.split_at_checked(rest.len().checked_sub(9)?)?;
-            let position = u64::from_str_radix(position, 16).ok()?.cast_signed();
-            Some(Self { order, position, check: u32::from_str_radix(check, 16).ok()? })
+            let (seq, check) = rest.strip_prefix(['o', 'n'])?.split_at_checked(rest.len().checked_sub(9)?)?;
+            let seq = u64::from_str_radix(seq, 16).ok()?.cast_signed();
+            Some(Self { order, seq, check: u32::from_str_radix(check, 16).ok()? })
         };
-        // Another spelling of the same position, in capitals or with leading zeros, is never printed, so it is
+        // Another spelling of the same `seq`, in capitals or with leading zeros, is never printed, so it is
         // rejected.
         parse().filter(|cursor| cursor.to_string() == text).ok_or(ParseCursorError)
     }

@@ -79,7 +79,7 @@ pub struct Kpi {
     pub dataset_id: DatasetId,
     /// 1 to 255 code points; need not be unique.
     pub name: String,
-    /// Its position among the KPIs of the dataset, 0 to 2^63 - 1; need not be unique.
+    /// Its sort key among the KPIs of the dataset, 0 to 2^63 - 1; need not be unique.
     pub sort_order: i64,
     /// When it was created: UTC, whole microseconds.
     #[serde(with = "time::utc")]

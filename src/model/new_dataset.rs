@@ -122,8 +122,8 @@ pub struct NewKpi {
     pub value_type: ValueType,
     /// Whether a value is required; by default true.
     pub required: bool,
-    /// Its position among the KPIs of the dataset, 0 to 2^63 - 1; by default 0. KPIs with the same position keep the
-    /// order of addition.
+    /// Its sort key among the KPIs of the dataset, 0 to 2^63 - 1; by default 0. KPIs with the same `sort_order` keep
+    /// the order of addition.
     pub sort_order: i64,
 }
 
@@ -165,7 +165,7 @@ impl NewKpi {
         self
     }
 
-    /// Sets its position among the KPIs of the dataset.
+    /// Sets its sort key among the KPIs of the dataset.
     pub fn sort_order(mut self, sort_order: i64) -> Self {
         self.sort_order = sort_order;
         self

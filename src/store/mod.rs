@@ -124,6 +124,7 @@ impl Store {
     /// # let folder = tempfile::tempdir()?;
     /// # let path = folder.path().join("kpis.db");
     /// let store = Store::options().durability(Durability::Normal).open(&path)?;
+    /// assert!(path.exists());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn options() -> StoreOptions {

@@ -37,7 +37,7 @@ impl Organization {
     pub fn datasets(&self, query: &DatasetQuery) -> Result<Page<Dataset>> {
         query.check()?;
         let after = match &query.after {
-            Some(cursor) => Some(cursor.position(self.id, query.order).ok_or(Error::InvalidCursor)?),
+            Some(cursor) => Some(cursor.seq(self.id, query.order).ok_or(Error::InvalidCursor)?),
             None => None,
         };
         let access = self.store.access();

@@ -18,11 +18,16 @@ use crate::model::violation::{Segment, Violations};
 /// use std::ops::ControlFlow;
 ///
 /// use kpi_store::LoadOptions;
+/// # use kpi_store::{NewDataset, OrganizationId, Store};
+/// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
 ///
 /// let options = LoadOptions::new().in_batches_of(1_000).progress(|progress| {
 ///     println!("{} datasets, {:.0} KPIs/s", progress.datasets, progress.kpis_per_second());
 ///     ControlFlow::Continue(())
 /// });
+/// let loaded = organization.load_datasets(["Water", "Waste"].map(NewDataset::new), options)?;
+/// assert_eq!(loaded.datasets, 2);
+/// # Ok::<(), kpi_store::Error>(())
 /// ```
 #[derive(Default)]
 #[must_use]

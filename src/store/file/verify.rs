@@ -57,6 +57,7 @@ impl Store {
     ///     println!("{} of {}", progress.done, progress.total);
     ///     ControlFlow::Continue(())
     /// })?;
+    /// assert!(verification.is_whole());
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn verify_with(
