@@ -1,37 +1,37 @@
 -- Datasets and their KPIs.
 --
--- The file outlives the program, so the schema repeats every limit of the contract: the CHECKs are the last guard.
--- They cost about 1.06 of a create and 1.1 of a bulk insert. How this layout was chosen: docs/design.md.
+-- The file outlives the program, so the schema repeats every limit of the contract as a CHECK. The CHECKs make a create
+-- about 1.06 times and a bulk insert about 1.1 times as expensive. The reasons for this layout: docs/design.md.
 CREATE TABLE dataset (
-    -- The order of creation in this file, with gaps. Never shown, except inside a cursor.
+    -- The order of creation in this file, with gaps. Only cursors expose it.
     seq INTEGER PRIMARY KEY,
     -- Ids are the 16 bytes of a UUID.
     id BLOB NOT NULL CHECK (length(id) = 16),
     organization_id BLOB NOT NULL CHECK (length(organization_id) = 16),
-    -- Lengths count code points. length() stops at U+0000, which no text may hold; on bytes, instr() finds it faster.
+    -- Lengths count code points. length() stops at U+0000, so no text may contain it; instr() is faster on a BLOB.
     name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 255 AND instr(CAST(name AS BLOB), x'00') = 0),
     description TEXT CHECK (length(description) <= 2000 AND instr(CAST(description AS BLOB), x'00') = 0),
-    -- Times are microseconds since 1970-01-01T00:00:00Z, within the years 0001 to 9999.
+    -- Times are microseconds since 1970-01-01T00:00:00Z, in the years 0001 to 9999.
     created_at INTEGER NOT NULL CHECK (created_at BETWEEN -62135596800000000 AND 253402300799999999),
     created_by BLOB CHECK (length(created_by) = 16),
     -- Null until the first change.
     updated_by BLOB CHECK (length(updated_by) = 16),
     updated_at INTEGER CHECK (updated_at BETWEEN -62135596800000000 AND 253402300799999999),
-    -- 1 when created, one more with every change.
+    -- 1 when created, incremented by every change.
     revision INTEGER NOT NULL CHECK (revision >= 1),
-    -- 64 bits over everything a read returns: docs/file-format.md.
+    -- 64-bit hash of everything that a read returns: docs/file-format.md.
     digest INTEGER NOT NULL,
     UNIQUE (organization_id, id)
 ) STRICT;
 
--- Pages of one organization, in the order of creation.
+-- Lists the datasets of one organization in the order of creation.
 CREATE INDEX dataset_by_organization ON dataset (organization_id, seq);
 
--- The rows of a dataset lie side by side: a KPI is identified within its dataset, and no second index is paid for.
+-- WITHOUT ROWID stores the KPIs of a dataset together and needs no second index. A KPI id is unique within its dataset.
 CREATE TABLE kpi (
     dataset_seq INTEGER NOT NULL REFERENCES dataset (seq) ON DELETE CASCADE,
     id BLOB NOT NULL CHECK (length(id) = 16),
-    -- The order of addition; breaks ties of sort_order.
+    -- The order of addition, which breaks ties of sort_order.
     position INTEGER NOT NULL CHECK (position >= 0),
     name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 255 AND instr(CAST(name AS BLOB), x'00') = 0),
     description TEXT CHECK (length(description) <= 2000 AND instr(CAST(description AS BLOB), x'00') = 0),
@@ -45,11 +45,12 @@ CREATE TABLE kpi (
     PRIMARY KEY (dataset_seq, id)
 ) STRICT, WITHOUT ROWID;
 
--- To write the number with each create would cost a page more in the log; they are reserved by the block: docs/design.md.
+-- Numbers are reserved in blocks, since an update of this row with each create would add a page to the log:
+-- docs/design.md.
 CREATE TABLE counter (
-    -- There is one row.
+    -- There is exactly one row.
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    -- The last number that was reserved for a dataset. No number is given twice, even where a dataset was deleted.
+    -- The last reserved seq. No seq is used twice, even if its dataset was deleted.
     last INTEGER NOT NULL CHECK (last >= 0)
 ) STRICT;
 

@@ -1,4 +1,4 @@
-//! Everything that can go wrong: a variant for each thing a caller would do about it.
+//! The error of every operation: a variant for each thing that a caller would do about it.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -18,10 +18,10 @@ use crate::model::violation::Violations;
 /// The result of an operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The cause beneath an [`Error`]: an error of the operating system or of SQLite, shared between clones of the error.
+/// The cause of an [`Error`]: an error of the operating system or of SQLite, shared between clones of the error.
 ///
-/// [`Error`] gives it through [`source`](std::error::Error::source), where it can be downcast: to [`std::io::Error`], or to
-/// the error type of the SQLite crate that is linked.
+/// [`source`](std::error::Error::source) of the [`Error`] returns the cause itself, which can be downcast to
+/// [`std::io::Error`] or to the error type of the SQLite crate that is linked.
 #[derive(Clone, Debug)]
 pub struct Source(Arc<dyn std::error::Error + Send + Sync>);
 
@@ -31,7 +31,7 @@ impl Source {
     }
 }
 
-/// Not an error itself: through it a chain of sources would have one link too many, and no concrete type.
+/// `Source` does not implement `Error`: it would add a link to the chain of sources and hide the concrete type.
 impl Deref for Source {
     type Target = dyn std::error::Error + Send + Sync;
 
@@ -45,25 +45,25 @@ impl Deref for Source {
 /// | variant | meaning | what was written | what to do |
 /// |---|---|---|---|
 /// | [`Invalid`](Self::Invalid) | the input breaks the contract | nothing | fix the fields that the violations name |
-/// | [`AlreadyExists`](Self::AlreadyExists) | a given id is taken | nothing | after an unknown outcome: it was stored; otherwise give another id |
-/// | [`NotFound`](Self::NotFound) | there is nothing with this id to change | nothing | |
-/// | [`InvalidCursor`](Self::InvalidCursor) | the cursor is not one of this organization and order | nothing | list from the beginning |
+/// | [`AlreadyExists`](Self::AlreadyExists) | a given id is taken | nothing | after an unknown outcome: it was stored; otherwise choose another id |
+/// | [`NotFound`](Self::NotFound) | no dataset with this id exists | nothing | check the id and the organization |
+/// | [`InvalidCursor`](Self::InvalidCursor) | the cursor was altered, or belongs to another organization or order | nothing | list from the beginning |
 /// | [`ClockOutOfRange`](Self::ClockOutOfRange) | the clock is outside the years 0001 to 9999 | nothing | set the clock |
 /// | [`Busy`](Self::Busy) | another writer held the store past the busy timeout | nothing | try again |
-/// | [`StorageFull`](Self::StorageFull) | no room on the disk | nothing | make room, try again; no reopening is needed |
-/// | [`ReadOnly`](Self::ReadOnly) | the file or its folder cannot be written | nothing | change the permissions |
+/// | [`StorageFull`](Self::StorageFull) | no space left on the disk | nothing | free some space and try again; no reopening is needed |
+/// | [`ReadOnly`](Self::ReadOnly) | the file or its folder cannot be written | nothing | change the permissions, or open without `read_only` |
 /// | [`Closed`](Self::Closed) | the store was closed | nothing | open it again |
-/// | [`Cancelled`](Self::Cancelled) | the progress callback ended a long operation | nothing | |
-/// | [`InvalidPath`](Self::InvalidPath) | the path cannot be that of a store | nothing, no file was touched | give another path |
-/// | [`NotAStore`](Self::NotAStore) | the file is something else | nothing, the file is as it was | give another path |
-/// | [`TooNew`](Self::TooNew) | a later version of this crate made or upgraded the file | nothing, the file is as it was | update the application |
+/// | [`Cancelled`](Self::Cancelled) | the progress callback cancelled a long operation | nothing | |
+/// | [`InvalidPath`](Self::InvalidPath) | the path cannot be used for a store or a backup | nothing | choose another path |
+/// | [`NotAStore`](Self::NotAStore) | the file is not one of this crate | nothing, the file is unchanged | choose another path |
+/// | [`TooNew`](Self::TooNew) | a later version of this crate created or upgraded the file | nothing, the file is unchanged | update the application |
 /// | [`UnsupportedSqlite`](Self::UnsupportedSqlite) | the linked SQLite can lose commits | nothing | link a newer SQLite, or use the feature `bundled` |
 /// | [`Corrupt`](Self::Corrupt) | the file is damaged | nothing | restore a backup; other datasets can still be read |
-/// | [`OutcomeUnknown`](Self::OutcomeUnknown) | the commit failed, and may still have happened | all of it or nothing | check with [`dataset`](crate::Organization::dataset), or create again with the same id |
-/// | [`Storage`](Self::Storage) | the operating system or SQLite failed otherwise | nothing | see the source |
+/// | [`OutcomeUnknown`](Self::OutcomeUnknown) | the commit failed and its outcome is unknown | all of it or nothing | check with [`dataset`](crate::Organization::dataset), or create again with the same id |
+/// | [`Storage`](Self::Storage) | the operating system or SQLite failed in another way | nothing | see the source |
 ///
-/// No text of an error carries a stored value: neither its `Display` nor its `Debug` nor those of its sources. What
-/// [`source`](std::error::Error::source) says is not repeated in the message.
+/// No error contains a stored value, neither in its `Display` nor in its `Debug` nor in those of its sources. The
+/// message does not repeat that of its [`source`](std::error::Error::source).
 ///
 /// # Examples
 ///
@@ -88,29 +88,29 @@ impl Deref for Source {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The input breaks the contract; every violation is named.
+    /// The input breaks the contract. Every violation is listed.
     #[error(transparent)]
     Invalid(#[from] Violations),
 
-    /// A given id is taken: the dataset's within its organization, or the KPI's within its dataset.
+    /// A given id is already taken: a dataset's within its organization, or a KPI's within its dataset.
     #[error("{} already exists", kpi.map_or_else(|| format!("dataset {dataset}"), |kpi| format!("KPI {kpi} of dataset {dataset}")))]
     #[non_exhaustive]
     AlreadyExists {
-        /// The dataset whose id is taken, or in which the KPI's id is.
+        /// The dataset whose id is taken, or that has two KPIs with the same id.
         dataset: DatasetId,
-        /// The KPI whose id is given twice, if it is not the dataset's.
+        /// The repeated KPI id; `None` if the id of the dataset is taken.
         kpi: Option<KpiId>,
     },
 
-    /// This organization has nothing with this id that could be changed. Reads answer `None` instead.
+    /// This organization has no dataset with this id. Only calls that change a dataset fail so; reads return `None`.
     #[error("dataset {dataset} does not exist")]
     #[non_exhaustive]
     NotFound {
-        /// The id that was asked for.
+        /// The requested id.
         dataset: DatasetId,
     },
 
-    /// The cursor is cut or edited, or belongs to another organization, order or version.
+    /// The cursor was altered, or belongs to another organization, order or version of the crate.
     #[error("the cursor does not belong to this listing; list from the beginning")]
     InvalidCursor,
 
@@ -118,7 +118,7 @@ pub enum Error {
     #[error("the clock shows {now}, outside the years 0001 to 9999")]
     #[non_exhaustive]
     ClockOutOfRange {
-        /// What the clock shows.
+        /// The time that the clock returned.
         now: DateTime<Utc>,
     },
 
@@ -126,15 +126,15 @@ pub enum Error {
     #[error("the store was busy for {} ms", waited.as_millis())]
     #[non_exhaustive]
     Busy {
-        /// How long this call waited in all.
+        /// How long this call waited in total.
         waited: Duration,
-        /// SQLite's error if another process or store held the file. It also tells of a call made from inside a load of the
-        /// same store, which fails at once.
+        /// SQLite's error, if another process or another store held the file; or the reason why a call from inside a
+        /// load of the same store failed at once.
         source: Option<Source>,
     },
 
-    /// There is no room for the write. The store goes on working and needs no reopening once there is.
-    #[error("no room left to write")]
+    /// There is no space left for the write. The store stays usable: once there is space, the same call can succeed.
+    #[error("no space left to write; free some and try again")]
     #[non_exhaustive]
     StorageFull {
         /// The error of SQLite or the operating system.
@@ -153,55 +153,55 @@ pub enum Error {
     #[error("the store is closed")]
     Closed,
 
-    /// The caller's progress callback ended the operation.
+    /// The caller's progress callback cancelled the operation.
     #[error("the operation was cancelled")]
     Cancelled,
 
-    /// The path cannot be that of a store, or of a backup.
+    /// The path cannot be used for a store or a backup.
     #[error("cannot use {path:?}: {reason}")]
     #[non_exhaustive]
     InvalidPath {
         /// The path as it was given.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be used.
         reason: &'static str,
         /// The error of SQLite or the operating system.
         source: Option<Source>,
     },
 
-    /// The file is not one of this crate: text, another application's database, something else.
+    /// The file was not created by this crate: it is a text, the database of another application, or the like.
     #[error("the file is not a KPI store: {reason}")]
     #[non_exhaustive]
     NotAStore {
-        /// How that was recognized.
+        /// How this was recognized.
         reason: &'static str,
         /// SQLite's error.
         source: Option<Source>,
     },
 
-    /// A later version of this crate made the file, or has upgraded it while this store had it open.
-    #[error("the file has schema version {found}, this version of the crate reads up to {supported}")]
+    /// A later version of this crate created the file, or upgraded it while this store had it open.
+    #[error("the file has schema version {found}, newer than the supported {supported}; update the application")]
     #[non_exhaustive]
     TooNew {
         /// The schema version of the file.
         found: i64,
-        /// The latest one that this version of the crate reads.
+        /// The latest schema version that this version of the crate supports.
         supported: i64,
     },
 
     /// The linked SQLite has a defect by which it can lose commits.
-    #[error("SQLite {found} can lose commits; 3.51.3 or later is needed, and not 3.52.0")]
+    #[error("SQLite {found} can lose commits; link 3.51.3 or later, except 3.52.0")]
     #[non_exhaustive]
     UnsupportedSqlite {
         /// The version of the linked SQLite.
         found: &'static str,
     },
 
-    /// The file is damaged, or was altered by something else.
+    /// The file is damaged, or was altered by another tool.
     #[error("the file is damaged{}: {detail}", dataset.map(|id| format!(" at dataset {id}")).unwrap_or_default())]
     #[non_exhaustive]
     Corrupt {
-        /// The dataset that is damaged, if it is known.
+        /// The damaged dataset, if it is known.
         dataset: Option<DatasetId>,
         /// What is wrong.
         detail: Cow<'static, str>,
@@ -209,24 +209,24 @@ pub enum Error {
         source: Option<Source>,
     },
 
-    /// The commit failed, and its outcome is unknown: everything that was asked for is stored, or nothing is.
+    /// The commit failed and its outcome is unknown: either all of the transaction is stored, or nothing.
     ///
     /// If [`dataset`](crate::Organization::dataset) finds nothing after a later write or a clean
-    /// [`close`](crate::Store::close) has succeeded, the commit is definitely lost. Creating again with the same id is such
-    /// a write.
+    /// [`close`](crate::Store::close) has succeeded, the commit is definitely lost. A second attempt to create the
+    /// dataset with the same id is such a write.
     #[error(
         "the commit failed and its outcome is unknown: check whether {} exists, or retry with the same id",
-        ids.first().map_or_else(|| "what was written".to_owned(), |id| format!("dataset {id}"))
+        ids.first().map_or_else(|| "the data".to_owned(), |id| format!("dataset {id}"))
     )]
     #[non_exhaustive]
     OutcomeUnknown {
-        /// The datasets that were written, in the order of the request. They are stored together or not at all.
+        /// The written datasets, in the order of the request; of a load only the last one. All are stored, or none.
         ids: Vec<DatasetId>,
         /// SQLite's error.
         source: Option<Source>,
     },
 
-    /// The operating system or SQLite failed otherwise.
+    /// The operating system or SQLite failed in another way.
     #[error("the storage failed")]
     #[non_exhaustive]
     Storage {
@@ -236,7 +236,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// A stable name of the variant for logs and front ends: `invalid`, `already_exists` and so on.
+    /// The stable name of the variant for logs and front ends: `invalid`, `already_exists` and so on.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -261,13 +261,13 @@ impl Error {
     }
 
     /// Whether the same call, unchanged and on the same handle, may succeed later: [`Busy`](Self::Busy) and
-    /// [`StorageFull`](Self::StorageFull). Nothing was written, so that repeating it writes nothing twice.
+    /// [`StorageFull`](Self::StorageFull). Nothing was written, so repeating the call writes nothing twice.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Error::Busy { .. } | Error::StorageFull { .. })
     }
 
-    /// The same error, naming `dataset` if it is one of damage.
+    /// The same error; if it is [`Corrupt`](Self::Corrupt), it names the dataset.
     pub(crate) fn with_dataset(mut self, id: DatasetId) -> Self {
         if let Error::Corrupt { dataset, .. } = &mut self {
             *dataset = Some(id);
@@ -275,19 +275,19 @@ impl Error {
         self
     }
 
-    /// The same error, saying how long the whole call waited if it is [`Busy`](Self::Busy).
-    pub(crate) fn with_waited(mut self, in_all: Duration) -> Self {
+    /// The same error; if it is [`Busy`](Self::Busy), it names the time that the call waited in total.
+    pub(crate) fn with_waited(mut self, total: Duration) -> Self {
         if let Error::Busy { waited, .. } = &mut self {
-            *waited = in_all;
+            *waited = total;
         }
         self
     }
 }
 
-/// Constructors, for the tests of an application that handles these errors: the variants with fields cannot be built
-/// outside of this crate.
+/// Constructors for the tests of an application that handles these errors: the variants with fields cannot be
+/// constructed outside this crate.
 impl Error {
-    /// [`AlreadyExists`](Self::AlreadyExists): the dataset's id is taken, or within the dataset the KPI's.
+    /// [`AlreadyExists`](Self::AlreadyExists): the id of the dataset is taken, or that of the KPI within the dataset.
     #[must_use]
     pub const fn already_exists(dataset: DatasetId, kpi: Option<KpiId>) -> Self {
         Error::AlreadyExists { dataset, kpi }
@@ -305,7 +305,7 @@ impl Error {
         Error::ClockOutOfRange { now }
     }
 
-    /// [`Busy`](Self::Busy), after waiting that long.
+    /// [`Busy`](Self::Busy), after waiting for this long.
     #[must_use]
     pub const fn busy(waited: Duration) -> Self {
         Error::Busy { waited, source: None }
@@ -341,7 +341,7 @@ impl Error {
         Error::TooNew { found, supported }
     }
 
-    /// [`Corrupt`](Self::Corrupt): the dataset, or none if the damage is in no single one.
+    /// [`Corrupt`](Self::Corrupt): of this dataset, or `None` if the damage concerns no single dataset.
     #[must_use]
     pub fn corrupt(dataset: Option<DatasetId>, detail: impl Into<Cow<'static, str>>) -> Self {
         Error::Corrupt { dataset, detail: detail.into(), source: None }
@@ -360,10 +360,10 @@ impl Error {
     }
 }
 
-/// For a front end, such as the one of a Tauri command: `{"code": "busy", "message": "the store was busy for 5000 ms"}`.
+/// For a front end, such as that of a Tauri command: `{"code": "busy", "message": "the store was busy for 5000 ms"}`.
 ///
-/// [`Invalid`](Self::Invalid) also has `violations`, a list of what [`Violation`](crate::Violation) serializes to, and where
-/// that list was cut `total`, how many there are in all.
+/// [`Invalid`](Self::Invalid) also has `violations`, an array in which each element is a serialized
+/// [`Violation`](crate::Violation). Where that list was cut, `total` says how many there are in all.
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let violations = if let Error::Invalid(violations) = self { Some(violations) } else { None };

@@ -1,15 +1,15 @@
 //! An embedded, local-first store for custom KPI datasets, on one SQLite file.
 //!
-//! An organization defines a dataset, a named group of KPIs, each a typed question with a unit. This crate creates, keeps
-//! and returns it exactly as the REST operation *Create Dataset* (`POST /v1/custom-kpi-datasets`) would: same fields,
-//! limits, JSON and validation answers, offline, in the application's own file.
+//! An organization defines a dataset, a named group of KPIs, each a typed question with a unit. This crate creates,
+//! stores and returns it exactly as the REST operation *Create Dataset* (`POST /v1/custom-kpi-datasets`) would: same
+//! fields, limits, JSON and validation errors, offline, in the application's own file.
 //!
-//! - A [`Store`] is a file, opened with [`Store::open`] or [`StoreOptions`]; an [`Organization`] is the view through which
-//!   everything is read and written.
-//! - A [`NewDataset`] asks, built in code or read from the JSON of a request; a [`Dataset`] is what is stored and returned.
-//! - [`Violations`] say everything that is wrong with an input, each with its place and code; [`Error`] says what went
-//!   wrong otherwise, with a table of what to do.
-//! - [`DatasetQuery`], [`Page`] and [`Cursor`] list what is there.
+//! - A [`Store`] is a file, opened with [`Store::open`] or [`StoreOptions`]; an [`Organization`] is the view through
+//!   which everything is read and written.
+//! - A [`NewDataset`] is the request, built in code or read from JSON; a [`Dataset`] is what is stored and returned.
+//! - [`Violations`] list everything that is wrong with an input, each with its path and code; [`Error`] has a variant
+//!   for every failure, and a table of what to do about each.
+//! - [`DatasetQuery`], [`Page`] and [`Cursor`] list stored datasets.
 //!
 //! ```
 //! use kpi_store::{NewDataset, NewKpi, OrganizationId, Store};
@@ -25,7 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Durability, threads and processes, and what can stand beside this crate in an application are in the README.
+//! The README describes durability, the use from several threads and processes, and what else the application may link.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -72,10 +72,10 @@ pub use store::dataset::query::DatasetQuery;
 pub use store::options::StoreOptions;
 pub use store::organization::Organization;
 
-/// The crates whose types are in this API, as it uses them: an application that names them needs no version of its own.
+/// The crates whose types are in this API, in the versions that it uses.
 pub use {chrono, uuid};
 
-/// The longer texts of the project, as they stand in `docs/`.
+/// The longer texts of the project, included from `docs/`.
 #[cfg(doc)]
 pub mod documentation {
     #[doc = include_str!("../docs/design.md")]

@@ -1,11 +1,11 @@
-//! How long a call may wait in all.
+//! How long a call may wait in total.
 
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::sqlite::failure::Failure;
 
-/// The one deadline of a call, whatever it waits for.
+/// The one deadline of a call, shared by everything that it waits for.
 pub(super) struct Deadline {
     started: Instant,
     timeout: Duration,
@@ -24,7 +24,7 @@ impl Deadline {
         self.timeout.saturating_sub(self.waited())
     }
 
-    /// The error of the call, which says how long it waited in all if it waited in vain.
+    /// The error that the call returns: [`Busy`](Error::Busy) names the time that the call waited in total.
     pub(super) fn error(&self, Failure(error): Failure) -> Error {
         error.with_waited(self.waited())
     }

@@ -1,9 +1,9 @@
-//! Who may write and read when: nothing of datasets, and no SQL.
+//! Concurrency: when a thread may read or write. This layer knows nothing of datasets and has no SQL.
 //!
-//! - [`writer`]: the one connection that writes, and the group commit of jobs that wait for it at the same time.
-//! - [`job`]: a write, as its caller hands it over. [`queue`]: the threads that wait for the writer, each with its job.
-//! - [`recovery`]: the connection that writes, and what must happen after a commit that failed.
-//! - [`readers`]: the connections that read a file. [`deadline`]: how long a call may wait in all.
+//! - [`writer`]: the single writer, and the group commit of the jobs that wait for it at the same time.
+//! - [`job`]: a write that any thread can run. [`queue`]: the threads that wait for the writer, each with its job.
+//! - [`recovery`]: the writer's connection, and the recovery after a failed commit.
+//! - [`readers`]: the pool of connections for reading. [`deadline`]: how long a call may wait in total.
 
 mod deadline;
 pub(crate) mod job;
@@ -28,10 +28,10 @@ use crate::sqlite::schema::Schema;
 use crate::sqlite::transaction::Snapshot;
 use crate::sqlite::write_connection::Transaction;
 
-/// All access to a store: one writer, and of a file up to eight readers.
+/// All access to a store: one writer and, for a file, up to eight readers.
 pub(crate) struct Access {
-    // IMPORTANT: the readers stand before the writer, so that the writer is dropped last: the last connection to close is
-    // the one that SQLite lets checkpoint.
+    // IMPORTANT: fields are dropped in this order, and the writer must be the last: SQLite lets the last connection that
+    // is closed checkpoint.
     pub(crate) readers: Option<Readers>,
     pub(crate) writer: Writer,
     database: Option<Arc<Database>>,
@@ -40,7 +40,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// To the file at `path`.
+    /// Opens the file at `path`.
     pub(crate) fn open(path: &Path, settings: Settings, schema: &'static Schema) -> Result<Self> {
         let (database, first) = Database::open(path, settings, schema)?;
         let (database, busy_timeout) = (Arc::new(database), settings.busy_timeout);
@@ -53,25 +53,25 @@ impl Access {
         Ok(Self { readers: Some(readers), writer, database: Some(database), process: std::process::id() })
     }
 
-    /// To a new database in memory, over a single connection: reads wait for writes.
+    /// Opens a new database in memory with a single connection: reads wait for writes.
     pub(crate) fn open_in_memory(busy_timeout: Duration) -> Result<Self> {
         let writer = Writer::new(open::open_in_memory()?, None, busy_timeout);
         Ok(Self { readers: None, writer, database: None, process: std::process::id() })
     }
 
-    /// The file; none in memory.
+    /// The path of the file; `None` in memory.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.database.as_deref().map(|database| database.file.as_path())
     }
 
-    /// Runs the job in one transaction, perhaps shared with others, and gives it back with its output.
+    /// Runs the job in one transaction, possibly shared with other jobs, and returns it with its output.
     pub(crate) fn write<J: Job>(&self, job: J) -> Result<(J, J::Output)> {
         self.check_process()?;
         self.writer.write(job)
     }
 
-    /// Runs `work`, in which code of the caller's may run, in one transaction in this thread. Of a commit whose outcome is
-    /// unknown, `outcome_unknown` makes the error from what `work` gave.
+    /// Runs `work`, which may call code of the application, in a transaction of its own in this thread. If the outcome
+    /// of the commit is unknown, `outcome_unknown` makes the error from the result of `work`.
     pub(crate) fn write_exclusively<T>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
@@ -81,7 +81,7 @@ impl Access {
         self.writer.write_exclusively(work, outcome_unknown)
     }
 
-    /// Runs `work` on one moment of the store, bounded by the length of its file.
+    /// Runs `work` on a snapshot of the store; the amount of work is bounded by the length of the file.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         self.check_process()?;
         match &self.readers {
@@ -90,7 +90,7 @@ impl Access {
         }
     }
 
-    /// Runs `work` on a connection of its own to the file, or in memory on the only one.
+    /// Runs `work` on a connection opened for it, to the file that it is given; in memory, on the only connection.
     pub(crate) fn with_own_connection<T>(
         &self,
         work: impl FnOnce(&mut Connection, Option<&Path>) -> Result<T, Failure>,
@@ -105,7 +105,7 @@ impl Access {
         }
     }
 
-    /// Closes the store: later calls answer [`Error::Closed`].
+    /// Closes the store: later calls fail with [`Error::Closed`].
     pub(crate) fn close(&self) -> Result<()> {
         self.check_process()?;
         self.writer.close(|| {
@@ -115,7 +115,7 @@ impl Access {
         })
     }
 
-    /// Refuses in a child of the process that opened a file: a connection must not be carried across a fork
+    /// Fails in a forked child of the process that opened the file: a connection must not be carried across a fork
     /// (<https://sqlite.org/howtocorrupt.html>, section 2.6).
     pub(crate) fn check_process(&self) -> Result<()> {
         if self.was_forked() { Err(Error::Storage { source: cause(Forked) }) } else { Ok(()) }
@@ -128,7 +128,7 @@ impl Access {
 
 impl Drop for Access {
     fn drop(&mut self) {
-        // Not even closed: after a fork the connections are the parent's, and so are the locks.
+        // After a fork the connections and their locks belong to the parent: closing them here would release its locks.
         if self.was_forked() {
             self.writer.leak();
             self.readers.iter_mut().for_each(Readers::leak);

@@ -1,4 +1,4 @@
-//! The threads that wait for the writer, first in, first out, each with its job.
+//! The FIFO queue of threads that wait for the writer, each with its job.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,58 +10,59 @@ use crate::error::{Result, Source};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::write_connection::{Transaction, TransactionLost};
 
-/// At most this many queued jobs share a commit, and at most this many bytes that they write: to bound the latency of each.
+/// The maximum number of queued jobs that share a commit, and of bytes that all of them write. They bound the latency of
+/// each.
 const FOLLOWERS_MAX: usize = 64;
 const SHARED_MAX: usize = 512 * 1024;
 
-/// How waiting ends. A sender that is dropped instead tells that the store was closed.
+/// The message that wakes a waiting thread. If the sender is dropped without one, the store was closed.
 pub(super) enum Wake<J: Job> {
-    /// With the connection, to run the job oneself; alone, if it must not share its transaction.
+    /// The thread becomes the leader and runs its job itself; alone, if the job must not share its transaction.
     Lead { connection: WriterConnection, job: J, alone: bool },
-    /// With the job run by another thread.
+    /// Another thread ran the job.
     Done(Result<(J, J::Output)>),
 }
 
-/// What became of the transaction that jobs shared.
-pub(super) enum Fate {
+/// How a shared transaction ended.
+pub(super) enum Outcome {
     Committed,
-    /// It may have been committed, or not.
+    /// The commit failed, and may have been stored.
     Unknown(Option<Source>),
-    /// Nothing of it was committed.
-    Undone,
+    /// Nothing was committed.
+    RolledBack,
 }
 
-/// A thread that waits, whatever the type of its job.
+/// A waiting thread, independent of the type of its job.
 pub(super) trait Waiter: Send {
     fn id(&self) -> u64;
 
-    /// About how many bytes its job writes, if it may be run in a transaction that others share.
+    /// About how many bytes its job writes; none if the job must not share a transaction.
     fn bytes_to_share(&self) -> Option<usize>;
 
-    /// Runs its job in the transaction of another. Its own failure undoes what it wrote, and nothing else.
+    /// Runs its job in the leader's transaction. A failure of the job rolls back only what the job wrote.
     fn follow(&mut self, transaction: &Transaction<'_>) -> Result<(), TransactionLost>;
 
-    /// Answers it, now that the fate of the transaction is known; or gives it back, to run its job alone, where what
-    /// happened in there says nothing true of it.
-    fn conclude(self: Box<Self>, fate: &Fate) -> Option<Box<dyn Waiter>>;
+    /// Wakes the thread with the result of its job, if the outcome of the transaction determines it. Otherwise returns
+    /// the waiter, so that its job runs again, alone.
+    fn conclude(self: Box<Self>, outcome: &Outcome) -> Option<Box<dyn Waiter>>;
 
-    /// Lets it run its job itself.
+    /// Wakes the thread as the leader.
     fn lead(self: Box<Self>, connection: WriterConnection);
 }
 
 struct QueuedJob<J: Job> {
     id: u64,
     job: J,
-    /// What it gave, if another thread ran it to its end.
+    /// The result of the job, if another thread ran it without a panic.
     ran: Option<Result<J::Output, Failure>>,
     alone: bool,
     wake: SyncSender<Wake<J>>,
 }
 
 impl<J: Job> QueuedJob<J> {
-    /// Wakes the thread. It waits until it is woken or has left the queue, so that there is always a receiver.
-    fn wake(wake: &SyncSender<Wake<J>>, how: Wake<J>) {
-        let _ = wake.send(how);
+    /// Wakes the thread. It waits until it is woken or has left the queue, so there is always a receiver.
+    fn wake(wake: &SyncSender<Wake<J>>, message: Wake<J>) {
+        let _ = wake.send(message);
     }
 }
 
@@ -76,7 +77,7 @@ impl<J: Job> Waiter for QueuedJob<J> {
 
     fn follow(&mut self, transaction: &Transaction<'_>) -> Result<(), TransactionLost> {
         let ran = transaction.savepoint(|| {
-            // A job that panics is run again by the thread that it belongs to, and panics there.
+            // A job that panics is run again by its own thread, and panics there.
             let ran = catch_unwind(AssertUnwindSafe(|| self.job.run(transaction))).ok();
             match ran {
                 Some(Ok(output)) => Ok(output),
@@ -91,21 +92,22 @@ impl<J: Job> Waiter for QueuedJob<J> {
         Ok(())
     }
 
-    fn conclude(mut self: Box<Self>, fate: &Fate) -> Option<Box<dyn Waiter>> {
-        let done = match (fate, self.ran.take()) {
-            (Fate::Committed, Some(Ok(output))) => {
+    fn conclude(mut self: Box<Self>, outcome: &Outcome) -> Option<Box<dyn Waiter>> {
+        let error = match (outcome, self.ran.take()) {
+            (Outcome::Committed, Some(Ok(output))) => {
                 Self::wake(&self.wake, Wake::Done(Ok((self.job, output))));
                 return None;
             }
-            (Fate::Committed, Some(Err(Failure(error)))) => error,
-            (Fate::Unknown(source), Some(Ok(_))) => self.job.outcome_unknown(source.clone()),
-            // A failure may be due to what others wrote in the same transaction: an id that is taken, for one.
+            (Outcome::Committed, Some(Err(Failure(error)))) => error,
+            (Outcome::Unknown(source), Some(Ok(_))) => self.job.outcome_unknown(source.clone()),
+            // The failure may be due to another job of a transaction that was not committed, such as one with the same
+            // id.
             _ => {
                 self.alone = true;
                 return Some(self);
             }
         };
-        Self::wake(&self.wake, Wake::Done(Err(done)));
+        Self::wake(&self.wake, Wake::Done(Err(error)));
         None
     }
 
@@ -115,16 +117,15 @@ impl<J: Job> Waiter for QueuedJob<J> {
     }
 }
 
-/// The queue.
 #[derive(Default)]
 pub(super) struct WaitQueue {
     waiters: VecDeque<Box<dyn Waiter>>,
-    /// The id of the waiter that came last.
+    /// The id of the waiter that was enqueued last.
     last: u64,
 }
 
 impl WaitQueue {
-    /// Enqueues a job. Gives the id by which it can [leave](Self::leave), and the end on which it is woken.
+    /// Enqueues a job. Returns the id by which it can [leave](Self::leave), and the receiver of its wake-up.
     pub(super) fn join<J: Job>(&mut self, job: J) -> (u64, Receiver<Wake<J>>) {
         self.last += 1;
         let (wake, woken) = sync_channel(1);
@@ -132,13 +133,14 @@ impl WaitQueue {
         (self.last, woken)
     }
 
-    /// Takes a waiter out of the queue. False if it is not there any more: it is about to be woken.
+    /// Removes a waiter from the queue. False if it is no longer queued: then it is about to be woken.
     pub(super) fn leave(&mut self, id: u64) -> bool {
         let index = self.waiters.iter().position(|waiter| waiter.id() == id);
         index.and_then(|index| self.waiters.remove(index)).is_some()
     }
 
-    /// Takes the waiters at the front whose jobs may follow that of the leader, up to the first that may not.
+    /// Removes the waiters at the front whose jobs may share the transaction of the leader, up to the first that may
+    /// not.
     pub(super) fn take_followers(&mut self, leader: &impl Job) -> Vec<Box<dyn Waiter>> {
         if self.waiters.is_empty() || !leader.is_small() {
             return Vec::new();
@@ -154,7 +156,7 @@ impl WaitQueue {
         self.waiters.drain(..count).collect()
     }
 
-    /// Puts waiters back at the front, in their order.
+    /// Returns waiters to the front of the queue, in their order.
     pub(super) fn put_back(&mut self, waiters: Vec<Box<dyn Waiter>>) {
         for waiter in waiters.into_iter().rev() {
             self.waiters.push_front(waiter);

@@ -1,7 +1,7 @@
-//! The readers: connections of their own for reading a file, opened when they are needed and kept.
+//! The pool of connections for reading a file, opened when they are needed and kept for reuse.
 //!
-//! In WAL mode reads neither wait for a write nor block one. A connection serves one thread at a time, and no lock is
-//! held while it does.
+//! In WAL mode reads neither wait for a write nor block one. Each connection serves one thread at a time; the lock of
+//! the pool is not held meanwhile.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::sqlite::open::Database;
 use crate::sqlite::read_connection::ReadConnection;
 use crate::sqlite::transaction::Snapshot;
 
-/// At most this many threads read at once; the next waits.
+/// At most this many threads read at the same time; further threads wait.
 const READERS_MAX: usize = 8;
 
 pub(crate) struct Readers {
     pool: Mutex<Pool>,
-    /// Notified when a connection comes back.
+    /// Notified when a connection is returned.
     returned: Condvar,
     database: Arc<Database>,
     busy_timeout: Duration,
@@ -27,7 +27,7 @@ pub(crate) struct Readers {
 struct Pool {
     idle: Vec<ReadConnection>,
     in_use: usize,
-    /// How many threads wait: to notify where none does would be a call of the system on every read.
+    /// How many threads wait. Notifying unconditionally would cost a system call for every read.
     waiting: usize,
     is_closed: bool,
 }
@@ -38,14 +38,14 @@ impl Readers {
         Self { pool: Mutex::new(pool), returned: Condvar::new(), database, busy_timeout }
     }
 
-    /// Runs `work` on one moment of the file.
+    /// Runs `work` on a snapshot of the file.
     pub(super) fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         let deadline = Deadline::after(self.busy_timeout);
         let read = self.borrow(&deadline).and_then(|mut reader| reader.connection()?.snapshot(work));
         read.map_err(|failure| deadline.error(failure))
     }
 
-    /// Closes the idle connections now, the others when they come back.
+    /// Closes the idle connections now, and the others when they are returned.
     pub(crate) fn close(&self) {
         let idle = {
             let mut pool = self.lock();
@@ -56,7 +56,7 @@ impl Readers {
         self.returned.notify_all();
     }
 
-    /// Leaks the connections: after a fork they are the parent's.
+    /// Leaks the connections: after a fork they belong to the parent.
     pub(super) fn leak(&mut self) {
         let pool = self.pool.get_mut().unwrap_or_else(PoisonError::into_inner);
         std::mem::forget(std::mem::take(&mut pool.idle));
@@ -82,16 +82,16 @@ impl Readers {
         }
     }
 
-    /// Takes a connection out of the pool until the loan is dropped.
+    /// Takes a connection out of the pool until the guard is dropped.
     #[cfg(test)]
     pub(crate) fn lend(&self) -> Reader<'_> {
         self.borrow(&Deadline::after(self.busy_timeout)).map_err(|Failure(error)| error).unwrap()
     }
 
-    /// Looks at a connection for reading.
+    /// Runs `work` on a connection for reading.
     #[cfg(test)]
-    pub(crate) fn with_connection<T>(&self, look: impl FnOnce(&rusqlite::Connection) -> T) -> T {
-        look(self.lend().connection().map_err(|Failure(error)| error).unwrap().plain())
+    pub(crate) fn with_connection<T>(&self, work: impl FnOnce(&rusqlite::Connection) -> T) -> T {
+        work(self.lend().connection().map_err(|Failure(error)| error).unwrap().plain())
     }
 
     /// How many threads wait for a connection, and how many connections are idle.
@@ -102,12 +102,12 @@ impl Readers {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pool> {
-        // A panic cannot leave the pool half changed: nothing in between can panic.
+        // A poisoned lock is harmless: nothing that runs under it can panic halfway through a change.
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A connection on loan to the thread that reads; dropping this returns it.
+/// A connection taken out of the pool; dropping this guard returns it.
 pub(crate) struct Reader<'a> {
     readers: &'a Readers,
     connection: Option<ReadConnection>,

@@ -1,10 +1,11 @@
-//! The connection that writes, and what must happen after a commit that failed.
+//! The writer's connection, and the recovery after a failed commit.
 //!
-//! A commit that fails may have happened all the same: after an error of the disk nobody knows what is on it. What the log
-//! holds may be in the system's memory and not on the disk, marked as written: a later commit behind it would be lost with
-//! it. And what it holds of a commit that was cut off could be completed by the next one, which begins in its place and
-//! writes some of the same pages, if the power fails in the middle of that. So before the next write a fresh connection
-//! copies all of the log into the file, makes the file durable, and begins the log anew.
+//! After an error of the disk it is unknown what the disk holds, and a failed commit may have been stored. Two things
+//! can go wrong with the write-ahead log then. Its frames may be in the page cache only, marked as clean although the
+//! sync failed: a later commit appended after them would be lost with them. And the frames of an incomplete commit may
+//! be completed by the next commit, which overwrites them from their start and contains some of the same pages, if the
+//! power fails in the middle of it. So before the next write a fresh connection checkpoints all of the log into the
+//! file, syncs the file, and truncates the log.
 
 use std::time::Duration;
 
@@ -13,20 +14,21 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::open::Database;
 use crate::sqlite::write_connection::WriteConnection;
 
-/// The connection that writes, as it is handed from thread to thread.
+/// The writer's connection, as it is handed from thread to thread.
 pub(super) enum WriterConnection {
     Ready(Box<WriteConnection>),
-    /// The log must be emptied by a fresh connection first.
+    /// A fresh connection must empty the log first.
     ///
-    /// IMPORTANT: the one before stays open until then, if it can be rolled back. Were it the last, the next one would read the
-    /// log from its start, and take what it holds of the failed commit for committed.
+    /// IMPORTANT: the discarded connection stays open until then, if it can be rolled back. If it were the last one to
+    /// close, the next connection would recover the log from its start and treat the frames of the failed commit as
+    /// committed.
     NeedsRecovery {
         _discarded: Option<Box<WriteConnection>>,
     },
 }
 
 impl WriterConnection {
-    /// After a commit that failed.
+    /// Marks the connection as in need of recovery, after a failed commit.
     pub(super) fn discard(&mut self) {
         if let Self::Ready(connection) = self.take()
             && connection.roll_back().is_ok()
@@ -35,8 +37,8 @@ impl WriterConnection {
         }
     }
 
-    /// The connection, outside of any transaction; after a failed commit a fresh one, waiting for others no longer than
-    /// `timeout`.
+    /// The connection, outside any transaction; after a failed commit a fresh one, which waits for other connections no
+    /// longer than `timeout`.
     pub(super) fn ready(
         &mut self,
         database: Option<&Database>,
@@ -54,8 +56,8 @@ impl WriterConnection {
         }
     }
 
-    /// Rolls back what was not committed. A connection that cannot be rolled back is closed, which rolls back too. In memory
-    /// the connection is the data: there it is rolled back before its next use.
+    /// Rolls back what was not committed. A connection that cannot be rolled back is closed, which also rolls back. In
+    /// memory closing it would lose the data, so it is rolled back before its next use.
     pub(super) fn roll_back(&mut self, is_in_memory: bool) -> Result<(), Failure> {
         let Self::Ready(connection) = self else { return Ok(()) };
         let rolled_back = connection.roll_back();
@@ -66,12 +68,12 @@ impl WriterConnection {
         rolled_back
     }
 
-    /// Leaks the connection: after a fork it is the parent's.
+    /// Leaks the connection: after a fork it belongs to the parent.
     pub(super) fn leak(&mut self) {
         std::mem::forget(self.take());
     }
 
-    /// The connection, which is then no longer here.
+    /// Moves the connection out, and leaves [`NeedsRecovery`](Self::NeedsRecovery) behind.
     pub(super) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::NeedsRecovery { _discarded: None })
     }

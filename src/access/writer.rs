@@ -1,24 +1,24 @@
 //! The writer: every write goes through it, and jobs that wait at the same time share a transaction (group commit).
 //!
-//! It owns BEGIN IMMEDIATE, the commit, the rollback and what became of it. One connection writes; the thread that has it
-//! is the leader. A thread that arrives meanwhile enqueues its job and waits ([`queue`](super::queue)). When the leader has
-//! run its own job, it runs the small jobs at the front of the queue, each in a savepoint, so that the failure of one
-//! leaves the others, and commits once: one wait for the disk for all of them. No caller is answered before that. Where the
-//! transaction is lost or nothing of it was committed, each job is run again alone by its own thread, so that its answer is
-//! true of it, and not of what others did in the same transaction.
+//! This module owns BEGIN IMMEDIATE, the commit, the rollback and the handling of a failed commit. One connection
+//! writes; the thread that has it is the leader. A thread that arrives meanwhile enqueues its job and waits
+//! ([`queue`](super::queue)). When the leader has run its own job, it runs the small jobs at the front of the queue,
+//! each in a savepoint, so that the failure of one leaves the others intact, and commits once: one sync for all of
+//! them. No call returns before the commit. If the transaction was rolled back, each job runs again alone in its own
+//! thread, so that its result never depends on the other jobs of the transaction.
 //!
-//! Why a leader, and not one of the alternatives (figures: `docs/performance.md`)? With a mutex alone eight threads wait for
-//! eight syncs. A thread that writes for all costs a lone writer two switches of threads for each write, and a library
-//! should start no threads. Batches by time make every writer wait for a clock. Here a lone writer finds the queue empty
-//! and runs its job as if there were none.
+//! Why a leader, and not one of the alternatives (figures: `docs/performance.md`)? With a mutex alone, eight threads
+//! wait for eight syncs. A dedicated writer thread costs a lone writer two context switches for each write, and a
+//! library should start no threads. Batches by time delay every write. Here a lone writer finds the queue empty and
+//! runs its job as if there were no queue.
 //!
-//! The connection is handed to the first in the queue, so that no thread overtakes another. A large job is never run as a
-//! follower: callers with a small one would wait for it; it leads when its turn comes. Waiting for the connection and
-//! waiting for SQLite's lock, which another store or process may hold, share one deadline.
+//! The connection is handed to the first thread in the queue, so that no thread overtakes another. A large job is never
+//! run as a follower, because callers with small jobs would wait for it; it leads when its turn comes. Waiting for the
+//! connection and waiting for SQLite's lock, which another store or process may hold, share one deadline.
 //!
-//! No code of the application runs in here, with two exceptions: a load whose input is not to be held in memory, and in
-//! memory the callbacks of a verification or backup. They have the writer for themselves, and what that code asks of the
-//! writer is refused at once, since it would wait for itself.
+//! No code of the application runs here, with two exceptions: a load whose input is too large for memory, and in memory
+//! the callbacks of a verification or a backup. They have the writer to themselves. A call that the application's code
+//! makes from there and that needs the writer fails at once, because it would deadlock.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ use rusqlite::Connection;
 
 use super::deadline::Deadline;
 use super::job::Job;
-use super::queue::{Fate, WaitQueue, Wake};
+use super::queue::{Outcome, WaitQueue, Wake};
 use super::recovery::WriterConnection;
 use crate::error::{Error, Result, Source};
 use crate::sqlite::connection::set_busy_timeout;
@@ -40,7 +40,7 @@ use crate::sqlite::write_connection::{Transaction, WriteConnection};
 
 pub(crate) struct Writer {
     state: Mutex<State>,
-    /// Where a fresh connection comes from; none in memory, where the connection is the database.
+    /// Opens a fresh connection; `None` in memory, where the connection is the database.
     database: Option<Arc<Database>>,
     busy_timeout: Duration,
 }
@@ -49,7 +49,7 @@ struct State {
     writer: WriterState,
     /// The threads that wait while the connection is in use.
     queue: WaitQueue,
-    /// The thread in which code of the application may run while the connection is in use.
+    /// The thread that may run code of the application while it uses the connection.
     caller: Option<ThreadId>,
 }
 
@@ -63,10 +63,10 @@ enum WriterState {
 
 /// A call from code of the application that runs while the connection is held.
 #[derive(Debug, thiserror::Error)]
-#[error("the call came from inside of a call that holds the store: from its iterator, callback or source of ids")]
+#[error("the call came from an iterator, callback or id source that runs while the store is in use by the same thread")]
 struct Reentrant;
 
-/// The thread that ran the job is gone. It panicked before the commit, which it cannot do but by a defect.
+/// The leader that ran the job panicked before the commit. Only a defect of this crate can cause that.
 #[derive(Debug, thiserror::Error)]
 #[error("the thread that wrote panicked before the commit")]
 struct LeaderPanicked;
@@ -74,7 +74,7 @@ struct LeaderPanicked;
 impl Writer {
     pub(super) fn new(first: Connection, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
         let mut connection = WriterConnection::Ready(Box::new(WriteConnection::new(first)));
-        if database.as_ref().is_some_and(|database| !database.is_settled) {
+        if database.as_ref().is_some_and(|database| !database.is_log_durable) {
             connection.discard();
         }
         Self::with(WriterState::Idle(connection), database, busy_timeout)
@@ -90,12 +90,12 @@ impl Writer {
         Self { state: Mutex::new(state), database, busy_timeout }
     }
 
-    /// Refuses once the store was closed.
+    /// Fails if the store was closed.
     pub(super) fn check_open(&self) -> Result<()> {
         if let WriterState::Closed = self.lock().writer { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// Runs the job in one transaction, perhaps shared with others, and gives it back with its output.
+    /// Runs the job in one transaction, possibly shared with other jobs, and returns it with its output.
     pub(super) fn write<J: Job>(&self, job: J) -> Result<(J, J::Output)> {
         let deadline = Deadline::after(self.busy_timeout);
         match self.acquire(job, &deadline)? {
@@ -107,7 +107,7 @@ impl Writer {
         }
     }
 
-    /// Runs `work`, in which code of the application may run, in one transaction in this thread.
+    /// Runs `work`, which may call code of the application, in a transaction of its own in this thread.
     pub(super) fn write_exclusively<T>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
@@ -137,7 +137,7 @@ impl Writer {
         self.with_connection(|connection| transaction::read(connection, work))
     }
 
-    /// Runs `work` on the one connection of a store in memory.
+    /// Runs `work` on the only connection of a store in memory.
     pub(super) fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
         let deadline = Deadline::after(self.busy_timeout);
         let mut guard = self.acquire_connection(&deadline)?;
@@ -148,34 +148,35 @@ impl Writer {
             .map_err(|failure| deadline.error(failure))
     }
 
-    /// Closes the store once the write in progress is done; `meanwhile` runs when no thread can write any more.
-    pub(super) fn close(&self, meanwhile: impl FnOnce()) -> Result<()> {
+    /// Closes the store once the write in progress is done. `close_readers` runs when no thread can write any more and
+    /// before the writer's connection is closed.
+    pub(super) fn close(&self, close_readers: impl FnOnce()) -> Result<()> {
         {
             let mut state = self.lock();
             if let WriterState::ReadOnly = state.writer {
-                // There is no writer to wait for and nothing to copy.
+                // There is no write to wait for and no log to checkpoint.
                 state.writer = WriterState::Closed;
                 drop(state);
-                meanwhile();
+                close_readers();
                 return Ok(());
             }
         }
         let deadline = Deadline::after(self.busy_timeout);
         let mut guard = self.acquire_connection(&deadline)?;
-        // What the log holds of a commit that failed must not come back with the next opening.
+        // The next opening must not recover the frames of a failed commit from the log.
         let recovered = guard.ready(deadline.left()).map(drop).map_err(|failure| deadline.error(failure));
         if matches!(recovered, Err(Error::Busy { .. })) {
             return recovered;
         }
         guard.is_last = true;
-        meanwhile();
+        close_readers();
         match guard.connection.take() {
             WriterConnection::Ready(connection) => Ok(connection.close()?),
             WriterConnection::NeedsRecovery { .. } => recovered,
         }
     }
 
-    /// Leaks the connection: after a fork it is the parent's.
+    /// Leaks the connection: after a fork it belongs to the parent.
     pub(super) fn leak(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         std::mem::forget(std::mem::replace(&mut state.writer, WriterState::Closed));
@@ -215,7 +216,7 @@ impl Writer {
             Err(RecvTimeoutError::Timeout) if self.lock().queue.leave(id) => {
                 return Err(Error::busy(deadline.waited()));
             }
-            // Its job was taken over before its time was up: what became of it is on its way.
+            // The leader took the job before the timeout: its result arrives soon.
             Err(RecvTimeoutError::Timeout) => woken.recv().ok(),
             wake => wake.ok(),
         };
@@ -231,7 +232,7 @@ impl Writer {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic cannot leave the state half changed: nothing in between can panic.
+        // A poisoned lock is harmless: nothing that runs under it can panic halfway through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -256,13 +257,13 @@ impl Writer {
 
 /// How waiting ended.
 enum Acquired<'a, J: Job> {
-    /// With the connection, to run the job; alone, if it must not share its transaction.
+    /// This thread has the connection and runs the job; alone, if the flag is set.
     Connection(WriterGuard<'a>, J, bool),
-    /// With the job run by another thread.
+    /// Another thread ran the job.
     Done(Result<(J, J::Output)>),
 }
 
-/// The job of a thread that wants nothing but the connection.
+/// The job of a thread that needs only the connection.
 struct ConnectionWanted;
 
 impl Job for ConnectionWanted {
@@ -272,7 +273,7 @@ impl Job for ConnectionWanted {
         Ok(())
     }
 
-    /// No other thread runs it.
+    /// So large that it is never run as a follower.
     fn bytes(&self) -> usize {
         usize::MAX
     }
@@ -282,38 +283,40 @@ impl Job for ConnectionWanted {
     }
 }
 
-/// The connection, held by the leader. Dropping this rolls back what was not committed and hands the connection on.
+/// The connection, held by the leader. Dropping this guard rolls back what was not committed and hands the connection
+/// to the next waiter.
 pub(crate) struct WriterGuard<'a> {
     writer: &'a Writer,
     connection: WriterConnection,
+    /// The store is closed when this guard is dropped.
     is_last: bool,
-    /// Where code of the application runs, which may fork: the process to which the connection to a file belongs.
+    /// The process that opened the file; set while code of the application runs, since it may fork.
     process: Option<u32>,
 }
 
 impl WriterGuard<'_> {
-    /// Runs the job and then, unless it must be alone, those at the front of the queue, in one transaction.
+    /// Runs the job and, unless it must be alone, the small jobs at the front of the queue, in one transaction.
     fn lead<J: Job>(&mut self, job: &J, alone: bool, deadline: &Deadline) -> Result<J::Output, Failure> {
         let writer = self.writer;
         let transaction = self.begin(deadline)?;
-        // However this ends early, even by a panic, the drop of the guard rolls back.
+        // On an early return or a panic, dropping the guard rolls back.
         let output = job.run(&transaction)?;
         let mut followers = if alone { Vec::new() } else { writer.lock().queue.take_followers(job) };
-        let is_whole = followers.iter_mut().all(|follower| follower.follow(&transaction).is_ok());
-        let committed = is_whole.then(|| transaction.commit());
-        let (fate, result) = match committed.map(|committed| self.committed(committed)) {
-            Some(Ok(())) => (Fate::Committed, Some(Ok(output))),
+        let can_commit = followers.iter_mut().all(|follower| follower.follow(&transaction).is_ok());
+        let committed = can_commit.then(|| transaction.commit());
+        let (outcome, result) = match committed.map(|committed| self.committed(committed)) {
+            Some(Ok(())) => (Outcome::Committed, Some(Ok(output))),
             Some(Err(CommitFailure::Unknown(source))) => {
-                (Fate::Unknown(source.clone()), Some(Err(job.outcome_unknown(source).into())))
+                (Outcome::Unknown(source.clone()), Some(Err(job.outcome_unknown(source).into())))
             }
             Some(Err(CommitFailure::WithoutEffect(error))) => {
-                (Fate::Undone, followers.is_empty().then(|| Err(error.into())))
+                (Outcome::RolledBack, followers.is_empty().then(|| Err(error.into())))
             }
-            None => (Fate::Undone, None),
+            None => (Outcome::RolledBack, None),
         };
-        let unanswered: Vec<_> = followers.into_iter().filter_map(|follower| follower.conclude(&fate)).collect();
-        if !unanswered.is_empty() {
-            writer.lock().queue.put_back(unanswered);
+        let unfinished: Vec<_> = followers.into_iter().filter_map(|follower| follower.conclude(&outcome)).collect();
+        if !unfinished.is_empty() {
+            writer.lock().queue.put_back(unfinished);
         }
         match result {
             Some(result) => result,
@@ -321,7 +324,7 @@ impl WriterGuard<'_> {
         }
     }
 
-    /// Begins a transaction that writes.
+    /// Begins a write transaction.
     fn begin(&mut self, deadline: &Deadline) -> Result<Transaction<'_>, Failure> {
         if let Some(database) = &self.writer.database {
             database.check_unmoved()?;
@@ -335,8 +338,8 @@ impl WriterGuard<'_> {
         })
     }
 
-    /// Notes how a commit ended: after one that failed, unless it was refused before anything was written, the log needs
-    /// recovery.
+    /// Records the result of a commit: after a failed one the log needs recovery, unless SQLite was busy and wrote
+    /// nothing.
     fn committed(&mut self, committed: Result<(), CommitFailure>) -> Result<(), CommitFailure> {
         if self.writer.database.is_some()
             && !matches!(committed, Ok(()) | Err(CommitFailure::WithoutEffect(Error::Busy { .. })))
@@ -346,7 +349,7 @@ impl WriterGuard<'_> {
         committed
     }
 
-    /// The connection, outside of any transaction.
+    /// The connection, outside any transaction.
     pub(crate) fn ready(&mut self, timeout: Duration) -> Result<&mut WriteConnection, Failure> {
         self.connection.ready(self.writer.database.as_deref(), timeout)
     }

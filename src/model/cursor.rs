@@ -1,4 +1,4 @@
-//! Where a listing goes on: a position, with a check that it is used where it was given.
+//! Cursors: a position in a listing, with a checksum that detects its use in another listing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::from_str_visitor::FromStrVisitor;
 use super::ids::OrganizationId;
 
-/// The first character of every cursor; another form gets another.
+/// The first character of every cursor: the version of its format.
 const VERSION: char = '1';
 
-/// In which order datasets are listed, by their creation.
+/// The order of a listing, by the creation of the datasets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Order {
     #[default]
@@ -21,20 +21,20 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    /// Whether `position` comes behind `other` in a listing of this order.
-    pub(crate) fn is_behind(self, other: i64, position: i64) -> bool {
+    /// Whether the dataset with this `seq` comes after that with `other` in a listing of this order.
+    pub(crate) fn is_after(self, other: i64, seq: i64) -> bool {
         match self {
-            Order::OldestFirst => position > other,
-            Order::NewestFirst => position < other,
+            Order::OldestFirst => seq > other,
+            Order::NewestFirst => seq < other,
         }
     }
 }
 
-/// A position in a listing of one organization in one order: the listing goes on behind it.
+/// A position in a listing of one organization in one order, after which the listing continues.
 ///
-/// Opaque. It prints as a short string of letters and digits that can stand in a URL as it is, and is that string in
-/// serde; the string can be kept, and used in another process on the same file. Whatever is inserted meanwhile, a
-/// listing neither skips nor repeats what was there.
+/// A cursor is opaque. It prints and serializes as a short string of letters and digits, which needs no escaping in a
+/// URL and stays valid in another process on the same file. A listing that continues from a cursor neither skips nor
+/// repeats a dataset that existed before, whatever is inserted meanwhile.
 ///
 /// # Examples
 ///
@@ -46,42 +46,44 @@ impl Order {
 ///
 /// let kept = next.to_string();
 /// assert_eq!(kept.parse::<Cursor>()?, next);
-/// assert_eq!("1x".parse::<Cursor>().unwrap_err().to_string(), "expected a cursor as it was printed");
+/// assert_eq!("1x".parse::<Cursor>().unwrap_err().to_string(), "expected a cursor from an earlier page");
 /// # Ok::<(), kpi_store::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// `o` for the oldest first, `n` for the newest first.
     order: char,
-    position: i64,
+    /// The sequence number of the last dataset before the cursor.
+    seq: i64,
     check: u32,
 }
 
 impl Cursor {
-    pub(crate) fn new(organization: OrganizationId, order: Order, position: i64) -> Self {
+    pub(crate) fn new(organization: OrganizationId, order: Order, seq: i64) -> Self {
         let order = match order {
             Order::OldestFirst => 'o',
             Order::NewestFirst => 'n',
         };
-        Self { order, position, check: check(organization, order, position) }
+        Self { order, seq, check: check(organization, order, seq) }
     }
 
-    /// The position, if the cursor was given for this organization and order.
-    pub(crate) fn position(&self, organization: OrganizationId, order: Order) -> Option<i64> {
-        (*self == Self::new(organization, order, self.position)).then_some(self.position)
+    /// The `seq` of the last dataset before the cursor, if the cursor belongs to this organization and order.
+    pub(crate) fn seq(&self, organization: OrganizationId, order: Order) -> Option<i64> {
+        (*self == Self::new(organization, order, self.seq)).then_some(self.seq)
     }
 }
 
-/// Over the version, the order, the position and the organization. It detects misuse; it is not tamper-proof.
-fn check(organization: OrganizationId, order: char, position: i64) -> u32 {
-    let text = format!("{VERSION}{order}{position}{organization}");
+/// A checksum over the version, the order, the `seq` and the organization. It detects misuse; it is not
+/// tamper-proof.
+fn check(organization: OrganizationId, order: char, seq: i64) -> u32 {
+    let text = format!("{VERSION}{order}{seq}{organization}");
     (xxh3_64(text.as_bytes()) >> 32) as u32
 }
 
-/// Version, order, position in hexadecimal, eight digits of check.
+/// The version, the order, the `seq` in hexadecimal, eight hexadecimal digits of checksum.
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{VERSION}{}{:x}{:08x}", self.order, self.position, self.check)
+        write!(f, "{VERSION}{}{:x}{:08x}", self.order, self.seq, self.check)
     }
 }
 
@@ -91,14 +93,14 @@ impl fmt::Debug for Cursor {
     }
 }
 
-/// The text is no cursor, or was altered.
+/// The text is not a cursor, or it was altered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a cursor as it was printed")]
+#[error("expected a cursor from an earlier page")]
 #[non_exhaustive]
 pub struct ParseCursorError;
 
-/// Reads what [`Display`](fmt::Display) wrote, and nothing else. Whether the cursor is one of the listing that it is used
-/// for shows when it is used.
+/// Parses exactly what [`Display`](fmt::Display) writes. Whether the cursor belongs to a listing is checked when the
+/// listing uses it.
 impl FromStr for Cursor {
     type Err = ParseCursorError;
 
@@ -106,11 +108,12 @@ impl FromStr for Cursor {
         let parse = || {
             let rest = text.strip_prefix(VERSION)?;
             let order = rest.chars().next()?;
-            let (position, check) = rest.strip_prefix(['o', 'n'])?.split_at_checked(rest.len().checked_sub(9)?)?;
-            let position = u64::from_str_radix(position, 16).ok()?.cast_signed();
-            Some(Self { order, position, check: u32::from_str_radix(check, 16).ok()? })
+            let (seq, check) = rest.strip_prefix(['o', 'n'])?.split_at_checked(rest.len().checked_sub(9)?)?;
+            let seq = u64::from_str_radix(seq, 16).ok()?.cast_signed();
+            Some(Self { order, seq, check: u32::from_str_radix(check, 16).ok()? })
         };
-        // The same position can be spelled otherwise, in capitals or with zeros before it; those are not ours.
+        // Another spelling of the same `seq`, in capitals or with leading zeros, is never printed, so it is
+        // rejected.
         parse().filter(|cursor| cursor.to_string() == text).ok_or(ParseCursorError)
     }
 }

@@ -9,9 +9,10 @@ use super::value_type::ValueType;
 
 /// A stored dataset with its KPIs.
 ///
-/// As JSON it is the response of the contract: keys in the order of the fields here, null where absent, times in UTC
-/// as `2023-11-07T05:31:56Z` with six digits of fraction when it is not zero. Reading that JSON gives back an equal
-/// value; unknown keys and any UTC offset are accepted there, since a later server may add fields.
+/// As JSON it is the response of the contract: keys in the order of the fields here, absent values as null, times in
+/// UTC as `2023-11-07T05:31:56Z`, with six fractional digits if the fraction is not zero. Deserializing that JSON
+/// returns an equal value. Deserializing also accepts unknown keys, since a later server may add fields, and any UTC
+/// offset.
 ///
 /// # Examples
 ///
@@ -37,14 +38,14 @@ pub struct Dataset {
     pub created_at: DateTime<Utc>,
     /// At most 2,000 code points.
     pub description: Option<String>,
-    /// The user who created it, if the handle [acted as](crate::Organization::acting_as) one.
+    /// The user that the handle [acted as](crate::Organization::acting_as) when it created the dataset.
     pub created_by: Option<UserId>,
-    /// The user of the last change; none until the first.
+    /// The user of the last change; `None` until the first change.
     pub updated_by: Option<UserId>,
-    /// When it was last changed: UTC, whole microseconds; none until the first change.
+    /// When it was last changed: UTC, whole microseconds; `None` until the first change.
     #[serde(default, with = "time::utc_or_null")]
     pub updated_at: Option<DateTime<Utc>>,
-    /// In display order: by `sort_order`, ties in the order in which they were added.
+    /// In display order: by `sort_order`, and KPIs with the same `sort_order` in the order of addition.
     pub kpis: Vec<Kpi>,
 }
 
@@ -78,7 +79,7 @@ pub struct Kpi {
     pub dataset_id: DatasetId,
     /// 1 to 255 code points; need not be unique.
     pub name: String,
-    /// Its place among the KPIs of the dataset, 0 to 2^63 - 1; need not be unique.
+    /// Its sort key among the KPIs of the dataset, 0 to 2^63 - 1; need not be unique.
     pub sort_order: i64,
     /// When it was created: UTC, whole microseconds.
     #[serde(with = "time::utc")]
@@ -87,11 +88,11 @@ pub struct Kpi {
     pub description: Option<String>,
     /// The unit of its values, at most 50 code points.
     pub unit: Option<String>,
-    /// What kind of value it asks for.
+    /// The type of its values.
     pub value_type: ValueType,
-    /// Whether a value must be given.
+    /// Whether a value is required.
     pub required: bool,
-    /// When it was last changed: UTC, whole microseconds; none until the first change.
+    /// When it was last changed: UTC, whole microseconds; `None` until the first change.
     #[serde(default, with = "time::utc_or_null")]
     pub updated_at: Option<DateTime<Utc>>,
 }

@@ -1,7 +1,8 @@
-//! The digest of a dataset: 64 bits over everything a read returns, written with it and checked by every read.
+//! The digest of a dataset: 64 bits over everything that a read returns, stored with the dataset and checked by every
+//! read.
 //!
-//! SQLite does not notice most single flipped bytes in a file; with the digest such a row is an error, not an answer.
-//! What is hashed, byte for byte, is part of the file format and stands in `docs/file-format.md`.
+//! SQLite does not detect most single flipped bytes in a file; with the digest, reading such a row is an error. The
+//! hashed bytes are part of the file format: `docs/file-format.md`.
 
 use chrono::{DateTime, Utc};
 use xxhash_rust::xxh3::xxh3_64;
@@ -11,7 +12,7 @@ use super::dataset::Dataset;
 /// The digest of `dataset` at `revision`.
 pub(crate) fn digest(revision: i64, dataset: &Dataset) -> u64 {
     let created_at = dataset.created_at.timestamp_micros();
-    let mut bytes = Bytes(Vec::with_capacity(ROOM));
+    let mut bytes = Bytes(Vec::with_capacity(CAPACITY));
     bytes.put(dataset.organization_id.as_bytes());
     bytes.put(dataset.id.as_bytes());
     bytes.integer(revision);
@@ -29,7 +30,7 @@ pub(crate) fn digest(revision: i64, dataset: &Dataset) -> u64 {
         bytes.optional(kpi.unit.as_deref(), Bytes::text);
         bytes.put(&[kpi.value_type.number(), u8::from(kpi.required)]);
         bytes.integer(kpi.sort_order);
-        // Mostly the dataset's: to compare a time costs less than to work out its number.
+        // Usually the time of the dataset: comparing two times is cheaper than computing the microseconds of one.
         if kpi.created_at == dataset.created_at {
             bytes.integer(created_at);
         } else {
@@ -40,14 +41,14 @@ pub(crate) fn digest(revision: i64, dataset: &Dataset) -> u64 {
     xxh3_64(&bytes.0)
 }
 
-/// In bytes: for some thirty KPIs.
-const ROOM: usize = 4_096;
+/// In bytes: enough for about thirty KPIs.
+const CAPACITY: usize = 4_096;
 
-/// The bytes of the format, gathered before they are hashed: most are a few at a time, and a call of the hash for each costs
-/// more than they do.
+/// The bytes to hash, collected first: most fields have only a few bytes, and a call of the hash function for each
+/// field would cost more than the copy.
 struct Bytes(Vec<u8>);
 
-// Inlined: of most pieces the length is known.
+// Inlined because the length of most fields is a constant.
 impl Bytes {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {

@@ -3,7 +3,8 @@
 /// What an acknowledged write survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Durability {
-    /// A write that returned survives a crash of the process, of the system, and a power cut. The default.
+    /// A write that returned survives a crash of the process, a crash of the system, and a power cut, provided the disk
+    /// honors flushes. The default.
     ///
     /// Each transaction waits for the disk (`synchronous=FULL`).
     #[default]

@@ -1,4 +1,4 @@
-//! Types that are strings in serde, and are read as [`FromStr`] reads them.
+//! Deserializing types from strings by their [`FromStr`].
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::de;
 
-/// Reads any `FromStr` type from a serde string, borrowed or owned.
+/// Deserializes any `FromStr` type from a serde string, borrowed or owned.
 pub(crate) struct FromStrVisitor<T>(PhantomData<T>);
 
 impl<T> FromStrVisitor<T> {

@@ -1,4 +1,4 @@
-//! Typed identifiers: an organization's id cannot land in the user's column.
+//! Typed identifiers: an organization's id cannot be stored as a user's by mistake.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::from_str_visitor::FromStrVisitor;
 use super::uuid_v7::fresh_uuid;
 
-/// The text is no id.
+/// The text is not a UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a UUID")]
 #[non_exhaustive]
@@ -19,17 +19,17 @@ macro_rules! typed_id {
     ($(#[doc = $doc:expr])+ $name:ident) => {
         $(#[doc = $doc])+
         ///
-        /// A UUID of any version. It prints as 36 lower-case characters with hyphens, is a string in every serde
-        /// format, and orders as its 16 bytes do, so that ids made by [`new`](Self::new) order by time.
+        /// A UUID of any version. It prints as 36 lower-case characters with hyphens, serializes as that string in
+        /// every format, and compares by its 16 bytes, so that ids from [`new`](Self::new) sort by time.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Uuid);
 
         impl $name {
-            /// A fresh id: a UUIDv7, greater than every one made before it in this process, also under threads and
-            /// when the system clock steps back.
+            /// A fresh id: a UUIDv7 that is greater than every one created before it in this process, across threads
+            /// and even if the system clock steps back.
             ///
-            /// Ids of one millisecond are consecutive, and so are those that a store makes in one call: each can be
-            /// guessed from another. An id is no secret.
+            /// Ids of the same millisecond are consecutive, and so are those that a store creates in one call, so one
+            /// can be guessed from another. An id is not a secret.
             ///
             /// # Examples
             ///
@@ -45,7 +45,7 @@ macro_rules! typed_id {
                 Self(fresh_uuid())
             }
 
-            /// The id of these 128 bits, whatever version of UUID they are: for ids that are constants.
+            /// The id with these 128 bits, a UUID of any version: for constants.
             ///
             /// # Examples
             ///
@@ -76,7 +76,7 @@ macro_rules! typed_id {
             }
         }
 
-        /// Reads every form that [`Uuid`] reads: hyphenated, plain, braced, URN.
+        /// Parses every form that [`Uuid`] parses: hyphenated, simple, braced, URN.
         impl FromStr for $name {
             type Err = ParseIdError;
 
@@ -112,11 +112,11 @@ macro_rules! typed_id {
 }
 
 typed_id!(
-    /// Identifies an organization: who owns a dataset. The counterpart of the `x-organization-id` header.
+    /// Identifies the organization that owns a dataset. The counterpart of the `x-organization-id` header.
     OrganizationId
 );
 typed_id!(
-    /// Identifies a user: who created or changed a dataset. The counterpart of the `x-user-id` header.
+    /// Identifies the user that created or changed a dataset. The counterpart of the `x-user-id` header.
     UserId
 );
 typed_id!(

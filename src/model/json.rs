@@ -1,21 +1,22 @@
-//! A strict reader of JSON (RFC 8259): it hands out one value at a time and checks all that it passes over.
+//! A strict pull parser for JSON (RFC 8259): it returns one value at a time and validates everything that it skips.
 //!
-//! Nothing is read twice and nothing is kept but the brackets that are open. A number keeps its text, since a float would
-//! lose which integer was written. Whatever is skipped is checked as if it were read: syntax, depth, escapes.
+//! No byte is parsed twice, and the only state is the stack of open arrays and objects. A number keeps its text,
+//! because a float cannot represent every integer. Skipped values are validated like the others: syntax, depth,
+//! escapes.
 
 use std::borrow::Cow;
 
 use super::limits::JSON_DEPTH_MAX;
 
-/// The text is no JSON, as far as this crate reads JSON.
+/// The text is not JSON, or its nesting is too deep.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SyntaxError {
-    /// The byte that cannot stand where it does; the length of the text if it ends too early.
+    /// The offset of the unexpected byte; the length of the text if the text ends too early.
     pub(crate) offset: usize,
     pub(crate) reason: &'static str,
 }
 
-/// A value, or the start of one that holds others.
+/// A value, or the start of an array or object.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Value<'a> {
     Null,
@@ -23,24 +24,23 @@ pub(crate) enum Value<'a> {
     /// The text of the literal.
     Number(&'a str),
     String(Text<'a>),
-    /// Its bracket was read; [`Reader::next_item`] or [`Reader::skip_rest`] goes on.
+    /// Its bracket was read; [`Reader::next_item`] or [`Reader::skip_rest`] continues.
     Array,
-    /// Its brace was read; [`Reader::next_key`] or [`Reader::skip_rest`] goes on.
+    /// Its brace was read; [`Reader::next_key`] or [`Reader::skip_rest`] continues.
     Object,
 }
 
-/// A string as it stands between its quotes, with escapes that are well formed.
+/// The raw text between the quotes of a string; its escapes are well formed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
     raw: &'a str,
     is_escaped: bool,
-    /// The byte of its opening quote.
+    /// The offset of its opening quote.
     pub(crate) offset: usize,
 }
 
 impl<'a> Text<'a> {
-    /// What the string says, borrowed where it has no escapes; `None` if one half of a surrogate pair stands alone in it,
-    /// which is no Unicode.
+    /// The decoded string, borrowed if it has no escapes; `None` if it contains a lone surrogate, which is not Unicode.
     pub(crate) fn decode(self) -> Option<Cow<'a, str>> {
         if !self.is_escaped {
             return Some(Cow::Borrowed(self.raw));
@@ -48,17 +48,17 @@ impl<'a> Text<'a> {
         let mut decoded = String::with_capacity(self.raw.len());
         let mut rest = self.raw;
         while let Some((plain, escape)) = rest.split_once('\\') {
-            let (char, behind) = unescape(escape)?;
+            let (char, after) = unescape(escape)?;
             decoded.push_str(plain);
             decoded.push(char);
-            rest = behind;
+            rest = after;
         }
         decoded.push_str(rest);
         Some(Cow::Owned(decoded))
     }
 }
 
-/// The character that an escape stands for, and what follows; `escape` begins behind the backslash.
+/// The character of an escape, and the text after it; `escape` begins after the backslash.
 fn unescape(escape: &str) -> Option<(char, &str)> {
     let mut chars = escape.chars();
     let char = match chars.next()? {
@@ -73,17 +73,17 @@ fn unescape(escape: &str) -> Option<(char, &str)> {
     Some((char, chars.as_str()))
 }
 
-/// The character of four hexadecimal digits, or of two such escapes that are a surrogate pair.
+/// The character of a `\u` escape, or of two that form a surrogate pair, and the text after it.
 fn unescape_utf16(digits: &str) -> Option<(char, &str)> {
     let unit = |digits: &str| u16::from_str_radix(digits, 16).ok();
-    let (first, behind) = digits.split_at_checked(4)?;
+    let (first, after) = digits.split_at_checked(4)?;
     let first = unit(first)?;
     if let Some(char) = char::from_u32(first.into()) {
-        return Some((char, behind));
+        return Some((char, after));
     }
-    let (second, behind) = behind.strip_prefix("\\u")?.split_at_checked(4)?;
+    let (second, after) = after.strip_prefix("\\u")?.split_at_checked(4)?;
     let char = char::decode_utf16([first, unit(second)?]).next()?.ok()?;
-    Some((char, behind))
+    Some((char, after))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,15 +92,15 @@ enum Container {
     Object,
 }
 
-/// Reads one text from its start to its end.
+/// Parses one text from start to end.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     text: &'a str,
-    /// The byte that is read next.
+    /// The offset of the next byte to read.
     offset: usize,
-    /// What is open, the innermost last.
+    /// The open arrays and objects, the innermost last.
     open: Vec<Container>,
-    /// Whether the innermost was opened by what was read last: no comma stands before its first element.
+    /// Whether the innermost container was just opened: no comma precedes its first element.
     is_at_first: bool,
 }
 
@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
         Self { text, offset: 0, open: Vec::new(), is_at_first: false }
     }
 
-    /// The next value, where one must stand.
+    /// Reads a value, which must follow.
     pub(crate) fn value(&mut self) -> Result<Value<'a>, SyntaxError> {
         match self.peek() {
             Some(b'"') => self.string().map(Value::String),
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next key of the innermost object, whose value is to be read next; `None` at the end of the object.
+    /// Reads the next key of the innermost object; the caller then reads its value. `None` at the end of the object.
     pub(crate) fn next_key(&mut self) -> Result<Option<Text<'a>>, SyntaxError> {
         if !self.has_next(b'}', "expected ',' or '}'")? {
             return Ok(None);
@@ -139,16 +139,16 @@ impl<'a> Reader<'a> {
         Ok(Some(key))
     }
 
-    /// Whether the innermost array has another item, which is to be read next.
+    /// Whether the innermost array has another item, which the caller then reads.
     pub(crate) fn next_item(&mut self) -> Result<bool, SyntaxError> {
         self.has_next(b']', "expected ',' or ']'")
     }
 
-    /// Reads to the end of the array or object that `value` opened, and nothing if it is another value.
+    /// Reads to the end of the array or object that `value` opened; does nothing for other values.
     pub(crate) fn skip_rest(&mut self, value: Value<'_>) -> Result<(), SyntaxError> {
         let (Value::Array | Value::Object) = value else { return Ok(()) };
         let depth = self.open.len();
-        // Not by recursion: the depth of the text is not the caller's stack.
+        // Without recursion, so that a deeply nested text cannot overflow the caller's stack.
         while let Some(innermost) = self.open.get(depth - 1..).and_then(<[_]>::last) {
             let has_value = match innermost {
                 Container::Array => self.next_item()?,
@@ -161,12 +161,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Checks that nothing but white space follows.
+    /// Checks that only white space follows.
     pub(crate) fn finish(mut self) -> Result<(), SyntaxError> {
-        if self.peek().is_some() { Err(self.error("text behind the end of the JSON")) } else { Ok(()) }
+        if self.peek().is_some() { Err(self.error("text after the end of the JSON")) } else { Ok(()) }
     }
 
-    /// The next byte that is no white space.
+    /// Skips white space and returns the next byte.
     fn peek(&mut self) -> Option<u8> {
         loop {
             match self.byte() {
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
         self.text.as_bytes().get(self.offset).copied()
     }
 
-    /// The byte that is read next cannot stand there.
+    /// An error at the next byte.
     fn error(&self, reason: &'static str) -> SyntaxError {
         let reason = if self.offset == self.text.len() { "unexpected end" } else { reason };
         SyntaxError { offset: self.offset, reason }
@@ -196,7 +196,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads up to the next element of what is innermost, or over its end.
+    /// Moves to the next element of the innermost container; at its end, reads the closing byte and returns false.
     fn has_next(&mut self, end: u8, otherwise: &'static str) -> Result<bool, SyntaxError> {
         let is_at_first = std::mem::take(&mut self.is_at_first);
         match self.peek() {
@@ -270,7 +270,7 @@ impl<'a> Reader<'a> {
         self.skip_one(b"-");
         if self.skip_one(b"0") {
             if self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
-                return Err(self.error("a number with a zero before it"));
+                return Err(self.error("leading zero in a number"));
             }
         } else {
             self.digits()?;
@@ -285,7 +285,7 @@ impl<'a> Reader<'a> {
         Ok(self.text.get(start..self.offset).unwrap_or_default())
     }
 
-    /// Whether the next byte is one of these; it is then read.
+    /// Reads the next byte if it is one of these; whether it was.
     fn skip_one(&mut self, bytes: &[u8]) -> bool {
         let is_one = self.byte().is_some_and(|byte| bytes.contains(&byte));
         self.offset += usize::from(is_one);

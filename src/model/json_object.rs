@@ -1,4 +1,4 @@
-//! The fields of a JSON object, each read as it comes, and the keys that do not belong.
+//! Reading a JSON object field by field, and collecting its unexpected keys.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,7 +9,7 @@ use super::rule::Rule;
 use super::violation::Segment;
 use super::violations_builder::ViolationsBuilder;
 
-/// A field of an object: absent until a value of its key was read, and then that value or what is wrong with it.
+/// A field of an object: absent until its key was read, then its value or the rule that the value breaks.
 pub(crate) struct Field<T, E = Rule> {
     key: &'static str,
     outcome: Option<Result<T, E>>,
@@ -37,7 +37,7 @@ impl<T> Field<T> {
     }
 }
 
-/// Reads one object, whose brace was read.
+/// Reads one object; its opening brace was read before.
 pub(crate) struct ObjectReader<'r, 'a> {
     reader: &'r mut Reader<'a>,
     unexpected: UnexpectedKeys<'a>,
@@ -48,30 +48,30 @@ impl<'r, 'a> ObjectReader<'r, 'a> {
         Self { reader, unexpected: UnexpectedKeys::default() }
     }
 
-    /// The next key, whose value is to be read next; `None` at the end of the object.
+    /// Reads the next key; the caller then reads its value. `None` at the end of the object.
     pub(crate) fn next_key(&mut self) -> Result<Option<Cow<'a, str>>, SyntaxError> {
         let Some(key) = self.reader.next_key()? else { return Ok(None) };
         decode(key).map(Some)
     }
 
-    /// Reads the value of `field`, one that holds no others, by `read`.
+    /// Reads the value of `field`, a scalar, with `read`.
     pub(crate) fn field<T>(
         &mut self,
         field: &mut Field<T>,
         read: fn(Value<'_>) -> Result<T, Rule>,
     ) -> Result<(), SyntaxError> {
-        self.field_by(field, |reader| {
+        self.field_with(field, |reader| {
             let value = reader.value()?;
             reader.skip_rest(value)?;
             Ok(read(value))
         })
     }
 
-    /// Reads the value of `field` by `read`.
+    /// Reads the value of `field` with `read`.
     ///
-    /// Of a repeated key the first value counts, and the server takes the last. So that what the server refuses is
-    /// refused with the same code, all are read: the field's violation is the first that is found.
-    pub(crate) fn field_by<T, E>(
+    /// Of a repeated key the server uses only the last value. All values are validated here, so that whatever the
+    /// server rejects is rejected with the same code; the violation of the field is the first one found.
+    pub(crate) fn field_with<T, E>(
         &mut self,
         field: &mut Field<T, E>,
         read: impl FnOnce(&mut Reader<'a>) -> Result<Result<T, E>, SyntaxError>,
@@ -86,28 +86,27 @@ impl<'r, 'a> ObjectReader<'r, 'a> {
         Ok(())
     }
 
-    /// Skips the value of a key that is none of a field.
+    /// Records an unknown key and skips its value.
     pub(crate) fn unexpected(&mut self, key: Cow<'a, str>) -> Result<(), SyntaxError> {
         let value = self.reader.value()?;
         self.unexpected.add_unknown(key);
         self.reader.skip_rest(value)
     }
 
-    /// Adds the keys that do not belong, in the order of the input. The server names them behind the violations of the
-    /// fields.
+    /// Adds the unexpected keys in the order of the input, after the violations of the fields, as the server does.
     pub(crate) fn finish(self, violations: &mut ViolationsBuilder) {
         self.unexpected.add_to(violations);
     }
 }
 
-/// What a key or a value says that must be Unicode for the body to be read at all.
+/// Decodes a key, or a string where no string is allowed: a lone surrogate there makes the body invalid JSON.
 pub(crate) fn decode(text: Text<'_>) -> Result<Cow<'_, str>, SyntaxError> {
     text.decode().ok_or(SyntaxError { offset: text.offset, reason: "lone surrogate in a string" })
 }
 
-/// The keys of an object that are none of its fields, or that come again.
+/// The unknown and repeated keys of an object.
 ///
-/// As many are kept as a list of violations can have; more than that are counted, whatever they are.
+/// At most [`VIOLATIONS_MAX`] are kept; further ones are only counted.
 #[derive(Default)]
 struct UnexpectedKeys<'a> {
     kept: Vec<(Cow<'a, str>, Rule)>,
@@ -129,7 +128,7 @@ impl<'a> UnexpectedKeys<'a> {
         }
     }
 
-    /// Whether another one is kept; if not, it is counted.
+    /// Whether another key can be kept; if not, counts it.
     fn has_room(&mut self) -> bool {
         let has_room = self.kept.len() < VIOLATIONS_MAX;
         self.omitted += usize::from(!has_room);
@@ -137,7 +136,7 @@ impl<'a> UnexpectedKeys<'a> {
     }
 
     fn add_to(self, violations: &mut ViolationsBuilder) {
-        // Keys with escapes are in it a second time.
+        // Frees the second copy of keys that have escapes before the paths are built.
         drop(self.unknown);
         for (key, rule) in self.kept {
             violations.add_at(Segment::Key(Cow::Owned(key.into_owned())), rule);

@@ -1,4 +1,4 @@
-//! The domain: what a dataset is, what the contract allows, how it reads as JSON. No SQL, no I/O.
+//! The domain: datasets and KPIs, the limits of the contract, and their JSON. No SQL, no I/O.
 
 pub(crate) mod cursor;
 pub(crate) mod dataset;

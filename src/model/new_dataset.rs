@@ -1,4 +1,4 @@
-//! What is asked for: the contract's request.
+//! The contract's request: a dataset to be created.
 
 use serde::Serialize;
 
@@ -8,8 +8,8 @@ use super::value_type::ValueType;
 
 /// A dataset to be created, with its KPIs.
 ///
-/// Built in code, or read from the JSON of a request with [`from_json`](Self::from_json). As JSON it is written as
-/// `from_json` reads it; the id is not part of that.
+/// It is built in code, or read from the JSON of a request with [`from_json`](Self::from_json). It serializes to JSON
+/// that `from_json` reads, without the id.
 ///
 /// # Examples
 ///
@@ -28,19 +28,19 @@ use super::value_type::ValueType;
 #[must_use]
 #[non_exhaustive]
 pub struct NewDataset {
-    /// The id it shall have; a fresh one if none is given. Not part of the JSON.
+    /// The id of the new dataset; `None` for a fresh one. Not part of the JSON.
     #[serde(skip)]
     pub id: Option<DatasetId>,
     /// 1 to 255 code points; need not be unique.
     pub name: String,
     /// At most 2,000 code points.
     pub description: Option<String>,
-    /// At most 100.
+    /// In the order of addition. At most 100.
     pub kpis: Vec<NewKpi>,
 }
 
 impl NewDataset {
-    /// A dataset of this name, without description or KPIs.
+    /// A dataset with this name, without description or KPIs.
     pub fn new(name: impl Into<String>) -> Self {
         Self { id: None, name: name.into(), description: None, kpis: Vec::new() }
     }
@@ -51,27 +51,27 @@ impl NewDataset {
         self
     }
 
-    /// Adds a KPI after those it has.
+    /// Appends a KPI.
     pub fn kpi(mut self, kpi: NewKpi) -> Self {
         self.kpis.push(kpi);
         self
     }
 
-    /// Adds KPIs after those it has.
+    /// Appends KPIs.
     pub fn kpis(mut self, kpis: impl IntoIterator<Item = NewKpi>) -> Self {
         self.kpis.extend(kpis);
         self
     }
 
-    /// Gives the id that the dataset shall have: for a retry after an unknown outcome, or an import.
+    /// Sets the id of the new dataset: for a retry after an unknown outcome, or for an import.
     pub fn id(mut self, id: DatasetId) -> Self {
         self.id = Some(id);
         self
     }
 }
 
-/// The content of a stored dataset as a request for another one: its name, description and KPIs in display order, each
-/// with its `sort_order`. Ids, times and users are left out, so that the copy gets its own.
+/// The content of a stored dataset as a request for a copy: its name, its description and its KPIs in display order,
+/// each with its `sort_order`. Ids, times and users are omitted, so that the copy gets its own.
 ///
 /// # Examples
 ///
@@ -109,7 +109,7 @@ impl From<&Dataset> for NewDataset {
 #[must_use]
 #[non_exhaustive]
 pub struct NewKpi {
-    /// The id it shall have; a fresh one if none is given. Not part of the JSON.
+    /// The id of the new KPI; `None` for a fresh one. Not part of the JSON.
     #[serde(skip)]
     pub id: Option<KpiId>,
     /// 1 to 255 code points; need not be unique.
@@ -118,16 +118,17 @@ pub struct NewKpi {
     pub description: Option<String>,
     /// The unit of its values, at most 50 code points.
     pub unit: Option<String>,
-    /// What kind of value it asks for; a number if nothing else is said.
+    /// The type of its values; by default a number.
     pub value_type: ValueType,
-    /// Whether a value must be given; true if nothing else is said.
+    /// Whether a value is required; by default true.
     pub required: bool,
-    /// Its place among the KPIs of the dataset, from 0, which is also the default; ties keep the order of addition.
+    /// Its sort key among the KPIs of the dataset, 0 to 2^63 - 1; by default 0. KPIs with the same `sort_order` keep
+    /// the order of addition.
     pub sort_order: i64,
 }
 
 impl NewKpi {
-    /// A required number of this name, without description or unit, at `sort_order` 0.
+    /// A required KPI of type number with this name and `sort_order` 0, without description or unit.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             id: None,
@@ -152,32 +153,32 @@ impl NewKpi {
         self
     }
 
-    /// Sets what kind of value it asks for.
+    /// Sets the type of its values.
     pub fn value_type(mut self, value_type: ValueType) -> Self {
         self.value_type = value_type;
         self
     }
 
-    /// Sets whether a value must be given.
+    /// Sets whether a value is required.
     pub fn required(mut self, required: bool) -> Self {
         self.required = required;
         self
     }
 
-    /// Sets its place among the KPIs of the dataset.
+    /// Sets its sort key among the KPIs of the dataset.
     pub fn sort_order(mut self, sort_order: i64) -> Self {
         self.sort_order = sort_order;
         self
     }
 
-    /// Gives the id that the KPI shall have.
+    /// Sets the id of the new KPI.
     pub fn id(mut self, id: KpiId) -> Self {
         self.id = Some(id);
         self
     }
 }
 
-/// The content of a stored KPI as a request for another one, without its id.
+/// The content of a stored KPI as a request for a copy. Id and times are omitted.
 impl From<&Kpi> for NewKpi {
     fn from(kpi: &Kpi) -> Self {
         Self {

@@ -7,20 +7,20 @@ use serde::Serialize;
 use super::cursor::Cursor;
 use super::ids::DatasetId;
 
-/// A page of a listing: what is whole, what is damaged, and where the listing goes on.
+/// A page of a listing: the intact items, the damaged datasets, and the cursor of the next page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Page<T> {
-    /// What is whole. With the damaged ones at most as many as the query's limit.
+    /// The intact items. Items and damaged datasets together are at most the limit of the query.
     pub items: Vec<T>,
-    /// What cannot be read, though it belongs here; empty in a file that is whole.
+    /// The datasets of this page that cannot be read; empty in an intact file.
     pub damaged: Vec<Damage>,
-    /// Where the listing goes on; none at its end.
+    /// The cursor of the next page; `None` on the last page.
     pub next: Option<Cursor>,
 }
 
 impl<T> Page<T> {
-    /// The items that are whole.
+    /// Iterates over the intact items.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.items.iter()
     }
@@ -30,7 +30,7 @@ impl<T> IntoIterator for Page<T> {
     type Item = T;
     type IntoIter = std::vec::IntoIter<T>;
 
-    /// The items that are whole.
+    /// Iterates over the intact items.
     fn into_iter(self) -> Self::IntoIter {
         self.items.into_iter()
     }
@@ -40,21 +40,20 @@ impl<'a, T> IntoIterator for &'a Page<T> {
     type Item = &'a T;
     type IntoIter = std::slice::Iter<'a, T>;
 
-    /// The items that are whole.
+    /// Iterates over the intact items.
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
 }
 
-/// A damaged dataset in a listing. As an [`Error`](crate::Error), which it becomes by `?`, it is
-/// [`Corrupt`](crate::Error::Corrupt).
+/// A damaged dataset in a listing. It converts to [`Error::Corrupt`](crate::Error::Corrupt).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Damage {
-    /// How many items of the page come before it.
+    /// The number of [`items`](Page::items) that precede it in the listing.
     pub index: usize,
-    /// Its id; none if that cannot be read, or if the damage is in an index and hides all that follows.
+    /// Its id; `None` if the id cannot be read, or if an index is damaged and hides the rest of the listing.
     pub dataset: Option<DatasetId>,
-    /// A sentence for a person.
+    /// A human-readable description of the damage.
     pub detail: Cow<'static, str>,
 }

@@ -1,14 +1,14 @@
-//! How far a long operation is.
+//! The progress of a long operation.
 
 use serde::Serialize;
 
-/// How far a long operation is: bytes for a backup, datasets for a verification.
+/// The progress of a long operation, in bytes for a backup and in datasets for a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
-    /// How much is done, at most `total`.
+    /// The amount that is done, at most `total`.
     pub done: u64,
-    /// How much there is to do, as counted at the start.
+    /// The total amount, as counted at the start.
     pub total: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What is stored of a dataset, and the only way from a request to it.
+//! Records: a dataset together with its stored metadata, and the only function that turns a request into one.
 
 use std::collections::HashSet;
 
@@ -14,30 +14,30 @@ use super::violation::Violations;
 /// The revision of a dataset that was never changed.
 const FIRST_REVISION: i64 = 1;
 
-/// On whose behalf something is written, and when.
+/// The organization, user and time of a write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Author {
     pub(crate) organization: OrganizationId,
     pub(crate) user: Option<UserId>,
-    /// Whole microseconds within the years allowed.
+    /// Whole microseconds, within the years 0001 to 9999.
     pub(crate) now: DateTime<Utc>,
 }
 
-/// A dataset with what is stored beside it and never returned.
+/// A dataset with the stored metadata that the API never returns.
 #[derive(Debug)]
 pub(crate) struct Record {
     /// With its KPIs in display order.
     pub(crate) dataset: Dataset,
-    /// Of each KPI its position in the order of addition, which breaks ties of `sort_order`.
+    /// The position of each KPI in the order of addition, which breaks ties of `sort_order`.
     pub(crate) positions: Vec<i64>,
-    /// 1 when created, one more with every change.
+    /// 1 when created, incremented by every change.
     pub(crate) revision: i64,
-    /// As it is stored; [`is_intact`](Self::is_intact) compares it with the rest.
+    /// The stored digest; [`is_intact`](Self::is_intact) compares it with the content.
     pub(crate) digest: u64,
 }
 
 impl Record {
-    /// Checks a request and gives it its ids, time, display order and digest.
+    /// Validates a request and assigns ids, time, display order and digest.
     pub(crate) fn prepare(new: NewDataset, author: Author, ids: &IdSource) -> Result<Self, Violations> {
         new.validate()?;
         let mut ids = ids.ids(1 + new.kpis.len());
@@ -69,19 +69,19 @@ impl Record {
         Ok(Self { digest: digest(FIRST_REVISION, &dataset), dataset, positions, revision: FIRST_REVISION })
     }
 
-    /// Whether the digest is that of what is stored.
+    /// Whether the digest matches the content.
     pub(crate) fn is_intact(&self) -> bool {
         self.digest == digest(self.revision, &self.dataset)
     }
 
-    /// The same content as the next revision, with its digest.
+    /// The same content as a new revision with a new digest.
     pub(crate) fn revised(mut self) -> Self {
         self.revision = self.revision.saturating_add(1);
         self.digest = digest(self.revision, &self.dataset);
         self
     }
 
-    /// About how much memory it takes, and about how much is written with it.
+    /// The approximate number of bytes that it takes in memory, and that inserting it writes.
     pub(crate) fn bytes(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::capacity);
         let texts = |kpi: &Kpi| kpi.name.capacity() + text(&kpi.description) + text(&kpi.unit);
@@ -89,7 +89,7 @@ impl Record {
         size_of::<Self>() + self.dataset.name.capacity() + text(&self.dataset.description) + kpis
     }
 
-    /// An id that two KPIs of the dataset have.
+    /// The first id that two KPIs of the dataset share.
     pub(crate) fn repeated_kpi(&self) -> Option<KpiId> {
         let mut seen = HashSet::new();
         self.dataset.kpis.iter().map(|kpi| kpi.id).find(|id| !seen.insert(*id))
@@ -98,7 +98,7 @@ impl Record {
 
 /// The KPIs in display order, each with its position in the order of addition.
 fn in_display_order(kpis: Vec<Kpi>) -> (Vec<i64>, Vec<Kpi>) {
-    // Most requests have them so already.
+    // Most requests are already in display order.
     if kpis.is_sorted_by_key(|kpi| kpi.sort_order) {
         return ((0..).take(kpis.len()).collect(), kpis);
     }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::model::time;
 
-    /// A load that took a request for smaller than it is would hold more of its input in memory than it says.
+    /// A load that underestimated requests would keep more of its input in memory than documented.
     #[test]
     fn every_text_counts_in_the_memory_that_a_request_takes() {
         let author = Author { organization: OrganizationId::new(), user: None, now: time::system_clock() };

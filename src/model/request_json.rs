@@ -1,4 +1,4 @@
-//! The JSON body of a request: which fields the contract has, what each may hold, and what breaks a rule.
+//! Reading the JSON body of a request: the fields of the contract, and the rules that their values must follow.
 
 use std::borrow::Cow;
 
@@ -15,14 +15,15 @@ use super::violations_builder::ViolationsBuilder;
 impl NewDataset {
     /// Reads the JSON body of a *Create Dataset* request.
     ///
-    /// What this accepts, the server accepts too; what the server refuses, this refuses at the same path, with the
-    /// code that pydantic's strict mode gives. Stricter than the server, it also refuses what would be stored
-    /// otherwise than it was written: unknown and repeated keys, numbers in strings, U+0000.
+    /// The server accepts every body that this function accepts. Whatever the server rejects, this function rejects at
+    /// the same path, with the code of pydantic's strict mode. It is stricter than the server where the stored value
+    /// would differ from the request: it also rejects unknown and repeated keys, numbers in strings, and U+0000.
     ///
     /// # Errors
     ///
     /// Every [`Violation`](crate::Violation), not only the first: in the order of the fields, depth first, KPIs by
-    /// index. A body that is no JSON has the one violation `json_invalid`, an empty one the one violation `missing`.
+    /// index. A body that is not JSON has the single violation `json_invalid`, an empty body the single violation
+    /// `missing`.
     ///
     /// # Examples
     ///
@@ -50,17 +51,17 @@ impl NewDataset {
         let mut violations = ViolationsBuilder::in_body();
         let dataset = read_body(text, &mut violations).map_err(|error| not_json(text, &error))?;
         violations.finish()?;
-        // Without a violation every required field was there.
+        // Without a violation every required field is present, so this error never occurs.
         dataset.ok_or_else(|| Violations::one(vec![Segment::key("body")], Rule::Missing))
     }
 }
 
-/// The body as text, which it is if it is UTF-8 without a byte order mark.
+/// The body as text: UTF-8 without a byte order mark.
 fn text_of(body: &[u8]) -> Result<&str, Violations> {
     let reason = match body {
-        [0xEF, 0xBB, 0xBF, ..] => "a byte order mark of UTF-8, which JSON begins without",
-        [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => "a byte order mark of UTF-32, where UTF-8 is expected",
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "a byte order mark of UTF-16, where UTF-8 is expected",
+        [0xEF, 0xBB, 0xBF, ..] => "a UTF-8 byte order mark; expected JSON without one",
+        [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => "a UTF-32 byte order mark; expected UTF-8 without one",
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "a UTF-16 byte order mark; expected UTF-8 without one",
         _ => {
             return std::str::from_utf8(body).map_err(|error| {
                 let valid = body.get(..error.valid_up_to()).unwrap_or_default();
@@ -72,7 +73,7 @@ fn text_of(body: &[u8]) -> Result<&str, Violations> {
     Err(not_json("", &SyntaxError { offset: 0, reason }))
 }
 
-/// The one violation of a body that is no JSON, at the code point, line and column of the byte that broke it.
+/// The single violation of a body that is not JSON, with the code point, line and column of the unexpected byte.
 fn not_json(text: &str, error: &SyntaxError) -> Violations {
     let before = text.get(..error.offset).unwrap_or(text);
     let line_before = before.rsplit('\n').next().unwrap_or_default();
@@ -89,7 +90,7 @@ fn read_body(text: &str, violations: &mut ViolationsBuilder) -> Result<Option<Ne
     let value = reader.value()?;
     let dataset = match value {
         Value::Object => read_dataset(&mut reader, violations)?,
-        value => read_no_object(&mut reader, value, violations)?,
+        value => reject_non_object(&mut reader, value, violations)?,
     };
     reader.finish()?;
     Ok(dataset)
@@ -105,7 +106,7 @@ fn read_dataset(
         match &*key {
             "name" => object.field(&mut name, read_name)?,
             "description" => object.field(&mut description, read_description)?,
-            "kpis" => object.field_by(&mut kpis, read_kpis)?,
+            "kpis" => object.field_with(&mut kpis, read_kpis)?,
             _ => object.unexpected(key)?,
         }
     }
@@ -124,7 +125,7 @@ fn read_dataset(
     Ok(complete())
 }
 
-/// The KPIs, or what is wrong with the list or its items.
+/// The KPIs, or the violations of the list or its items.
 fn read_kpis(reader: &mut Reader<'_>) -> Result<Result<Vec<NewKpi>, ViolationsBuilder>, SyntaxError> {
     let mut violations = ViolationsBuilder::in_body();
     let mut kpis = Vec::new();
@@ -147,7 +148,7 @@ fn read_kpis(reader: &mut Reader<'_>) -> Result<Result<Vec<NewKpi>, ViolationsBu
         value => reader.skip_rest(value).map(|()| Err(Rule::ListType))?,
     };
     if let Err(rule) = list {
-        // It is the only violation: the server does not look at the items then.
+        // The only violation then: the server does not validate the items of such a list.
         violations = ViolationsBuilder::in_body();
         violations.add_at(Segment::key("kpis"), rule);
     }
@@ -156,7 +157,7 @@ fn read_kpis(reader: &mut Reader<'_>) -> Result<Result<Vec<NewKpi>, ViolationsBu
 
 fn read_kpi(reader: &mut Reader<'_>, violations: &mut ViolationsBuilder) -> Result<Option<NewKpi>, SyntaxError> {
     let value = reader.value()?;
-    let Value::Object = value else { return read_no_object(reader, value, violations) };
+    let Value::Object = value else { return reject_non_object(reader, value, violations) };
     let (mut name, mut description, mut unit) = (Field::new("name"), Field::new("description"), Field::new("unit"));
     let (mut value_type, mut required) = (Field::new("value_type"), Field::new("required"));
     let mut sort_order = Field::new("sort_order");
@@ -193,8 +194,8 @@ fn read_kpi(reader: &mut Reader<'_>, violations: &mut ViolationsBuilder) -> Resu
     Ok(complete())
 }
 
-/// Skips what stands where an object must.
-fn read_no_object<T>(
+/// Skips a value that is not an object where an object is required, and adds the violation.
+fn reject_non_object<T>(
     reader: &mut Reader<'_>,
     value: Value<'_>,
     violations: &mut ViolationsBuilder,
@@ -258,7 +259,7 @@ fn read_sort_order(value: Value<'_>) -> Result<i64, Rule> {
         Value::Number(literal) if !literal.contains(['.', 'e', 'E']) => literal,
         value => return Err(other_type(value, Rule::IntType)),
     };
-    // An integer literal that is no i64 lies beyond one of the two limits, however large it is.
+    // An integer literal that does not fit into an i64 exceeds one of the two limits.
     let sort_order = literal.parse().map_err(|_| {
         if literal.starts_with('-') {
             Rule::GreaterThanEqual { ge: SORT_ORDER_MIN }
@@ -270,7 +271,7 @@ fn read_sort_order(value: Value<'_>) -> Result<i64, Rule> {
     Ok(sort_order)
 }
 
-/// The rule that a value of another type breaks: a string that is no Unicode breaks that first.
+/// The rule that a value of the wrong type breaks. A string with a lone surrogate breaks the rule for Unicode first.
 fn other_type(value: Value<'_>, rule: Rule) -> Rule {
     match value {
         Value::String(text) if text.decode().is_none() => Rule::StringUnicode,

@@ -1,10 +1,10 @@
-//! The rules that an input can break: their codes, messages and parameters, which are those of the server's answer.
+//! The rules that an input can break. Codes, messages and parameters are those of the server's response.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// The rule that an input breaks, with what its message and its `ctx` need.
+/// The rule that an input breaks, with the parameters of its message and its `ctx`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     Missing,
@@ -105,7 +105,7 @@ fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// The `ctx` of the server's answer.
+/// The `ctx` of the server's response.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Context<'a> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::limits::{TIME_MAX_MICROS, TIME_MIN_MICROS};
 
-/// The system clock. `chrono::Utc::now` would panic where it stands before 1970.
+/// Reads the system clock. `chrono::Utc::now` would panic on a time before 1970.
 pub(crate) fn system_clock() -> DateTime<Utc> {
     of_system(SystemTime::now())
 }
@@ -18,11 +18,11 @@ fn of_system(time: SystemTime) -> DateTime<Utc> {
         Ok(after) => since_epoch(after),
         Err(before) => -since_epoch(before.duration()),
     };
-    // What chrono cannot hold lies far outside the years allowed, and is refused where the clock is read.
+    // A time outside chrono's range is far outside the allowed years, so `Store::now` rejects it.
     DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// A time cut to the microsecond, as it is stored; `None` outside the years 0001 to 9999.
+/// A time truncated to the microsecond, as it is stored; `None` outside the years 0001 to 9999.
 pub(crate) fn to_micros(time: DateTime<Utc>) -> Option<i64> {
     let micros = time.timestamp_micros();
     (TIME_MIN_MICROS..=TIME_MAX_MICROS).contains(&micros).then_some(micros)
@@ -33,16 +33,16 @@ pub(crate) fn from_micros(micros: i64) -> Option<DateTime<Utc>> {
     (TIME_MIN_MICROS..=TIME_MAX_MICROS).contains(&micros).then(|| DateTime::from_timestamp_micros(micros)).flatten()
 }
 
-/// The contract's text: `2023-11-07T05:31:56Z`, with exactly six digits of fraction when it is not zero.
+/// The contract's format: `2023-11-07T05:31:56Z`, with exactly six fractional digits if the fraction is not zero.
 ///
-/// By chrono: a response with ten KPIs takes 60,791 instructions so, and 63,739 with digits written here
-/// (`benches/instructions.sh`, "response JSON out").
+/// chrono formats it faster than a formatter written here: a response with ten KPIs takes 60,791 instructions, and
+/// 63,739 with digits written by hand (`benches/instructions.sh`, "response JSON out").
 fn to_text(time: DateTime<Utc>) -> String {
     let fraction = if time.timestamp_subsec_micros() == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros };
     time.to_rfc3339_opts(fraction, true)
 }
 
-/// For `#[serde(with)]`: a time as the contract prints it. Any UTC offset is read.
+/// For `#[serde(with)]`: a time in the contract's format. Deserializing accepts any UTC offset.
 pub(crate) mod utc {
     use super::{DateTime, Deserialize, Deserializer, Serializer, Utc, de, from_micros, ser, to_micros, to_text};
 
@@ -63,7 +63,7 @@ pub(crate) mod utc {
     }
 }
 
-/// For `#[serde(with)]`: a time as [`utc`] writes it, or null.
+/// For `#[serde(with)]`: a time in the format of [`utc`], or null.
 pub(crate) mod utc_or_null {
     use super::{DateTime, Deserialize, Deserializer, Serialize, Serializer, Utc};
 
@@ -71,7 +71,7 @@ pub(crate) mod utc_or_null {
     #[serde(transparent)]
     struct Time(#[serde(with = "super::utc")] DateTime<Utc>);
 
-    #[expect(clippy::ref_option, reason = "the shape that serde calls")]
+    #[expect(clippy::ref_option, reason = "the signature that serde calls")]
     pub(crate) fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
         time.map(Time).serialize(serializer)
     }
@@ -90,7 +90,7 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(to_micros(of_system(SystemTime::UNIX_EPOCH - second)), Some(-1_000_000));
         assert_eq!(to_micros(of_system(SystemTime::UNIX_EPOCH + second)), Some(1_000_000));
-        // Seven hundred thousand years, which chrono cannot hold.
+        // 700,000 years, which is outside chrono's range.
         let far = Duration::from_hours(24 * 365 * 700_000);
         assert_eq!(to_micros(of_system(SystemTime::UNIX_EPOCH + far)), None);
     }

@@ -1,58 +1,58 @@
-//! Fresh ids: UUIDs of version 7 that increase, and where a store takes its ids from.
+//! The generator of monotonic UUIDs of version 7, and the source of a store's ids.
 //!
-//! The ids of one call are consecutive, so that each can be guessed from another. They identify and order; they are no
-//! secret, and no access is granted by knowing one.
+//! The ids of one call are consecutive, so one can be guessed from another. They identify and order datasets; they are
+//! not secrets, and knowing one grants no access.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use uuid::Uuid;
 
-/// The bits of a UUIDv7 behind its time, version and variant aside.
+/// The bits of a UUIDv7 after its timestamp, without version and variant: its tail.
 const TAIL_BITS: u32 = 74;
 
-/// The next id to make: the process that made the one before, its milliseconds since 1970 and its tail.
+/// The next id: the process that reserved the previous one, the milliseconds since 1970, and the tail.
 static NEXT: Mutex<(u32, u64, u128)> = Mutex::new((0, 0, 0));
 
-/// A fresh UUIDv7, greater than every one before it in this process: across threads, within a millisecond and when the
-/// clock steps back.
+/// A fresh UUIDv7, greater than every previous one of this process: across threads, within a millisecond, and even if
+/// the clock steps back.
 pub(crate) fn fresh_uuid() -> Uuid {
     Reserved::new(1).next()
 }
 
-/// Ids of one millisecond that nobody else is given, one behind the other.
+/// A reserved range of consecutive ids with the same timestamp.
 pub(crate) struct Reserved {
     millis: u64,
     tail: u128,
 }
 
 impl Reserved {
-    /// So many ids.
+    /// Reserves `count` ids.
     ///
-    /// The first of a millisecond is random in 73 bits; those after it count on from there
-    /// (<https://www.rfc-editor.org/rfc/rfc9562#section-6.2>, method 2), since asking the system for randomness for each
-    /// would cost more than storing a KPI does.
+    /// The tail of the first id of a millisecond is random in 73 bits; the tails of the following ones increment it
+    /// (<https://www.rfc-editor.org/rfc/rfc9562#section-6.2>, method 2), since random bits from the system for every id
+    /// would cost more than storing a KPI.
     fn new(count: usize) -> Self {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        // A forked child begins with its parent's memory: with this, and with the generator of randomness, if the
-        // application chose uuid's fast one. It must neither count on from where its parent does nor begin where its
-        // parent would.
+        // A forked child has a copy of its parent's memory: of `NEXT`, and of the state of the random number generator
+        // if the application enabled `uuid`'s fast one. It must neither continue the parent's tail nor draw the random
+        // bits that the parent would draw, so the process id is mixed in.
         let process = std::process::id();
         let random = || (Uuid::new_v4().as_u128() ^ u128::from(process) << 41) & ((1 << (TAIL_BITS - 1)) - 1);
         let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
         let (millis, tail) = match *next {
-            (maker, millis, tail) if maker == process && now <= millis && tail + count as u128 <= 1 << TAIL_BITS => {
+            (owner, millis, tail) if owner == process && now <= millis && tail + count as u128 <= 1 << TAIL_BITS => {
                 (millis, tail)
             }
-            // With room above it to count.
+            // The highest bit of the tail is zero, which leaves room to increment it.
             (_, millis, _) => (now.max(millis + 1), random()),
         };
         *next = (process, millis, tail + count as u128);
         Self { millis, tail }
     }
 
-    /// The next of as many as were reserved.
+    /// The next reserved id.
     fn next(&mut self) -> Uuid {
         let (time, tail) = (u128::from(self.millis), self.tail);
         self.tail += 1;
@@ -60,20 +60,20 @@ impl Reserved {
     }
 }
 
-/// Where the ids come from that a request does not give.
+/// The source of the ids that a request does not set.
 pub(crate) enum IdSource {
-    /// Fresh ones, of version 7.
+    /// Fresh ids of version 7.
     Fresh,
-    /// The application.
+    /// A function of the application.
     Given(Box<dyn Fn() -> Uuid + Send + Sync>),
 }
 
 impl IdSource {
-    /// Ids for one call, at most so many. Fresh ones are reserved together, since clock, process and lock cost more than
-    /// an id; so they are consecutive.
-    pub(crate) fn ids(&self, most: usize) -> Ids<'_> {
+    /// The ids of one call, at most `max`. Fresh ids are reserved together, since reading the clock and the process id
+    /// and taking the lock cost more than an id. Therefore they are consecutive.
+    pub(crate) fn ids(&self, max: usize) -> Ids<'_> {
         match self {
-            IdSource::Fresh => Ids::Fresh(Reserved::new(most)),
+            IdSource::Fresh => Ids::Fresh(Reserved::new(max)),
             IdSource::Given(id) => Ids::Given(id),
         }
     }
@@ -107,7 +107,7 @@ mod tests {
         };
         let low = ["00000000-0001-7000-8000-000000000000", "00000000-0001-7000-8000-000000000001"];
         assert_eq!(ids(1, 0), low);
-        // Over the variant, which stands in the way of counting.
+        // The carry skips the bits of the variant.
         let carried = ["018bcfe5-6800-7000-bfff-ffffffffffff", "018bcfe5-6800-7001-8000-000000000000"];
         assert_eq!(ids(1_700_000_000_000, (1 << 62) - 1), carried);
         let last = (1 << TAIL_BITS) - 2;

@@ -1,4 +1,5 @@
-//! The limits of the contract, applied: to requests built in code here, to requests read from JSON as they are read.
+//! Applying the limits of the contract. `validate` checks requests that were built in code; the JSON reader calls the
+//! same checks while it reads.
 
 use super::limits::{DESCRIPTION_MAX, KPIS_MAX, NAME_MAX, NAME_MIN, SORT_ORDER_MIN, UNIT_MAX};
 use super::new_dataset::{NewDataset, NewKpi};
@@ -11,8 +12,7 @@ impl NewDataset {
     ///
     /// # Errors
     ///
-    /// Every [`Violation`](crate::Violation), not only the first, in the order in which
-    /// [`from_json`](Self::from_json) gives them.
+    /// Every [`Violation`](crate::Violation), not only the first, in the same order as [`from_json`](Self::from_json).
     ///
     /// # Examples
     ///
@@ -64,7 +64,7 @@ pub(crate) fn check_sort_order(sort_order: i64) -> Result<(), Rule> {
     if sort_order < SORT_ORDER_MIN { Err(Rule::GreaterThanEqual { ge: SORT_ORDER_MIN }) } else { Ok(()) }
 }
 
-/// More KPIs than the limit are one violation; the items are not looked at.
+/// Too many KPIs are a single violation; the items are not validated then.
 pub(crate) fn check_count(count: usize) -> Result<(), Rule> {
     if count > KPIS_MAX { Err(Rule::ListTooLong { max: KPIS_MAX, actual: count }) } else { Ok(()) }
 }

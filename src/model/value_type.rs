@@ -1,4 +1,4 @@
-//! What kind of value a KPI asks for.
+//! The types of the values of a KPI.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::from_str_visitor::FromStrVisitor;
 
-/// What kind of value a KPI asks for. In JSON and in text its lower-case name.
+/// The type of the values of a KPI. Text and JSON use its lower-case name.
 ///
 /// # Examples
 ///
@@ -24,7 +24,7 @@ pub enum ValueType {
     Number = 0,
     /// Free text.
     Text = 1,
-    /// A share of a whole.
+    /// A percentage.
     Percentage = 2,
     /// A calendar date.
     Date = 3,
@@ -50,7 +50,7 @@ impl ValueType {
     }
 }
 
-/// The numbers of the file format. They are stored and digested: none may ever change.
+/// The numbers in the file format. They are stored and hashed into the digest, so they must never change.
 impl ValueType {
     pub(crate) const fn number(self) -> u8 {
         self as u8
@@ -73,7 +73,7 @@ impl fmt::Display for ValueType {
 #[non_exhaustive]
 pub struct ParseValueTypeError;
 
-/// Reads the exact name: case and white space matter, as in the contract.
+/// Parses the exact name: case and white space matter, as in the contract.
 impl FromStr for ValueType {
     type Err = ParseValueTypeError;
 

@@ -1,4 +1,4 @@
-//! The result of checking every row of the file.
+//! The result of verifying a file.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use serde::{Serialize, Serializer};
 
 use super::ids::{DatasetId, OrganizationId};
 
-/// The result of [`Store::verify`](crate::Store::verify): every finding, and how much was checked.
+/// The result of [`Store::verify`](crate::Store::verify): every finding, and the number of rows that were checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Verification {
-    /// How many datasets were read.
+    /// The number of datasets that were checked, damaged ones included.
     pub datasets: u64,
-    /// How many KPIs were read.
+    /// The number of KPIs of the intact datasets.
     pub kpis: u64,
-    /// What is wrong; empty if the file is whole.
+    /// Everything that is wrong; empty if the file is intact.
     pub findings: Vec<Finding>,
 }
 
@@ -23,24 +23,24 @@ impl Verification {
         Self { datasets: 0, kpis: 0, findings }
     }
 
-    /// Whether nothing was found.
+    /// Whether the file is intact: there are no findings.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.findings.is_empty()
     }
 }
 
-/// Something that is wrong in the file.
+/// A defect of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What kind of finding it is.
+    /// The kind of the finding.
     pub kind: FindingKind,
-    /// The organization of the dataset it concerns, if it concerns one.
+    /// The organization of the affected dataset, if one is affected and its organization can be read.
     pub organization: Option<OrganizationId>,
-    /// The dataset it concerns, if it concerns one and its id can be read.
+    /// The affected dataset, if one is affected and its id can be read.
     pub dataset: Option<DatasetId>,
-    /// A sentence for a person.
+    /// A human-readable description.
     pub detail: String,
 }
 
@@ -66,19 +66,19 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What kind of [`Finding`] it is. In text and in JSON its name in lower case, which is stable.
+/// The kind of a [`Finding`]. Text and JSON use its lower-case name, which is stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FindingKind {
-    /// SQLite's own check of pages, indexes and constraints.
+    /// A finding of SQLite's own check of pages, indexes and constraints.
     Integrity,
     /// KPIs that belong to no dataset.
     ForeignKey,
-    /// A dataset that does not match its digest, or holds what this crate never writes.
+    /// A dataset that does not match its digest, or contains a value that this crate never writes.
     Dataset,
-    /// A whole dataset that an index does not lead to, so that a read or a listing misses it.
+    /// A dataset that is missing in an index, so that a read or a listing does not find it.
     Hidden,
-    /// The tables and their indexes do not agree on how many rows there are.
+    /// A table and one of its indexes have different numbers of rows, or the counter of datasets is damaged.
     Count,
     /// Two KPIs of a dataset with the same position in the order of addition.
     Order,

@@ -1,4 +1,4 @@
-//! What is wrong with an input: a rule broken at a path, and the list of all of them.
+//! Violations: the rules that an input breaks, each with the path to the value that breaks it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,10 +12,10 @@ use super::rule::Rule;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub enum Segment {
-    /// A key of an object. The first segment of every path is one: `body` for a request, `query` for a query, `options`
-    /// for the options of a call.
+    /// A key of an object. The first segment of every path is a key: `body` for a request, `query` for a query,
+    /// `options` for the options of a call.
     Key(Cow<'static, str>),
-    /// An index into an array, or for [`Violation::code`] `json_invalid` the offset in code points.
+    /// An index into an array; for the [code](Violation::code) `json_invalid`, the offset in code points.
     Index(usize),
 }
 
@@ -25,7 +25,7 @@ impl Segment {
     }
 }
 
-/// One rule of the contract that the input breaks, and where.
+/// A rule of the contract that the input breaks, and the path to the value that breaks it.
 ///
 /// # Examples
 ///
@@ -50,9 +50,10 @@ impl Violation {
         Self { loc, rule }
     }
 
-    /// The path for a person: `kpis[3].name`; in a batch it begins with the item, `[17].kpis[3].name`.
+    /// The path in readable form: `kpis[3].name`; in a batch it begins with the index of the item, `[17].kpis[3].name`.
     ///
-    /// Empty where the input as a whole is wrong. A key that is no plain word stands in brackets and quotes.
+    /// Empty if the rule concerns the input as a whole. A key with characters other than ASCII letters, digits and
+    /// underscores is printed in brackets and quotes.
     #[must_use]
     pub fn path(&self) -> String {
         let mut path = String::new();
@@ -70,19 +71,19 @@ impl Violation {
         path
     }
 
-    /// The path as the server names it: `["body", "kpis", 3, "name"]`.
+    /// The path as in the server's response: `["body", "kpis", 3, "name"]`.
     #[must_use]
     pub fn loc(&self) -> &[Segment] {
         &self.loc
     }
 
-    /// What kind of rule is broken: the `type` of the server's answer, such as `string_too_short`. Stable.
+    /// The stable name of the rule, such as `string_too_short`: the `type` of the server's response.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.rule.code()
     }
 
-    /// A sentence for a person, without the path. Its wording may change.
+    /// A human-readable message, without the path. Its wording may change.
     #[must_use]
     pub fn message(&self) -> String {
         self.rule.to_string()
@@ -101,7 +102,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// An element of the server's `detail`: `type`, `loc`, `msg` and, where the rule has parameters, `ctx`.
+/// An element of the server's `detail`: `type`, `loc`, `msg` and, if the rule has parameters, `ctx`.
 impl Serialize for Violation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let context = self.rule.context();
@@ -116,13 +117,13 @@ impl Serialize for Violation {
     }
 }
 
-/// Everything that is wrong with an input; never empty.
+/// All violations of an input; never empty.
 ///
-/// The list ends after [`VIOLATIONS_MAX`](crate::limits::VIOLATIONS_MAX) (1,000) violations, so that it takes no more
-/// memory than a few times its input; [`total`](Self::total) counts all of them.
+/// The list ends after [`VIOLATIONS_MAX`](crate::limits::VIOLATIONS_MAX) (1,000) violations, to bound its memory by a
+/// small multiple of the input; [`total`](Self::total) counts all of them.
 ///
-/// As JSON it is the body of the server's 422 answer, without the echoed input. Only where the list was cut, a second key
-/// `total` follows:
+/// As JSON it is the body of the server's 422 response, without the echoed input. If the list was truncated, a second
+/// key `total` follows:
 ///
 /// ```
 /// use kpi_store::NewDataset;
@@ -148,7 +149,7 @@ pub struct Violations {
 }
 
 impl Violations {
-    /// A list, and how many more there are.
+    /// A list, and the number of violations that it omits.
     pub(super) fn new(list: Vec<Violation>, omitted: usize) -> Self {
         Self { total: list.len() + omitted, list }
     }
@@ -157,7 +158,7 @@ impl Violations {
         Self::new(vec![Violation::new(loc, rule)], 0)
     }
 
-    /// The same violations seen from a batch whose item `index` they were found in.
+    /// The same violations with the paths of a batch in which the input is item `index`.
     pub(crate) fn in_item(mut self, index: usize) -> Self {
         for violation in &mut self.list {
             violation.loc.insert(1.min(violation.loc.len()), Segment::Index(index));
@@ -165,7 +166,7 @@ impl Violations {
         self
     }
 
-    /// The violations, in the order of the fields, depth first; the first 1,000 if there are more.
+    /// The first 1,000 violations, in the order of the fields, depth first.
     #[must_use]
     pub fn as_slice(&self) -> &[Violation] {
         &self.list
@@ -176,14 +177,14 @@ impl Violations {
         self.list.iter()
     }
 
-    /// How many are listed: 1 to 1,000.
+    /// The number of listed violations: 1 to 1,000.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// How many there are in all: [`len`](Self::len), and those past the end of the list.
+    /// The number of all violations, including those that the list omits.
     #[must_use]
     pub fn total(&self) -> usize {
         self.total
@@ -212,7 +213,7 @@ impl<'a> IntoIterator for &'a Violations {
     }
 }
 
-/// A line per violation; a last one says how many more there are, if the list was cut.
+/// A line for each violation; if the list was truncated, a last line says how many more there are.
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, violation) in self.list.iter().enumerate() {
@@ -227,10 +228,10 @@ impl std::error::Error for Violations {}
 
 impl Serialize for Violations {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let is_cut = self.omitted() > 0;
-        let mut map = serializer.serialize_map(Some(1 + usize::from(is_cut)))?;
+        let is_truncated = self.omitted() > 0;
+        let mut map = serializer.serialize_map(Some(1 + usize::from(is_truncated)))?;
         map.serialize_entry("detail", &self.list)?;
-        if is_cut {
+        if is_truncated {
             map.serialize_entry("total", &self.total)?;
         }
         map.end()

@@ -1,13 +1,13 @@
-//! Builds the violations of an input while it is walked.
+//! Collecting the violations of an input while it is validated.
 
 use super::limits::VIOLATIONS_MAX;
 use super::rule::Rule;
 use super::violation::{Segment, Violation, Violations};
 
-/// Collects violations: the first [`VIOLATIONS_MAX`] are kept, those after them only counted.
+/// Collects violations: the first [`VIOLATIONS_MAX`] are kept, further ones only counted.
 #[derive(Debug)]
 pub(crate) struct ViolationsBuilder {
-    /// The path of what is looked at.
+    /// The path of the current value.
     loc: Vec<Segment>,
     list: Vec<Violation>,
     omitted: usize,
@@ -19,20 +19,20 @@ impl ViolationsBuilder {
         Self { loc: vec![Segment::key("body")], list: Vec::new(), omitted: 0 }
     }
 
-    /// Steps into `segment`, does `walk` there and steps back.
-    pub(crate) fn within<T>(&mut self, segment: Segment, walk: impl FnOnce(&mut Self) -> T) -> T {
+    /// Runs `validate` with the path extended by `segment`.
+    pub(crate) fn within<T>(&mut self, segment: Segment, validate: impl FnOnce(&mut Self) -> T) -> T {
         self.loc.push(segment);
-        let result = walk(self);
+        let result = validate(self);
         self.loc.pop();
         result
     }
 
-    /// What is looked at breaks `rule`.
+    /// The current value breaks `rule`.
     pub(crate) fn add(&mut self, rule: Rule) {
         self.push(|loc| Violation::new(loc.to_vec(), rule));
     }
 
-    /// What lies at `segment` of what is looked at breaks `rule`.
+    /// The element `segment` of the current value breaks `rule`.
     pub(crate) fn add_at(&mut self, segment: Segment, rule: Rule) {
         self.push(|loc| {
             let mut loc = loc.to_vec();
@@ -41,12 +41,12 @@ impl ViolationsBuilder {
         });
     }
 
-    /// The value of the field `key` of what is looked at; if it breaks a rule, adds that.
+    /// The value of the field `key` of the current value; adds a violation if it breaks a rule.
     pub(crate) fn field<T>(&mut self, key: &'static str, value: Result<T, Rule>) -> Option<T> {
         value.map_err(|rule| self.add_at(Segment::key(key), rule)).ok()
     }
 
-    /// Adds what was found in item `index` of a batch.
+    /// Adds the violations of item `index` of a batch.
     pub(crate) fn item(&mut self, index: usize, violations: Violations) {
         self.omit(violations.total() - violations.len());
         for violation in violations.in_item(index) {
@@ -54,7 +54,7 @@ impl ViolationsBuilder {
         }
     }
 
-    /// Adds what another builder found in the same input.
+    /// Adds the violations that another builder collected from the same input.
     pub(crate) fn append(&mut self, other: Self) {
         self.omit(other.omitted);
         for violation in other.list {
@@ -62,7 +62,7 @@ impl ViolationsBuilder {
         }
     }
 
-    /// Counts violations that are not described.
+    /// Counts violations without listing them.
     pub(crate) fn omit(&mut self, count: usize) {
         self.omitted += count;
     }
@@ -76,7 +76,7 @@ impl ViolationsBuilder {
         if self.list.is_empty() { Ok(()) } else { Err(Violations::new(self.list, self.omitted)) }
     }
 
-    /// Describes a violation only if there is room for it.
+    /// Adds a violation, or only counts it if the list is full.
     fn push(&mut self, violation: impl FnOnce(&[Segment]) -> Violation) {
         if self.list.len() < VIOLATIONS_MAX {
             self.list.push(violation(&self.loc));

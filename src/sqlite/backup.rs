@@ -1,11 +1,11 @@
-//! A copy of a whole database: one compact file, verified before it has its name.
+//! Copying a database into one compact file, which is verified before it gets its name.
 //!
-//! VACUUM INTO reads one snapshot while writers go on. The copy is made under a name of its own in the target's folder,
-//! marked as a backup, checked, made durable, and only then given the target's name; if anything fails, the draft is
+//! VACUUM INTO reads one snapshot while writers continue. The copy is written under a temporary name in the target's
+//! folder, marked as a backup, verified, synced, and only then renamed to the target; if anything fails, the draft is
 //! removed.
 //!
-//! The mark is an `application_id` of its own. A backup is complete without a write-ahead log. If one lies beside it, the
-//! backup was put in the place of a file that crashed, whose log would be mixed into it: opening refuses that.
+//! The mark is a special `application_id`. A backup is complete without a write-ahead log. If a log lies beside it, the
+//! backup has replaced a file that crashed, and SQLite would apply that file's log to the backup: opening fails.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::model::durability::Durability;
 use crate::sqlite::failure::{Failure, cause};
 
-/// Copies the database of `source`, which is `file` or in memory, to the file `target`, which must not be there.
+/// Copies the database of `source`, which is `file` or in memory, to the file `target`, which must not exist.
 pub(crate) fn write(
     source: &mut Connection,
     file: Option<&Path>,
@@ -45,8 +45,9 @@ pub(crate) fn write(
     })
 }
 
-/// Copies a file of an older version beside itself, before it is upgraded: `<file>.v<version>.backup`, or with a number
-/// behind it if that name is taken. Gives its path. No other process may be doing so for this file at the same time.
+/// Copies a file of an older version before it is upgraded, to `<file>.v<version>.backup` or, if that name is taken,
+/// with a number appended. Returns the path of the copy. The caller holds the write lock, so no other process does the
+/// same.
 pub(super) fn before_upgrade(
     mut source: Connection,
     file: &Path,
@@ -65,7 +66,7 @@ pub(super) fn before_upgrade(
         target = name(number);
     }
     let target = path::find_vacant(&target)?;
-    let draft = Draft::only(&target)?;
+    let draft = Draft::replacing(&target)?;
     copy(&mut source, Some(file), &draft, progress::ignored())?;
     finish(draft, &target, |copy| {
         schema.check(copy, version)?;
@@ -82,16 +83,16 @@ fn copy(source: &mut Connection, file: Option<&Path>, draft: &Draft, callback: C
     let path = draft.path().to_owned();
     let copied = move || stat::length(&path).unwrap_or(0);
     connection::with_attach(source, |source| {
-        // A copy is compact: one that grows far beyond its source has no end.
+        // A copy is compact, so one that grows far beyond its source can only come from a malformed file.
         progress::reported(source, file, callback, total, total.saturating_mul(2), copied, |source| {
-            // As bytes: a path need not be UTF-8.
+            // Bound as bytes, since a path need not be UTF-8.
             let target = ToSqlOutput::Borrowed(ValueRef::Text(draft.path().as_os_str().as_encoded_bytes()));
             source.execute("VACUUM INTO ?1", [target]).map(drop).map_err(vacuum_failed)
         })
     })
 }
 
-/// If the length of the draft cannot be read, SQLite says that the file already exists: no sign of damage.
+/// If SQLite cannot read the length of the draft, it reports that the file already exists. That is not damage.
 fn vacuum_failed(error: rusqlite::Error) -> Failure {
     match &error {
         rusqlite::Error::SqliteFailure(_, Some(text)) if text == "output file already exists" => {

@@ -1,8 +1,8 @@
-//! A bound on reads of files without an end.
+//! A bound on the work of reading a malformed file.
 //!
-//! A file can be made whose pages lead to each other in such a way that a few of them hold more rows than can ever be
-//! read, and SQLite follows them. So everything that reads is bounded: by what a whole file of that length takes, or what a
-//! schema takes. A read of rows in an order checks the order as it goes.
+//! The pages of a malformed file can refer to each other so that a few pages yield practically endless rows, and SQLite
+//! follows the references. So the number of steps of every read is bounded: by what an intact file of the same length
+//! needs, or by what a schema needs. A read of ordered rows also checks their order.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,96 +14,96 @@ use super::failure::{Failure, damaged};
 use super::file::{companions, stat};
 use crate::error::Error;
 
-/// The bound is looked at after so many steps of SQLite's machine: some hundreds of times a second.
-const STEPS: i32 = 20_000;
+/// The bound is checked after this many steps of SQLite's virtual machine: some hundreds of times per second.
+const STEPS_PER_CHECK: i32 = 20_000;
 
-/// A verification takes about 3 steps for a byte where the rows are as short as they can be, and less elsewhere.
+/// A verification takes about 3 steps per byte if all rows have the minimum length, and fewer otherwise.
 const STEPS_PER_BYTE: u64 = 16;
 
-/// What any work may take, however short the file is. Reading a schema and its history takes some hundreds.
-const STEPS_ALWAYS: u64 = 200_000;
+/// The steps that are allowed for any file, however short. Reading a schema and its history takes some hundreds.
+const STEPS_MIN: u64 = 200_000;
 
-/// The bound of a connection that only reads, for one snapshot after the other.
+/// The bound of a connection that only reads, reset for every snapshot.
 #[derive(Debug)]
 pub(super) struct Budget {
-    taken: Arc<AtomicU64>,
+    steps: Arc<AtomicU64>,
 }
 
 impl Budget {
-    /// Bounds all that the connection does from now on by the length of its file.
+    /// Bounds everything that the connection does from now on by the length of its file.
     pub(super) fn install(connection: &mut Connection, file: PathBuf) -> Self {
-        let taken = Arc::new(AtomicU64::new(0));
-        let (counter, allowed) = (Arc::clone(&taken), steps_of_file(Some(file)));
-        let is_over = move || {
-            let taken = counter.fetch_add(u64::from(STEPS.unsigned_abs()), Relaxed);
-            taken > STEPS_ALWAYS && taken > allowed()
+        let steps = Arc::new(AtomicU64::new(0));
+        let (counter, allowed) = (Arc::clone(&steps), steps_of_file(Some(file)));
+        let is_exceeded = move || {
+            let steps = counter.fetch_add(u64::from(STEPS_PER_CHECK.unsigned_abs()), Relaxed);
+            steps > STEPS_MIN && steps > allowed()
         };
-        // The oldest rusqlite of the range returns nothing here.
-        let _ = connection.progress_handler(STEPS, Some(is_over));
-        Self { taken }
+        // The oldest supported rusqlite returns nothing here.
+        let _ = connection.progress_handler(STEPS_PER_CHECK, Some(is_exceeded));
+        Self { steps }
     }
 
-    /// Runs `work` on the connection, from the whole budget.
+    /// Runs `work` on the connection with a full budget.
     pub(super) fn spend<T>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-        self.taken.store(0, Relaxed);
+        self.steps.store(0, Relaxed);
         match work() {
-            // Nothing else interrupts it.
-            Err(Failure(Error::Cancelled)) => Err(endless()),
+            // Nothing else interrupts this connection.
+            Err(Failure(Error::Cancelled)) => Err(exceeded()),
             worked => worked,
         }
     }
 }
 
-/// Whether some work is to end before it is done.
+/// Whether to interrupt a statement.
 pub(super) enum Verdict {
-    GoOn,
+    Continue,
     Cancelled,
-    Endless,
+    BudgetExceeded,
 }
 
-/// Runs `work`, which reads the schema and its history, whatever the length of the file.
+/// Runs `work`, which reads the schema and its history, with a bound that does not depend on the length of the file.
 pub(super) fn bounded_by_schema<T>(
     connection: &mut Connection,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    run(connection, |taken| if taken > STEPS_ALWAYS { Verdict::Endless } else { Verdict::GoOn }, work)
+    run(connection, |steps| if steps > STEPS_MIN { Verdict::BudgetExceeded } else { Verdict::Continue }, work)
 }
 
-/// Runs `work` as long as `verdict`, which is told from time to time how many steps it took, lets it go on.
+/// Runs `work`, and calls `verdict` regularly with the number of steps so far.
 pub(super) fn run<T>(
     connection: &mut Connection,
     mut verdict: impl FnMut(u64) -> Verdict + Send + 'static,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let is_endless = Arc::new(AtomicBool::new(false));
-    let found_endless = Arc::clone(&is_endless);
-    let mut taken = 0;
+    let is_exceeded = Arc::new(AtomicBool::new(false));
+    let set_exceeded = Arc::clone(&is_exceeded);
+    let mut steps = 0;
     let interrupt = move || {
-        taken += u64::from(STEPS.unsigned_abs());
-        let verdict = verdict(taken);
-        found_endless.store(matches!(verdict, Verdict::Endless), Relaxed);
-        !matches!(verdict, Verdict::GoOn)
+        steps += u64::from(STEPS_PER_CHECK.unsigned_abs());
+        let verdict = verdict(steps);
+        set_exceeded.store(matches!(verdict, Verdict::BudgetExceeded), Relaxed);
+        !matches!(verdict, Verdict::Continue)
     };
-    // The oldest rusqlite of the range returns nothing here.
-    let _ = connection.progress_handler(STEPS, Some(interrupt));
+    // The oldest supported rusqlite returns nothing here.
+    let _ = connection.progress_handler(STEPS_PER_CHECK, Some(interrupt));
     let worked = work(connection);
     let _ = connection.progress_handler(0, None::<fn() -> bool>);
     match worked {
-        Err(Failure(Error::Cancelled)) if is_endless.load(Relaxed) => Err(endless()),
+        Err(Failure(Error::Cancelled)) if is_exceeded.load(Relaxed) => Err(exceeded()),
         worked => worked,
     }
 }
 
-fn endless() -> Failure {
-    damaged("it has more rows than its length can hold").into()
+fn exceeded() -> Failure {
+    damaged("it yields more rows than a file of its length can store").into()
 }
 
-/// What work on the file with its write-ahead log may take; without a file, in memory, there is no bound.
+/// The steps that are allowed on the file with its write-ahead log; in memory, without a file, there is no bound.
 pub(super) fn steps_of_file(file: Option<PathBuf>) -> impl Fn() -> u64 + Send + 'static {
     move || {
         let Some(file) = file.as_deref() else { return u64::MAX };
-        // A length that the disk does not tell bounds nothing; it is asked again.
+        // If the length cannot be read now, there is no bound until the next check.
         let (Ok(length), Ok(log)) = (stat::length(file), companions::wal_length(file)) else { return u64::MAX };
-        (length + log.unwrap_or_default()).saturating_mul(STEPS_PER_BYTE).saturating_add(STEPS_ALWAYS)
+        (length + log.unwrap_or_default()).saturating_mul(STEPS_PER_BYTE).saturating_add(STEPS_MIN)
     }
 }

@@ -1,4 +1,4 @@
-//! What the errors of SQLite and of the operating system mean: the one place where they become [`Error`]s.
+//! Converting the errors of SQLite and of the operating system to [`Error`]s.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -8,10 +8,10 @@ use rusqlite::{ErrorCode, ffi};
 
 use crate::error::{Error, Source};
 
-/// An [`Error`] on its way out of the layers that speak to SQLite.
+/// The [`Error`] of the layers that call SQLite.
 ///
-/// It exists so that `?` turns rusqlite's errors into this crate's there, while no type of rusqlite enters the public
-/// API, as an `impl From<rusqlite::Error> for Error` would.
+/// It lets `?` convert rusqlite's errors in these layers. An `impl From<rusqlite::Error> for Error` would do the same,
+/// but make rusqlite part of the public API.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) Error);
 
@@ -28,29 +28,29 @@ impl From<Failure> for Error {
 }
 
 impl Failure {
-    /// Whether it is one of damage in the file.
+    /// Whether the file is damaged.
     pub(crate) fn is_damage(&self) -> bool {
         matches!(self, Failure(Error::Corrupt { .. }))
     }
 }
 
-/// A source as errors carry it.
+/// The error as the `source` field of another.
 #[allow(clippy::unnecessary_wraps, reason = "every source field is optional")]
 pub(crate) fn cause(error: impl std::error::Error + Send + Sync + 'static) -> Option<Source> {
     Some(Source::new(error))
 }
 
-/// The file is damaged in a way that concerns no single dataset.
+/// The error of damage that concerns no single dataset.
 pub(crate) fn damaged(detail: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::corrupt(None, detail)
 }
 
-/// The path cannot be that of a store.
+/// The error of a path that cannot be used for a store.
 pub(super) fn invalid_path(path: &Path, reason: &'static str, source: Option<Source>) -> Error {
     Error::InvalidPath { path: path.to_owned(), reason, source }
 }
 
-/// The file that was opened does not have its name any more.
+/// The error of an open file that does not have its name any more.
 pub(super) fn moved(file: &Path, source: Option<Source>) -> Error {
     invalid_path(file, "the file was moved, replaced or removed while it was open", source)
 }
@@ -58,7 +58,7 @@ pub(super) fn moved(file: &Path, source: Option<Source>) -> Error {
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error as Sqlite;
-        // These print the value that was found, which no error may carry.
+        // The text of these errors contains the stored value, which no error may contain.
         if let Sqlite::InvalidColumnType(..)
         | Sqlite::FromSqlConversionFailure(..)
         | Sqlite::IntegralValueOutOfRange(..)
@@ -70,7 +70,7 @@ impl From<rusqlite::Error> for Failure {
         let damage = match error.sqlite_error().map(|error| error.extended_code) {
             // The file ends before a page that another page refers to.
             Some(ffi::SQLITE_IOERR_SHORT_READ) => Some("it ends too early"),
-            // The statements of this crate are right for its schema, so it is the schema that is not.
+            // The statements of this crate are valid for its schema, so the schema of the file must be a different one.
             Some(ffi::SQLITE_ERROR) => Some("SQLite rejected a statement that is valid for this schema"),
             _ => None,
         };
@@ -82,14 +82,14 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-/// The error that one of SQLite's primary codes stands for.
+/// The error for a primary result code of SQLite.
 pub(super) fn from_code(code: Option<ErrorCode>, source: Option<Source>) -> Failure {
     Failure(match code {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { waited: Duration::ZERO, source },
         Some(ErrorCode::OperationInterrupted) => Error::Cancelled,
         Some(ErrorCode::DiskFull) => Error::StorageFull { source },
         Some(ErrorCode::ReadOnly) => Error::ReadOnly { source },
-        // No text that this crate writes comes near the length limit of its connections.
+        // TooBig: every text that this crate writes is far shorter than the length limit of its connections.
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TooBig) => {
             Error::Corrupt { dataset: None, detail: "SQLite found it malformed".into(), source }
         }
@@ -97,15 +97,15 @@ pub(super) fn from_code(code: Option<ErrorCode>, source: Option<Source>) -> Fail
     })
 }
 
-/// What a failed COMMIT means.
+/// The error of a failed COMMIT.
 #[derive(Debug)]
 pub(crate) enum CommitFailure {
-    /// Nothing was committed: the file was busy, or full.
+    /// Nothing was committed: the file was busy, or the disk was full.
     ///
-    /// A full disk refuses a write to the log, before anything is synced, and a transaction counts only once the last page
-    /// of it is there whole: what is there of it has no valid checksum.
+    /// On a full disk a write to the log fails before the sync. The transaction then lacks its commit frame, without
+    /// which its other frames are ignored.
     WithoutEffect(Error),
-    /// It may have been committed, or not: after an error of the disk nobody knows what is on it.
+    /// It may have been committed: after an error of the disk it is unknown what the disk holds.
     Unknown(Option<Source>),
 }
 
@@ -118,39 +118,39 @@ impl From<rusqlite::Error> for CommitFailure {
     }
 }
 
-/// A column holds what this crate never writes there. Zero-sized, so that `Result<T, _>` stays in registers.
+/// A column contains a value that this crate never writes there. Zero-sized, so that `Result<T, _>` stays in registers.
 #[derive(Debug)]
 pub(super) struct UnexpectedValue;
 
 impl From<UnexpectedValue> for Failure {
     #[cold]
     fn from(UnexpectedValue: UnexpectedValue) -> Self {
-        Failure(damaged("a value is not of the kind that was written"))
+        Failure(damaged("a value has a type or range that is never written"))
     }
 }
 
 /// The file was open when this process was forked.
 #[derive(Debug, thiserror::Error)]
-#[error("the store was open when this process was forked; open it after the fork only")]
+#[error("the store was open when this process was forked; open it only after the fork")]
 pub(crate) struct Forked;
 
-/// Why a file cannot be written, or not even read without being written, where SQLite does not say it.
+/// Why a file cannot be written, or cannot be read without being written, if SQLite does not report it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadOnlyCause {
     #[error("the store was opened for reading only")]
     Asked,
-    #[error("it has schema version {0} and must be upgraded before it can be read")]
+    #[error("the file has schema version {0}; open it for writing once to upgrade it")]
     OldVersion(i64),
-    #[error("a write-ahead log lies beside it that cannot be used without writing")]
+    #[error("the write-ahead log beside the file cannot be used without writing")]
     UnusableLog(#[source] Source),
 }
 
-/// Whether this process, or the system, has as many files open as it may: EMFILE and ENFILE, which std does not name.
+/// Whether this process or the system has too many open files: EMFILE and ENFILE, which have no `ErrorKind`.
 pub(super) fn is_lack_of_descriptors(error: &io::Error) -> bool {
     cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }
 
-/// What it means that a path could not be looked up: that it cannot be used, for this reason, or that the system failed.
+/// The error of a failed path lookup: the path cannot be used for this reason, or the system failed.
 pub(super) fn lookup_failed(path: &Path, reason: &'static str, error: io::Error) -> Error {
     if concerns_the_path(&error) {
         invalid_path(path, reason, cause(error))
@@ -159,8 +159,7 @@ pub(super) fn lookup_failed(path: &Path, reason: &'static str, error: io::Error)
     }
 }
 
-/// What it means that the file that was opened has no metadata: that it does not have its name any more, or that the system
-/// failed.
+/// The error of a failed `stat` of an open file: the file does not have its name any more, or the system failed.
 pub(super) fn stat_failed(file: &Path, error: io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => moved(file, cause(error)),
@@ -168,7 +167,7 @@ pub(super) fn stat_failed(file: &Path, error: io::Error) -> Error {
     }
 }
 
-/// What it means that no file could be created at `path`.
+/// The error of a failed file creation at `path`.
 pub(super) fn creation_failed(path: &Path, error: io::Error) -> Error {
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::InvalidFilename => write_failed(path, error),
@@ -177,17 +176,17 @@ pub(super) fn creation_failed(path: &Path, error: io::Error) -> Error {
     }
 }
 
-/// What it means that the file at `path`, or one beside it, could not be written, synced or read.
+/// The error of a failed write, sync or read of the file at `path` or of one beside it.
 pub(super) fn write_failed(path: &Path, error: io::Error) -> Error {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::StorageFull { source: cause(error) },
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Error::ReadOnly { source: cause(error) },
-        ErrorKind::InvalidFilename => invalid_path(path, "its name is too long", cause(error)),
+        ErrorKind::InvalidFilename => invalid_path(path, "the file name is too long", cause(error)),
         _ => Error::Storage { source: cause(error) },
     }
 }
 
-/// Whether the error says something of the path, not of the disk or the system.
+/// Whether the path caused the error, not the disk or the system.
 fn concerns_the_path(error: &io::Error) -> bool {
     let is_kind = matches!(
         error.kind(),
@@ -198,6 +197,6 @@ fn concerns_the_path(error: &io::Error) -> bool {
             | ErrorKind::InvalidFilename
             | ErrorKind::InvalidInput
     );
-    // A loop of symbolic links, which std does not name: ELOOP of Linux and of the BSDs.
+    // A loop of symbolic links, which has no stable `ErrorKind`: ELOOP of Linux and of the BSDs.
     is_kind || cfg!(unix) && matches!(error.raw_os_error(), Some(40 | 62))
 }

@@ -1,4 +1,4 @@
-//! SQLite's own checks, of a file in which there may be tables of others.
+//! SQLite's own checks, in a file that may have other tables than this crate's.
 
 use rusqlite::Connection;
 
@@ -10,20 +10,20 @@ const CHECK: &str = "PRAGMA integrity_check(1000000)";
 
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'";
 
-/// What the integrity check says of the whole file. Nothing if it finds nothing.
+/// The messages of the integrity check of the whole file; empty if it finds nothing.
 ///
-/// Beside tables of others, whose constraints may fail in any way, it looks at the whole file without CHECK constraints, and
-/// with them at the tables of this crate.
+/// If there are other tables, whose CHECK constraints may fail in any way, the whole file is checked without CHECK
+/// constraints, and then this crate's tables with them.
 pub(super) fn texts(connection: &Connection, schema: &Schema) -> Result<Vec<String>, Failure> {
     let tables = match tables(connection, schema) {
-        // The check of the whole file says more about it.
+        // The check of the whole file reports this damage in more detail.
         Err(failure) if failure.is_damage() => Tables::default(),
         tables => tables?,
     };
     if !tables.has_others {
         return check(connection, CHECK);
     }
-    let mut texts = connection::with_tables_of_others(connection, || check(connection, CHECK))?;
+    let mut texts = connection::with_other_tables(connection, || check(connection, CHECK))?;
     for table in tables.ours {
         let of_table = check(connection, &format!("PRAGMA integrity_check({table:?})"))?;
         texts.extend(of_table.into_iter().filter(|text| !texts.contains(text)).collect::<Vec<_>>());
@@ -31,7 +31,8 @@ pub(super) fn texts(connection: &Connection, schema: &Schema) -> Result<Vec<Stri
     Ok(texts)
 }
 
-/// How many rows of this crate's tables refer to a row that does not exist. The keys of others are their own affair.
+/// The number of rows of this crate's tables that refer to a row that does not exist. Foreign keys of other tables are
+/// not checked.
 pub(super) fn orphans(connection: &Connection, schema: &Schema) -> Result<usize, Failure> {
     let mut count = 0;
     for table in tables(connection, schema)?.ours {
@@ -46,7 +47,7 @@ pub(super) fn orphans(connection: &Connection, schema: &Schema) -> Result<usize,
 
 #[derive(Default)]
 struct Tables {
-    /// Plain words each: no other table of this crate is here.
+    /// The names of this crate's tables, which need no escaping in SQL.
     ours: Vec<String>,
     has_others: bool,
 }

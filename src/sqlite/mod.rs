@@ -1,15 +1,15 @@
-//! The file: how it is opened, what is in it, how it is read and written. No policy.
+//! The file: opening it, its schema, reading and writing its rows. No policy.
 //!
-//! - [`file`]: where files are and what they are called, and all calls to the file system outside SQLite.
-//! - [`connection`]: one connection, hardened.
-//! - [`schema`]: what must be in the file, what may be, and how it gets there.
-//! - [`open`]: the steps from a path to a connection on a file that is known to be ours.
-//! - [`transaction`]: what reads and writes run in; [`read_connection`], [`write_connection`]: the connections they run on.
-//!   [`budget`]: a bound on reads of files without an end. [`number`]: the numbers that datasets get.
-//! - [`verification`], [`integrity`]: a check of every row, and SQLite's own; [`backup`]: a copy of all rows; [`progress`]
-//!   tells how far they are.
+//! - [`mod@file`]: paths and file names, and all calls to the file system outside SQLite.
+//! - [`connection`]: hardened connections.
+//! - [`schema`]: the objects that the file must and may contain, and the migrations that create them.
+//! - [`open`]: the steps from a path to a connection to a file that is known to be a store.
+//! - [`transaction`]: snapshots and transactions; [`read_connection`], [`write_connection`]: the connections they run
+//!   on. [`budget`]: a bound on the work of reading a malformed file. [`number`]: the sequence numbers of datasets.
+//! - [`verification`], [`integrity`]: a check of every row, and SQLite's own; [`backup`]: a copy of the database;
+//!   [`progress`]: their progress callbacks.
 //! - [`table`]: the statements and the row mapper of each table.
-//! - [`failure`]: what the errors of SQLite and of the operating system mean.
+//! - [`failure`]: converting the errors of SQLite and of the operating system.
 
 pub(crate) mod backup;
 mod budget;

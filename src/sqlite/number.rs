@@ -1,18 +1,18 @@
-//! The numbers that datasets get: their order of creation in this file, which cursors name.
+//! The sequence numbers of datasets (`seq`): the order of creation in this file, and the position in a cursor.
 //!
-//! A number is never given twice, whatever a tool deletes: a listing that goes on behind a deleted dataset would miss the
-//! new one. Nor is it the number of a KPI whose dataset is gone, or that KPI would become part of the new dataset, which may
-//! be another organization's.
+//! A number is never used twice, even if another tool deletes a dataset: a listing that continues after the deleted
+//! dataset would miss a new one with the same number. Nor is the number of an orphaned KPI used again: that KPI would
+//! become part of the new dataset, which may belong to another organization.
 //!
-//! Numbers are reserved by the block: the table `counter` holds the last one that is reserved. To write it with each create
-//! would cost a page more in the log, and to look for the largest number with each create a statement more (1.04 of the
-//! instructions of a create of 10 KPIs). A connection gives the numbers of its block as long as no other connection has
-//! written, so that numbers rise with the order of commits; what is then left of the block is never given.
+//! Numbers are reserved in blocks: the table `counter` stores the last reserved number. Writing it with each create
+//! would cost one more page in the log, and finding the largest number with each create one more statement (1.04 times
+//! the instructions of a create of 10 KPIs). A connection uses the numbers of its block until another connection
+//! writes, so that numbers increase in the order of commits; the rest of the block is never used.
 
-/// The numbers that a connection has reserved and not given.
+/// The numbers that a connection has reserved and not used yet.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Numbers {
-    /// The version of the data that they were reserved at; none before the first transaction.
+    /// The `data_version` at which they were reserved; `None` before the first transaction.
     data_version: Option<i64>,
     next: i64,
     left: i64,
@@ -27,12 +27,12 @@ impl Numbers {
         self.data_version == Some(data_version)
     }
 
-    /// The same with a block of `count` numbers behind `last` in place of what is left.
+    /// The same, with the block of `count` numbers after `last` instead of the numbers that are left.
     pub(super) fn with_block(self, last: i64, count: i64) -> Self {
         Self { next: last.saturating_add(1), left: count, ..self }
     }
 
-    /// The first of `count` numbers, one behind the other, if as many are left.
+    /// Takes `count` consecutive numbers and returns the first, if that many are left.
     pub(super) fn take(&mut self, count: i64) -> Option<i64> {
         let first = self.next;
         if self.left < count {

@@ -1,4 +1,4 @@
-//! Telling a caller how far a long statement is, and letting the caller end it.
+//! Progress callbacks of long statements, which can also cancel them.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -11,9 +11,9 @@ use super::failure::Failure;
 use crate::error::Error;
 use crate::model::progress::Progress;
 
-/// A caller's callback: told the progress, it says whether to go on.
+/// A caller's progress callback, which decides whether to continue.
 ///
-/// It is `'static`, since rusqlite takes no other progress handler (`rusqlite::Connection::progress_handler`).
+/// It is `'static` because rusqlite requires that of a progress handler (`rusqlite::Connection::progress_handler`).
 pub(crate) type Callback = Box<dyn FnMut(Progress) -> ControlFlow<()> + Send>;
 
 /// A callback that never cancels.
@@ -21,7 +21,7 @@ pub(super) fn ignored() -> Callback {
     Box::new(|_| ControlFlow::Continue(()))
 }
 
-/// One callback for several pieces of work.
+/// Copies of one callback, for several statements.
 pub(super) fn shared(callback: Callback) -> impl Fn() -> Callback {
     let callback = Arc::new(Mutex::new(callback));
     move || {
@@ -31,24 +31,25 @@ pub(super) fn shared(callback: Callback) -> impl Fn() -> Callback {
     }
 }
 
-/// Runs `work` while `callback` is told, of `total`, what `done` says, and can end it: from time to time, and at the end.
-/// It is bounded by the length of `file`, if the database is not in memory, and by `most`, which `done` exceeds for no file that is whole.
+/// Runs `work`, and calls `callback` regularly and at the end with `done` of `total`; the callback can cancel the work.
+/// The work is bounded by the length of `file`, unless the database is in memory, and by `max`, which `done` never exceeds
+/// for an intact file.
 pub(super) fn reported<T>(
     connection: &mut Connection,
     file: Option<&Path>,
     callback: Callback,
     total: u64,
-    most: u64,
+    max: u64,
     done: impl Fn() -> u64 + Send + 'static,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let callback = shared(callback);
-    let (mut meanwhile, mut at_the_end) = (callback(), callback());
+    let (mut during, mut at_the_end) = (callback(), callback());
     let steps = budget::steps_of_file(file.map(Path::to_owned));
     let verdict = move |taken| match done() {
-        done if done > most || taken > steps() => Verdict::Endless,
-        done if meanwhile(Progress::new(done.min(total), total)).is_break() => Verdict::Cancelled,
-        _ => Verdict::GoOn,
+        done if done > max || taken > steps() => Verdict::BudgetExceeded,
+        done if during(Progress::new(done.min(total), total)).is_break() => Verdict::Cancelled,
+        _ => Verdict::Continue,
     };
     let worked = budget::run(connection, verdict, work)?;
     if at_the_end(Progress::new(total, total)).is_break() { Err(Error::Cancelled.into()) } else { Ok(worked) }

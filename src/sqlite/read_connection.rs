@@ -1,4 +1,4 @@
-//! A connection that only reads, for one snapshot after the other.
+//! A connection for reading, which serves one snapshot at a time.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,12 @@ use super::budget::Budget;
 use super::failure::Failure;
 use super::transaction::{self, Snapshot};
 
-/// A connection that only reads. All that is read goes through [`snapshot`](Self::snapshot).
+/// A connection for reading. Every read uses [`snapshot`](Self::snapshot).
 #[derive(Debug)]
 pub(crate) struct ReadConnection {
     connection: Connection,
     budget: Budget,
-    /// The latest schema version that this version of the crate reads.
+    /// The latest schema version that this version of the crate supports.
     supported: i64,
 }
 
@@ -23,8 +23,8 @@ impl ReadConnection {
         Self { connection, budget, supported }
     }
 
-    /// Runs `work` on one moment of the file, and ends it if the file has no end. Refuses a file that a later version of this
-    /// crate has upgraded since it was opened: its contents are unknown here.
+    /// Runs `work` on a snapshot of the file, and interrupts it if it exceeds its budget. Fails if a later version of
+    /// this crate has upgraded the file since it was opened: its schema is unknown here.
     pub(crate) fn snapshot<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
         self.budget.spend(|| transaction::read_up_to(self.supported, &self.connection, work))
     }

@@ -1,6 +1,6 @@
-//! Transactions: what runs inside one, begin, commit, roll back.
+//! Snapshots and transactions: begin, commit, rollback, checkpoint.
 //!
-//! The statements are prepared once and kept, since parsing them would cost more than running them.
+//! The statements are prepared once and cached, since parsing them would cost more than running them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::failure::{CommitFailure, Failure};
 use super::table::row::Columns;
 use crate::error::Error;
 
-/// A view of the file as of one moment, for everything that reads.
+/// A consistent view of the file at one point in time. Every read needs one.
 #[derive(Debug)]
 pub(crate) struct Snapshot<'a>(pub(super) &'a Connection);
 
@@ -22,8 +22,8 @@ impl Snapshot<'_> {
 
 /// Runs `work` on a snapshot.
 ///
-/// The snapshot lasts as long as a statement stands on a row. One that gives a number from the header of the file costs half
-/// of what BEGIN and COMMIT do.
+/// The snapshot lasts while a statement has a current row. A statement that reads a number from the header of the file
+/// costs half as much as BEGIN and COMMIT.
 pub(crate) fn read<T>(
     connection: &Connection,
     work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>,
@@ -31,7 +31,8 @@ pub(crate) fn read<T>(
     read_up_to(i64::MAX, connection, work)
 }
 
-/// The same, of a file whose schema version is at most `supported`: a later version of this crate may have upgraded it.
+/// The same; fails if the schema version is above `supported`, since a later version of this crate may have upgraded
+/// the file.
 pub(super) fn read_up_to<T>(
     supported: i64,
     connection: &Connection,
@@ -46,53 +47,53 @@ pub(super) fn read_up_to<T>(
     work(&Snapshot(connection))
 }
 
-/// Begins a transaction that writes, with the write lock.
+/// Begins a write transaction, which takes the write lock.
 pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
     run(connection, "BEGIN IMMEDIATE")
 }
 
-/// Commits the transaction that is open on the connection.
+/// Commits the open transaction of the connection.
 pub(super) fn commit(connection: &Connection) -> Result<(), CommitFailure> {
     Ok(run(connection, "COMMIT")?)
 }
 
-/// Ends a transaction that must not hold, if there is one.
-pub(super) fn end(connection: &Connection) -> rusqlite::Result<()> {
+/// Rolls back the open transaction of the connection, if there is one.
+pub(super) fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
     if connection.is_autocommit() {
         return Ok(());
     }
-    // SQLite rolls back by itself after some errors; ROLLBACK then fails, for there is nothing to roll back.
+    // After some errors SQLite itself rolls back; ROLLBACK then fails because there is no transaction.
     run(connection, "ROLLBACK").or_else(|error| if connection.is_autocommit() { Ok(()) } else { Err(error) })
 }
 
-/// Copies the write-ahead log into the file as far as readers let it, waiting for nobody.
+/// Checkpoints the write-ahead log as far as readers allow, without waiting.
 pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
-    // A connection whose first look at the log failed has not mapped the log's index; without it SQLite copies nothing.
+    // If the first read of a connection failed, it has not mapped the log's index, and SQLite checkpoints nothing.
     connection.query_one("PRAGMA user_version", [], |_| Ok(()))?;
     connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
-/// Copies what others left in the write-ahead log into the file, makes that durable, and cuts the log to nothing unless
-/// another connection uses it. Waits for nobody.
+/// Checkpoints a write-ahead log that was left by a crash, makes that durable, and truncates the log unless another
+/// connection uses it. Does not wait.
 ///
-/// What a process that crashed has written may be in the system's memory and not on the disk, marked as written if a
-/// sync failed: a later commit behind it would be lost with it. And of a commit that was cut off a part may be there,
-/// which a later one in its place, cut off too, could complete.
+/// The frames of a crashed process may be in the page cache only, marked as clean if a sync failed: a later commit
+/// appended after them would be lost with them. And the frames of an incomplete commit could be completed by a later
+/// commit that overwrites them and is itself incomplete.
 pub(super) fn checkpoint_leftover_log(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     connection.busy_timeout(Duration::ZERO)?;
     checkpoint_and_truncate(connection)
 }
 
-/// Copies all of the write-ahead log into the file, makes that durable and cuts the log to nothing; busy if another
-/// connection prevents it.
+/// Checkpoints all of the write-ahead log, makes that durable and truncates the log; fails with [`Busy`](Error::Busy)
+/// if another connection prevents it.
 pub(super) fn empty_log(connection: &Connection) -> Result<(), Failure> {
     let is_busy: bool = connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if is_busy { Err(Error::busy(Duration::ZERO).into()) } else { Ok(()) }
 }
 
-/// Copies all of the write-ahead log into the file, makes that durable and cuts the log to nothing, if no other connection
-/// prevents it.
+/// Checkpoints all of the write-ahead log, makes that durable and truncates the log, if no other connection prevents
+/// it.
 pub(super) fn checkpoint_and_truncate(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }

@@ -1,4 +1,4 @@
-//! Checking every row: what SQLite's own checks see, what only the digests see, and what an index hides.
+//! Verifying every row: by SQLite's own checks, by the digests, and by a lookup in each index.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::verification::{Finding, FindingKind, Verification};
 
-/// Checks everything, in one snapshot, while `callback` is told how many datasets were read.
+/// Verifies everything in one snapshot, and calls `callback` with the number of datasets that were read.
 pub(crate) fn verify_reported(
     connection: &mut Connection,
     file: Option<&Path>,
@@ -39,11 +39,12 @@ pub(crate) fn verify_reported(
     )
 }
 
-/// Checks everything, in one snapshot, and counts the datasets that were `read`.
+/// Verifies everything in one snapshot, and updates `read`, the number of datasets that were read.
 pub(super) fn verify(connection: &Connection, read: &AtomicU64) -> Result<Verification, Failure> {
     transaction::read(connection, |snapshot| {
         let mut verification = Verification::new(integrity(snapshot.connection())?);
-        // Damage of the tables' structure ends a walk early; SQLite's check has named it, if not this does.
+        // Damage to the structure of a table ends the walk early. It becomes a finding, even if SQLite's check missed
+        // it.
         let walked = walk(snapshot, &mut verification, read).and_then(|()| counts(snapshot, &mut verification));
         if let Err(failure) = walked {
             verification.findings.push(unreadable(failure)?);
@@ -52,13 +53,13 @@ pub(super) fn verify(connection: &Connection, read: &AtomicU64) -> Result<Verifi
     })
 }
 
-/// What SQLite finds by itself.
+/// The findings of SQLite's own checks.
 pub(super) fn integrity(connection: &Connection) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     match integrity::texts(connection, &SCHEMA) {
         Ok(texts) => {
-            // One text may say several things.
-            texts.iter().flat_map(|text| text.lines()).try_for_each(refuse_failure_of_the_disk)?;
+            // One text may have several lines, each with a message.
+            texts.iter().flat_map(|text| text.lines()).try_for_each(check_disk_error)?;
             findings.extend(texts.into_iter().map(|text| Finding::new(FindingKind::Integrity, text)));
         }
         Err(failure) => findings.push(unreadable(failure)?),
@@ -73,8 +74,8 @@ pub(super) fn integrity(connection: &Connection) -> Result<Vec<Finding>, Failure
     Ok(findings)
 }
 
-/// SQLite's check writes down, as if it were damage, that the disk failed to give a page.
-fn refuse_failure_of_the_disk(text: &str) -> Result<(), Failure> {
+/// Fails if the message is that of a failed read: SQLite's check reports it like damage.
+fn check_disk_error(text: &str) -> Result<(), Failure> {
     let code = match text.rsplit_once("unable to get the page. error code=") {
         Some((_, code)) => code.trim().parse().ok(),
         None => text.contains("failed to get page").then_some(ffi::SQLITE_IOERR),
@@ -85,7 +86,7 @@ fn refuse_failure_of_the_disk(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Damage as a finding; anything else is the error that it is.
+/// Converts damage to a finding; any other error is returned.
 fn unreadable(Failure(error): Failure) -> Result<Finding, Failure> {
     match error {
         Error::Corrupt { dataset, detail, .. } => Ok(Finding::new(FindingKind::Integrity, detail).about(None, dataset)),
@@ -93,12 +94,12 @@ fn unreadable(Failure(error): Failure) -> Result<Finding, Failure> {
     }
 }
 
-/// The error of a finding where damage must not be passed on.
+/// The error for a finding in a copy, which must be intact.
 pub(super) fn damage(finding: Finding) -> Error {
     Error::corrupt(finding.dataset, finding.detail)
 }
 
-/// Reads every dataset by the table itself, and looks for it by each index.
+/// Reads every dataset from the table itself, and looks it up in each index.
 fn walk(snapshot: &Snapshot<'_>, verification: &mut Verification, read: &AtomicU64) -> Result<(), Failure> {
     let mut statement = snapshot.connection().prepare(&audit::SELECT_ALL)?;
     let mut rows = statement.query([])?;
@@ -108,7 +109,7 @@ fn walk(snapshot: &Snapshot<'_>, verification: &mut Verification, read: &AtomicU
         read.store(verification.datasets, Relaxed);
         let columns = Columns(row);
         let seq = columns.integer(column::SEQ)?;
-        // Rows that went back might never end.
+        // On a damaged page the rows might go back and never end.
         if last.replace(seq).is_some_and(|last| last >= seq) {
             return Err(damaged("the rows of the datasets are out of order").into());
         }
@@ -118,7 +119,7 @@ fn walk(snapshot: &Snapshot<'_>, verification: &mut Verification, read: &AtomicU
             verification.findings.push(Finding::new(kind, detail).about(organization, id));
         };
         let (Some(organization), Some(id)) = (organization, id) else {
-            found(FindingKind::Dataset, "its ids cannot be read".to_owned());
+            found(FindingKind::Dataset, "the id of the dataset or of its organization cannot be read".to_owned());
             continue;
         };
         match dataset::read(snapshot, row, organization, id) {
@@ -130,8 +131,8 @@ fn walk(snapshot: &Snapshot<'_>, verification: &mut Verification, read: &AtomicU
             verification.findings.push(Finding::new(kind, detail).about(Some(organization), Some(id)));
         };
         for index in &audit::INDEXES {
-            if !index.leads_to(snapshot, organization, id, seq)? {
-                found(FindingKind::Hidden, format!("an index is damaged: {} does not find it", index.used_by));
+            if !index.contains(snapshot, organization, id, seq)? {
+                found(FindingKind::Hidden, format!("an index is damaged: {} does not find the dataset", index.used_by));
             }
         }
         if audit::has_repeated_position(snapshot, seq)? {
@@ -142,12 +143,12 @@ fn walk(snapshot: &Snapshot<'_>, verification: &mut Verification, read: &AtomicU
     Ok(())
 }
 
-/// Whether the tables and their indexes agree on how many rows there are.
+/// Compares the number of datasets in the table with that of each index, and checks the table `counter`.
 fn counts(snapshot: &Snapshot<'_>, verification: &mut Verification) -> Result<(), Failure> {
     for index in &audit::INDEXES {
         let count = index.count(snapshot)?;
         if count != verification.datasets {
-            let detail = format!("{} has {count} datasets, the table {}", index.name, verification.datasets);
+            let detail = format!("{} has {count} datasets, but the table has {}", index.name, verification.datasets);
             verification.findings.push(Finding::new(FindingKind::Count, detail));
         }
     }

@@ -1,4 +1,4 @@
-//! The connection that writes: one transaction after the other.
+//! The connection for writing, which runs one transaction at a time.
 
 use std::cell::Cell;
 use std::ops::Deref;
@@ -9,11 +9,11 @@ use super::failure::{CommitFailure, Failure};
 use super::number::Numbers;
 use super::transaction::{self, Snapshot};
 
-/// A connection that writes. All that is written goes through a [`Transaction`].
+/// A connection for writing. Every write uses a [`Transaction`].
 #[derive(Debug)]
 pub(crate) struct WriteConnection {
     connection: Connection,
-    /// As of the last commit.
+    /// The reserved sequence numbers that were left after the last commit.
     numbers: Cell<Numbers>,
 }
 
@@ -22,28 +22,28 @@ impl WriteConnection {
         Self { connection, numbers: Cell::default() }
     }
 
-    /// Begins a transaction. It takes the write lock at once, so that waiting for it happens here and nowhere later.
+    /// Begins a transaction. It takes the write lock at once, so that only this call waits for the lock.
     ///
-    /// `changed` checks the file where another connection has changed it since the last commit.
+    /// If another connection has changed the file since the last commit, `check_changed` checks it first.
     pub(crate) fn begin(
         &self,
-        changed: impl FnOnce(&Connection) -> Result<(), Failure>,
+        check_changed: impl FnOnce(&Connection) -> Result<(), Failure>,
     ) -> Result<Transaction<'_>, Failure> {
         transaction::begin(&self.connection)?;
         let (numbers, version) = (self.numbers.get(), data_version(&self.connection)?);
         if numbers.is_as_of(version) {
             return Ok(Transaction::new(self, numbers));
         }
-        changed(&self.connection)?;
+        check_changed(&self.connection)?;
         Ok(Transaction::new(self, Numbers::none_as_of(version)))
     }
 
-    /// Ends a transaction that must not hold, if there is one.
+    /// Rolls back the open transaction, if there is one.
     pub(crate) fn roll_back(&self) -> Result<(), Failure> {
-        Ok(transaction::end(&self.connection)?)
+        Ok(transaction::roll_back(&self.connection)?)
     }
 
-    /// The connection itself, for what is asked about the file as a whole.
+    /// The connection itself, for operations on the file as a whole.
     pub(crate) fn plain(&self) -> &Connection {
         &self.connection
     }
@@ -52,7 +52,7 @@ impl WriteConnection {
         &mut self.connection
     }
 
-    /// Copies the write-ahead log into the file as far as readers let it, waiting for none of them, and closes.
+    /// Checkpoints the write-ahead log as far as readers allow, without waiting, and closes the connection.
     pub(crate) fn close(self) -> Result<(), Failure> {
         let checkpointed = transaction::checkpoint(&self.connection);
         let closed = self.connection.close().map_err(|(_, error)| error);
@@ -60,12 +60,12 @@ impl WriteConnection {
     }
 }
 
-/// A transaction that writes. It is a snapshot, too, which also has what the transaction wrote.
+/// A write transaction. It is also a snapshot, which contains the changes of the transaction.
 #[derive(Debug)]
 pub(crate) struct Transaction<'a> {
     snapshot: Snapshot<'a>,
     connection: &'a WriteConnection,
-    /// What is left of the numbers for datasets.
+    /// The reserved sequence numbers that are left.
     numbers: Cell<Numbers>,
 }
 
@@ -102,12 +102,12 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Runs `work` so that its failure undoes what it wrote, and nothing else.
+    /// Runs `work` in a savepoint: a failure rolls back only what `work` wrote.
     pub(crate) fn savepoint<T, E>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<Result<T, E>, TransactionLost> {
         let (connection, numbers) = (self.snapshot.connection(), self.numbers.get());
         transaction::run(connection, "SAVEPOINT job").map_err(|_| TransactionLost)?;
         let worked = work();
-        // After some errors SQLite rolls back the whole transaction by itself; after a full disk, for one.
+        // After some errors, such as a full disk, SQLite itself rolls back the whole transaction.
         if connection.is_autocommit() {
             return Err(TransactionLost);
         }
@@ -120,11 +120,12 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// The transaction was rolled back, or must be: a part of it could not be kept or undone by itself.
+/// The whole transaction was rolled back, or must be: the savepoint could not be released or rolled back.
 #[derive(Debug)]
 pub(crate) struct TransactionLost;
 
-/// A number that changes when another connection has changed the file (<https://sqlite.org/pragma.html#pragma_data_version>).
+/// A number that changes when another connection has changed the file
+/// (<https://sqlite.org/pragma.html#pragma_data_version>).
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))
 }

@@ -1,10 +1,10 @@
-//! The public handle: a store, seen through an organization. A folder for each noun, a file for each operation; no SQL, no
-//! threads.
+//! The public handles: the store, and the view of one organization. A folder for each noun, a file for each operation;
+//! no SQL, no threads.
 //!
-//! - [`options`]: how a store is opened.
-//! - [`organization`]: the view through which everything is read and written, and which of them there are.
+//! - [`options`]: the options for opening a store.
+//! - [`organization`]: the view through which everything is read and written, and the list of organizations.
 //! - [`dataset`]: the operations on datasets.
-//! - [`file`]: the operations on the file as a whole.
+//! - [`mod@file`]: the operations on the file as a whole.
 
 pub(crate) mod dataset;
 mod file;
@@ -24,9 +24,9 @@ use crate::model::uuid_v7::IdSource;
 
 /// A store of datasets: one SQLite file, or a database in memory.
 ///
-/// Everything is read and written through an [`Organization`]. A clone is another handle on the same store; handles
-/// can be used from any number of threads at once. A file can also be opened several times, in one process and in
-/// others. Dropping the last handle closes the store; [`close`](Self::close) does so and says what went wrong.
+/// Everything is read and written through an [`Organization`]. A clone is another handle to the same store; handles can
+/// be used from any number of threads at the same time. A file can also be opened several times, in one process or in
+/// several. Dropping the last handle closes the store; [`close`](Self::close) does so too, and returns errors.
 ///
 /// # Examples
 ///
@@ -47,7 +47,7 @@ pub struct Store {
     shared: Arc<Shared>,
 }
 
-/// What all handles on a store share.
+/// The state that all handles to a store share.
 struct Shared {
     access: Access,
     clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
@@ -55,7 +55,7 @@ struct Shared {
 }
 
 impl Store {
-    /// The file: an absolute path, in which symbolic links are resolved. None for a store in memory.
+    /// The absolute path of the file, with symbolic links resolved; `None` for a store in memory.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.shared.access.file()
@@ -65,12 +65,12 @@ impl Store {
         &self.shared.access
     }
 
-    /// Where the ids come from that a request does not give.
+    /// The source of the ids that a request does not set.
     fn ids(&self) -> &IdSource {
         &self.shared.ids
     }
 
-    /// The time of one write: the clock is asked once.
+    /// Reads the clock, once for each write.
     fn now(&self) -> Result<DateTime<Utc>> {
         let now = (self.shared.clock)();
         time::to_micros(now).and_then(time::from_micros).ok_or(Error::ClockOutOfRange { now })

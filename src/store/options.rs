@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! The options for opening a store.
 
 use std::fmt;
 use std::path::Path;
@@ -18,20 +18,24 @@ use crate::sqlite::open::Settings;
 use crate::sqlite::schema::{SCHEMA, Schema};
 
 impl Store {
-    /// Opens the store in the file at `path`, which is created if there is none, with the default [options](Self::options).
+    /// Opens the store in the file at `path` with the default [options](Self::options). The file is created if there is
+    /// none.
     ///
-    /// The folder must exist. A new file can be read and written by its owner alone (mode 0600). While the store is
-    /// open, SQLite keeps two files of the same name with `-wal` and `-shm` beside it.
+    /// The folder must exist. A new file has mode 0600: only its owner can read and write it. While the store is open,
+    /// SQLite keeps two files beside it, with `-wal` and `-shm` appended to the name.
     ///
     /// # Errors
     ///
-    /// - [`Error::InvalidPath`] if no store can be there: a folder, a device, a missing folder, a dangling link.
-    /// - [`Error::NotAStore`] if the file is something else, [`Error::TooNew`] if a later version of this crate made it.
-    /// - [`Error::Corrupt`] if it is a store, but its schema or history was altered, or it was cut.
-    ///   In all of these, file and folder stay as they were, except for what SQLite must do to read at all: play back the
-    ///   journal of a process that crashed, and make a `-shm` beside a `-wal` that was there.
-    /// - [`Error::ReadOnly`], [`Error::StorageFull`], [`Error::Busy`] if the file cannot be written (now).
-    /// - [`Error::UnsupportedSqlite`] if the linked SQLite is one that can lose commits.
+    /// - [`Error::InvalidPath`] if the path cannot be used: a folder, a device, a missing folder, a dangling link.
+    /// - [`Error::NotAStore`] if the file was not created by this crate.
+    /// - [`Error::TooNew`] if a later version of this crate created or upgraded it.
+    /// - [`Error::Corrupt`] if it is a store, but its schema or history was altered, or it was truncated.
+    /// - [`Error::ReadOnly`], [`Error::StorageFull`], [`Error::Busy`] if the file cannot be written, or not at the
+    ///   moment.
+    /// - [`Error::UnsupportedSqlite`] if the linked SQLite can lose commits.
+    ///
+    /// With the first four, file and folder stay unchanged, except for what SQLite does at the first read: it rolls
+    /// back the journal of a crashed process, and creates a `-shm` beside an existing `-wal`.
     ///
     /// # Examples
     ///
@@ -53,11 +57,11 @@ impl Store {
 
     /// Opens a new, empty store in memory, private to this handle and its clones.
     ///
-    /// It gives the same answers as one in a file, but has a single connection: reads wait for writes.
+    /// It behaves like a store in a file, but has a single connection: reads wait for writes.
     ///
     /// # Errors
     ///
-    /// [`Error::UnsupportedSqlite`] if the linked SQLite is one that can lose commits.
+    /// - [`Error::UnsupportedSqlite`] if the linked SQLite can lose commits.
     ///
     /// # Examples
     ///
@@ -70,7 +74,7 @@ impl Store {
         Self::options().open_in_memory()
     }
 
-    /// Options to open a store with: durability, waiting, clock, ids.
+    /// Options for opening a store: durability, busy timeout, clock, ids and more.
     ///
     /// # Examples
     ///
@@ -80,6 +84,7 @@ impl Store {
     /// # let folder = tempfile::tempdir()?;
     /// # let path = folder.path().join("kpis.db");
     /// let store = Store::options().durability(Durability::Normal).open(&path)?;
+    /// assert!(path.exists());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn options() -> StoreOptions {
@@ -87,11 +92,11 @@ impl Store {
     }
 }
 
-/// Options to open a [`Store`] with; had from [`Store::options`].
+/// Options for opening a [`Store`], obtained from [`Store::options`].
 ///
 /// # Examples
 ///
-/// A store whose times and waits a test controls:
+/// A store for a test, with a fixed time and a short busy timeout:
 ///
 /// ```
 /// use std::time::Duration;
@@ -130,26 +135,28 @@ impl Default for StoreOptions {
 }
 
 impl StoreOptions {
-    /// What an acknowledged write survives. By default [`Durability::Full`]. In memory nothing survives either way.
+    /// What an acknowledged write survives. By default [`Durability::Full`]. It has no effect in memory.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.settings.durability = durability;
         self
     }
 
-    /// How long a call may wait in all for other writers, in this process and others, before it answers
+    /// How long a call may wait in total, for other threads and other processes, before it fails with
     /// [`Busy`](crate::Error::Busy). By default 5 seconds.
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.settings.busy_timeout = timeout;
         self
     }
 
-    /// Whether the file is only read. By default it is not.
+    /// Whether to open the file for reading only. By default it is also opened for writing. It has no effect in memory.
     ///
-    /// The file must be there and up to date. What others write is seen. Every call that would write answers
-    /// [`ReadOnly`](crate::Error::ReadOnly), and so does opening, if a write-ahead log lies beside the file that SQLite
-    /// cannot use without writing. Without such a log, a file that nobody may write, or one in a folder that cannot be
-    /// written, is read as one that nobody changes. Otherwise SQLite makes a `-wal` and a `-shm`, which a store that only
-    /// reads cannot remove: they stay, empty of data, until the next that writes. In memory this has no meaning.
+    /// The file must exist and have the current schema. Writes by other stores and processes are visible. Every call
+    /// that would write fails with [`ReadOnly`](crate::Error::ReadOnly). So does opening a file with a write-ahead log
+    /// that SQLite cannot use without writing.
+    ///
+    /// If there is no log, and the file or its folder is not writable, the file is assumed not to change: later writes
+    /// by another process are not visible. Otherwise SQLite creates a `-wal` and a `-shm`, which a read-only store
+    /// cannot remove: they stay, without data, until a store that writes is closed.
     ///
     /// # Examples
     ///
@@ -159,8 +166,8 @@ impl StoreOptions {
     /// # let path = folder.path().join("kpis.db");
     /// # Store::open(&path)?.close()?;
     /// let store = Store::options().read_only(true).open(&path)?;
-    /// let refused = store.organization(OrganizationId::new()).create_dataset(NewDataset::new("Water"));
-    /// assert!(matches!(refused, Err(Error::ReadOnly { .. })));
+    /// let result = store.organization(OrganizationId::new()).create_dataset(NewDataset::new("Water"));
+    /// assert!(matches!(result, Err(Error::ReadOnly { .. })));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read_only(mut self, read_only: bool) -> Self {
@@ -168,39 +175,39 @@ impl StoreOptions {
         self
     }
 
-    /// Whether a file of an older version is copied before it is upgraded. By default it is.
+    /// Whether to copy a file of an older version before it is upgraded. By default it is copied.
     ///
-    /// The copy lies beside it, `<file>.v<version>.backup` or with a number behind that, verified and durable before the
-    /// upgrade begins, and stays: remove it when the upgraded application has proved itself. Without room for it the
-    /// upgrade fails with [`StorageFull`](crate::Error::StorageFull), and the file is as it was. An upgrade that fails
-    /// removes its copy again, unless the disk failed in the commit, so that nobody knows what is on it. One that is killed
-    /// leaves it, or a part of it under a name like
-    /// `kpi-store-0123456789abcdef.draft`, which goes with the next attempt.
+    /// The copy is named `<file>.v<version>.backup`, with a number appended if that name is taken. It is verified and
+    /// durable before the upgrade begins, and it stays: delete it when you no longer need it. Without space for it, the
+    /// upgrade fails with [`StorageFull`](crate::Error::StorageFull), and the file is unchanged.
+    ///
+    /// A failed upgrade removes its copy, unless the outcome of its commit is unknown. A killed upgrade leaves the
+    /// copy, or an incomplete one with a name like `kpi-store-0123456789abcdef.draft`, which the next attempt removes.
     pub fn backup_before_upgrade(mut self, backup: bool) -> Self {
         self.settings.backup_before_upgrade = backup;
         self
     }
 
-    /// Where times come from. By default the system clock.
+    /// The clock for `created_at` and `updated_at`. By default the system clock.
     ///
-    /// It is asked once for each call that writes, of a load for each transaction, while no lock is held, and its answer
-    /// cut to the microsecond.
+    /// It is called once per write (once per transaction in a load), with no lock held. Its time is truncated to
+    /// microseconds.
     pub fn clock(mut self, clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
         self.clock = Box::new(clock);
         self
     }
 
-    /// Where the ids come from that a request does not give. By default each is a UUIDv7 greater than every one before
-    /// it in this process.
+    /// The source of the ids that a request does not set. By default each is a UUIDv7, greater than every previous one
+    /// of this process.
     ///
-    /// It is asked while no lock is held, but for a [load](crate::Organization::load_datasets). An id that is taken makes the call fail with
-    /// [`AlreadyExists`](crate::Error::AlreadyExists).
+    /// It is called with no lock held, except in a [load](crate::Organization::load_datasets). If it returns an id that
+    /// is taken, the call fails with [`AlreadyExists`](crate::Error::AlreadyExists).
     pub fn ids(mut self, ids: impl Fn() -> Uuid + Send + Sync + 'static) -> Self {
         self.ids = IdSource::Given(Box::new(ids));
         self
     }
 
-    /// Opens the store in the file at `path`, which is created if there is none.
+    /// Opens the store in the file at `path`. The file is created if there is none, unless the options are read-only.
     ///
     /// # Errors
     ///
@@ -209,13 +216,13 @@ impl StoreOptions {
         self.open_with_schema(path.as_ref(), &SCHEMA)
     }
 
-    /// The same for any list of migrations, so that tests can upgrade.
+    /// The same with another schema, so that tests can upgrade.
     pub(crate) fn open_with_schema(self, path: &Path, schema: &'static Schema) -> Result<Store> {
         let access = Access::open(path, self.settings, schema)?;
         Ok(self.store(access))
     }
 
-    /// Opens a new, empty store in memory, private to the handle and its clones.
+    /// Opens a new, empty store in memory, private to this handle and its clones.
     ///
     /// # Errors
     ///

@@ -77,7 +77,7 @@ fn what_cannot_be_parsed_is_refused_with_an_error_of_its_own_type() {
         assert_eq!(Err(id), text.parse::<UserId>());
         assert_eq!(Err(id), text.parse::<OrganizationId>());
         let cursor: ParseCursorError = text.parse::<Cursor>().unwrap_err();
-        check(cursor, "expected a cursor as it was printed");
+        check(cursor, "expected a cursor from an earlier page");
         assert!(matches!(Error::from(cursor), Error::InvalidCursor));
         let value_type: ParseValueTypeError = text.parse::<ValueType>().unwrap_err();
         check(value_type, "expected 'number', 'text', 'percentage', 'date' or 'boolean'");

@@ -1,6 +1,7 @@
 //! The files that SQLite keeps beside a database: `-wal`, `-journal` and `-shm`.
 //!
-//! Only the database carries locks of SQLite's, so that its log and journal may be opened here.
+//! SQLite holds POSIX locks on the database and on `-shm`, but not on the log and the journal, so only these two may be
+//! opened here.
 
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -14,20 +15,20 @@ use crate::sqlite::failure::{damaged, invalid_path, write_failed};
 /// The suffixes of the files that SQLite keeps beside a database.
 const SUFFIXES: [&str; 3] = ["-journal", "-wal", "-shm"];
 
-/// The path of a file whose name begins with that of `file`.
+/// The path of `file` with a suffix appended to its name.
 pub(in crate::sqlite) fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut path = file.as_os_str().to_owned();
     path.push(suffix);
     path.into()
 }
 
-/// Whether SQLite would take a file of this name for a companion of another.
+/// Whether SQLite would treat a file of this name as a companion of another file.
 pub(super) fn has_name_of_companion(path: &Path) -> bool {
     let text = path.as_os_str().as_encoded_bytes();
     SUFFIXES.iter().any(|suffix| text.ends_with(suffix.as_bytes()))
 }
 
-/// Whether something lies where SQLite would look for a companion of `file`.
+/// Whether any companion of `file` exists.
 pub(super) fn has_any(file: &Path) -> Result<bool, Error> {
     for suffix in SUFFIXES {
         if look_up(&beside(file, suffix))?.is_some() {
@@ -37,14 +38,14 @@ pub(super) fn has_any(file: &Path) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Refuses a file beside which something else stands in the place of a companion: SQLite would wait for a pipe for ever.
+/// Fails if a companion is not a regular file: SQLite would block forever on a FIFO.
 pub(in crate::sqlite) fn check_kind(file: &Path) -> Result<(), Error> {
     for suffix in SUFFIXES {
         let companion = beside(file, suffix);
         if look_up(&companion)?.is_some_and(|metadata| !metadata.is_file()) {
             return Err(invalid_path(
                 &companion,
-                "SQLite keeps a file under this name, and this is not a regular file",
+                "SQLite needs this name for a regular file, but something else has it",
                 None,
             ));
         }
@@ -52,10 +53,10 @@ pub(in crate::sqlite) fn check_kind(file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a log without its file, which may be all that there is of a store: SQLite would take the file for new, and
-/// remove the log.
+/// Fails if there is a log but no file, or an empty one. The log may contain all that is left of a store, and SQLite
+/// would treat the file as new and delete the log.
 pub(super) fn refuse_orphaned_log(file: &Path) -> Result<(), Error> {
-    // In this order: another process that makes the file writes its first page before there is a log.
+    // In this order: another process that creates the file writes its first page before it creates the log.
     let has_log = wal_length(file)?.is_some_and(|length| length > 0);
     if has_log && look_up(file)?.is_none_or(|metadata| metadata.len() == 0) {
         return Err(damaged("the file is empty or missing, and only its write-ahead log is left"));
@@ -63,17 +64,17 @@ pub(super) fn refuse_orphaned_log(file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The length of the write-ahead log in bytes; none if there is no log.
+/// The length of the write-ahead log in bytes; `None` if there is no log.
 pub(in crate::sqlite) fn wal_length(file: &Path) -> Result<Option<u64>, Error> {
     Ok(look_up(&beside(file, "-wal"))?.map(|metadata| metadata.len()))
 }
 
-/// Makes durable that the log was cut.
+/// Makes the truncation of the log durable.
 pub(in crate::sqlite) fn sync_log(file: &Path) -> Result<(), Error> {
     disk::sync_file(&beside(file, "-wal")).map_err(|error| write_failed(file, error))
 }
 
-/// The numbers of the pages that the write-ahead log holds (<https://sqlite.org/fileformat2.html#walformat>).
+/// The numbers of the pages in the write-ahead log (<https://sqlite.org/fileformat2.html#walformat>).
 pub(in crate::sqlite) fn pages_in_log(file: &Path, page_size: u64) -> Result<HashSet<u64>, Error> {
     read_pages(&beside(file, "-wal"), page_size).map_err(|error| write_failed(file, error))
 }
@@ -82,10 +83,10 @@ fn read_pages(log: &Path, page_size: u64) -> io::Result<HashSet<u64>> {
     let mut log = io::BufReader::new(disk::open(log)?);
     let (mut pages, mut header, mut frame) = (HashSet::new(), [0; 32], [0; 24]);
     if !is_read(&mut log, &mut header)? {
-        // A connection that only reads leaves an empty log behind.
+        // A connection that only reads may leave an empty log.
         return Ok(pages);
     }
-    // Frames with other salts are left from before the log was begun anew.
+    // Frames with other salts are leftovers from before the log was restarted.
     while is_read(&mut log, &mut frame)? && frame.get(8..16) == header.get(16..24) {
         let [a, b, c, d, ..] = frame;
         pages.insert(u32::from_be_bytes([a, b, c, d]).into());
@@ -107,23 +108,23 @@ pub(in crate::sqlite) fn has_journal(file: &Path) -> Result<bool, Error> {
     Ok(look_up(&beside(file, "-journal"))?.is_some())
 }
 
-/// Whether the rollback journal beside the file is one of a transaction over several files. It names another file, which
-/// SQLite deletes once it has played the journal back, whatever that file is.
+/// Whether the rollback journal beside the file belongs to a transaction over several files. Such a journal names a
+/// super-journal, and SQLite deletes the file of that name after the rollback, whatever that file is.
 pub(in crate::sqlite) fn has_journal_of_several_files(file: &Path) -> Result<bool, Error> {
     const MAGIC_AT_THE_END: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
     Ok(eight_bytes(&beside(file, "-journal"), SeekFrom::End(-8))? == Some(MAGIC_AT_THE_END))
 }
 
-/// Whether the write-ahead log beside the file is of a version that SQLite does not read.
+/// Whether the write-ahead log beside the file has a format version that SQLite cannot read.
 pub(in crate::sqlite) fn has_log_of_another_version(file: &Path) -> Result<bool, Error> {
     const VERSION: [u8; 4] = 3_007_000_u32.to_be_bytes();
     let begins = eight_bytes(&beside(file, "-wal"), SeekFrom::Start(0))?;
     Ok(begins.is_some_and(|bytes| matches!(bytes, [0x37, 0x7f, 0x06, 0x82 | 0x83, version @ ..] if version != VERSION)))
 }
 
-/// Eight bytes of a log or journal; none if it is shorter.
+/// Eight bytes of a log or journal; `None` if it is shorter.
 fn eight_bytes(file: &Path, position: SeekFrom) -> Result<Option<[u8; 8]>, Error> {
-    // Opening a FIFO would wait.
+    // Opening a FIFO would block.
     if !look_up(file)?.is_some_and(|metadata| metadata.is_file() && metadata.len() >= 8) {
         return Ok(None);
     }
@@ -132,27 +133,27 @@ fn eight_bytes(file: &Path, position: SeekFrom) -> Result<Option<[u8; 8]>, Error
     match read {
         Ok(()) => Ok(Some(bytes)),
         Err(error) => match error.kind() {
-            // Another process has removed or cut it meanwhile, as SQLite does when it is done with it.
+            // Another process has deleted or truncated it meanwhile, as SQLite does after a commit or a checkpoint.
             ErrorKind::NotFound | ErrorKind::UnexpectedEof | ErrorKind::InvalidInput
-            // SQLite may not read it either, and says what that means for the file.
+            // SQLite cannot read it either, and reports the error when it needs the file.
             | ErrorKind::PermissionDenied => Ok(None),
             _ => Err(write_failed(file, error)),
         },
     }
 }
 
-/// Removes a file of ours that is open nowhere, and what SQLite may have left beside it. Best effort: missing is fine,
-/// and a file that cannot be removed has a name that says what it is.
+/// Removes a file of this crate that nothing has open, and its companions. Best effort: a missing file is fine, and the
+/// name of a file that cannot be removed tells what it is.
 pub(in crate::sqlite) fn remove_with_companions(file: &Path) {
     for suffix in [""].into_iter().chain(SUFFIXES) {
         let _ = disk::remove(&beside(file, suffix));
     }
 }
 
-/// IMPORTANT: a companion that cannot be looked up is not taken for missing. SQLite would act on what it finds there.
+/// IMPORTANT: a companion whose lookup fails is not treated as missing, because SQLite may find it and act on it.
 fn look_up(file: &Path) -> Result<Option<Metadata>, Error> {
     match disk::look_up(file) {
-        // Nothing can have a name that is too long.
+        // No file can have a name that is too long.
         Err(error) if error.kind() == ErrorKind::InvalidFilename => Ok(None),
         found => found.map_err(|error| write_failed(file, error)),
     }

@@ -1,4 +1,4 @@
-//! Every call to the file system outside SQLite, bare, so that in tests a disk can fail it and sees what it did.
+//! Every call to the file system outside SQLite, so that a simulated disk can record it and make it fail in tests.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[cfg(test)]
 use kpi_store_fault_vfs::{Kind, Operation, done, may};
 
-/// Makes an empty file with mode 0600 from its first moment on.
+/// Creates an empty file with mode 0600; it never has another mode.
 pub(super) fn create_private(file: &Path) -> io::Result<()> {
     #[cfg(test)]
     may(Kind::Open, file)?;
@@ -21,7 +21,7 @@ pub(super) fn create_private(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The metadata of what has this name, without following a link; none only if nothing has it.
+/// The metadata of the directory entry, without following a link; `None` only if it does not exist.
 pub(super) fn look_up(file: &Path) -> io::Result<Option<Metadata>> {
     #[cfg(test)]
     may(Kind::Length, file)?;
@@ -31,7 +31,7 @@ pub(super) fn look_up(file: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// The metadata of the file to which this name leads.
+/// The metadata of the file, following links.
 pub(super) fn metadata(file: &Path) -> io::Result<Metadata> {
     #[cfg(test)]
     may(Kind::Length, file)?;
@@ -45,21 +45,21 @@ pub(super) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path)
 }
 
-/// Opens a file on which SQLite holds no locks, for reading. In tests a failed read fails here: what follows is the same.
+/// Opens a file on which SQLite holds no locks, for reading. In tests a failing read fails here, with the same effect.
 pub(super) fn open(file: &Path) -> io::Result<File> {
     #[cfg(test)]
     may(Kind::Open, file).and_then(|()| may(Kind::Read, file))?;
     File::open(file)
 }
 
-/// Opens a folder, which works as long as the process may open files at all.
+/// Opens a folder, which succeeds as long as file descriptors are left.
 pub(super) fn open_folder(folder: &Path) -> io::Result<File> {
     #[cfg(test)]
     may(Kind::Open, &folder.join("any"))?;
     File::open(folder)
 }
 
-/// Makes the contents of a file durable. Closing it drops all locks that the process holds on it.
+/// Syncs the contents of a file. Closing its descriptor drops all locks that the process holds on the file.
 pub(super) fn sync_file(file: &Path) -> io::Result<()> {
     #[cfg(test)]
     may(Kind::Sync, file).inspect_err(|_| done(file, |file| Operation::SyncFailed { file }))?;
@@ -69,7 +69,7 @@ pub(super) fn sync_file(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a file another name in its folder.
+/// Renames a file within its folder.
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(test)]
     may(Kind::Rename, from)?;
@@ -89,7 +89,7 @@ pub(super) fn remove(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the names of the files in a folder durable.
+/// Syncs a folder, so that the names of its files are durable.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(test)]
     may(Kind::SyncFolder, &folder.join("any"))?;

@@ -1,4 +1,4 @@
-//! A new file that appears under its name only when it is whole and durable.
+//! Drafts: temporary files that get their final name only when they are complete and durable.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::path::refuse_taken;
 use crate::error::Error;
 use crate::sqlite::failure::write_failed;
 
-/// A file that is being written under another name; removed when it is dropped without being published.
+/// A temporary file; removed if it is dropped without being published.
 pub(in crate::sqlite) struct Draft {
     file: PathBuf,
 }
@@ -23,8 +23,8 @@ impl Draft {
         Self::named(target, random)
     }
 
-    /// The same where no other process can be making one: the draft of a process that was killed is removed.
-    pub(in crate::sqlite) fn only(target: &Path) -> Result<Self, Error> {
+    /// The same for a caller that excludes other processes: a draft left by a killed process is replaced.
+    pub(in crate::sqlite) fn replacing(target: &Path) -> Result<Self, Error> {
         let number = xxh3_64(target.as_os_str().as_encoded_bytes());
         remove_with_companions(&Self::path_of(target, number));
         Self::named(target, number)
@@ -36,7 +36,7 @@ impl Draft {
         Ok(Self { file })
     }
 
-    /// A name without the target's, which may be as long as names can be.
+    /// A name that does not contain the target's, which may already have the maximum length.
     fn path_of(target: &Path, number: u64) -> PathBuf {
         folder_of(target).join(format!("kpi-store-{number:016x}.draft"))
     }
@@ -45,17 +45,17 @@ impl Draft {
         &self.file
     }
 
-    /// Makes the draft durable and gives it the name `target`, unless something has that name.
+    /// Syncs the draft and renames it to `target`, unless a file of that name exists.
     ///
-    /// Race: a file created under that name between the check and the rename is overwritten. A hard link would close the
-    /// gap, but after a crash leave a file of two names, which an opening refuses.
+    /// Race: a file created under that name between the check and the rename is overwritten. A hard link would prevent
+    /// that, but a crash could leave a file with two names, which cannot be opened.
     pub(in crate::sqlite) fn publish(self, target: &Path) -> Result<(), Error> {
         let failed = |error| write_failed(target, error);
-        // No connection has the draft open any more, so that this descriptor drops no locks.
+        // No connection has the draft open any more, so closing this descriptor drops no locks.
         disk::sync_file(&self.file).map_err(failed)?;
         refuse_taken(target, target)?;
         disk::rename(&self.file, target).map_err(failed)?;
-        // A copy that may not outlive a power cut is worth nothing, and would be in the way of the next.
+        // A copy that may not survive a power cut is useless, and would block the name for the next attempt.
         sync_folder(target).inspect_err(|_| remove_with_companions(target))
     }
 }
@@ -66,7 +66,7 @@ impl Drop for Draft {
     }
 }
 
-/// Whether the permissions let a file be made in the folder of `file`; other failures are no answer, and count as yes.
+/// Whether the permissions allow creating a file in the folder of `file`; other failures count as yes.
 pub(in crate::sqlite) fn may_create_beside(file: &Path) -> bool {
     !matches!(Draft::new(file), Err(Error::ReadOnly { .. }))
 }

@@ -11,7 +11,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes the name of a new file as durable as its contents.
+/// Syncs the folder of a new file, so that its name is as durable as its contents.
 pub(in crate::sqlite) fn sync_folder(file: &Path) -> Result<(), Error> {
     if !cfg!(unix) {
         return Ok(());
@@ -19,10 +19,10 @@ pub(in crate::sqlite) fn sync_folder(file: &Path) -> Result<(), Error> {
     disk::sync_folder(folder_of(file)).map_err(|error| write_failed(file, error))
 }
 
-/// The error of SQLite not being able to open the files it needs, if the reason is that this process or the system has too
-/// many open: SQLite's own error does not say it.
+/// The error if this process or the system has too many open files. SQLite's own error does not tell this reason why it
+/// cannot open a file.
 pub(in crate::sqlite) fn lack_of_descriptors(file: &Path) -> Option<Error> {
-    // The file, its log, the log's index, and one to spare, all open at the same time.
+    // SQLite needs the file, its log and the log's index open at the same time; the fourth is a reserve.
     let opened = [(); 4].map(|()| disk::open_folder(folder_of(file)));
     let errors: Vec<io::Error> = opened.into_iter().filter_map(Result::err).collect();
     errors.into_iter().find(is_lack_of_descriptors).map(|error| Error::Storage { source: cause(error) })

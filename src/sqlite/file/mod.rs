@@ -1,15 +1,15 @@
 //! The file and its companions as the operating system sees them.
 //!
-//! - [`path`]: from the path that was given to the one real file behind it.
-//! - [`stat`]: which file has a name, how long it is, when it was changed.
+//! - [`path`]: resolving a path to the real file.
+//! - [`stat`]: the identity, the length and the last change of a file.
 //! - [`companions`]: the `-wal`, `-journal` and `-shm` that SQLite keeps beside it.
-//! - [`draft`]: a new file, written under another name and then published.
+//! - [`draft`]: a temporary file that is renamed when it is complete.
 //! - [`folder`]: the folder of a file.
-//! - [`disk`]: the calls to the file system, of which there are none elsewhere.
+//! - [`disk`]: all calls to the file system.
 //!
-//! IMPORTANT: an existing database is never opened here. Closing any descriptor of a file drops all POSIX locks that the
-//! process holds on it, those of SQLite included (<https://sqlite.org/howtocorrupt.html>, section 2.2). So its length
-//! comes from `stat`, and a file that is being made is hidden from other threads until its descriptor is closed.
+//! IMPORTANT: an existing database is never opened here. Closing any descriptor of a file drops all POSIX locks that
+//! the process holds on it, including those of SQLite (<https://sqlite.org/howtocorrupt.html>, section 2.2). So its
+//! length comes from `stat`, and other threads cannot open a new file until the descriptor that created it is closed.
 
 pub(super) mod companions;
 mod disk;

@@ -1,4 +1,4 @@
-//! From the path that was given to the one real file behind it.
+//! Resolving a path to the real file.
 
 use std::fs::Metadata;
 use std::io::ErrorKind;
@@ -10,50 +10,51 @@ use super::{companions, disk};
 use crate::error::Error;
 use crate::sqlite::failure::{creation_failed, invalid_path, lookup_failed};
 
-/// The longest path, in bytes, that SQLite's Unix VFS opens: 512, less the suffix `-journal`.
+/// The maximum length of a path in bytes: SQLite's Unix VFS opens 512, including the suffix `-journal`.
 const PATH_MAX_BYTES: usize = 504;
 
-/// Held from the lookup of a path to the closing of the file made there.
-static MAKING: Mutex<()> = Mutex::new(());
+/// Held from the lookup of a path until the file that is created there is closed.
+static CREATING: Mutex<()> = Mutex::new(());
 
-/// The absolute path of the one real file behind `path`; an empty file is made if there is none.
+/// The absolute path of the real file; an empty file is created if there is none.
 ///
-/// Its folder is canonicalized and a symbolic link at its end followed, so that every handle agrees on the file. An
-/// absolute path is also never taken for a URI, as SQLite would take `file:x?mode=memory`.
-pub(in crate::sqlite) fn find_or_make(path: &Path) -> Result<PathBuf, Error> {
+/// The folder is canonicalized and a symbolic link at the end is followed, so that all handles use the same path.
+/// Besides, SQLite never parses an absolute path as a URI, as it would parse `file:x?mode=memory`.
+pub(in crate::sqlite) fn find_or_create(path: &Path) -> Result<PathBuf, Error> {
     check_spelling(path)?;
-    let _made_by_one_thread = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one_thread_creates = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(metadata) = look_up(path)? {
         return find(path, &metadata);
     }
     let real = real_path(path)?;
     companions::refuse_orphaned_log(&real)?;
-    make(path, real)
+    create(path, real)
 }
 
 /// The same for a file that must exist.
 pub(in crate::sqlite) fn find_existing(path: &Path) -> Result<PathBuf, Error> {
     check_spelling(path)?;
-    let _not_being_made = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _not_being_created = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
     match look_up(path)? {
         Some(metadata) => find(path, &metadata),
-        None => Err(invalid_path(path, "there is no such file", None)),
+        None => Err(invalid_path(path, "the file does not exist", None)),
     }
 }
 
-/// The same for a file that must not exist yet; none is made.
+/// The same for a file that must not exist yet; it is not created.
 pub(in crate::sqlite) fn find_vacant(path: &Path) -> Result<PathBuf, Error> {
     check_spelling(path)?;
-    // The name may be free now; the next opening would take the file for a journal of its own, play it back and delete it.
+    // If another store is opened under the name without the suffix, SQLite would treat this file as its journal, roll
+    // it back and delete it.
     if companions::has_name_of_companion(path) {
-        return Err(invalid_path(path, "SQLite gives such names to files of its own", None));
+        return Err(invalid_path(path, "SQLite reserves names that end in -wal, -shm or -journal", None));
     }
     let real = real_path(path)?;
     refuse_taken(path, &real)?;
     Ok(real)
 }
 
-/// Whether something has this name, or would be taken for a part of a file of this name.
+/// Whether the name, or that of one of its companions, is taken.
 pub(in crate::sqlite) fn is_taken(file: &Path) -> Result<bool, Error> {
     Ok(look_up(file)?.is_some() || companions::has_any(file)?)
 }
@@ -63,13 +64,13 @@ pub(super) fn refuse_taken(path: &Path, real: &Path) -> Result<(), Error> {
         return Err(invalid_path(path, "the file already exists", None));
     }
     if companions::has_any(real)? {
-        return Err(invalid_path(path, "a log or journal of another file lies beside it", None));
+        return Err(invalid_path(path, "a -wal, -shm or -journal of another file lies beside it", None));
     }
     Ok(())
 }
 
 fn look_up(path: &Path) -> Result<Option<Metadata>, Error> {
-    disk::look_up(path).map_err(|error| lookup_failed(path, "it cannot be looked up", error))
+    disk::look_up(path).map_err(|error| lookup_failed(path, "the file cannot be found", error))
 }
 
 fn check_spelling(path: &Path) -> Result<(), Error> {
@@ -78,17 +79,17 @@ fn check_spelling(path: &Path) -> Result<(), Error> {
     let last = text.rsplit(|byte| std::path::is_separator(char::from(*byte))).next().unwrap_or_default();
     match (text, last) {
         (b"", _) => refuse("the path is empty"),
-        (b":memory:", _) => refuse("a store in memory is opened with open_in_memory"),
-        (text, _) if text.contains(&0) => refuse("it contains a NUL byte"),
-        (_, b"" | b"." | b"..") => refuse("it names a folder"),
-        (_, name) if cfg!(windows) && name.contains(&b':') => refuse("a colon names an alternate stream"),
+        (b":memory:", _) => refuse("call open_in_memory to open a store in memory"),
+        (text, _) if text.contains(&0) => refuse("the path contains a NUL byte"),
+        (_, b"" | b"." | b"..") => refuse("the path is that of a folder"),
+        (_, name) if cfg!(windows) && name.contains(&b':') => refuse("the file name contains a colon"),
         _ => Ok(()),
     }
 }
 
 fn find(path: &Path, metadata: &Metadata) -> Result<PathBuf, Error> {
     let (real, metadata) = if metadata.is_symlink() {
-        let dangles = |error| lookup_failed(path, "the symbolic link leads nowhere", error);
+        let dangles = |error| lookup_failed(path, "the symbolic link is dangling", error);
         let real = disk::canonicalize(path).map_err(dangles)?;
         let metadata = disk::metadata(&real).map_err(dangles)?;
         (real, metadata)
@@ -98,7 +99,7 @@ fn find(path: &Path, metadata: &Metadata) -> Result<PathBuf, Error> {
     check_kind(path, &metadata)?;
     match metadata.len() {
         0 => companions::refuse_orphaned_log(&real)?,
-        // SQLite takes a file of one byte for an empty one and overwrites it.
+        // SQLite treats a file of one byte as empty and overwrites it.
         1 => return Err(Error::NotAStore { reason: "it is one byte long", source: None }),
         _ => {}
     }
@@ -108,23 +109,23 @@ fn find(path: &Path, metadata: &Metadata) -> Result<PathBuf, Error> {
 fn check_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     let refuse = |reason| Err(invalid_path(path, reason, None));
     if metadata.is_dir() {
-        return refuse("it is a folder");
+        return refuse("the path is that of a folder");
     }
     if !metadata.is_file() {
         return refuse("it is not a regular file");
     }
-    // Each name would have a write-ahead log of its own, and what one handle commits the other would overwrite.
+    // Each name would have its own write-ahead log, and the handles would overwrite each other's commits.
     #[cfg(unix)]
     if std::os::unix::fs::MetadataExt::nlink(metadata) > 1 {
-        return refuse("the file has several names (hard links)");
+        return refuse("the file has more than one hard link");
     }
     Ok(())
 }
 
-fn make(path: &Path, real: PathBuf) -> Result<PathBuf, Error> {
+fn create(path: &Path, real: PathBuf) -> Result<PathBuf, Error> {
     match disk::create_private(&real) {
         Ok(()) => Ok(real),
-        // Another process was faster: its file is as good as ours.
+        // Another process has created it meanwhile; it is just as empty.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(real),
         Err(error) => Err(creation_failed(path, error)),
     }
@@ -133,13 +134,13 @@ fn make(path: &Path, real: PathBuf) -> Result<PathBuf, Error> {
 /// The path with its folder canonicalized.
 fn real_path(path: &Path) -> Result<PathBuf, Error> {
     let Some(name) = path.file_name() else {
-        return Err(invalid_path(path, "it names a folder", None));
+        return Err(invalid_path(path, "the path is that of a folder", None));
     };
     let folder = disk::canonicalize(folder_of(path))
         .map_err(|error| lookup_failed(path, "its folder cannot be found", error))?;
     let real = folder.join(name);
     if cfg!(unix) && real.as_os_str().len() > PATH_MAX_BYTES {
-        return Err(invalid_path(path, "it is longer than the 504 bytes that SQLite opens", None));
+        return Err(invalid_path(path, "the path is longer than 504 bytes, the limit of SQLite", None));
     }
     Ok(real)
 }
@@ -155,7 +156,7 @@ mod tests {
         type Find = fn(&Path) -> Result<(), Error>;
         let finds: [(&str, bool, Find); 4] = [
             ("an existing file", true, |file| find_existing(file).map(drop)),
-            ("a file to make", false, |file| find_or_make(file).map(drop)),
+            ("a file to create", false, |file| find_or_create(file).map(drop)),
             ("a vacant name", false, |file| find_vacant(file).map(drop)),
             ("whether a name is taken", false, |file| is_taken(file).map(drop)),
         ];

@@ -1,4 +1,4 @@
-//! What `stat` says of a file.
+//! The metadata of a file, from `stat`.
 
 use std::fs::Metadata;
 use std::path::Path;
@@ -8,7 +8,8 @@ use super::disk;
 use crate::error::Error;
 use crate::sqlite::failure::stat_failed;
 
-/// What the file is, whatever its name: device and number. Elsewhere than on Unix an open file cannot be renamed.
+/// The identity of a file, independent of its name: device and inode. On other systems than Unix an open file cannot be
+/// renamed, so none is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sqlite) struct Identity(u64, u64);
 
@@ -22,17 +23,17 @@ pub(in crate::sqlite) fn identity(file: &Path) -> Result<Identity, Error> {
     Ok(Identity(identity.0, identity.1))
 }
 
-/// In bytes.
+/// The length of the file in bytes.
 pub(in crate::sqlite) fn length(file: &Path) -> Result<u64, Error> {
     Ok(stat(file)?.len())
 }
 
-/// Whether its permissions let no one write the file.
+/// Whether the permissions of the file allow no one to write it.
 pub(in crate::sqlite) fn is_read_only(file: &Path) -> Result<bool, Error> {
     Ok(stat(file)?.permissions().readonly())
 }
 
-/// The length of the file and the time of its last change, where the file system keeps one.
+/// The length of the file and the time of its last change, if the file system records one.
 pub(in crate::sqlite) fn last_change(file: &Path) -> Result<(u64, Option<SystemTime>), Error> {
     let metadata = stat(file)?;
     Ok((metadata.len(), metadata.modified().ok()))

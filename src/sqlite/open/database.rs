@@ -1,4 +1,4 @@
-//! A file that was opened, and further connections to it.
+//! An open file, and further connections to it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::sqlite::read_connection::ReadConnection;
 use crate::sqlite::schema::Schema;
 use crate::sqlite::transaction;
 
-/// The length in bytes up to which a write-ahead log is kept: four times what it has when SQLite begins to copy it by
-/// itself.
+/// A longer write-ahead log is truncated after a load. In bytes: four times the length at which SQLite checkpoints
+/// automatically.
 const LOG_MAX: u64 = 16 * 1024 * 1024;
 
 /// How a store's connections are set up.
@@ -30,67 +30,67 @@ pub(crate) struct Settings {
     pub(crate) backup_before_upgrade: bool,
 }
 
-/// A file that was opened once, from which further connections can be obtained.
+/// An open file, from which further connections can be obtained.
 #[derive(Debug)]
 pub(crate) struct Database {
-    /// Absolute, with no symbolic link in it.
+    /// The absolute path, without symbolic links.
     pub(crate) file: PathBuf,
-    /// What the file was when it was opened.
+    /// The identity of the file when it was opened.
     identity: Identity,
     _opened: Opened,
     pub(super) access: Access,
     pub(super) settings: Settings,
     pub(super) schema: &'static Schema,
-    /// Whether the log that was there is durable, as far as this process knows; if not, nothing may be written behind it.
-    pub(crate) is_settled: bool,
+    /// Whether the log that the file had when it was opened is durable. If not, no frame may be appended to it.
+    pub(crate) is_log_durable: bool,
 }
 
 impl Database {
-    /// The file that has this name now, without a connection to it.
+    /// The file that has this name now. Opens no connection.
     pub(super) fn new(file: PathBuf, settings: Settings, schema: &'static Schema) -> Result<Self, Error> {
         let identity = stat::identity(&file)?;
         let access = if settings.read_only { Access::ReadOnly } else { Access::ReadWrite };
-        Ok(Self { file, identity, _opened: Opened::new(identity)?, access, settings, schema, is_settled: true })
+        Ok(Self { file, identity, _opened: Opened::new(identity)?, access, settings, schema, is_log_durable: true })
     }
 
-    /// A further connection, for writing.
+    /// Opens a further connection for writing.
     pub(crate) fn writer(&self) -> Result<Connection, Failure> {
         self.writer_within(self.settings.busy_timeout)
     }
 
-    /// The same, waiting for others no longer than `timeout`, then and later.
+    /// The same, with `timeout` as the busy timeout of the connection.
     pub(crate) fn writer_within(&self, timeout: Duration) -> Result<Connection, Failure> {
         self.connect(self.access, timeout)
     }
 
-    /// A further connection, for reading.
+    /// Opens a further connection for reading.
     pub(crate) fn reader(&self) -> Result<ReadConnection, Failure> {
         Ok(self.reading(self.plain_reader()?))
     }
 
-    /// The connection, which may be the first, as one for reading.
+    /// Wraps a connection of this file for reading.
     pub(crate) fn reading(&self, connection: Connection) -> ReadConnection {
         ReadConnection::new(connection, self.file.clone(), self.schema.current())
     }
 
     pub(super) fn plain_reader(&self) -> Result<Connection, Failure> {
-        self.reader_by(self.access)
+        self.reader_with(self.access)
     }
 
-    pub(super) fn reader_by(&self, access: Access) -> Result<Connection, Failure> {
+    pub(super) fn reader_with(&self, access: Access) -> Result<Connection, Failure> {
         let connection = self.connect(access, self.settings.busy_timeout)?;
         set_pragma(&connection, "query_only", 1)?;
         Ok(connection)
     }
 
-    /// A connection to a file that has this version of the schema already.
+    /// Opens a connection to a file that already has the current schema.
     fn connect(&self, access: Access, timeout: Duration) -> Result<Connection, Failure> {
         self.check_unmoved()?;
         let has_wal = companions::wal_length(&self.file)?.is_some();
         let mut connection = connection::connect(&self.file, access, timeout)?;
         let version = inspect(&self.file, self.schema, &mut connection, has_wal)?.version;
         if version == 0 {
-            return Err(Error::NotAStore { reason: "it is empty", source: None }.into());
+            return Err(Error::NotAStore { reason: "the file is empty", source: None }.into());
         }
         if version < self.schema.current() {
             return Err(Error::ReadOnly { source: cause(ReadOnlyCause::OldVersion(version)) }.into());
@@ -99,34 +99,34 @@ impl Database {
         Ok(connection)
     }
 
-    /// Refuses a file that a later version of this crate has upgraded since it was opened: its contents are unknown here.
+    /// Fails if a later version of this crate has upgraded the file since it was opened: its schema is unknown here.
     ///
-    /// Only inside a transaction does the answer hold for longer than a moment.
+    /// Call it inside a transaction; otherwise the version may change right after the check.
     pub(crate) fn check_version(&self, connection: &Connection) -> Result<(), Failure> {
         let found = connection.prepare_cached("PRAGMA user_version")?.query_one([], |row| row.get(0))?;
         let supported = self.schema.current();
         if found > supported { Err(Error::TooNew { found, supported }.into()) } else { Ok(()) }
     }
 
-    /// Copies all of the write-ahead log into the file and begins the log anew, both durably; busy if another connection
-    /// prevents it.
+    /// Checkpoints all of the write-ahead log and truncates it, both durably; fails with [`Busy`](Error::Busy) if
+    /// another connection prevents it.
     pub(crate) fn empty_log(&self, connection: &Connection) -> Result<(), Failure> {
         transaction::empty_log(connection)?;
         Ok(companions::sync_log(&self.file)?)
     }
 
-    /// Empties the write-ahead log if a large transaction has made it long and no reader uses it. SQLite itself would
-    /// write over it, but never shorten it before the last connection is closed.
+    /// Truncates the write-ahead log if a large transaction has made it long and no reader uses it. SQLite itself would
+    /// overwrite the log, but shorten it only when the last connection is closed.
     ///
-    /// Best effort: a failure says nothing of the transactions that were committed before.
+    /// Best effort: a failure does not affect the transactions that were committed before.
     pub(crate) fn shorten_log(&self, connection: &Connection) {
         if companions::wal_length(&self.file).is_ok_and(|length| length > Some(LOG_MAX)) {
-            let at_once = connection::set_busy_timeout(connection, Duration::ZERO);
-            let _ = at_once.and_then(|()| transaction::checkpoint_and_truncate(connection));
+            let without_waiting = connection::set_busy_timeout(connection, Duration::ZERO);
+            let _ = without_waiting.and_then(|()| transaction::checkpoint_and_truncate(connection));
         }
     }
 
-    /// Refuses when another file has the name by now, or none: what is written would be lost with the old one.
+    /// Fails if the name now belongs to another file or to none: writes to the old file would be lost.
     pub(crate) fn check_unmoved(&self) -> Result<(), Error> {
         if stat::identity(&self.file)? == self.identity { Ok(()) } else { Err(moved(&self.file, None)) }
     }

@@ -1,68 +1,69 @@
-//! The first connection of a file that is only read.
+//! The first connection to a file that is opened for reading only.
 //!
-//! In WAL mode SQLite cannot read without a log and its index beside the file, which it makes and, since it may not lock the
-//! file for writing, does not remove again. So a file that would be refused is refused before SQLite makes them, and where
-//! they cannot be made or would be in the way later, the file is read as one that does not change.
+//! In WAL mode SQLite cannot read without a log and its index beside the file. It creates them, and a connection that
+//! may not write does not remove them. So a file that must be rejected is rejected before SQLite creates them; and if
+//! they cannot be created, or would cause errors later, the file is opened as immutable.
 
 use rusqlite::ffi::{SQLITE_READONLY_CANTINIT, SQLITE_READONLY_DIRECTORY};
 use rusqlite::{Connection, ErrorCode};
 
 use super::database::Database;
-use super::inspect::refuse_log_of_another;
+use super::inspect::refuse_foreign_log;
 use crate::error::{Error, Source};
 use crate::sqlite::connection::Access;
 use crate::sqlite::failure::{Failure, ReadOnlyCause, cause};
 use crate::sqlite::file::{companions, draft, folder, stat};
 
 impl Database {
-    /// A first connection for reading only: an ordinary one, or if the file or the folder in which SQLite keeps its files may
-    /// not be written, one to a file that does not change.
+    /// Opens the first connection: an ordinary one, or an immutable one if the file or its folder is not writable.
     pub(super) fn first_reader(&mut self) -> Result<Connection, Failure> {
-        refuse_log_of_another(&self.file, companions::wal_length(&self.file)?)?;
-        self.refuse_without_a_trace()?;
+        refuse_foreign_log(&self.file, companions::wal_length(&self.file)?)?;
+        self.inspect_immutable()?;
         if companions::has_journal(&self.file)? {
             return self.plain_reader();
         }
         let log = companions::wal_length(&self.file)?;
-        // SQLite would make a log that may not be written either, also not once the file may be written again.
+        // SQLite would create a log with the permissions of the file, which would stay read-only even if the file were
+        // made writable again.
         let is_read_only = log.is_none() && stat::is_read_only(&self.file)?;
         if !is_read_only {
-            let plainly = self.plain_reader();
-            let Some(source) = plainly.as_ref().err().and_then(needs_to_write) else { return plainly };
+            let ordinary = self.plain_reader();
+            let Some(source) = ordinary.as_ref().err().and_then(needs_to_write) else { return ordinary };
             if let Some(error) = folder::lack_of_descriptors(&self.file) {
                 return Err(error.into());
             }
-            // Also if it is empty: another process may be about to write it.
+            // Even if the log is empty: another process may be about to write to it.
             if log.is_some() {
                 return Err(Error::ReadOnly { source: cause(ReadOnlyCause::UnusableLog(source)) }.into());
             }
-            // A disk that is full or failed says the same; what others write later would not be seen.
+            // A full or failing disk causes the same error. Then the file is not opened as immutable, since later
+            // writes would not be seen.
             if draft::may_create_beside(&self.file) {
-                return plainly;
+                return ordinary;
             }
         }
         self.access = Access::Immutable;
         self.plain_reader()
     }
 
-    /// Refuses a file that may not be opened before SQLite makes a write-ahead log beside it, which a connection for reading
-    /// cannot remove again.
-    fn refuse_without_a_trace(&self) -> Result<(), Failure> {
+    /// Rejects a file that is not a store before SQLite creates a write-ahead log beside it, which a connection for
+    /// reading cannot remove.
+    fn inspect_immutable(&self) -> Result<(), Failure> {
         let is_in_use =
             || Ok::<_, Error>(companions::wal_length(&self.file)?.is_some() || companions::has_journal(&self.file)?);
         let before = stat::last_change(&self.file)?;
         if is_in_use()? {
             return Ok(());
         }
-        // A file that another process changed meanwhile is inspected again, with locks.
-        match self.reader_by(Access::Immutable) {
-            Err(refusal) if !is_in_use()? && stat::last_change(&self.file)? == before => Err(refusal),
+        // If another process changed the file meanwhile, the ordinary connection inspects it again, with locks.
+        match self.reader_with(Access::Immutable) {
+            Err(rejection) if !is_in_use()? && stat::last_change(&self.file)? == before => Err(rejection),
             _ => Ok(()),
         }
     }
 }
 
-/// What SQLite says when it cannot read without making or writing a file beside.
+/// The source of the error, if SQLite failed because it must create or write a file beside the database.
 fn needs_to_write(Failure(error): &Failure) -> Option<Source> {
     let (Error::Storage { source: Some(source) } | Error::ReadOnly { source: Some(source) }) = error else {
         return None;

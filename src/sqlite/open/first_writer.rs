@@ -1,4 +1,4 @@
-//! The first connection of a file that is written: the file is inspected, switched to WAL mode and brought up to date.
+//! The first connection to a file that is opened for writing: inspects it, switches it to WAL mode and upgrades it.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
 use super::database::Database;
-use super::inspect::{inspect, refuse_log_of_another};
+use super::inspect::{inspect, refuse_foreign_log};
 use super::upgrade::migrate;
 use crate::error::Error;
 use crate::model::durability::Durability;
@@ -17,16 +17,16 @@ use crate::sqlite::file::{companions, folder};
 use crate::sqlite::schema::{APPLICATION_ID, PAGE_SIZE};
 use crate::sqlite::{backup, transaction};
 
-/// The pause between two attempts, where SQLite does not wait by itself.
+/// The pause between two attempts to switch to WAL mode.
 const PAUSE: Duration = Duration::from_millis(1);
 
 impl Database {
     pub(super) fn first_writer(&mut self, started: Instant) -> Result<Connection, Failure> {
         let left = || self.settings.busy_timeout.saturating_sub(started.elapsed());
         let wal = companions::wal_length(&self.file)?;
-        refuse_log_of_another(&self.file, wal)?;
+        refuse_foreign_log(&self.file, wal)?;
         let mut connection = connection::connect(&self.file, Access::ReadWrite, left())?;
-        // A refused file must not be checkpointed when this connection, perhaps its last, is closed.
+        // If the file is rejected, closing this connection, which may be the last one, must not checkpoint it.
         let keep_log = |connection: &Connection, keep| {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep && wal.is_some())
         };
@@ -35,10 +35,12 @@ impl Database {
         if found.version == 0 {
             set_pragma(&connection, "page_size", PAGE_SIZE)?;
         }
-        // IMPORTANT: until there is a log. A rollback journal that is not synced twice can damage the file at a power cut.
+        // IMPORTANT: this stays until the file is in WAL mode. With a rollback journal, `synchronous=NORMAL` syncs too
+        // little: a power cut can damage the file.
         connection::set_durability(&connection, Durability::Full)?;
         if found.is_backup {
-            // IMPORTANT: before there is a write-ahead log, which beside a backup is taken for another file's.
+            // IMPORTANT: this precedes the write-ahead log, because a log beside a backup counts as that of another
+            // file.
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         }
         switch_to_wal(&connection, started, self.settings.busy_timeout)?;
@@ -47,7 +49,7 @@ impl Database {
         }
         keep_log(&connection, false)?;
         if wal.is_some_and(|length| length > 0) {
-            self.is_settled = settle_log(&connection, &self.file)?;
+            self.is_log_durable = checkpoint_leftover_log(&connection, &self.file)?;
             connection::set_busy_timeout(&connection, left())?;
         }
         if found.version < self.schema.current() {
@@ -69,10 +71,11 @@ impl Database {
     }
 }
 
-/// Switches to a write-ahead log. SQLite does not call its busy handler here, so the waiting is ours.
+/// Switches to WAL mode. SQLite does not call its busy handler here, so this function retries.
 fn switch_to_wal(connection: &Connection, started: Instant, timeout: Duration) -> Result<(), Failure> {
     loop {
-        // IMPORTANT: SQLite commits the switch after the row that says that it was made; this asks for a second row.
+        // IMPORTANT: SQLite commits the switch after it has returned the row with the new mode. `query_one` asks for a
+        // second row, so that it gets to the commit.
         match connection.query_one("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(_) => return Err(Error::Storage { source: None }.into()),
@@ -88,14 +91,14 @@ fn switch_to_wal(connection: &Connection, started: Instant, timeout: Duration) -
     }
 }
 
-/// Makes the contents of a log that was there durable; false on a full disk, where it stays as it is: it can be read, and
-/// nothing written yet.
-fn settle_log(connection: &Connection, file: &Path) -> Result<bool, Failure> {
+/// Makes the contents of a leftover log durable. Returns false if the disk is full: then the file can be read, but
+/// nothing can be written yet.
+fn checkpoint_leftover_log(connection: &Connection, file: &Path) -> Result<bool, Failure> {
     match transaction::checkpoint_leftover_log(connection) {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => return Ok(false),
-        settled => settled?,
+        checkpointed => checkpointed?,
     }
-    // IMPORTANT: SQLite does not. A part of what was in the log, found again after a power cut, would lie over the newer
+    // IMPORTANT: SQLite does not sync the truncation. If a power cut undid it, frames of the old log would hide newer
     // pages of the file.
     if companions::wal_length(file)? == Some(0) {
         companions::sync_log(file)?;

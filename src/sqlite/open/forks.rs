@@ -1,8 +1,8 @@
-//! Which files are open, and in which process: a child of fork may not use those of its parent.
+//! The registry of open files: a forked child may not open a file that its parent had open at the fork.
 //!
-//! SQLite keeps in memory which locks its process holds. In a child of fork that memory is the parent's: a connection that
-//! the child opens to the same file asks the system for no lock, since it believes it has the lock, and when the parent then
-//! closes the file, it removes the log into which the child writes. So a child cannot open what was open at the fork.
+//! SQLite records in memory which locks its process holds. A forked child has a copy of that memory. When the child
+//! opens the same file, SQLite believes that it already holds the lock and does not request it; when the parent then
+//! closes the file, it deletes the log that the child writes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,10 +10,10 @@ use crate::error::Error;
 use crate::sqlite::failure::{Forked, cause};
 use crate::sqlite::file::stat::Identity;
 
-/// The files that are open here, each with the process that opened it.
+/// The open files, each with the process that opened it.
 static OPEN: Mutex<Vec<(u32, Identity)>> = Mutex::new(Vec::new());
 
-/// A file is open in this process, until this is dropped.
+/// The registration of an open file; dropping it ends the registration.
 #[derive(Debug)]
 pub(super) struct Opened {
     process: u32,
@@ -21,7 +21,7 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Refuses a file that was open when this process was forked.
+    /// Registers a file. Fails if the file was open when this process was forked.
     pub(super) fn new(file: Identity) -> Result<Self, Error> {
         let process = std::process::id();
         let mut open = lock();
@@ -35,7 +35,7 @@ impl Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        // In a child the connections are not closed, and what they left in SQLite's memory stays.
+        // In a child the connections are leaked, so the locks stay in SQLite's memory, and the entry must stay too.
         if self.process == std::process::id() {
             let mut open = lock();
             if let Some(index) = open.iter().position(|entry| *entry == (self.process, self.file)) {

@@ -1,4 +1,4 @@
-//! What a file is: refuses what is not a store, without writing anything.
+//! Inspecting a file without writing to it: rejects a file that is not an intact store.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -13,20 +13,20 @@ use crate::sqlite::file::{companions, stat};
 use crate::sqlite::schema::{APPLICATION_ID, BACKUP_ID, PAGE_SIZE, Schema};
 use crate::sqlite::{budget, transaction};
 
-/// Where the bytes begin that SQLite locks; the page that holds them is never written.
-const LOCK_BYTES_FROM: u64 = 0x4000_0000;
+/// The offset of the bytes that SQLite locks; the page that contains them is never written.
+const LOCK_BYTE_OFFSET: u64 = 0x4000_0000;
 
-/// What a file is when it is opened.
+/// The result of an inspection.
 #[derive(Clone, Copy)]
 pub(super) struct Inspection {
-    /// The version of its schema; 0 if it is empty.
+    /// The schema version; 0 if the file is empty.
     pub(super) version: i64,
     pub(super) is_backup: bool,
 }
 
 /// Inspects the file in one snapshot.
 ///
-/// Whether there was a write-ahead log must be known from before: reading makes an empty one.
+/// `had_wal` must be determined before, because reading creates an empty write-ahead log.
 pub(super) fn inspect(
     file: &Path,
     schema: &Schema,
@@ -45,7 +45,7 @@ pub(super) fn inspect(
     })
 }
 
-/// What the header of the file says.
+/// Reads the header of the file.
 pub(super) fn identify(connection: &Connection, schema: &Schema) -> Result<Inspection, Failure> {
     let application_id = pragma(connection, "application_id")?;
     let version = pragma(connection, "user_version")?;
@@ -56,10 +56,10 @@ pub(super) fn identify(connection: &Connection, schema: &Schema) -> Result<Inspe
             if is_fresh(connection)? {
                 Ok(Inspection { version, is_backup })
             } else {
-                refuse("it is an empty database of another encoding or page size")
+                refuse("it is an empty database with another encoding, page size or vacuum mode")
             }
         }
-        (0, _) => refuse("it is a database that does not say which application it belongs to"),
+        (0, _) => refuse("it is a database without an application id"),
         (APPLICATION_ID | BACKUP_ID, version) if version > schema.current() => {
             Err(Error::TooNew { found: version, supported: schema.current() }.into())
         }
@@ -69,22 +69,22 @@ pub(super) fn identify(connection: &Connection, schema: &Schema) -> Result<Inspe
     }
 }
 
-/// Whether an empty database has the form that this crate gives it, or is a file without a byte.
+/// Whether an empty database has the settings of this crate, or the file has no bytes.
 fn is_fresh(connection: &Connection) -> rusqlite::Result<bool> {
     let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
-    let has_our_form =
+    let has_our_settings =
         encoding == "UTF-8" && pragma(connection, "page_size")? == PAGE_SIZE && pragma(connection, "auto_vacuum")? == 0;
-    Ok(has_our_form || pragma(connection, "page_count")? == 0)
+    Ok(has_our_settings || pragma(connection, "page_count")? == 0)
 }
 
-/// Refuses a file that ends before its last page, unless its log or journal holds what is missing.
+/// Rejects a truncated file, unless its log or journal contains the missing pages.
 fn check_length(file: &Path, connection: &Connection, had_wal: bool) -> Result<(), Failure> {
     let page_size = pragma(connection, "page_size")?.cast_unsigned().max(1);
     let length = stat::length(file)?;
     if had_wal {
-        // Without a log SQLite compares the two itself.
-        let (whole, pages) = (length / page_size, pragma(connection, "page_count")?.cast_unsigned());
-        return check_log_holds(file, whole + 1..=pages, page_size);
+        // Without a log SQLite itself compares the length with the page count.
+        let (complete, pages) = (length / page_size, pragma(connection, "page_count")?.cast_unsigned());
+        return check_log_contains(file, complete + 1..=pages, page_size);
     }
     if !length.is_multiple_of(page_size) && !companions::has_journal(file)? {
         return Err(damaged("the file ends inside a page").into());
@@ -92,37 +92,40 @@ fn check_length(file: &Path, connection: &Connection, had_wal: bool) -> Result<(
     Ok(())
 }
 
-/// Refuses if pages are missing: in WAL mode SQLite writes every page by which a transaction makes the file longer.
-fn check_log_holds(file: &Path, mut pages: RangeInclusive<u64>, page_size: u64) -> Result<(), Failure> {
+/// Fails if the log lacks one of the pages: in WAL mode SQLite writes every page that a transaction appends to the
+/// file.
+fn check_log_contains(file: &Path, mut pages: RangeInclusive<u64>, page_size: u64) -> Result<(), Failure> {
     if pages.is_empty() {
         return Ok(());
     }
     let in_log = companions::pages_in_log(file, page_size)?;
-    let page_of_locks = LOCK_BYTES_FROM / page_size + 1;
-    if pages.all(|page| page == page_of_locks || in_log.contains(&page)) {
+    let lock_page = LOCK_BYTE_OFFSET / page_size + 1;
+    if pages.all(|page| page == lock_page || in_log.contains(&page)) {
         Ok(())
     } else {
-        Err(damaged("the file ends too early: its write-ahead log does not hold the missing pages").into())
+        Err(damaged("the file ends too early, and its write-ahead log does not contain the missing pages").into())
     }
 }
 
-/// Refuses a file beside which lies what this crate never leaves there, and what SQLite acts on as soon as it reads:
-/// a journal that also concerns other files, a log that SQLite cannot read, and beside a backup, which was put in the
-/// place of a file whose log is still there, that log: SQLite would mix the two.
-pub(super) fn refuse_log_of_another(file: &Path, wal_length: Option<u64>) -> Result<(), Failure> {
+/// Rejects a file with a log or journal that this crate never leaves beside it. SQLite would act on it at the first
+/// read. These are a journal that also belongs to other files, a log of an unknown version, and a log beside a backup:
+/// the log of the file that the backup has replaced, which SQLite would apply to the backup.
+pub(super) fn refuse_foreign_log(file: &Path, wal_length: Option<u64>) -> Result<(), Failure> {
     if companions::has_journal_of_several_files(file)? {
-        return Err(damaged("the journal beside it is one of several files").into());
+        return Err(damaged("the journal beside it belongs to a transaction over several files").into());
     }
     if wal_length.is_none_or(|length| length == 0) {
         return Ok(());
     }
     if companions::has_log_of_another_version(file)? {
-        return Err(damaged("the write-ahead log beside it is of another version").into());
+        return Err(damaged("the write-ahead log beside it has an unknown version").into());
     }
     let without_log = connection::connect(file, Access::Immutable, Duration::ZERO)?;
-    // A file that cannot be read without its log is no backup, which has none.
+    // A backup can always be read without a log.
     if pragma(&without_log, "application_id").is_ok_and(|id| id == BACKUP_ID) {
-        return Err(damaged("it is a backup with the write-ahead log of another file beside it").into());
+        return Err(
+            damaged("it is a backup, and the write-ahead log of another file lies beside it; remove the log").into()
+        );
     }
     Ok(())
 }

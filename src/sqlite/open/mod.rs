@@ -1,12 +1,12 @@
-//! From a path to a connection on a file that is known to be a store, up to date and ours.
+//! Opening: from a path to a connection to a file that is known to be a store with the current schema.
 //!
-//! The order of the steps matters. Nothing is written before the file is accepted, so that a refused file stays byte
-//! for byte as it was, and its folder too; two things SQLite does regardless: it plays back a hot rollback journal, and
-//! makes a `-shm` beside a `-wal` that was there.
+//! The order of the steps matters. Nothing is written before the file is accepted, so that a rejected file and its
+//! folder stay unchanged to the byte. SQLite does two things regardless: it rolls back a hot rollback journal, and
+//! creates a `-shm` beside an existing `-wal`.
 //!
 //! - [`first_writer`], [`first_reader`]: the steps of the first connection.
-//! - [`inspect`]: what the file is. [`upgrade`]: how it gets the current schema.
-//! - [`database`]: a file that was opened, and further connections to it. [`forks`]: which files are open.
+//! - [`inspect`]: checking that the file is a store. [`upgrade`]: migrating it to the current schema.
+//! - [`database`]: an open file, and further connections to it. [`forks`]: the registry of open files.
 
 mod database;
 mod first_reader;
@@ -30,22 +30,23 @@ use super::schema::{SCHEMA, Schema};
 use crate::error::Error;
 use crate::sqlite::failure::{Failure, invalid_path, moved};
 
-/// How many identities one file may show: its first, the one that it has once it was opened for writing, and one to spare.
-const IDENTITIES: u32 = 3;
+/// The number of attempts to open a file whose identity changes: one for the first identity, one for the identity after
+/// it was opened for writing, and one in reserve.
+const ATTEMPTS: u32 = 3;
 
 impl Database {
-    /// Opens the file at `path`, with a first connection: for writing, unless the settings say that it is only read.
+    /// Opens the file at `path` with a first connection.
     ///
-    /// The file is made if there is none and upgraded if it is older, unless it is only read. The list of migrations is an
-    /// argument so that tests can upgrade.
+    /// Unless the settings are read-only, the connection can write, a missing file is created and an older file is
+    /// upgraded. The schema is an argument so that tests can upgrade.
     pub(crate) fn open(path: &Path, settings: Settings, schema: &'static Schema) -> Result<(Self, Connection), Error> {
         connection::check_sqlite()?;
         let started = Instant::now();
-        let find = if settings.read_only { path::find_existing } else { path::find_or_make };
+        let find = if settings.read_only { path::find_existing } else { path::find_or_create };
         let file = find(path)?;
-        // Layered file systems copy a file when it is first opened for writing; from then on it keeps its number. A file
-        // that took the name of another meanwhile is opened anew.
-        for _ in 0..IDENTITIES {
+        // An overlay file system copies a file when it is first opened for writing, which changes its inode once. If
+        // the identity has changed, the file is opened again.
+        for _ in 0..ATTEMPTS {
             let (database, connection) = Self::open_file(path, file.clone(), settings, schema, started)?;
             match database.check_unmoved() {
                 Ok(()) => return Ok((database, connection)),
@@ -72,7 +73,7 @@ impl Database {
     }
 }
 
-/// Opens a database of its own in memory.
+/// Opens a new database in memory.
 pub(crate) fn open_in_memory() -> Result<Connection, Failure> {
     connection::check_sqlite()?;
     let connection = connection::connect_in_memory()?;
@@ -80,14 +81,14 @@ pub(crate) fn open_in_memory() -> Result<Connection, Failure> {
     Ok(connection)
 }
 
-/// What an error of SQLite's means for the path that was given.
+/// The error of a file that could not be opened; a failure to open it or to recognize it concerns the given path.
 fn refused(error: Error, path: &Path, file: &Path) -> Error {
     let (Error::Storage { source: Some(source) } | Error::Corrupt { source: Some(source), .. }) = &error else {
         return error;
     };
     match source.downcast_ref().and_then(rusqlite::Error::sqlite_error_code) {
         Some(ErrorCode::CannotOpen) => folder::lack_of_descriptors(file)
-            .unwrap_or_else(|| invalid_path(path, "SQLite cannot open it", Some(source.clone()))),
+            .unwrap_or_else(|| invalid_path(path, "SQLite cannot open the file", Some(source.clone()))),
         Some(ErrorCode::NotADatabase) => {
             Error::NotAStore { reason: "not a SQLite database", source: Some(source.clone()) }
         }

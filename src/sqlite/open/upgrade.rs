@@ -1,4 +1,4 @@
-//! Bringing a file up to date, in one transaction.
+//! Upgrading a file to the current schema in one transaction.
 
 use std::path::PathBuf;
 
@@ -12,20 +12,20 @@ use crate::sqlite::file::companions;
 use crate::sqlite::schema::{APPLICATION_ID, Schema, migration};
 use crate::sqlite::{integrity, transaction};
 
-/// Runs the migrations that the file does not have yet. `back_up` is told the version of a file that is not empty, when no
-/// other connection can change it any more and nothing was changed yet; it gives the path of the copy.
+/// Runs the missing migrations. If the file is not empty, calls `back_up` with its version before the first change and
+/// under the write lock; `back_up` returns the path of the copy.
 pub(super) fn migrate(
     connection: &Connection,
     schema: &Schema,
     back_up: impl FnOnce(i64) -> Result<Option<PathBuf>, Failure>,
 ) -> Result<(), Failure> {
     // IMPORTANT: with foreign keys on, the DROP TABLE of a migration that rebuilds a table would delete every KPI. The
-    // pragma does nothing inside a transaction, so it stands around it, and comes back on whatever happens.
+    // pragma has no effect inside a transaction, so it is set before, and always restored after.
     set_pragma(connection, "foreign_keys", 0)?;
     let migrated = migrate_in_transaction(connection, schema, back_up);
-    let ended = transaction::end(connection);
+    let rolled_back = transaction::roll_back(connection);
     set_pragma(connection, "foreign_keys", 1)?;
-    migrated.and_then(|()| ended.map_err(Failure::from))
+    migrated.and_then(|()| rolled_back.map_err(Failure::from))
 }
 
 fn migrate_in_transaction(
@@ -34,7 +34,7 @@ fn migrate_in_transaction(
     back_up: impl FnOnce(i64) -> Result<Option<PathBuf>, Failure>,
 ) -> Result<(), Failure> {
     transaction::begin(connection)?;
-    // Another process may have done it since.
+    // Another process may have upgraded the file meanwhile.
     let version = identify(connection, schema)?.version;
     if version == schema.current() {
         return Ok(());
@@ -42,9 +42,9 @@ fn migrate_in_transaction(
     let copy = if version > 0 { back_up(version)? } else { None };
     let migrated = run_migrations(connection, schema, version);
     let committed = if migrated.is_ok() { transaction::commit(connection) } else { Ok(()) };
-    let is_as_it_was = migrated.is_err() || matches!(committed, Err(CommitFailure::WithoutEffect(_)));
-    // An application that tries again on every start would fill the disk with copies.
-    if let Some(copy) = copy.filter(|_| is_as_it_was) {
+    let is_unchanged = migrated.is_err() || matches!(committed, Err(CommitFailure::WithoutEffect(_)));
+    // Without the removal, an application that tries to upgrade on every start would fill the disk with copies.
+    if let Some(copy) = copy.filter(|_| is_unchanged) {
         companions::remove_with_companions(&copy);
     }
     migrated?;

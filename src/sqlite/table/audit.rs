@@ -1,4 +1,4 @@
-//! The statements of a verification: every row by the table itself, and what each index leads to.
+//! The statements of a verification: every row read from the table itself, and looked up in each index.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -11,10 +11,10 @@ use crate::model::ids::{DatasetId, OrganizationId};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::transaction::Snapshot;
 
-/// Every dataset, by the table itself and no index.
+/// Every dataset, read from the table without any index.
 pub(in crate::sqlite) static SELECT_ALL: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED ORDER BY seq"));
 
-/// An index of the datasets: what is looked for through it, how many datasets it leads to, and whether it leads to one.
+/// An index of the table `dataset`, with the statements that verify it.
 pub(in crate::sqlite) struct Index {
     pub(in crate::sqlite) name: &'static str,
     /// The reads that use it.
@@ -41,13 +41,13 @@ pub(in crate::sqlite) const INDEXES: [Index; 2] = [
 ];
 
 impl Index {
-    /// How many datasets it leads to.
+    /// The number of datasets in the index.
     pub(in crate::sqlite) fn count(&self, snapshot: &Snapshot<'_>) -> Result<u64, Failure> {
         count(snapshot, self.count)
     }
 
-    /// Whether it leads to the dataset. An index that SQLite cannot read leads nowhere.
-    pub(in crate::sqlite) fn leads_to(
+    /// Whether the index contains the dataset. An index that SQLite cannot read contains none.
+    pub(in crate::sqlite) fn contains(
         &self,
         snapshot: &Snapshot<'_>,
         organization: OrganizationId,
@@ -55,8 +55,8 @@ impl Index {
         seq: i64,
     ) -> Result<bool, Failure> {
         let mut statement = snapshot.connection().prepare_cached(self.find)?;
-        let asked = params![organization.as_bytes(), id.as_bytes(), seq];
-        match statement.query_one(asked, |row| row.get::<_, i64>(0)).optional().map_err(Failure::from) {
+        let wanted = params![organization.as_bytes(), id.as_bytes(), seq];
+        match statement.query_one(wanted, |row| row.get::<_, i64>(0)).optional().map_err(Failure::from) {
             Ok(found) => Ok(found == Some(seq)),
             Err(failure) if failure.is_damage() => Ok(false),
             Err(failure) => Err(failure),
@@ -64,10 +64,10 @@ impl Index {
     }
 }
 
-/// Row by row: counting a table as a whole, SQLite could not be ended.
+/// The condition makes SQLite count row by row: a count of the whole table could not be interrupted.
 const COUNT_ALL: &str = "SELECT count(*) FROM dataset NOT INDEXED WHERE seq IS NOT NULL";
 
-/// How many datasets the table has.
+/// The number of datasets in the table.
 pub(in crate::sqlite) fn count_datasets(snapshot: &Snapshot<'_>) -> Result<u64, Failure> {
     count(snapshot, COUNT_ALL)
 }
@@ -88,8 +88,8 @@ pub(in crate::sqlite) fn has_repeated_position(snapshot: &Snapshot<'_>, seq: i64
         match rows.next().map_err(Failure::from) {
             Ok(Some(row)) if !seen.insert(Columns(row).integer(0)?) => return Ok(true),
             Ok(Some(_)) => {}
-            // Damage was found when the dataset was read.
             Ok(None) => return Ok(false),
+            // The read of the dataset has reported this damage.
             Err(failure) if failure.is_damage() => return Ok(false),
             Err(failure) => return Err(failure),
         }

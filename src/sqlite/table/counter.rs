@@ -1,11 +1,11 @@
-//! SQL of the `counter` table, from which numbers are reserved: [`number`](crate::sqlite::number).
+//! SQL of the `counter` table, from which sequence numbers are reserved: [`number`](crate::sqlite::number).
 
 use super::row::Columns;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::transaction::Snapshot;
 use crate::sqlite::write_connection::Transaction;
 
-/// In numbers. A longer block costs less for each create, and leaves more numbers unused with each opening.
+/// The size of a block. A larger block costs less for each create, and leaves more numbers unused after each opening.
 const BLOCK: i64 = 64;
 
 const LAST: &str = "
@@ -13,10 +13,10 @@ const LAST: &str = "
     FROM counter WHERE id = 1";
 const RESERVE: &str = "UPDATE counter SET last = ?1 WHERE id = 1";
 
-/// Row by row: counting a table as a whole, SQLite could not be ended.
+/// Counts row by row, because counting a whole table is one step of SQLite that cannot be interrupted.
 const COUNT: &str = "SELECT count(*) FROM counter WHERE id IS NOT NULL";
 
-/// The first of `count` numbers, one behind the other, that were never given.
+/// Takes `count` consecutive unused numbers and returns the first.
 pub(super) fn take(transaction: &Transaction<'_>, count: usize) -> Result<i64, Failure> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let mut numbers = transaction.numbers();
@@ -26,7 +26,7 @@ pub(super) fn take(transaction: &Transaction<'_>, count: usize) -> Result<i64, F
         let last = last(transaction)?;
         let block = count.max(BLOCK).min(i64::MAX - last);
         numbers = numbers.with_block(last, block);
-        let first = numbers.take(count).ok_or_else(|| damaged("the numbers of datasets are used up"))?;
+        let first = numbers.take(count).ok_or_else(|| damaged("no sequence number is left for a dataset"))?;
         transaction.connection().prepare_cached(RESERVE)?.execute([last + block])?;
         first
     };
@@ -34,18 +34,18 @@ pub(super) fn take(transaction: &Transaction<'_>, count: usize) -> Result<i64, F
     Ok(first)
 }
 
-/// The last number that was reserved, or that a row has.
+/// The last number that was reserved or is in use.
 fn last(transaction: &Transaction<'_>) -> Result<i64, Failure> {
     let mut statement = transaction.connection().prepare_cached(LAST)?;
     let mut rows = statement.query([])?;
     match rows.next()? {
         Some(row) => Ok(Columns(row).integer(0)?),
-        None => Err(damaged("the counter of datasets is missing").into()),
+        None => Err(damaged("the table counter has no row").into()),
     }
 }
 
-/// What is wrong with the counter, if anything is.
+/// What is wrong with the table `counter`, if anything.
 pub(in crate::sqlite) fn check(snapshot: &Snapshot<'_>) -> Result<Option<&'static str>, Failure> {
     let count: i64 = snapshot.connection().query_one(COUNT, [], |row| row.get(0))?;
-    Ok((count != 1).then_some("the counter of datasets does not have its one row"))
+    Ok((count != 1).then_some("the table counter must have exactly one row"))
 }

@@ -1,6 +1,6 @@
 //! SQL of the `dataset` table: a constant and a function for each statement.
 //!
-//! Every dataset is checked against its digest before it leaves.
+//! Every dataset is checked against its digest before it is returned.
 
 use std::sync::LazyLock;
 
@@ -66,8 +66,11 @@ fn bind(statement: &mut Statement<'_>, seq: i64, record: &Record) -> rusqlite::R
     statement.raw_bind_parameter(column::ORGANIZATION_ID + 1, dataset.organization_id.as_bytes())
 }
 
-/// What a failed insert means: an id that is taken, or something else. A KPI's id can be taken only within its dataset,
-/// which is new, so that the requests tell; what is wrong with those `before` comes first.
+/// The error of a failed insert: [`AlreadyExists`](Error::AlreadyExists) if an id is taken.
+///
+/// The id of a KPI can be taken only within its new dataset, so the records show which one is repeated. The KPIs are
+/// inserted last, but an earlier record is reported first: those `before` the failed one are searched for a repeated
+/// KPI.
 fn failed<'a>(
     error: rusqlite::Error,
     mut before: impl Iterator<Item = &'a Record>,
@@ -84,14 +87,14 @@ fn failed<'a>(
     }
 }
 
-/// All columns of the datasets that `rest` names.
+/// A SELECT of all columns; `rest` follows the table name.
 pub(super) fn select(rest: &str) -> String {
     format!("SELECT {} FROM dataset {rest}", column::NAMES.join(", "))
 }
 
 static SELECT_ONE: LazyLock<String> = LazyLock::new(|| select("WHERE organization_id = ?1 AND id = ?2"));
 
-/// The dataset of this organization with this id.
+/// Reads the dataset with this id of this organization.
 pub(crate) fn get(
     snapshot: &Snapshot<'_>,
     organization: OrganizationId,
@@ -107,7 +110,7 @@ pub(crate) fn get(
     read.map_err(|Failure(error)| error.with_dataset(id).into())
 }
 
-/// Reads a dataset and its KPIs, asked for by this id, and checks them against the digest.
+/// Reads a dataset and its KPIs and checks them against the digest.
 pub(in crate::sqlite) fn read(
     snapshot: &Snapshot<'_>,
     row: &Row<'_>,
@@ -117,13 +120,13 @@ pub(in crate::sqlite) fn read(
     intact(record(row, organization, id, |parent| kpi::of_dataset(snapshot, parent))?)
 }
 
-/// The dataset of a record that matches its digest. So the row is also the one of the organization and with the id that
-/// were asked for, both of which the digest covers.
+/// The dataset of a record that matches its digest. The digest covers the requested organization and id, so it also
+/// proves that the row is theirs.
 pub(super) fn intact(record: Record) -> Result<Dataset, Failure> {
     if record.is_intact() { Ok(record.dataset) } else { Err(damaged("it does not match its digest").into()) }
 }
 
-/// What the row of a dataset and those of its KPIs hold, unchecked.
+/// Reads the row of a dataset and those of its KPIs, without checking the digest.
 pub(super) fn record(
     row: &Row<'_>,
     organization: OrganizationId,
@@ -152,7 +155,7 @@ static SELECT_BY_SEQ: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED WH
 const FIND: &str = "SELECT seq FROM dataset WHERE organization_id = ?1 AND id = ?2";
 const ACCEPT: &str = "UPDATE dataset SET revision = ?2, digest = ?3 WHERE seq = ?1";
 
-/// Gives a dataset the digest of what its rows hold now, as a change of its own.
+/// Recomputes the digest of a dataset from its current rows, and increments its revision.
 pub(crate) fn accept(
     transaction: &Transaction<'_>,
     organization: OrganizationId,
@@ -163,14 +166,14 @@ pub(crate) fn accept(
     let found = statement.query_one(params![organization.as_bytes(), id.as_bytes()], |row| row.get::<_, i64>(0));
     let Some(seq) = found.optional()? else { return Err(Error::not_found(id).into()) };
     let mut statement = connection.prepare_cached(&SELECT_BY_SEQ)?;
-    // No digest says yet whose it is, and the index may be damaged: the row itself must say so.
+    // The index may be damaged and the digest does not match yet, so the ids in the row itself are compared.
     let stored = statement.query_one([seq], |row| {
         let owner = (Columns(row).id(column::ID), Columns(row).id(column::ORGANIZATION_ID));
         Ok(match owner {
             (Ok(found), Ok(owner)) if (found, owner) == (id, organization) => {
                 record(row, organization, id, |parent| kpi::of_dataset(transaction, parent))
             }
-            _ => Err(damaged("an index leads to another dataset").into()),
+            _ => Err(damaged("an index refers to another dataset").into()),
         })
     })?;
     let accepted = stored.map_err(|Failure(error)| Failure(error.with_dataset(id)))?.revised();
@@ -180,7 +183,7 @@ pub(crate) fn accept(
 
 const COUNT: &str = "SELECT count(*) FROM dataset WHERE organization_id = ?1";
 
-/// How many datasets this organization has.
+/// The number of datasets of this organization.
 pub(crate) fn count(snapshot: &Snapshot<'_>, organization: OrganizationId) -> Result<u64, Failure> {
     let mut statement = snapshot.connection().prepare_cached(COUNT)?;
     let count: i64 = statement.query_one([organization.as_bytes()], |row| row.get(0))?;
@@ -204,7 +207,7 @@ pub(crate) fn organizations(snapshot: &Snapshot<'_>) -> Result<Vec<OrganizationI
     let mut organizations = Vec::new();
     while let Some(row) = rows.next()? {
         let id = Columns(row).id(0)?;
-        // Steps that went back would never end.
+        // On a damaged index the steps might go back and never end.
         if organizations.last().is_some_and(|last| *last >= id) {
             return Err(damaged("an index is out of order").into());
         }

@@ -30,20 +30,20 @@ pub(in crate::sqlite) mod column {
     }
 }
 
-/// Rows to a statement: more are no faster.
+/// The maximum number of rows in an INSERT: more are not faster.
 const ROWS_MAX: usize = 32;
 
-/// INSERT statements of one row, of two, and so on.
+/// The INSERT statements with one row, with two rows, and so on.
 static INSERTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let (names, row) = (column::NAMES.join(", "), parameters(column::NAMES.len()));
     let sql = |rows| format!("INSERT INTO kpi ({names}) VALUES {}", vec![row.as_str(); rows].join(","));
     (1..=ROWS_MAX).map(sql).collect()
 });
 
-/// A KPI to insert: the number of its dataset, its position in the order of addition, and itself.
+/// A KPI to insert: the `seq` of its dataset, its position in the order of addition, and the KPI.
 type NewRow<'a> = (i64, i64, &'a Kpi);
 
-/// Inserts the KPIs of new datasets, which are numbered from `first`.
+/// Inserts the KPIs of new datasets, whose `seq` counts from `first`.
 pub(super) fn insert(connection: &Connection, first: i64, new: &[Record]) -> rusqlite::Result<()> {
     let total: usize = new.iter().map(|record| record.dataset.kpis.len()).sum();
     let mut rows = (first..=i64::MAX).zip(new).flat_map(|(seq, record)| {
@@ -54,7 +54,7 @@ pub(super) fn insert(connection: &Connection, first: i64, new: &[Record]) -> rus
     insert_rows(connection, &mut rows, total % ROWS_MAX, 1)
 }
 
-/// Inserts `count` rows by one statement, as often as `times` says.
+/// Executes the INSERT of `count` rows `times` times.
 fn insert_rows<'a>(
     connection: &Connection,
     rows: &mut impl Iterator<Item = NewRow<'a>>,
@@ -75,7 +75,7 @@ fn insert_rows<'a>(
     Ok(())
 }
 
-/// Binds a row behind the parameters `before` it.
+/// Binds a row after the parameters `before` it.
 fn bind(statement: &mut Statement<'_>, before: usize, (seq, position, kpi): NewRow<'_>) -> rusqlite::Result<()> {
     let before = before + 1;
     statement.raw_bind_parameter(before + column::ID, kpi.id.as_bytes())?;
@@ -91,17 +91,17 @@ fn bind(statement: &mut Statement<'_>, before: usize, (seq, position, kpi): NewR
     statement.raw_bind_parameter(before + column::DATASET_SEQ, seq)
 }
 
-/// Without the number of the dataset, which is known.
+/// Without `dataset_seq`, which is known.
 static SELECT: LazyLock<String> = LazyLock::new(|| {
     let names: Vec<&str> = column::NAMES.iter().take(column::DATASET_SEQ).copied().collect();
     format!("SELECT {} FROM kpi WHERE dataset_seq = ?1", names.join(", "))
 });
 
-/// In a dataset that is read alone there is room for so many KPIs before more memory is allocated: about 1,000 bytes, up to
-/// which allocators keep freed memory at hand. With 4 or 16, a get of 10 KPIs takes 4 % more instructions.
-const ROOM: usize = 7;
+/// The initial capacity for the KPIs of a dataset that is read alone: about 1,000 bytes, up to which allocators keep freed
+/// memory at hand. With 4 or 16, a get of 10 KPIs takes 4 % more instructions.
+const CAPACITY: usize = 7;
 
-/// What KPIs need to know of their dataset.
+/// The fields of a dataset that its KPIs need.
 #[derive(Clone, Copy)]
 pub(super) struct Parent {
     pub(super) seq: i64,
@@ -113,24 +113,23 @@ pub(super) struct Parent {
 pub(super) fn of_dataset(snapshot: &Snapshot<'_>, dataset: Parent) -> Result<KpiRows, Failure> {
     let mut statement = snapshot.connection().prepare_cached(&SELECT)?;
     let mut rows = statement.query([dataset.seq])?;
-    let mut found = KpiRows::with_room(ROOM);
+    let mut found = KpiRows::with_capacity(CAPACITY);
     while let Some(row) = rows.next()? {
         found.push(&Columns(row), dataset)?;
     }
     Ok(found)
 }
 
-/// The KPIs of a dataset as they are read: by id, which mostly is the display order too.
+/// The KPIs of a dataset in the order of their ids, which usually is the display order too.
 pub(super) struct KpiRows {
     kpis: Vec<Kpi>,
-    /// Of each its position in the order of addition.
+    /// The position of each in the order of addition.
     positions: Vec<i64>,
     is_out_of_order: bool,
 }
 
 impl KpiRows {
-    /// With memory for so many KPIs.
-    pub(super) fn with_room(count: usize) -> Self {
+    pub(super) fn with_capacity(count: usize) -> Self {
         Self { kpis: Vec::with_capacity(count), positions: Vec::with_capacity(count), is_out_of_order: false }
     }
 
@@ -142,7 +141,7 @@ impl KpiRows {
         let id = columns.id(column::ID)?;
         let (position, sort_order) = (columns.integer(column::POSITION)?, columns.integer(column::SORT_ORDER)?);
         if let (Some(before), Some(position_before)) = (self.kpis.last(), self.positions.last()) {
-            // They are stored in the order of their ids. Rows that went back might never end.
+            // The table is sorted by id. On a damaged page the rows might go back and never end.
             if before.id >= id {
                 return Err(damaged("its KPIs are out of order").into());
             }
@@ -164,8 +163,7 @@ impl KpiRows {
         Ok(())
     }
 
-    /// The KPIs in display order, with their positions. A few rows are sorted faster here than by SQLite, which would write
-    /// them to a sorter first.
+    /// The KPIs in display order, with their positions. For a few rows, sorting here is faster than SQLite's sorter.
     pub(super) fn in_display_order(self) -> (Vec<i64>, Vec<Kpi>) {
         if !self.is_out_of_order {
             return (self.positions, self.kpis);

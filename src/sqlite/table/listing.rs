@@ -1,8 +1,8 @@
-//! Listing datasets with their KPIs: two statements, however many datasets.
+//! Listing datasets with their KPIs by two statements, however many datasets there are.
 //!
-//! One statement gives the datasets, the other their KPIs, joined to the same index in the same order, and the two are
-//! stepped along with each other. Where they do not go together, whatever the reason, that one dataset is read by itself,
-//! so that damage is told of the dataset that has it and of no other, and both statements begin anew behind it.
+//! One statement returns the datasets, the other their KPIs, joined to the same index in the same order; both are
+//! stepped in parallel. If a dataset and its KPIs do not match, that dataset is read alone, so that damage is reported
+//! for the damaged dataset and for no other, and both statements restart after it.
 
 use std::sync::LazyLock;
 
@@ -20,14 +20,14 @@ use crate::model::page::Damage;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::transaction::Snapshot;
 
-/// The statements of a listing in one direction. Each names its index: by statistics that a file has, SQLite might walk
-/// through the datasets of all organizations.
+/// The statements of a listing in one direction. They name their index: misled by the statistics in a file, SQLite
+/// might scan the datasets of all organizations.
 struct Statements {
     datasets: String,
     kpis: String,
-    /// The number of the next dataset, by the index alone.
+    /// The `seq` of the next dataset, read from the index alone.
     next: String,
-    /// Where a listing begins.
+    /// The `seq` before the first dataset.
     start: i64,
 }
 
@@ -55,13 +55,12 @@ static NEWEST_FIRST: LazyLock<Statements> = LazyLock::new(|| Statements::new("<"
 #[derive(Debug)]
 pub(crate) struct RawPage {
     pub(crate) items: Vec<Dataset>,
-    /// The damaged datasets among them.
     pub(crate) damaged: Vec<Damage>,
-    /// The number of the dataset behind which the listing goes on, if it does.
+    /// The `seq` after which the listing continues; `None` at the end.
     pub(crate) next: Option<i64>,
 }
 
-/// At most `limit` datasets of this organization behind the number `after`.
+/// Reads at most `limit` datasets of this organization after the `seq` `after`.
 pub(crate) fn page(
     snapshot: &Snapshot<'_>,
     organization: OrganizationId,
@@ -82,54 +81,54 @@ pub(crate) fn page(
         limit: limit as usize,
         page: RawPage { items: Vec::new(), damaged: Vec::new(), next: None },
     };
-    while let Walked::Interrupted = walk.go_on()? {}
+    while let Step::Restart = walk.run()? {}
     Ok(walk.page)
 }
 
-/// A listing on its way.
+/// A listing in progress.
 struct Walk<'a> {
     snapshot: &'a Snapshot<'a>,
     organization: OrganizationId,
     order: Order,
     statements: &'static Statements,
-    /// The number of the dataset that was read last.
+    /// The `seq` of the last dataset that was read.
     last: i64,
     limit: usize,
     page: RawPage,
 }
 
-enum Walked {
-    ToTheEnd,
-    /// The statements must begin anew behind the dataset that was read last.
-    Interrupted,
+enum Step {
+    Done,
+    /// The statements must restart after the last dataset that was read.
+    Restart,
 }
 
 impl Walk<'_> {
-    fn go_on(&mut self) -> Result<Walked, Failure> {
+    fn run(&mut self) -> Result<Step, Failure> {
         let connection = self.snapshot.connection();
-        let room = self.limit.saturating_sub(self.page.items.len() + self.page.damaged.len());
-        // One more than there is room for shows whether there are more.
-        let limit = i64::try_from(room).unwrap_or(i64::MAX).saturating_add(1);
+        let left = self.limit.saturating_sub(self.page.items.len() + self.page.damaged.len());
+        // One row more than is returned shows whether there is a next page.
+        let limit = i64::try_from(left).unwrap_or(i64::MAX).saturating_add(1);
         let mut statement = connection.prepare_cached(&self.statements.kpis)?;
-        let asked = params![self.organization.as_bytes(), self.last, limit];
-        let mut kpis = KpiCursor { rows: statement.query(asked)?, has_started: false, likely: 0 };
+        let after = params![self.organization.as_bytes(), self.last, limit];
+        let mut kpis = KpiCursor { rows: statement.query(after)?, has_started: false, likely: 0 };
         let mut statement = connection.prepare_cached(&self.statements.datasets)?;
         let mut rows = statement.query(params![self.organization.as_bytes(), self.last, limit])?;
         for count in 0.. {
             let row = match rows.next().map_err(Failure::from) {
-                Ok(None) => return Ok(Walked::ToTheEnd),
-                Ok(Some(_)) if count == room => {
+                Ok(None) => return Ok(Step::Done),
+                Ok(Some(_)) if count == left => {
                     self.page.next = Some(self.last);
-                    return Ok(Walked::ToTheEnd);
+                    return Ok(Step::Done);
                 }
                 Ok(Some(row)) => row,
-                Err(failure) if failure.is_damage() => return self.unreadable(failure, count == room),
+                Err(failure) if failure.is_damage() => return self.skip_unreadable(failure, count == left),
                 Err(failure) => return Err(failure),
             };
             let seq = Columns(row).integer(column::SEQ)?;
-            // A listing that went back would never end.
-            if !self.order.is_behind(self.last, seq) {
-                return Ok(self.end(damaged("an index is out of order").into()));
+            // On a damaged index the listing might go back and never end.
+            if !self.order.is_after(self.last, seq) {
+                return Ok(self.end_damaged(damaged("an index is out of order").into()));
             }
             let read = Columns(row)
                 .id(column::ID)
@@ -141,58 +140,58 @@ impl Walk<'_> {
                     let alone = Columns(row).id(column::ID).map_err(Failure::from);
                     match alone.and_then(|id| dataset::read(self.snapshot, row, self.organization, id)) {
                         Ok(dataset) => self.page.items.push(dataset),
-                        Err(failure) if failure.is_damage() => return Ok(self.step_over(seq, failure)),
+                        Err(failure) if failure.is_damage() => return Ok(self.skip_damaged(seq, failure)),
                         Err(failure) => return Err(failure),
                     }
                     self.last = seq;
-                    return Ok(Walked::Interrupted);
+                    return Ok(Step::Restart);
                 }
                 Err(failure) => return Err(failure),
             }
             self.last = seq;
         }
-        Ok(Walked::ToTheEnd)
+        Ok(Step::Done)
     }
 
-    /// Steps over a row that SQLite cannot read, whose number the index tells; unless the page is full.
-    fn unreadable(&mut self, failure: Failure, is_full: bool) -> Result<Walked, Failure> {
-        let asked = params![self.organization.as_bytes(), self.last];
-        let next = self.snapshot.connection().query_one(&self.statements.next, asked, |row| row.get(0));
+    /// Skips a row that SQLite cannot read and whose `seq` is read from the index alone, unless the page is full.
+    fn skip_unreadable(&mut self, failure: Failure, is_full: bool) -> Result<Step, Failure> {
+        let after = params![self.organization.as_bytes(), self.last];
+        let next = self.snapshot.connection().query_one(&self.statements.next, after, |row| row.get(0));
         match next.map_err(Failure::from) {
             Ok(Some(_)) if is_full => {
                 self.page.next = Some(self.last);
-                Ok(Walked::ToTheEnd)
+                Ok(Step::Done)
             }
-            Ok(Some(seq)) if self.order.is_behind(self.last, seq) => Ok(self.step_over(seq, failure)),
-            Ok(_) => Ok(self.end(failure)),
-            Err(also) if also.is_damage() => Ok(self.end(failure)),
-            Err(also) => Err(also),
+            Ok(Some(seq)) if self.order.is_after(self.last, seq) => Ok(self.skip_damaged(seq, failure)),
+            Ok(_) => Ok(self.end_damaged(failure)),
+            Err(second) if second.is_damage() => Ok(self.end_damaged(failure)),
+            Err(second) => Err(second),
         }
     }
 
-    /// Notes that the dataset of this number is damaged; the listing goes on behind it.
-    fn step_over(&mut self, seq: i64, failure: Failure) -> Walked {
-        let id = self.named(seq);
-        self.note(id, failure);
+    /// Adds this dataset as damaged; the listing continues after it.
+    fn skip_damaged(&mut self, seq: i64, failure: Failure) -> Step {
+        let id = self.readable_id(seq);
+        self.add_damage(id, failure);
         self.last = seq;
-        Walked::Interrupted
+        Step::Restart
     }
 
-    /// Notes damage behind which nothing can be read.
-    fn end(&mut self, failure: Failure) -> Walked {
-        self.note(None, failure);
-        Walked::ToTheEnd
+    /// Adds damage after which nothing can be read.
+    fn end_damaged(&mut self, failure: Failure) -> Step {
+        self.add_damage(None, failure);
+        Step::Done
     }
 
-    fn note(&mut self, dataset: Option<DatasetId>, Failure(error): Failure) {
+    fn add_damage(&mut self, dataset: Option<DatasetId>, Failure(error): Failure) {
         if let Error::Corrupt { detail, .. } = error {
             self.page.damaged.push(Damage { index: self.page.items.len(), dataset, detail });
         }
     }
 
-    /// The id of the damaged dataset of this number, if the row says that it is this organization's: an index that is
-    /// damaged can lead to another's, of which nothing is told.
-    fn named(&self, seq: i64) -> Option<DatasetId> {
+    /// The id of the damaged dataset, if its row belongs to this organization: a damaged index can refer to a dataset
+    /// of another organization, about which nothing may be disclosed.
+    fn readable_id(&self, seq: i64) -> Option<DatasetId> {
         let mut statement = self.snapshot.connection().prepare_cached(SELECT_IDS).ok()?;
         let ids = statement.query_one([seq], |row| Ok((Columns(row).id(0).ok(), Columns(row).id(1).ok())));
         match ids {
@@ -204,11 +203,11 @@ impl Walk<'_> {
 
 const SELECT_IDS: &str = "SELECT id, organization_id FROM dataset NOT INDEXED WHERE seq = ?1";
 
-/// The KPIs of a listing, dataset after dataset.
+/// A cursor over the KPIs of a listing, grouped by dataset.
 struct KpiCursor<'a> {
     rows: Rows<'a>,
     has_started: bool,
-    /// How many KPIs the dataset before had: the next one mostly has as many.
+    /// The number of KPIs of the previous dataset: the next one usually has the same number.
     likely: usize,
 }
 
@@ -219,7 +218,7 @@ impl KpiCursor<'_> {
             self.has_started = true;
             self.rows.advance()?;
         }
-        let mut found = KpiRows::with_room(self.likely);
+        let mut found = KpiRows::with_capacity(self.likely);
         while let Some(row) = self.rows.get() {
             let columns = Columns(row);
             if columns.integer(kpi::column::DATASET_SEQ)? != dataset.seq {

@@ -1,7 +1,7 @@
-//! The tables: for each its columns, its statements and its row mapper.
+//! The tables: the columns, the statements and the row mapper of each.
 //!
-//! - [`dataset`], [`kpi`]: reading and writing the rows of one dataset; [`listing`]: those of many.
-//! - [`counter`]: the numbers that datasets get.
+//! - [`dataset`], [`kpi`]: reading and writing the rows of one dataset; [`listing`]: reading those of many.
+//! - [`counter`]: the sequence numbers of datasets.
 //! - [`audit`]: the statements of a verification.
 //! - [`row`]: columns as borrowed, checked values.
 
@@ -14,12 +14,12 @@ pub(in crate::sqlite) mod row;
 
 /// Defines the columns of a table, in the order in which every statement lists them: `NAMES`, and the index of each.
 ///
-/// Inserts bind and reads fetch by these indexes, so that no statement can disagree with another.
+/// Inserts bind and reads fetch by these indexes, so that the statements always agree.
 macro_rules! columns {
     ($($index:ident $name:literal),+ $(,)?) => {
         pub(in crate::sqlite) const NAMES: &[&str] = &[$($name),+];
 
-        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the enum only counts")]
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the enum only numbers the columns")]
         enum Index { $($index),+ }
 
         $(pub(in crate::sqlite) const $index: usize = Index::$index as usize;)+
@@ -27,7 +27,7 @@ macro_rules! columns {
 }
 use columns;
 
-/// `(?,?,?)`, a parameter for each of so many columns.
+/// The parameters of one row with this number of columns: `(?,?,?)`.
 fn parameters(columns: usize) -> String {
     format!("({})", vec!["?"; columns].join(","))
 }

@@ -1,4 +1,4 @@
-//! The columns of a row, borrowed, and checked as they are read: what does not fit is damage, never a guess.
+//! Reading the columns of a row: an unexpected value is damage, and is never converted or replaced by a default.
 
 use chrono::{DateTime, Utc};
 use rusqlite::Row;
@@ -8,10 +8,10 @@ use crate::model::limits::DESCRIPTION_MAX;
 use crate::model::time;
 use crate::sqlite::failure::UnexpectedValue;
 
-/// The longest text that is ever written: a code point is at most four bytes.
+/// The length of the longest text that is ever written: a code point has at most four bytes.
 const TEXT_MAX_BYTES: usize = 4 * DESCRIPTION_MAX;
 
-/// A time, and the number that stands for it in the file.
+/// A time, and its stored number.
 #[derive(Clone, Copy)]
 pub(in crate::sqlite) struct StoredTime {
     micros: i64,
@@ -70,7 +70,7 @@ impl<'a> Columns<'a> {
         Ok(StoredTime { micros, time: time::from_micros(micros).ok_or(UnexpectedValue)? })
     }
 
-    /// A time that mostly is `likely`: to work out a date costs more than to compare a number.
+    /// A time that usually equals `likely`: comparing two numbers is cheaper than computing a date.
     pub(in crate::sqlite) fn time_likely(
         &self,
         column: usize,

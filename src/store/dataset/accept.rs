@@ -1,4 +1,4 @@
-//! Accepting what another tool changed on purpose.
+//! Accepting an intentional change by another tool.
 
 use crate::access::job::Job;
 use crate::error::{Error, Result, Source};
@@ -10,17 +10,18 @@ use crate::sqlite::write_connection::Transaction;
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// Makes the store accept a dataset as its rows are now, after another tool changed them on purpose, by recomputing its
-    /// digest.
+    /// Makes the store accept a dataset that another tool has intentionally changed, by recomputing its digest.
     ///
-    /// Such a change does not match the dataset's digest, and every read answers [`Corrupt`](crate::Error::Corrupt), since
-    /// it cannot be told from damage. Look at the dataset first, and use this for nothing that
-    /// [`verify`](crate::Store::verify) found and you did not do.
+    /// After such a change the rows do not match the digest, and every read fails with
+    /// [`Corrupt`](crate::Error::Corrupt), because the store cannot distinguish the change from damage. Inspect the
+    /// rows first. Never call this to silence a finding of [`verify`](crate::Store::verify) with an unknown cause.
+    ///
+    /// The revision of the dataset is incremented; its other fields are returned as they are in the file.
     ///
     /// # Errors
     ///
     /// - [`NotFound`](crate::Error::NotFound) if this organization has no dataset with this id.
-    /// - [`Corrupt`](crate::Error::Corrupt) if a row holds what this crate never writes.
+    /// - [`Corrupt`](crate::Error::Corrupt) if a row contains a value that this crate never writes.
     /// - Those of [`create_dataset`](Self::create_dataset) that do not concern the request.
     ///
     /// # Examples
@@ -29,7 +30,7 @@ impl Organization {
     /// # use kpi_store::{NewDataset, OrganizationId, Store};
     /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
     /// # let id = organization.create_dataset(NewDataset::new("Water"))?.id;
-    /// // Another tool has changed the row: reads answer `Corrupt`, until
+    /// // After another tool has changed the row, reads fail with `Corrupt` until this call.
     /// let accepted = organization.accept_dataset(id)?;
     /// assert_eq!(organization.dataset(id)?, Some(accepted));
     /// # Ok::<(), kpi_store::Error>(())
@@ -52,7 +53,7 @@ impl Job for Accept {
         dataset::accept(transaction, self.organization, self.id)
     }
 
-    /// One row.
+    /// It changes one row, so it may always share a transaction.
     fn bytes(&self) -> usize {
         0
     }

@@ -6,11 +6,11 @@ use crate::sqlite::table::dataset;
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// How many datasets of this organization the query finds in all; its limit, order and cursor do not matter.
+    /// The number of all datasets of this organization that match the query; its limit, order and cursor are ignored.
     ///
     /// # Errors
     ///
-    /// Those of [`dataset`](Self::dataset), except damage to a single dataset, which this does not see.
+    /// Those of [`dataset`](Self::dataset). Damage to a single dataset is not detected.
     ///
     /// # Examples
     ///
@@ -22,7 +22,7 @@ impl Organization {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn count_datasets(&self, query: &DatasetQuery) -> Result<u64> {
-        // Nothing of today's query narrows the count.
+        // A query has no filter yet.
         let _ = query;
         self.store.access().read(|snapshot| dataset::count(snapshot, self.id))
     }

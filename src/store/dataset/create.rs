@@ -1,4 +1,4 @@
-//! Creating datasets: one, or many in one transaction.
+//! Creating datasets: one, or several in one transaction.
 
 use crate::access::job::Job;
 use crate::error::{Error, Result, Source};
@@ -14,16 +14,22 @@ use crate::store::organization::Organization;
 impl Organization {
     /// Creates a dataset and its KPIs in one transaction.
     ///
-    /// Either all of it is stored, as durably as the store's [`Durability`](crate::Durability) says, or none of it. The
-    /// returned value equals what [`dataset`](Self::dataset) reads back, in this process or another.
+    /// Either all of it is stored, as durably as the store's [`Durability`](crate::Durability) promises, or none of it.
+    /// The returned value equals the one that [`dataset`](Self::dataset) reads back, in this process or another.
     ///
     /// # Errors
     ///
-    /// - [`Error::Invalid`] names every field outside the contract, not only the first; [`Error::AlreadyExists`] if a
-    ///   given id is taken; [`Error::ClockOutOfRange`].
-    /// - [`Error::Busy`] if the write lock was held elsewhere, in this process or another, past the busy timeout;
-    ///   [`Error::StorageFull`]; [`Error::Closed`]. In all of these nothing was written.
-    /// - [`Error::OutcomeUnknown`] if the commit failed and may still have happened; it says how to find out.
+    /// - [`Error::Invalid`] lists every field that breaks the contract, not only the first.
+    /// - [`Error::AlreadyExists`] if a given id is taken.
+    /// - [`Error::ClockOutOfRange`] if the clock is outside the years 0001 to 9999.
+    /// - [`Error::Busy`] if another writer, in this process or another, held the store past the busy timeout.
+    /// - [`Error::InvalidPath`] if the file was moved, replaced or removed since it was opened, and [`Error::TooNew`]
+    ///   if a later version of this crate has upgraded it.
+    /// - [`Error::StorageFull`], [`Error::ReadOnly`], [`Error::Corrupt`], [`Error::Closed`], [`Error::Storage`].
+    /// - [`Error::OutcomeUnknown`] if the commit failed and its outcome is unknown; the error describes how to find
+    ///   out.
+    ///
+    /// With every error except the last nothing was written.
     ///
     /// # Examples
     ///
@@ -35,7 +41,8 @@ impl Organization {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn create_dataset(&self, new: NewDataset) -> Result<Dataset> {
-        // The clock, which is the application's, comes first: were it to fork, both processes would go on with the same ids.
+        // The clock is read before the ids are reserved: it is code of the application, and if it forked, both
+        // processes would use the same ids.
         let author = self.author()?;
         let record = Record::prepare(new, author, self.store.ids())?;
         let (create, ()) = self.store.access().write(CreateOne(record))?;
@@ -44,13 +51,13 @@ impl Organization {
 
     /// Creates datasets in one transaction: all of them, or none if one cannot be stored.
     ///
-    /// They are stored and returned in the order of the iterator, which is run to its end before anything is locked or
-    /// written, and all have the same `created_at`.
+    /// They are stored and returned in the order of the iterator and have the same `created_at`. The iterator is
+    /// drained before anything is locked or written.
     ///
     /// # Errors
     ///
-    /// Those of [`create_dataset`](Self::create_dataset). [`Error::Invalid`] names the violations of every dataset;
-    /// their paths begin with its index in the batch: `[17].kpis[3].name`.
+    /// Those of [`create_dataset`](Self::create_dataset). [`Error::Invalid`] lists the violations of every dataset;
+    /// each path begins with the index of the dataset in the batch: `[17].kpis[3].name`.
     ///
     /// # Examples
     ///
@@ -60,8 +67,8 @@ impl Organization {
     /// let datasets = organization.create_datasets(["Water", "Waste"].map(NewDataset::new))?;
     /// assert_eq!(datasets.len(), 2);
     ///
-    /// let refused = organization.create_datasets([NewDataset::new("Energy"), NewDataset::new("")]);
-    /// let Err(Error::Invalid(violations)) = refused else { panic!("the second has no name") };
+    /// let result = organization.create_datasets([NewDataset::new("Energy"), NewDataset::new("")]);
+    /// let Err(Error::Invalid(violations)) = result else { panic!("the second has no name") };
     /// assert_eq!(violations.iter().next().map(|violation| violation.path()).as_deref(), Some("[1].name"));
     /// # Ok::<(), kpi_store::Error>(())
     /// ```

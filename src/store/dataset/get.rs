@@ -7,15 +7,17 @@ use crate::sqlite::table::dataset;
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// The dataset with this id and its KPIs, as of one moment; none if this organization has none with this id.
+    /// The dataset with this id and its KPIs, read from one snapshot; `None` if this organization has no such dataset.
     ///
-    /// It never waits for a write in progress, except in memory.
+    /// The read does not wait for writes, except in memory.
     ///
     /// # Errors
     ///
-    /// [`Corrupt`](crate::Error::Corrupt) if the stored rows are not what was written; [`Closed`](crate::Error::Closed);
-    /// [`Busy`](crate::Error::Busy) if every reader was in use past the busy timeout;
-    /// [`Storage`](crate::Error::Storage).
+    /// - [`Corrupt`](crate::Error::Corrupt) if the stored rows are not the ones that were written.
+    /// - [`Busy`](crate::Error::Busy) if all eight readers, or in memory the writer, were in use past the busy timeout.
+    /// - [`InvalidPath`](crate::Error::InvalidPath) if the file was moved, replaced or removed since it was opened, and
+    ///   [`TooNew`](crate::Error::TooNew) if a later version of this crate has upgraded it.
+    /// - [`Closed`](crate::Error::Closed), [`Storage`](crate::Error::Storage).
     ///
     /// # Examples
     ///

@@ -11,15 +11,16 @@ use crate::sqlite::table::listing;
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// A page of the datasets that the query finds, with their KPIs, as of one moment.
+    /// A page of the datasets that match the query, with their KPIs, read from one snapshot.
     ///
-    /// A damaged dataset hides no other: it is listed as such beside those that are whole.
+    /// A damaged dataset does not make the call fail: it is listed in [`Page::damaged`], and the intact ones in
+    /// [`Page::items`].
     ///
     /// # Errors
     ///
-    /// - [`Error::Invalid`] at `limit` outside 1 to 1,000; [`Error::InvalidCursor`] if the cursor was given for another
-    ///   organization or order.
-    /// - [`Error::Closed`], [`Error::Busy`], [`Error::Storage`] as with [`dataset`](Self::dataset).
+    /// - [`Error::Invalid`] if the limit is outside 1 to 1,000.
+    /// - [`Error::InvalidCursor`] if the cursor belongs to another organization or order.
+    /// - Those of [`dataset`](Self::dataset).
     ///
     /// # Examples
     ///
@@ -36,7 +37,7 @@ impl Organization {
     pub fn datasets(&self, query: &DatasetQuery) -> Result<Page<Dataset>> {
         query.check()?;
         let after = match &query.after {
-            Some(cursor) => Some(cursor.position(self.id, query.order).ok_or(Error::InvalidCursor)?),
+            Some(cursor) => Some(cursor.seq(self.id, query.order).ok_or(Error::InvalidCursor)?),
             None => None,
         };
         let access = self.store.access();
@@ -45,15 +46,15 @@ impl Organization {
         Ok(Page { items, damaged, next: next.map(|seq| Cursor::new(self.id, query.order, seq)) })
     }
 
-    /// All datasets that the query finds, one by one to the end, read in pages of its limit.
+    /// Iterates over all datasets that match the query, read in pages of its limit.
     ///
-    /// It holds no snapshot and blocks no writer: each page is as of its moment, and what is created meanwhile may come at
-    /// the end. A damaged dataset is the error [`Corrupt`](Error::Corrupt) in its place, and the iteration goes on behind it;
-    /// any other error ends it.
+    /// The iterator holds no snapshot and blocks no writer. Each page is read from its own snapshot, so with the oldest
+    /// first the iterator may also return datasets that are created meanwhile.
     ///
     /// # Errors
     ///
-    /// Each item is an error where [`datasets`](Self::datasets) would give one, or list a dataset as damaged.
+    /// - [`Corrupt`](Error::Corrupt) as the item of a damaged dataset; the iterator then continues after it.
+    /// - Those of [`datasets`](Self::datasets) as the last item; they end the iterator.
     ///
     /// # Examples
     ///
@@ -68,17 +69,17 @@ impl Organization {
     /// assert_eq!(names, ["Water", "Waste"]);
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
-    #[must_use = "an iterator reads nothing before its first item is asked for"]
+    #[must_use = "iterators are lazy: nothing is read before the first call of `next`"]
     pub fn iter_datasets(&self, query: &DatasetQuery) -> Datasets {
         Datasets { organization: self.clone(), query: Some(query.clone()), page: Vec::new().into_iter() }
     }
 }
 
-/// All datasets that a query finds, from [`Organization::iter_datasets`].
+/// An iterator over all datasets that match a query; see [`Organization::iter_datasets`].
 #[derive(Debug)]
 pub struct Datasets {
     organization: Organization,
-    /// The query of the next page; none at the end.
+    /// The query of the next page; `None` at the end.
     query: Option<DatasetQuery>,
     page: std::vec::IntoIter<Result<Dataset>>,
 }
@@ -104,7 +105,7 @@ impl Iterator for Datasets {
 
 impl FusedIterator for Datasets {}
 
-/// What is whole and what is damaged, in the order of the listing.
+/// The intact and the damaged datasets of a page, in the order of the listing.
 fn in_order(page: Page<Dataset>) -> Vec<Result<Dataset>> {
     let mut all: Vec<_> = page.items.into_iter().map(Ok).collect();
     for damage in page.damaged.into_iter().rev() {

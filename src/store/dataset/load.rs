@@ -1,9 +1,10 @@
-//! Loading any number of datasets, of which few are in memory at a time.
+//! Loading any number of datasets with bounded memory.
 //!
-//! The input is pulled in chunks that are admitted, inserted and dropped. In batches the first chunk of each is pulled
-//! before the door is entered, so that as a rule nothing of the caller's runs while a lock is held. What is larger than a
-//! chunk, and an input that is stored all or nothing, is pulled inside the transaction: the alternatives were to hold it
-//! in memory, which would have no bound, or to keep it in a file of our own meanwhile, which would write everything twice.
+//! The input is pulled in chunks that are validated, inserted and dropped. In a load in batches the first chunk of each
+//! batch is pulled before the transaction begins, so that code of the caller usually runs while no lock is held. The
+//! rest of a batch that is larger than a chunk, and the whole input of an all-or-nothing load, are pulled inside the
+//! transaction. The alternatives were to keep the input in memory, which has no bound, or in a temporary file, which
+//! writes everything twice.
 
 use std::iter::Fuse;
 use std::time::{Duration, Instant};
@@ -18,43 +19,48 @@ use crate::sqlite::table::dataset;
 use crate::sqlite::write_connection::Transaction;
 use crate::store::organization::Organization;
 
-/// A chunk ends with the dataset that makes it this large: some thousand KPIs, or a few dozen with long texts. A larger
-/// one is not inserted faster.
+/// A chunk ends with the dataset that makes it this large: about a thousand KPIs, or a few dozen with long texts. A
+/// larger chunk is not inserted faster.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// While its input comes slowly, a load tells as often.
-const TELL_AFTER: Duration = Duration::from_millis(10);
+/// The interval of progress reports while the input is slow.
+const REPORT_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Organization {
     /// Stores any number of datasets, in the order of the iterator: all or nothing, or in batches.
     ///
-    /// Of the input some 256 KiB are in memory at a time, however long it is. To keep nothing but the ids, give them:
-    /// [`NewDataset::id`].
+    /// About 256 KiB of the input are in memory at a time, however long it is. The load does not return the stored
+    /// datasets; to know their ids, [set](NewDataset::id) them.
     ///
-    /// - **All or nothing** is one transaction. Iterator, progress callback and the source of ids run inside it, in the
-    ///   calling thread, while other writers wait, up to their busy timeouts; readers of a file do not. What is called on
-    ///   this store from in there and needs the lock, in memory also a read, answers [`Error::Busy`] at once.
-    /// - **[In batches](LoadOptions::in_batches_of)** each is a transaction, and other writers are served in between. The
-    ///   callback runs in between, the iterator before; of a batch of more than those 256 KiB both also run inside.
+    /// - **All or nothing** is one transaction. The iterator, the progress callback and the id source run inside it, in
+    ///   the calling thread. Other writers wait until it ends, or fail after their busy timeouts; readers of a file do
+    ///   not wait. A call from inside to this store that needs the writer, in memory also a read, fails with
+    ///   [`Error::Busy`] at once.
+    /// - **[In batches](LoadOptions::in_batches_of)** each batch is a transaction; other writers proceed between
+    ///   batches. The iterator and the callback run between transactions, and for a batch of more than 256 KiB also
+    ///   inside.
     ///
-    /// The clock is asked once for each transaction. A panic of the caller's code goes through: of the transaction it
-    /// happens in nothing is stored, and the store works on. A write-ahead log that a large transaction has made longer
-    /// than 16 MiB is emptied behind it, unless it is being read.
+    /// The clock is read once for each transaction. A panic in the caller's code is propagated: the current transaction
+    /// is rolled back, and the store stays usable. A write-ahead log that is longer than 16 MiB after a transaction is
+    /// truncated, unless a reader uses it.
     ///
     /// # Errors
     ///
-    /// [`LoadError::stored`] says how much of the input is stored, [`LoadError::error`] why it is not all:
+    /// [`LoadError::stored`] is the number of datasets that are stored, [`LoadError::error`] the reason why the load
+    /// stopped:
     ///
-    /// - [`Error::Invalid`] names every violation of the first dataset outside the contract, by its place in the whole
-    ///   input: `[17].kpis[3].name`. To find all such datasets, [validate](NewDataset::validate) them on their way in.
-    ///   At `in_batches_of` for batches of 0.
-    /// - [`Error::Cancelled`] if the callback said so. If it did at the very end of a load in batches, all is stored.
-    /// - [`Error::OutcomeUnknown`] names one dataset, the last of the transaction: if it is there, all of them are.
+    /// - [`Error::Invalid`] lists every violation of the first dataset that breaks the contract; each path begins with
+    ///   the index in the whole input: `[17].kpis[3].name`. To find all such datasets, [validate](NewDataset::validate)
+    ///   them before. With batches of 0 datasets the path is `in_batches_of`.
+    /// - [`Error::Cancelled`] if the callback cancelled the load. If it did so after the last batch, everything is
+    ///   stored.
+    /// - [`Error::OutcomeUnknown`] names the last dataset of the transaction: if it exists, all of the transaction is
+    ///   stored.
     /// - The others of [`create_dataset`](Self::create_dataset).
     ///
     /// # Examples
     ///
-    /// Going on where a load stopped:
+    /// Resuming a load that stopped:
     ///
     /// ```
     /// # use kpi_store::{DatasetQuery, LoadOptions, NewDataset, OrganizationId, Store};
@@ -95,30 +101,30 @@ impl Organization {
 struct Load<'a, I> {
     organization: &'a Organization,
     new: Fuse<I>,
-    /// The most datasets to a transaction; none if all are stored in one.
+    /// The maximum number of datasets in a transaction; `None` if all are stored in one.
     batch: Option<u64>,
     progress: Option<ProgressCallback<'a>>,
     started: Instant,
-    /// How many datasets were pulled from the iterator.
+    /// The number of datasets that were pulled from the iterator.
     pulled: usize,
-    /// What was inserted.
+    /// What was inserted, committed or not.
     written: Loaded,
-    /// How many datasets were committed.
+    /// The number of datasets that were committed.
     stored: u64,
     is_at_end: bool,
 }
 
-/// What belongs in the transaction at hand.
+/// The datasets of the current transaction.
 struct Batch {
     author: Author,
-    /// How many more datasets.
-    room: u64,
+    /// How many more datasets to pull.
+    left: u64,
 }
 
 impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
     fn run(&mut self) -> Result<()> {
         while !self.is_at_end {
-            let mut batch = Batch { author: self.organization.author()?, room: self.batch.unwrap_or(u64::MAX) };
+            let mut batch = Batch { author: self.organization.author()?, left: self.batch.unwrap_or(u64::MAX) };
             let first = self.batch.map(|_| self.pull(&mut batch, false)).transpose()?;
             if self.stored > 0 && first.as_ref().is_some_and(Vec::is_empty) {
                 break;
@@ -128,13 +134,13 @@ impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
             store.access().write_exclusively(|transaction| self.write(transaction, batch, first), outcome_unknown)?;
             self.stored = self.written.datasets;
             if self.batch.is_some() {
-                self.tell()?;
+                self.report()?;
             }
         }
         Ok(())
     }
 
-    /// Inserts a batch, whose first chunk may have been pulled before. The id is the last one's.
+    /// Inserts a batch, whose first chunk may have been pulled before. Returns the id of its last dataset.
     fn write(
         &mut self,
         transaction: &Transaction<'_>,
@@ -151,51 +157,51 @@ impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
             self.written.datasets += chunk.len() as u64;
             self.written.kpis += chunk.iter().map(|record| record.dataset.kpis.len() as u64).sum::<u64>();
             last = chunk.last().map(|record| record.dataset.id).or(last);
-            let is_whole = batch.room == 0;
-            // In batches the end of each is told when it is stored.
-            if !is_whole || self.batch.is_none() {
-                self.tell()?;
+            let is_complete = batch.left == 0;
+            // In a load in batches, the end of a batch is reported after its commit.
+            if !is_complete || self.batch.is_none() {
+                self.report()?;
             }
-            if is_whole {
+            if is_complete {
                 return Ok(last);
             }
         }
     }
 
-    /// Pulls the next datasets of the batch, as many as are in memory at a time; fewer, if they come slowly and can be
-    /// inserted at once. Before the transaction they cannot, and what was not pulled there would be pulled inside.
+    /// Pulls the next chunk of the batch. If the input is slow, a chunk ends early inside the transaction, where it is
+    /// inserted at once. Before the transaction it does not, since the rest would then be pulled inside.
     fn pull(&mut self, batch: &mut Batch, is_inside: bool) -> Result<Vec<Record>> {
-        let (mut chunk, mut bytes, mut told) = (Vec::new(), 0, Instant::now());
-        while batch.room > 0 && bytes < CHUNK_BYTES {
+        let (mut chunk, mut bytes, mut reported) = (Vec::new(), 0, Instant::now());
+        while batch.left > 0 && bytes < CHUNK_BYTES {
             let Some(new) = self.new.next() else {
-                (batch.room, self.is_at_end) = (0, true);
+                (batch.left, self.is_at_end) = (0, true);
                 break;
             };
             let record = Record::prepare(new, batch.author, self.organization.store.ids());
             let record = record.map_err(|violations| violations.in_item(self.pulled))?;
-            batch.room -= 1;
+            batch.left -= 1;
             self.pulled += 1;
             bytes += record.bytes();
             chunk.push(record);
-            if told.elapsed() >= TELL_AFTER {
+            if reported.elapsed() >= REPORT_INTERVAL {
                 if is_inside {
                     break;
                 }
-                self.tell()?;
-                told = Instant::now();
+                self.report()?;
+                reported = Instant::now();
             }
         }
         self.check_process()?;
         Ok(chunk)
     }
 
-    fn tell(&mut self) -> Result<()> {
+    fn report(&mut self) -> Result<()> {
         let Some(progress) = &mut self.progress else { return Ok(()) };
         self.written.elapsed = self.started.elapsed();
         if progress(self.written).is_break() { Err(Error::Cancelled) } else { self.check_process() }
     }
 
-    /// Refuses to go on in a child: the caller's code may have forked.
+    /// Fails in a forked child: the caller's code may have forked.
     fn check_process(&self) -> Result<()> {
         self.organization.store.access().check_process()
     }

@@ -1,4 +1,4 @@
-//! What a load is told, what it tells meanwhile, and how it ends.
+//! The options, the progress, the result and the error of a load.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::rule::Rule;
 use crate::model::violation::{Segment, Violations};
 
-/// How [`load_datasets`](crate::Organization::load_datasets) stores its input, and whom it tells how far it is.
+/// How [`load_datasets`](crate::Organization::load_datasets) stores its input and reports its progress.
 ///
 /// # Examples
 ///
@@ -18,11 +18,16 @@ use crate::model::violation::{Segment, Violations};
 /// use std::ops::ControlFlow;
 ///
 /// use kpi_store::LoadOptions;
+/// # use kpi_store::{NewDataset, OrganizationId, Store};
+/// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
 ///
 /// let options = LoadOptions::new().in_batches_of(1_000).progress(|progress| {
 ///     println!("{} datasets, {:.0} KPIs/s", progress.datasets, progress.kpis_per_second());
 ///     ControlFlow::Continue(())
 /// });
+/// let loaded = organization.load_datasets(["Water", "Waste"].map(NewDataset::new), options)?;
+/// assert_eq!(loaded.datasets, 2);
+/// # Ok::<(), kpi_store::Error>(())
 /// ```
 #[derive(Default)]
 #[must_use]
@@ -31,37 +36,38 @@ pub struct LoadOptions<'a> {
     pub(super) progress: Option<ProgressCallback<'a>>,
 }
 
-/// A caller's callback: told the progress, it says whether to go on.
+/// A caller's progress callback, which decides whether to continue.
 pub(super) type ProgressCallback<'a> = Box<dyn FnMut(Loaded) -> ControlFlow<()> + 'a>;
 
 impl<'a> LoadOptions<'a> {
-    /// All or nothing: one transaction, told to nobody.
+    /// All or nothing in one transaction, without progress reports.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// In batches of so many datasets, from 1; the last may have fewer. 0 is refused where the options are used.
+    /// In batches of this many datasets, at least 1; the last batch may have fewer. 0 is rejected when the load starts.
     ///
-    /// Each batch is a transaction: all of it is stored or nothing, as durably as the store's
-    /// [`Durability`](crate::Durability) says, before the next begins. Other writers are served in between.
+    /// Each batch is a transaction: before the next one begins, all of it is stored, as durably as the store's
+    /// [`Durability`](crate::Durability) promises, or nothing. Other writers proceed between batches.
     pub fn in_batches_of(mut self, datasets: u32) -> Self {
         self.batch = Some(datasets);
         self
     }
 
-    /// Tells how far the load is: some hundred times a second, between two datasets of the input, and at the end. It is
-    /// called in the thread that loads. When it answers [`Break`](ControlFlow::Break) the load ends as
+    /// Calls back with the progress about 100 times per second, between two datasets of the input, and at the end.
+    ///
+    /// The callback runs in the thread that loads. If it returns [`Break`](ControlFlow::Break), the load fails with
     /// [`Cancelled`](Error::Cancelled).
     pub fn progress(mut self, progress: impl FnMut(Loaded) -> ControlFlow<()> + 'a) -> Self {
         self.progress = Some(Box::new(progress));
         self
     }
 
-    /// The most datasets to a transaction; none if all are stored in one.
+    /// The maximum number of datasets in a transaction; `None` if all are stored in one.
     pub(in crate::store) fn batch(&self) -> Result<Option<u64>> {
         if self.batch == Some(0) {
-            let place = vec![Segment::key("options"), Segment::key("in_batches_of")];
-            return Err(Violations::one(place, Rule::GreaterThanEqual { ge: 1 }).into());
+            let path = vec![Segment::key("options"), Segment::key("in_batches_of")];
+            return Err(Violations::one(path, Rule::GreaterThanEqual { ge: 1 }).into());
         }
         Ok(self.batch.map(u64::from))
     }
@@ -73,15 +79,15 @@ impl fmt::Debug for LoadOptions<'_> {
     }
 }
 
-/// What a load has written: so far, as its progress, or all of its input, as its result.
+/// What a load has written: so far as its progress, in total as its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Loaded {
-    /// How many datasets were written; they are stored once their transaction is.
+    /// The number of written datasets; they are stored once their transaction is committed.
     pub datasets: u64,
-    /// How many KPIs they have.
+    /// The number of their KPIs.
     pub kpis: u64,
-    /// How long the load has run. In JSON `elapsed_ms`, whole milliseconds.
+    /// The time since the load started. In JSON `elapsed_ms`, in whole milliseconds.
     #[serde(rename = "elapsed_ms", serialize_with = "in_milliseconds")]
     pub elapsed: Duration,
 }
@@ -109,20 +115,20 @@ fn per_second(count: u64, elapsed: Duration) -> f64 {
     if elapsed.is_zero() { 0.0 } else { count as f64 / elapsed.as_secs_f64() }
 }
 
-/// Why a load ended before all was stored, and how much is.
+/// Why a load stopped, and how many datasets are stored.
 ///
-/// As a plain [`Error`], which it becomes by `?`, it says only why.
+/// It converts to a plain [`Error`], which keeps only the reason.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the load stopped; {stored} datasets are stored")]
 #[non_exhaustive]
 pub struct LoadError {
-    /// How many datasets of the input, from its start, are stored: the load can go on behind them. 0 if it was to store
-    /// all or nothing.
+    /// The number of datasets that are stored: the first ones of the input, after which another load can resume. 0 for
+    /// a load that is all or nothing.
     ///
-    /// Nothing else is stored, unless the error is [`OutcomeUnknown`](Error::OutcomeUnknown): then it is open whether
-    /// the batch behind these is.
+    /// Nothing else is stored, except after [`OutcomeUnknown`](Error::OutcomeUnknown): then the next batch may be
+    /// stored.
     pub stored: u64,
-    /// Why it stopped.
+    /// Why the load stopped.
     #[source]
     pub error: Error,
 }
@@ -135,7 +141,7 @@ impl LoadError {
     }
 }
 
-/// Nothing is stored: for a function that fails with [`LoadError`] and first reads its input.
+/// Nothing is stored. For a function that returns [`LoadError`] and validates its input before the load.
 impl From<Violations> for LoadError {
     fn from(violations: Violations) -> Self {
         Error::from(violations).into()

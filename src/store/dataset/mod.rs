@@ -1,8 +1,8 @@
-//! The operations on datasets: a file for each.
+//! The operations on datasets, one in each file.
 //!
 //! - [`create`], [`get`], [`list`], [`count`], [`accept`].
-//! - [`load`]: any number of datasets; [`load_options`]: how, and what it tells.
-//! - [`query`]: what a listing is asked.
+//! - [`load`]: storing any number of datasets; [`load_options`]: its options, progress and error.
+//! - [`query`]: the query of a listing.
 
 mod accept;
 mod count;

@@ -1,4 +1,4 @@
-//! What a listing is asked.
+//! The query of a listing.
 
 use crate::error::Result;
 use crate::model::cursor::{Cursor, Order};
@@ -6,7 +6,7 @@ use crate::model::limits::{PAGE_DEFAULT, PAGE_MAX, PAGE_MIN};
 use crate::model::rule::Rule;
 use crate::model::violation::{Segment, Violations};
 
-/// Which datasets of an organization to list, in which order, how many at a time.
+/// Which datasets of an organization to list, in which order, and how many per page.
 ///
 /// # Examples
 ///
@@ -39,30 +39,31 @@ impl Default for DatasetQuery {
 }
 
 impl DatasetQuery {
-    /// All datasets, the oldest first, 50 to a page.
+    /// All datasets, the oldest first, 50 per page.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// In the order in which they were created in this file; the default.
+    /// In the order of their creation in this file; the default.
     pub fn oldest_first(mut self) -> Self {
         self.order = Order::OldestFirst;
         self
     }
 
-    /// In the reverse of the order in which they were created in this file.
+    /// In the reverse order of their creation in this file.
     pub fn newest_first(mut self) -> Self {
         self.order = Order::NewestFirst;
         self
     }
 
-    /// At most this many to a page: 1 to 1,000, by default 50. Out-of-range values are rejected when the query runs.
+    /// At most this many datasets per page: 1 to 1,000, by default 50. Out-of-range values are rejected when the query
+    /// runs.
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Only what comes behind this cursor, from a listing of the same organization in the same order.
+    /// Only datasets after this cursor, which must come from a listing of the same organization in the same order.
     pub fn after(mut self, cursor: &Cursor) -> Self {
         self.after = Some(cursor.clone());
         self

@@ -9,24 +9,27 @@ use crate::sqlite::backup;
 use crate::store::Store;
 
 impl Store {
-    /// Copies the store as it is at this moment into one new file, compact and verified, while others read and write.
+    /// Copies a snapshot of the store into one new file, compact and verified, while reads and writes continue.
     ///
-    /// The file appears under its name only when it is whole and durable; its owner alone can read it (mode 0600). It is a
-    /// store itself; to look at it, open it for [reading only](crate::StoreOptions::read_only), which leaves it the backup
-    /// that it is. To restore it, put it in the place of the lost one with all handles closed and the `-wal`, `-shm` and
-    /// `-journal` beside that one removed. If a `-wal` is forgotten, a backup is refused as
-    /// [`Corrupt`](crate::Error::Corrupt) until it is gone; a copy of a store that was once opened for writing cannot be told
-    /// from the file that the log belongs to, and would be mixed with it.
+    /// The file gets its name only when it is complete and durable. It is not encrypted; it is created with mode 0600,
+    /// so only its owner can read it. It is itself a store; open it with [`read_only`](crate::StoreOptions::read_only)
+    /// to inspect it, because opening it for writing removes its mark as a backup.
+    ///
+    /// To restore a backup, close all handles, delete the `-wal`, `-shm` and `-journal` of the lost file, and replace
+    /// the file with a copy of the backup. Opening a marked backup with a stale `-wal` beside it fails with
+    /// [`Corrupt`](crate::Error::Corrupt). A backup that was opened for writing has no mark, and SQLite would apply a
+    /// stale `-wal` to it.
     ///
     /// # Errors
     ///
-    /// - [`InvalidPath`](crate::Error::InvalidPath) if something has that name already or would be taken for its log or
-    ///   journal, or no file can be there.
-    /// - [`Corrupt`](crate::Error::Corrupt) if the store is damaged: [`verify`](Self::verify) says all about it.
+    /// - [`InvalidPath`](crate::Error::InvalidPath) if the file, or a `-wal`, `-shm` or `-journal` of it, already exists,
+    ///   if the name itself ends in one of these, or if no file can be created at the path.
+    /// - [`Corrupt`](crate::Error::Corrupt) if the store is damaged; [`verify`](Self::verify) lists every finding.
     /// - [`StorageFull`](crate::Error::StorageFull), [`ReadOnly`](crate::Error::ReadOnly),
     ///   [`Storage`](crate::Error::Storage), [`Closed`](crate::Error::Closed).
-    ///   In all of these there is no new file. A process that is killed may leave a part of one beside it, under a name
-    ///   like `kpi-store-0123456789abcdef.draft`.
+    ///
+    /// With every error there is no new file. A killed process may leave an incomplete one in the same folder, with a
+    /// name like `kpi-store-0123456789abcdef.draft`.
     ///
     /// # Examples
     ///
@@ -47,8 +50,10 @@ impl Store {
         self.backup_to_with(path, |_| ControlFlow::Continue(()))
     }
 
-    /// [`backup_to`](Self::backup_to), telling from time to time and at the end how many bytes were copied,
-    /// and ending without a file when the callback breaks.
+    /// [`backup_to`](Self::backup_to) with a progress callback.
+    ///
+    /// It is called regularly and at the end with the number of copied bytes. If it returns
+    /// [`Break`](ControlFlow::Break), the backup is cancelled and no file is created.
     ///
     /// # Errors
     ///
@@ -63,8 +68,8 @@ impl Store {
     /// # let folder = tempfile::tempdir()?;
     /// # let path = folder.path().join("copy.db");
     /// # let store = Store::open_in_memory()?;
-    /// let given_up = store.backup_to_with(&path, |_| ControlFlow::Break(()));
-    /// assert!(matches!(given_up, Err(Error::Cancelled)));
+    /// let result = store.backup_to_with(&path, |_| ControlFlow::Break(()));
+    /// assert!(matches!(result, Err(Error::Cancelled)));
     /// assert!(!path.exists());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -1,22 +1,23 @@
-//! Leaving a store.
+//! Closing a store.
 
 use crate::error::Result;
 use crate::store::Store;
 
 impl Store {
-    /// Closes the store for all its handles: later calls through any of them answer [`Closed`](crate::Error::Closed).
+    /// Closes the store for all its handles: later calls through any of them fail with
+    /// [`Closed`](crate::Error::Closed).
     ///
-    /// It waits for a write in progress, copies the write-ahead log into the file as far as other processes let it, and
-    /// reports what dropping the last handle cannot. Whatever it reports, what was acknowledged is stored. Reads in
-    /// progress run to their end.
+    /// It waits for a write in progress, checkpoints the write-ahead log as far as other processes allow, and returns
+    /// the errors that dropping the last handle would ignore. Even if it fails, every acknowledged write stays stored.
+    /// Reads in progress are completed.
     ///
     /// # Errors
     ///
-    /// - [`Busy`](crate::Error::Busy) if a write was in progress past the busy timeout, or what a failed commit left cannot be
-    ///   done away with while another reads: the store stays open.
-    /// - [`Closed`](crate::Error::Closed) if it was closed before.
-    /// - [`StorageFull`](crate::Error::StorageFull), [`Storage`](crate::Error::Storage) if the log could not be copied;
-    ///   the next opening does that. The store is closed.
+    /// - [`Busy`](crate::Error::Busy) if a write was in progress past the busy timeout, or if the log cannot be
+    ///   recovered after a failed commit because another process or store reads it. The store stays open.
+    /// - [`Closed`](crate::Error::Closed) if it was already closed.
+    /// - [`StorageFull`](crate::Error::StorageFull), [`Storage`](crate::Error::Storage) if the log could not be
+    ///   checkpointed; the next opening does that. The store is closed.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! Looking at everything.
+//! Verifying a store.
 
 use std::ops::ControlFlow;
 
@@ -9,16 +9,18 @@ use crate::sqlite::verification;
 use crate::store::Store;
 
 impl Store {
-    /// Looks at every row of the file: SQLite's own check, foreign keys, the digest of each dataset, whether each index
-    /// leads to it, counts and order. Every finding is named, not only the first.
+    /// Verifies every row of the file: SQLite's own check, foreign keys, the digest of each dataset, its entry in each
+    /// index, counts and order. Every finding is listed, not only the first.
     ///
-    /// It sees one moment, and others read and write meanwhile, except in memory. It takes about as long as reading
+    /// It reads one snapshot, while reads and writes continue, except in memory. It takes about as long as reading
     /// everything twice.
     ///
     /// # Errors
     ///
-    /// What is found is no error. [`Closed`](crate::Error::Closed), [`Storage`](crate::Error::Storage);
-    /// [`Corrupt`](crate::Error::Corrupt) only if the file cannot be looked at at all.
+    /// Findings are returned, not reported as errors.
+    ///
+    /// - [`Corrupt`](crate::Error::Corrupt) only if the file is too damaged to be verified at all.
+    /// - [`Closed`](crate::Error::Closed), [`Storage`](crate::Error::Storage).
     ///
     /// # Examples
     ///
@@ -36,8 +38,10 @@ impl Store {
         self.verify_with(|_| ControlFlow::Continue(()))
     }
 
-    /// [`verify`](Self::verify), telling from time to time and at the end how many datasets were looked at,
-    /// and ending when the callback breaks.
+    /// [`verify`](Self::verify) with a progress callback.
+    ///
+    /// It is called regularly and at the end with the number of verified datasets. If it returns
+    /// [`Break`](ControlFlow::Break), the verification is cancelled.
     ///
     /// # Errors
     ///
@@ -53,6 +57,7 @@ impl Store {
     ///     println!("{} of {}", progress.done, progress.total);
     ///     ControlFlow::Continue(())
     /// })?;
+    /// assert!(verification.is_whole());
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn verify_with(

@@ -1,4 +1,4 @@
-//! Who owns what is in the file.
+//! Listing the organizations that own datasets.
 
 use crate::error::Result;
 use crate::model::ids::OrganizationId;
@@ -6,9 +6,9 @@ use crate::sqlite::table::dataset;
 use crate::store::Store;
 
 impl Store {
-    /// The organizations that own a dataset, by id.
+    /// The organizations that own at least one dataset, sorted by id.
     ///
-    /// The file is the application's, a handle the tenant's: this is the only call that looks across organizations.
+    /// This call and those on the file as a whole are the only ones that read data of several organizations.
     ///
     /// # Errors
     ///

@@ -7,10 +7,10 @@ use crate::model::ids::{OrganizationId, UserId};
 use crate::model::record::Author;
 use crate::store::Store;
 
-/// A store seen through one organization, acting as a user or as none; obtained from [`Store::organization`].
+/// The view of a store through one organization, acting as a user or as none; obtained from [`Store::organization`].
 ///
-/// There is no way to read or write without one. What belongs to another organization does not exist here: its ids
-/// answer exactly as unknown ones, and the same id can be used by both.
+/// Datasets are read and written only through such a view. Datasets of other organizations do not exist in it: their
+/// ids behave exactly like unknown ids, and two organizations can use the same id.
 ///
 /// # Examples
 ///
@@ -34,9 +34,9 @@ pub struct Organization {
 }
 
 impl Store {
-    /// The store seen through one organization, acting as no user.
+    /// The view of one organization, acting as no user.
     ///
-    /// An organization needs no registration: it is its id.
+    /// An organization needs no registration; any id will do.
     ///
     /// # Examples
     ///
@@ -59,25 +59,25 @@ impl Organization {
         Self { store, id, user: None }
     }
 
-    /// The same view, acting as `user`: `created_by` of what is created and `updated_by` of what is changed through it.
+    /// The same view, acting as `user`, which becomes `created_by` of the datasets that it creates.
     #[must_use]
     pub fn acting_as(&self, user: UserId) -> Organization {
         Self { user: Some(user), ..self.clone() }
     }
 
-    /// The organization.
+    /// The id of the organization.
     #[must_use]
     pub fn id(&self) -> OrganizationId {
         self.id
     }
 
-    /// The user that this view acts as.
+    /// The user that this view acts as, if any.
     #[must_use]
     pub fn user(&self) -> Option<UserId> {
         self.user
     }
 
-    /// On whose behalf a write happens, and when.
+    /// The organization, the user and the time of a write. Reads the clock.
     pub(in crate::store) fn author(&self) -> Result<Author> {
         Ok(Author { organization: self.id, user: self.user, now: self.store.now()? })
     }

@@ -243,7 +243,7 @@ fn a_refused_object_of_others_is_named_and_can_be_dropped() {
     ] {
         plain.execute_batch(make).unwrap();
         let text = Store::open(&file.path).unwrap_err().to_string();
-        assert!(text.contains(name) && text.contains("drop it with the tool that made it"), "{text}");
+        assert!(text.contains(name) && text.contains("drop it with the tool that created it"), "{text}");
         plain.execute_batch(drop).unwrap();
         Store::open(&file.path).unwrap();
     }

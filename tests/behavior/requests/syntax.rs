@@ -188,7 +188,7 @@ fn reads_a_hundred_thousand_keys_in_linear_time() {
 fn says_at_which_line_and_column_and_why_a_body_is_no_json() {
     let table = [
         ("{\"name\":\"水\",}", "trailing comma at line 1, column 13"),
-        ("{\n\"name\":\"水\"\n}\n\n // end", "text behind the end of the JSON at line 5, column 2"),
+        ("{\n\"name\":\"水\"\n}\n\n // end", "text after the end of the JSON at line 5, column 2"),
         ("{\"é\":\r\n\r\n\"水\" 1}", "expected ',' or '}' at line 3, column 5"),
         ("[1,\n 2", "unexpected end at line 2, column 3"),
         ("[1 2]", "expected ',' or ']' at line 1, column 4"),
@@ -196,7 +196,7 @@ fn says_at_which_line_and_column_and_why_a_body_is_no_json() {
         ("{a:1}", "expected a key in double quotes at line 1, column 2"),
         ("{\"a\" 1}", "expected ':' after the key at line 1, column 6"),
         ("[nul]", "expected a value at line 1, column 2"),
-        ("[01]", "a number with a zero before it at line 1, column 3"),
+        ("[01]", "leading zero in a number at line 1, column 3"),
         ("[1.]", "expected a digit at line 1, column 4"),
         ("[\"a\nb\"]", "unescaped control character in a string at line 1, column 4"),
         ("[\"\\u12x4\"]", "invalid escape in a string at line 1, column 7"),
@@ -225,7 +225,7 @@ fn names_the_encoding_of_a_byte_order_mark() {
         let violations = NewDataset::from_json(body).unwrap_err();
         assert_json_invalid(&violations, 0, encoding);
         let message = violations.to_string();
-        let mark = format!("JSON decode error: a byte order mark of {encoding},");
+        let mark = format!("JSON decode error: a {encoding} byte order mark;");
         assert!(message.starts_with(&mark) && message.ends_with(" at line 1, column 1"), "{message}");
     }
 }

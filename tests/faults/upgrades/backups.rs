@@ -134,7 +134,7 @@ fn others_that_have_the_file_open_are_waited_for_or_not_in_the_way() {
     assert!(!place.names().iter().any(|name| name.contains("backup")), "{:?}", place.names());
     is_version_1(&place.file);
 
-    transaction::end(&writer).unwrap();
+    transaction::roll_back(&writer).unwrap();
     open(&place.file, &REBUILDS).unwrap();
     assert_eq!(rows(&reader), before);
 }

@@ -219,7 +219,7 @@ fn an_older_file_that_would_only_be_read_is_refused_and_said_to_need_an_upgrade(
     let error = Database::open(&place.file, settings, &REBUILDS).map(drop).unwrap_err();
     let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     assert_eq!(error.code(), "read_only");
-    assert!(source.contains("version 1") && source.contains("upgraded"), "{source}");
+    assert!(source.contains("version 1") && source.contains("to upgrade it"), "{source}");
     assert_eq!((place.names().len(), fs::read(&place.file).unwrap().as_slice()), (1, FILE));
     Database::open(&place.file, settings, &V1).unwrap();
 }
