@@ -28,7 +28,7 @@ request JSON in, parsed alone|500
 response JSON out|500
 verify 1,000x10|1'
 
-binary=$(cargo bench --locked --bench against_sql --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
+binary=$(cargo bench --locked -p kpi-store-benches --bench against_sql --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
 
 # count JOB SIDE TIMES: instructions of all of them; the profile is left in $work.
 count() {

@@ -1,10 +1,10 @@
 //! The crate beside the best hand-written rusqlite on the same schema, page size, settings and durability.
 //!
 //! ```text
-//! cargo bench                                 criterion's figures, then the ratios
-//! cargo bench -- "create 1x10"                the same of the jobs whose name holds this
-//! KPI_STORE_RATIOS=1 cargo bench -- get       the ratios alone
-//! cargo test --bench against_sql              the short form: everything once and little of it, results asserted
+//! cargo bench -p kpi-store-benches                                 criterion's figures, then the ratios
+//! cargo bench -p kpi-store-benches -- "create 1x10"                the same of the jobs whose name holds this
+//! KPI_STORE_RATIOS=1 cargo bench -p kpi-store-benches -- get       the ratios alone
+//! cargo test -p kpi-store-benches --benches                        the short form: everything once, results asserted
 //! ```
 //!
 //! The floor does the same work, ids and digests included, validation aside. Criterion measures one side after the

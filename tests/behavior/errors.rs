@@ -169,3 +169,81 @@ fn of_damage() -> Vec<(&'static str, Error)> {
     errors.extend(damaged("UPDATE dataset SET description = NULL; UPDATE kpi SET unit = CAST(x'fe' AS TEXT)"));
     errors.into_iter().map(|error| ("corrupt", error)).collect()
 }
+
+#[test]
+fn a_source_can_be_downcast_to_what_sqlite_or_the_system_said() {
+    let of = |of: &str| provoked().into_iter().find(|(code, _)| *code == of).unwrap().1;
+    for code in ["busy", "not_a_store"] {
+        let error = of(code);
+        let source = error.source().unwrap().downcast_ref::<rusqlite::Error>();
+        assert!(source.and_then(rusqlite::Error::sqlite_error_code).is_some(), "{error:?}");
+    }
+    let missing = Store::open(TestFile::new().folder.path().join("missing/kpis.db")).unwrap_err();
+    let source = missing.source().unwrap().downcast_ref::<std::io::Error>().unwrap();
+    assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
+}
+
+#[test]
+fn an_error_serializes_as_code_and_message_and_violations() {
+    let busy = Error::busy(Duration::from_millis(5));
+    let expected = serde_json::json!({ "code": "busy", "message": "the store was busy for 5 ms" });
+    assert_eq!(serde_json::to_value(&busy).unwrap(), expected);
+
+    let invalid = Error::from(NewDataset::new("").validate().unwrap_err());
+    let expected = serde_json::json!({
+        "code": "invalid",
+        "message": "name: String should have at least 1 character",
+        "violations": [{
+            "type": "string_too_short",
+            "loc": ["body", "name"],
+            "msg": "String should have at least 1 character",
+            "ctx": { "min_length": 1 },
+        }],
+    });
+    assert_eq!(serde_json::to_value(&invalid).unwrap(), expected);
+}
+
+/// The variants with fields cannot be written down outside of the crate.
+#[test]
+fn an_application_can_make_every_error_that_it_handles() {
+    let id = DatasetId::new();
+    let made = [
+        (Error::already_exists(id, Some(kpi_id())), "already_exists"),
+        (Error::not_found(id), "not_found"),
+        (Error::InvalidCursor, "invalid_cursor"),
+        (Error::clock_out_of_range(DateTime::<Utc>::MAX_UTC), "clock_out_of_range"),
+        (Error::busy(Duration::ZERO), "busy"),
+        (Error::storage_full(), "storage_full"),
+        (Error::read_only(), "read_only"),
+        (Error::Closed, "closed"),
+        (Error::Cancelled, "cancelled"),
+        (Error::invalid_path("kpis.db", "it is a folder"), "invalid_path"),
+        (Error::not_a_store("not a SQLite database"), "not_a_store"),
+        (Error::too_new(2, 1), "too_new"),
+        (Error::corrupt(Some(id), "it does not match its digest"), "corrupt"),
+        (Error::outcome_unknown([id]), "outcome_unknown"),
+        (Error::storage(std::io::Error::other("gone")), "storage"),
+    ];
+    for (error, code) in made {
+        assert_eq!(error.code(), code);
+    }
+    assert!(Error::storage(std::io::Error::other("gone")).source().unwrap().is::<std::io::Error>());
+}
+
+/// `?` in a function that reads a request and stores it, whatever its error type.
+#[test]
+fn violations_and_cursors_become_errors_by_the_question_mark() {
+    fn create(body: &str) -> kpi_store::Result<NewDataset> {
+        Ok(NewDataset::from_json(body)?)
+    }
+    fn load(body: &str) -> Result<NewDataset, kpi_store::LoadError> {
+        Ok(NewDataset::from_json(body)?)
+    }
+    fn list(text: &str) -> kpi_store::Result<Cursor> {
+        Ok(text.parse()?)
+    }
+    assert_eq!(create("{}").unwrap_err().code(), "invalid");
+    let stopped = load("{}").unwrap_err();
+    assert_eq!((stopped.stored, stopped.code()), (0, "invalid"));
+    assert_eq!(list("x").unwrap_err().code(), "invalid_cursor");
+}

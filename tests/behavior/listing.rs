@@ -295,3 +295,29 @@ fn ids(datasets: &[Dataset]) -> impl Iterator<Item = DatasetId> {
 fn ids_in_store(organization: &Organization) -> Vec<DatasetId> {
     organization.iter_datasets(&DatasetQuery::new().limit(1_000)).map(|dataset| dataset.unwrap().id).collect()
 }
+
+#[test]
+fn a_page_iterates_by_reference_and_serializes() {
+    let store = Store::open_in_memory().unwrap();
+    let organization = filled(&store, 3);
+    let page = organization.datasets(&DatasetQuery::new().limit(2)).unwrap();
+    let by_reference: Vec<_> = (&page).into_iter().map(|dataset| dataset.id).collect();
+    assert_eq!(by_reference, page.iter().map(|dataset| dataset.id).collect::<Vec<_>>());
+    let json = serde_json::to_value(&page).unwrap();
+    assert_eq!(json["items"].as_array().unwrap().len(), 2);
+    assert_eq!(json["damaged"], serde_json::json!([]));
+    assert_eq!(json["next"], page.next.as_ref().unwrap().to_string());
+    assert_eq!(page.into_iter().count(), 2);
+}
+
+#[test]
+fn the_iterator_over_datasets_can_be_named_printed_and_asked_beyond_its_end() {
+    fn fused<T: std::iter::FusedIterator + std::fmt::Debug + Send>(iterator: T) -> T {
+        iterator
+    }
+    let store = Store::open_in_memory().unwrap();
+    let mut datasets: kpi_store::Datasets = fused(filled(&store, 2).iter_datasets(&DatasetQuery::new().limit(1)));
+    assert!(format!("{datasets:?}").starts_with("Datasets"));
+    assert_eq!(datasets.by_ref().count(), 2);
+    assert!(datasets.next().is_none() && datasets.next().is_none());
+}

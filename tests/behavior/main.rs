@@ -48,6 +48,8 @@ mod modes;
 /// Files that are renamed, replaced or removed while they are open, which only Unix allows.
 #[cfg(unix)]
 mod moved;
+/// Numbers of datasets in the file: never given twice, rising with the order of commits.
+mod numbers;
 /// Opening: names, links, other handles, logs left behind; what the file is.
 mod opening;
 /// Tables of other tools in the file: tolerated, never touched.

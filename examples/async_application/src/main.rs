@@ -5,7 +5,7 @@
 //! `Organization` is cheap to clone and goes to `spawn_blocking` as it is.
 //!
 //! ```text
-//! cargo run --example async_application
+//! cargo run -p async_application
 //! ```
 
 use kpi_store::{Dataset, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Store};

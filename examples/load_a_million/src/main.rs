@@ -1,11 +1,11 @@
 //! Loads any number of KPIs with a progress bar, in little memory: made up ones, or requests as NDJSON, a body to a line.
 //!
 //! ```text
-//! cargo run --release --example load_a_million                                   a million KPIs, in a file that is removed
-//! cargo run --release --example load_a_million -- --kpis 50000 --into kpis.db    fewer, in a file that is kept
-//! cargo run --release --example load_a_million -- requests.ndjson                the requests of a file
-//! cat *.ndjson | cargo run --release --example load_a_million -- -               those of standard input
-//! cargo run --release --example load_a_million -- --batches 1000                 1,000 datasets to a transaction, not all
+//! cargo run --release -p load_a_million                                   a million KPIs, in a file that is removed
+//! cargo run --release -p load_a_million -- --kpis 50000 --into kpis.db    fewer, in a file that is kept
+//! cargo run --release -p load_a_million -- requests.ndjson                the requests of a file
+//! cat *.ndjson | cargo run --release -p load_a_million -- -               those of standard input
+//! cargo run --release -p load_a_million -- --batches 1000                 1,000 datasets to a transaction, not all
 //! ```
 //!
 //! A line that is refused is named on standard error with all that is wrong with it, and the others are loaded. The bar

@@ -1,0 +1,155 @@
+//! The numbers of datasets in the file (`seq`): never given twice, whatever another tool does, and rising with the order of
+//! commits, so that a listing by cursor neither skips nor repeats.
+
+use kpi_store::{DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, Store};
+
+use crate::support::{TestFile, organization, plain_sqlite};
+
+fn water() -> NewDataset {
+    NewDataset::new("Water").kpi(NewKpi::new("Withdrawal"))
+}
+
+/// The number of a dataset, as a plain connection sees it.
+fn number(file: &TestFile, id: DatasetId) -> i64 {
+    let id = uuid::Uuid::from(id).into_bytes();
+    plain_sqlite(&file.path).query_row("SELECT seq FROM dataset WHERE id = ?1", [id], |row| row.get(0)).unwrap()
+}
+
+fn by_another_tool(file: &TestFile, sql: &str) {
+    plain_sqlite(&file.path).execute_batch(sql).unwrap();
+}
+
+#[test]
+fn kpis_left_by_a_deleted_dataset_never_become_part_of_a_new_one() {
+    for reopened in [false, true] {
+        let file = TestFile::new();
+        let mut store = Store::open(&file.path).unwrap();
+        let (ours, theirs) = (organization(&store), organization(&store));
+        ours.create_dataset(water()).unwrap();
+        let deleted = number(&file, ours.create_dataset(water()).unwrap().id);
+        by_another_tool(&file, &format!("PRAGMA foreign_keys = OFF; DELETE FROM dataset WHERE seq = {deleted}"));
+        if reopened {
+            store.close().unwrap();
+            store = Store::open(&file.path).unwrap();
+        }
+
+        let theirs = store.organization(theirs.id());
+        let created = theirs.create_dataset(NewDataset::new("Waste")).unwrap();
+
+        assert_eq!(theirs.dataset(created.id).unwrap(), Some(created.clone()));
+        assert!(number(&file, created.id) > deleted);
+        let findings = store.verify().unwrap().findings;
+        assert_eq!(findings.iter().map(|finding| finding.kind.as_str()).collect::<Vec<_>>(), ["foreign_key"]);
+    }
+}
+
+#[test]
+fn the_number_of_a_deleted_dataset_is_not_given_again() {
+    for sql in ["DELETE FROM dataset", "DELETE FROM dataset WHERE seq = (SELECT max(seq) FROM dataset)"] {
+        for reopened in [false, true] {
+            let file = TestFile::new();
+            let store = Store::open(&file.path).unwrap();
+            let ours = organization(&store);
+            let datasets = ours.create_datasets((0..100).map(|_| water())).unwrap();
+            let last = number(&file, datasets[99].id);
+            let end = ours.datasets(&DatasetQuery::new().limit(99)).unwrap().next.unwrap();
+            by_another_tool(&file, &format!("PRAGMA foreign_keys = ON; {sql}"));
+            let store = if reopened {
+                store.close().unwrap();
+                Store::open(&file.path).unwrap()
+            } else {
+                store
+            };
+            let ours = store.organization(ours.id());
+            let created = ours.create_dataset(water()).unwrap();
+            assert!(number(&file, created.id) > last, "{sql}");
+            // A listing that goes on behind the deleted ones finds the new one.
+            assert_eq!(ours.datasets(&DatasetQuery::new().after(&end)).unwrap().items, [created], "{sql}");
+            assert!(store.verify().unwrap().is_whole());
+        }
+    }
+}
+
+#[test]
+fn numbers_rise_with_the_order_of_commits_of_several_handles() {
+    let file = TestFile::new();
+    let stores = [(); 3].map(|()| Store::open(&file.path).unwrap());
+    let id = organization(&stores[0]).id();
+    let handles = stores.each_ref().map(|store| store.organization(id));
+    let mut created = Vec::new();
+    // A listing that goes on while the others write.
+    let (mut cursor, mut listed) = (None, Vec::new());
+    for round in 0..200_usize {
+        // Now and then several by the same handle, whole blocks, and batches.
+        let handle: &Organization = &handles[(round * 7 / 3) % 3];
+        match round % 10 {
+            3 => created.extend(handle.create_datasets((0..5).map(|_| water())).unwrap()),
+            6 => drop(handle.create_dataset(NewDataset::new("")).unwrap_err()),
+            8 => {
+                let taken = created.last().map(|dataset| water().id(dataset.id)).unwrap();
+                assert!(matches!(handle.create_datasets([water(), taken]), Err(Error::AlreadyExists { .. })));
+            }
+            _ => created.push(handle.create_dataset(water()).unwrap()),
+        }
+        let query = DatasetQuery::new().limit(1);
+        let query = cursor.as_ref().map_or(query.clone(), |cursor| query.after(cursor));
+        let page = handles[round % 3].datasets(&query).unwrap();
+        // The last page has no cursor: it is read again, when there are more.
+        if page.next.is_some() {
+            listed.extend(page.items);
+            cursor = page.next;
+        }
+    }
+    let rest = DatasetQuery::new().after(&cursor.unwrap());
+    listed.extend(handles[0].iter_datasets(&rest).map(Result::unwrap));
+    assert_eq!(listed, created);
+    let numbers: Vec<_> = created.iter().map(|dataset| number(&file, dataset.id)).collect();
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+    let all: Vec<_> = handles[0].iter_datasets(&DatasetQuery::new()).collect::<Result<_, _>>().unwrap();
+    assert_eq!(all, created);
+    assert!(stores[0].verify().unwrap().is_whole());
+}
+
+#[test]
+fn a_counter_that_was_altered_gives_no_number_twice_and_one_that_is_missing_is_damage() {
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
+    let ours = organization(&store);
+    let first = number(&file, ours.create_dataset(water()).unwrap().id);
+    by_another_tool(&file, "UPDATE counter SET last = 0");
+    let second = number(&file, ours.create_dataset(water()).unwrap().id);
+    assert!(second > first);
+    by_another_tool(&file, "UPDATE counter SET last = 5000000000");
+    assert!(number(&file, ours.create_dataset(water()).unwrap().id) > 5_000_000_000);
+
+    by_another_tool(&file, "UPDATE counter SET last = 9223372036854775807");
+    let full = ours.create_dataset(water()).unwrap_err();
+    assert_eq!(full.code(), "corrupt", "{full:?}");
+    by_another_tool(&file, "DELETE FROM counter");
+    let missing = ours.create_dataset(water()).unwrap_err();
+    assert_eq!(missing.code(), "corrupt", "{missing:?}");
+    assert_eq!(ours.count_datasets(&DatasetQuery::new()).unwrap(), 3);
+    let findings = store.verify().unwrap().findings;
+    assert_eq!(findings.iter().map(|finding| finding.kind.as_str()).collect::<Vec<_>>(), ["count"]);
+    by_another_tool(&file, "INSERT INTO counter VALUES (1, 0)");
+    ours.create_dataset(water()).unwrap();
+    assert!(store.verify().unwrap().is_whole());
+}
+
+#[test]
+fn a_kpi_with_a_large_number_and_no_dataset_is_left_alone() {
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
+    let ours = organization(&store);
+    ours.create_dataset(water()).unwrap();
+    by_another_tool(
+        &file,
+        "PRAGMA foreign_keys = OFF; INSERT INTO kpi SELECT 70, id, position, name, description, unit, value_type,
+         required, sort_order, created_at, updated_at FROM kpi",
+    );
+    for _ in 0..100 {
+        let created = ours.create_dataset(NewDataset::new("Waste")).unwrap();
+        assert_eq!(ours.dataset(created.id).unwrap(), Some(created.clone()));
+        assert!(number(&file, created.id) > 70);
+    }
+}
