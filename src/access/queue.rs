@@ -145,14 +145,15 @@ impl WaitQueue {
         if self.waiters.is_empty() || !leader.is_small() {
             return Vec::new();
         }
-        let mut bytes = leader.bytes();
-        let fits = |waiter: &&Box<dyn Waiter>| {
-            waiter.bytes_to_share().is_some_and(|more| {
-                bytes += more;
-                bytes <= SHARED_MAX
-            })
-        };
-        let count = self.waiters.iter().take(FOLLOWERS_MAX).take_while(fits).count();
+        let (mut bytes, mut count) = (leader.bytes(), 0);
+        for waiter in self.waiters.iter().take(FOLLOWERS_MAX) {
+            let Some(more) = waiter.bytes_to_share() else { break };
+            bytes += more;
+            if bytes > SHARED_MAX {
+                break;
+            }
+            count += 1;
+        }
         self.waiters.drain(..count).collect()
     }
 

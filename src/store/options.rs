@@ -26,13 +26,13 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// - [`Error::InvalidPath`] if the path cannot be used: a folder, a device, a missing folder, a dangling link.
-    /// - [`Error::NotAStore`] if the file was not created by this crate.
-    /// - [`Error::TooNew`] if a later version of this crate created or upgraded it.
-    /// - [`Error::Corrupt`] if it is a store, but its schema or history was altered, or it was truncated.
-    /// - [`Error::ReadOnly`], [`Error::StorageFull`], [`Error::Busy`] if the file cannot be written, or not at the
+    /// - [`InvalidPath`](crate::Error::InvalidPath) if the path cannot be used: a folder, a device, a missing folder, a dangling link.
+    /// - [`NotAStore`](crate::Error::NotAStore) if the file was not created by this crate.
+    /// - [`TooNew`](crate::Error::TooNew) if a later version of this crate created or upgraded it.
+    /// - [`Corrupt`](crate::Error::Corrupt) if it is a store, but its schema or history was altered, or it was truncated.
+    /// - [`ReadOnly`](crate::Error::ReadOnly), [`StorageFull`](crate::Error::StorageFull), [`Busy`](crate::Error::Busy) if the file cannot be written, or not at the
     ///   moment.
-    /// - [`Error::UnsupportedSqlite`] if the linked SQLite can lose commits.
+    /// - [`UnsupportedSqlite`](crate::Error::UnsupportedSqlite) if the linked SQLite can lose commits.
     ///
     /// With the first four, file and folder stay unchanged, except for what SQLite does at the first read: it rolls
     /// back the journal of a crashed process, and creates a `-shm` beside an existing `-wal`.
@@ -61,7 +61,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// - [`Error::UnsupportedSqlite`] if the linked SQLite can lose commits.
+    /// - [`UnsupportedSqlite`](crate::Error::UnsupportedSqlite) if the linked SQLite can lose commits.
     ///
     /// # Examples
     ///
