@@ -24,9 +24,10 @@ use crate::model::uuid_v7::IdSource;
 
 /// A store of datasets: one SQLite file, or a database in memory.
 ///
-/// Everything is read and written through an [`Organization`](crate::Organization). A clone is another handle to the same store; handles can
-/// be used from any number of threads at the same time. A file can also be opened several times, in one process or in
-/// several. Dropping the last handle closes the store; [`close`](Self::close) does so too, and returns errors.
+/// Everything is read and written through an [`Organization`](crate::Organization). A clone is another handle to the
+/// same store; handles can be used from any number of threads at the same time. A file can also be opened several times,
+/// in one process or in several. Dropping the last handle closes the store; [`close`](Self::close) does so too, and
+/// returns errors.
 ///
 /// # Examples
 ///
