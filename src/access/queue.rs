@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::job::Job;
-use super::recovery::WriterConnection;
+use super::recovery::LeaderConnection;
 use crate::error::{Result, Source};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::write_connection::{Transaction, TransactionLost};
@@ -18,7 +18,7 @@ const SHARED_MAX: usize = 512 * 1024;
 /// The message that wakes a waiting thread. If the sender is dropped without one, the store was closed.
 pub(super) enum Wake<J: Job> {
     /// The thread becomes the leader and runs its job itself; alone, if the job must not share its transaction.
-    Lead { connection: WriterConnection, job: J, alone: bool },
+    Lead { connection: LeaderConnection, job: J, alone: bool },
     /// Another thread ran the job.
     Done(Result<(J, J::Output)>),
 }
@@ -47,7 +47,7 @@ pub(super) trait Waiter: Send {
     fn conclude(self: Box<Self>, outcome: &Outcome) -> Option<Box<dyn Waiter>>;
 
     /// Wakes the thread as the leader.
-    fn lead(self: Box<Self>, connection: WriterConnection);
+    fn lead(self: Box<Self>, connection: LeaderConnection);
 }
 
 struct QueuedJob<J: Job> {
@@ -111,7 +111,7 @@ impl<J: Job> Waiter for QueuedJob<J> {
         None
     }
 
-    fn lead(self: Box<Self>, connection: WriterConnection) {
+    fn lead(self: Box<Self>, connection: LeaderConnection) {
         let Self { job, alone, wake, .. } = *self;
         Self::wake(&wake, Wake::Lead { connection, job, alone });
     }
@@ -141,11 +141,11 @@ impl WaitQueue {
 
     /// Removes the waiters at the front whose jobs may share the transaction of the leader, up to the first that may
     /// not.
-    pub(super) fn take_followers(&mut self, leader: &impl Job) -> Vec<Box<dyn Waiter>> {
-        if self.waiters.is_empty() || !leader.is_small() {
+    pub(super) fn take_followers(&mut self, leading: &impl Job) -> Vec<Box<dyn Waiter>> {
+        if self.waiters.is_empty() || !leading.is_small() {
             return Vec::new();
         }
-        let (mut bytes, mut count) = (leader.bytes(), 0);
+        let (mut bytes, mut count) = (leading.bytes(), 0);
         for waiter in self.waiters.iter().take(FOLLOWERS_MAX) {
             let Some(more) = waiter.bytes_to_share() else { break };
             bytes += more;

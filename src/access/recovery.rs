@@ -15,7 +15,7 @@ use crate::sqlite::open::Database;
 use crate::sqlite::write_connection::WriteConnection;
 
 /// The writer's connection, as it is handed from thread to thread.
-pub(super) enum WriterConnection {
+pub(super) enum LeaderConnection {
     Ready(Box<WriteConnection>),
     /// A fresh connection must empty the log first.
     ///
@@ -27,7 +27,7 @@ pub(super) enum WriterConnection {
     },
 }
 
-impl WriterConnection {
+impl LeaderConnection {
     /// Marks the connection as in need of recovery, after a failed commit.
     pub(super) fn discard(&mut self) {
         if let Self::Ready(connection) = self.take()

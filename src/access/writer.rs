@@ -30,7 +30,7 @@ use rusqlite::Connection;
 use super::deadline::Deadline;
 use super::job::Job;
 use super::queue::{Outcome, WaitQueue, Wake};
-use super::recovery::WriterConnection;
+use super::recovery::LeaderConnection;
 use crate::error::{Error, Result, Source};
 use crate::sqlite::connection::set_busy_timeout;
 use crate::sqlite::failure::{CommitFailure, Failure, ReadOnlyCause, cause};
@@ -54,7 +54,7 @@ struct State {
 }
 
 enum WriterState {
-    Idle(WriterConnection),
+    Idle(LeaderConnection),
     InUse,
     /// The store was opened for reading only.
     ReadOnly,
@@ -73,7 +73,7 @@ struct LeaderPanicked;
 
 impl Writer {
     pub(super) fn new(first: Connection, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
-        let mut connection = WriterConnection::Ready(Box::new(WriteConnection::new(first)));
+        let mut connection = LeaderConnection::Ready(Box::new(WriteConnection::new(first)));
         if database.as_ref().is_some_and(|database| !database.is_log_durable) {
             connection.discard();
         }
@@ -99,8 +99,8 @@ impl Writer {
     pub(super) fn write<J: Job>(&self, job: J) -> Result<(J, J::Output)> {
         let deadline = Deadline::after(self.busy_timeout);
         match self.acquire(job, &deadline)? {
-            Acquired::Connection(mut guard, job, alone) => {
-                let output = guard.lead(&job, alone, &deadline).map_err(|failure| deadline.error(failure))?;
+            Acquired::Leader(mut leader, job, alone) => {
+                let output = leader.lead(&job, alone, &deadline).map_err(|failure| deadline.error(failure))?;
                 Ok((job, output))
             }
             Acquired::Done(done) => done.map_err(|error| deadline.error(error.into())),
@@ -114,19 +114,19 @@ impl Writer {
         outcome_unknown: impl FnOnce(T, Option<Source>) -> Error,
     ) -> Result<()> {
         let deadline = Deadline::after(self.busy_timeout);
-        let mut guard = self.acquire_connection(&deadline)?;
+        let mut leader = self.acquire_connection(&deadline)?;
         self.lock().caller = Some(std::thread::current().id());
-        guard.process = self.database.as_ref().map(|_| std::process::id());
-        let written = guard.begin(&deadline).and_then(|transaction| {
+        leader.process = self.database.as_ref().map(|_| std::process::id());
+        let written = leader.begin(&deadline).and_then(|transaction| {
             let value = work(&transaction)?;
             Ok((value, transaction.commit()))
         });
         let (value, committed) = written.map_err(|failure| deadline.error(failure))?;
-        guard.committed(committed).map_err(|failed| match failed {
+        leader.committed(committed).map_err(|failed| match failed {
             CommitFailure::Unknown(source) => outcome_unknown(value, source),
             CommitFailure::WithoutEffect(error) => deadline.error(error.into()),
         })?;
-        if let (Some(database), WriterConnection::Ready(connection)) = (&self.database, &guard.connection) {
+        if let (Some(database), LeaderConnection::Ready(connection)) = (&self.database, &leader.connection) {
             database.shorten_log(connection.plain());
         }
         Ok(())
@@ -140,9 +140,9 @@ impl Writer {
     /// Runs `work` on the only connection of a store in memory.
     pub(super) fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
         let deadline = Deadline::after(self.busy_timeout);
-        let mut guard = self.acquire_connection(&deadline)?;
+        let mut leader = self.acquire_connection(&deadline)?;
         self.lock().caller = Some(std::thread::current().id());
-        guard
+        leader
             .ready(Duration::ZERO)
             .and_then(|connection| work(connection.plain_mut()))
             .map_err(|failure| deadline.error(failure))
@@ -162,17 +162,17 @@ impl Writer {
             }
         }
         let deadline = Deadline::after(self.busy_timeout);
-        let mut guard = self.acquire_connection(&deadline)?;
+        let mut leader = self.acquire_connection(&deadline)?;
         // The next opening must not recover the frames of a failed commit from the log.
-        let recovered = guard.ready(deadline.left()).map(drop).map_err(|failure| deadline.error(failure));
+        let recovered = leader.ready(deadline.left()).map(drop).map_err(|failure| deadline.error(failure));
         if matches!(recovered, Err(Error::Busy { .. })) {
             return recovered;
         }
-        guard.is_last = true;
+        leader.is_last = true;
         close_readers();
-        match guard.connection.take() {
-            WriterConnection::Ready(connection) => Ok(connection.close()?),
-            WriterConnection::NeedsRecovery { .. } => recovered,
+        match leader.connection.take() {
+            LeaderConnection::Ready(connection) => Ok(connection.close()?),
+            LeaderConnection::NeedsRecovery { .. } => recovered,
         }
     }
 
@@ -183,9 +183,9 @@ impl Writer {
     }
 
     /// Waits for the connection.
-    fn acquire_connection(&self, deadline: &Deadline) -> Result<WriterGuard<'_>> {
+    fn acquire_connection(&self, deadline: &Deadline) -> Result<Leader<'_>> {
         match self.acquire(ConnectionWanted, deadline)? {
-            Acquired::Connection(guard, ..) => Ok(guard),
+            Acquired::Leader(leader, ..) => Ok(leader),
             Acquired::Done(done) => Err(done.err().unwrap_or(Error::Storage { source: None })),
         }
     }
@@ -196,7 +196,7 @@ impl Writer {
             let mut state = self.lock();
             match std::mem::replace(&mut state.writer, WriterState::InUse) {
                 WriterState::Idle(connection) => {
-                    return Ok(Acquired::Connection(self.guard(connection), job, false));
+                    return Ok(Acquired::Leader(self.leader(connection), job, false));
                 }
                 WriterState::InUse if state.caller == Some(std::thread::current().id()) => {
                     return Err(Error::Busy { waited: deadline.waited(), source: cause(Reentrant) });
@@ -221,14 +221,14 @@ impl Writer {
             wake => wake.ok(),
         };
         match wake {
-            Some(Wake::Lead { connection, job, alone }) => Ok(Acquired::Connection(self.guard(connection), job, alone)),
+            Some(Wake::Lead { connection, job, alone }) => Ok(Acquired::Leader(self.leader(connection), job, alone)),
             Some(Wake::Done(done)) => Ok(Acquired::Done(done)),
             None => Err(self.check_open().err().unwrap_or_else(|| Error::storage(LeaderPanicked))),
         }
     }
 
-    fn guard(&self, connection: WriterConnection) -> WriterGuard<'_> {
-        WriterGuard { writer: self, connection, is_last: false, process: None }
+    fn leader(&self, connection: LeaderConnection) -> Leader<'_> {
+        Leader { writer: self, connection, is_last: false, process: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -236,16 +236,16 @@ impl Writer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps every other thread waiting while the guard is held.
+    /// Keeps every other thread waiting while the leader is held.
     #[cfg(test)]
-    pub(crate) fn hold(&self) -> WriterGuard<'_> {
+    pub(crate) fn hold(&self) -> Leader<'_> {
         self.acquire_connection(&Deadline::after(self.busy_timeout)).unwrap()
     }
 
     /// Whether the next write must recover from a failed commit.
     #[cfg(test)]
     pub(crate) fn needs_recovery(&self) -> bool {
-        matches!(&self.lock().writer, WriterState::Idle(WriterConnection::NeedsRecovery { .. }))
+        matches!(&self.lock().writer, WriterState::Idle(LeaderConnection::NeedsRecovery { .. }))
     }
 
     /// How many threads wait.
@@ -258,7 +258,7 @@ impl Writer {
 /// How waiting ended.
 enum Acquired<'a, J: Job> {
     /// This thread has the connection and runs the job; alone, if the flag is set.
-    Connection(WriterGuard<'a>, J, bool),
+    Leader(Leader<'a>, J, bool),
     /// Another thread ran the job.
     Done(Result<(J, J::Output)>),
 }
@@ -283,23 +283,23 @@ impl Job for ConnectionWanted {
     }
 }
 
-/// The connection, held by the leader. Dropping this guard rolls back what was not committed and hands the connection
+/// The connection, held by the leader. Dropping this leader rolls back what was not committed and hands the connection
 /// to the next waiter.
-pub(crate) struct WriterGuard<'a> {
+pub(crate) struct Leader<'a> {
     writer: &'a Writer,
-    connection: WriterConnection,
-    /// The store is closed when this guard is dropped.
+    connection: LeaderConnection,
+    /// The store is closed when this leader is dropped.
     is_last: bool,
     /// The process that opened the file; set while code of the application runs, since it may fork.
     process: Option<u32>,
 }
 
-impl WriterGuard<'_> {
+impl Leader<'_> {
     /// Runs the job and, unless it must be alone, the small jobs at the front of the queue, in one transaction.
     fn lead<J: Job>(&mut self, job: &J, alone: bool, deadline: &Deadline) -> Result<J::Output, Failure> {
         let writer = self.writer;
         let transaction = self.begin(deadline)?;
-        // On an early return or a panic, dropping the guard rolls back.
+        // On an early return or a panic, dropping the leader rolls back.
         let output = job.run(&transaction)?;
         let mut followers = if alone { Vec::new() } else { writer.lock().queue.take_followers(job) };
         let can_commit = followers.iter_mut().all(|follower| follower.follow(&transaction).is_ok());
@@ -355,7 +355,7 @@ impl WriterGuard<'_> {
     }
 }
 
-impl Drop for WriterGuard<'_> {
+impl Drop for Leader<'_> {
     fn drop(&mut self) {
         if self.process.is_some_and(|process| process != std::process::id()) {
             self.connection.leak();

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicU64;
 use rusqlite::Connection;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-use super::connection::{self, Access, pragma};
+use super::connection::{self, OpenMode, pragma};
 use super::file::draft::Draft;
 use super::file::{companions, path, stat};
 use super::progress::Callback;
@@ -112,7 +112,7 @@ fn finish(
     target: &Path,
     check: impl FnOnce(&mut Connection) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut copy = connection::connect(draft.path(), Access::ReadWrite, std::time::Duration::ZERO)?;
+    let mut copy = connection::connect(draft.path(), OpenMode::ReadWrite, std::time::Duration::ZERO)?;
     connection::set_durability(&copy, Durability::Full)?;
     copy.pragma_update(None, "application_id", BACKUP_ID)?;
     check(&mut copy)?;

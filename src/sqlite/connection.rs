@@ -69,7 +69,7 @@ fn is_supported(version: i32) -> bool {
 
 /// How a connection opens its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
+pub(super) enum OpenMode {
     ReadWrite,
     ReadOnly,
     /// Read-only, for a file that does not change: without locks and without a write-ahead log, which would require a
@@ -78,19 +78,21 @@ pub(super) enum Access {
 }
 
 /// Opens a hardened connection to an existing file, without reading from it.
-pub(super) fn connect(file: &Path, access: Access, busy_timeout: Duration) -> Result<Connection, Failure> {
+pub(super) fn connect(file: &Path, mode: OpenMode, busy_timeout: Duration) -> Result<Connection, Failure> {
     // Without CREATE: another module creates the file. Without URI, except for the one that this module builds: a path
     // must never be parsed as a URI. NO_MUTEX: a connection is used by one thread at a time.
     let common =
         OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
     let read_only = common | OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let connection = match access {
-        Access::ReadWrite => Connection::open_with_flags(file, common | OpenFlags::SQLITE_OPEN_READ_WRITE)?,
-        Access::ReadOnly => Connection::open_with_flags(file, read_only)?,
-        Access::Immutable => Connection::open_with_flags(immutable_uri(file), read_only | OpenFlags::SQLITE_OPEN_URI)?,
+    let connection = match mode {
+        OpenMode::ReadWrite => Connection::open_with_flags(file, common | OpenFlags::SQLITE_OPEN_READ_WRITE)?,
+        OpenMode::ReadOnly => Connection::open_with_flags(file, read_only)?,
+        OpenMode::Immutable => {
+            Connection::open_with_flags(immutable_uri(file), read_only | OpenFlags::SQLITE_OPEN_URI)?
+        }
     };
     // SQLite silently falls back to read-only.
-    if access == Access::ReadWrite && connection.is_readonly("main")? {
+    if mode == OpenMode::ReadWrite && connection.is_readonly("main")? {
         return Err(Error::ReadOnly { source: None }.into());
     }
     set_busy_timeout(&connection, busy_timeout)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::access::job::Job;
-use crate::access::writer::WriterGuard;
+use crate::access::writer::Leader;
 use crate::error::{Error, Result, Source};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::write_connection::Transaction;
@@ -48,7 +48,7 @@ pub(super) fn write_dataset(
 }
 
 /// Keeps every other thread waiting while it is held.
-pub(super) fn hold(store: &Store) -> WriterGuard<'_> {
+pub(super) fn hold(store: &Store) -> Leader<'_> {
     store.access().writer.hold()
 }
 

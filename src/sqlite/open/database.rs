@@ -9,7 +9,7 @@ use super::forks::Opened;
 use super::inspect::inspect;
 use crate::error::Error;
 use crate::model::durability::Durability;
-use crate::sqlite::connection::{self, Access, set_pragma};
+use crate::sqlite::connection::{self, OpenMode, set_pragma};
 use crate::sqlite::failure::{Failure, ReadOnlyCause, cause, moved};
 use crate::sqlite::file::companions;
 use crate::sqlite::file::stat::{self, Identity};
@@ -38,7 +38,7 @@ pub(crate) struct Database {
     /// The identity of the file when it was opened.
     identity: Identity,
     _opened: Opened,
-    pub(super) access: Access,
+    pub(super) mode: OpenMode,
     pub(super) settings: Settings,
     pub(super) schema: &'static Schema,
     /// Whether the log that the file had when it was opened is durable. If not, no frame may be appended to it.
@@ -49,8 +49,8 @@ impl Database {
     /// The file that has this name now. Opens no connection.
     pub(super) fn new(file: PathBuf, settings: Settings, schema: &'static Schema) -> Result<Self, Error> {
         let identity = stat::identity(&file)?;
-        let access = if settings.read_only { Access::ReadOnly } else { Access::ReadWrite };
-        Ok(Self { file, identity, _opened: Opened::new(identity)?, access, settings, schema, is_log_durable: true })
+        let mode = if settings.read_only { OpenMode::ReadOnly } else { OpenMode::ReadWrite };
+        Ok(Self { file, identity, _opened: Opened::new(identity)?, mode, settings, schema, is_log_durable: true })
     }
 
     /// Opens a further connection for writing.
@@ -60,7 +60,7 @@ impl Database {
 
     /// The same, with `timeout` as the busy timeout of the connection.
     pub(crate) fn writer_within(&self, timeout: Duration) -> Result<Connection, Failure> {
-        self.connect(self.access, timeout)
+        self.connect(self.mode, timeout)
     }
 
     /// Opens a further connection for reading.
@@ -74,20 +74,20 @@ impl Database {
     }
 
     pub(super) fn plain_reader(&self) -> Result<Connection, Failure> {
-        self.reader_with(self.access)
+        self.reader_with(self.mode)
     }
 
-    pub(super) fn reader_with(&self, access: Access) -> Result<Connection, Failure> {
-        let connection = self.connect(access, self.settings.busy_timeout)?;
+    pub(super) fn reader_with(&self, mode: OpenMode) -> Result<Connection, Failure> {
+        let connection = self.connect(mode, self.settings.busy_timeout)?;
         set_pragma(&connection, "query_only", 1)?;
         Ok(connection)
     }
 
     /// Opens a connection to a file that already has the current schema.
-    fn connect(&self, access: Access, timeout: Duration) -> Result<Connection, Failure> {
+    fn connect(&self, mode: OpenMode, timeout: Duration) -> Result<Connection, Failure> {
         self.check_unmoved()?;
         let has_wal = companions::wal_length(&self.file)?.is_some();
-        let mut connection = connection::connect(&self.file, access, timeout)?;
+        let mut connection = connection::connect(&self.file, mode, timeout)?;
         let version = inspect(&self.file, self.schema, &mut connection, has_wal)?.version;
         if version == 0 {
             return Err(Error::NotAStore { reason: "the file is empty", source: None }.into());

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::database::Database;
 use super::inspect::refuse_foreign_log;
 use crate::error::{Error, Source};
-use crate::sqlite::connection::Access;
+use crate::sqlite::connection::OpenMode;
 use crate::sqlite::failure::{Failure, ReadOnlyCause, cause};
 use crate::sqlite::file::{companions, draft, folder, stat};
 
@@ -42,7 +42,7 @@ impl Database {
                 return ordinary;
             }
         }
-        self.access = Access::Immutable;
+        self.mode = OpenMode::Immutable;
         self.plain_reader()
     }
 
@@ -56,7 +56,7 @@ impl Database {
             return Ok(());
         }
         // If another process changed the file meanwhile, the ordinary connection inspects it again, with locks.
-        match self.reader_with(Access::Immutable) {
+        match self.reader_with(OpenMode::Immutable) {
             Err(rejection) if !is_in_use()? && stat::last_change(&self.file)? == before => Err(rejection),
             _ => Ok(()),
         }

@@ -11,7 +11,7 @@ use super::inspect::{inspect, refuse_foreign_log};
 use super::upgrade::migrate;
 use crate::error::Error;
 use crate::model::durability::Durability;
-use crate::sqlite::connection::{self, Access, set_pragma};
+use crate::sqlite::connection::{self, OpenMode, set_pragma};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::file::{companions, folder};
 use crate::sqlite::schema::{APPLICATION_ID, PAGE_SIZE};
@@ -25,7 +25,7 @@ impl Database {
         let left = || self.settings.busy_timeout.saturating_sub(started.elapsed());
         let wal = companions::wal_length(&self.file)?;
         refuse_foreign_log(&self.file, wal)?;
-        let mut connection = connection::connect(&self.file, Access::ReadWrite, left())?;
+        let mut connection = connection::connect(&self.file, OpenMode::ReadWrite, left())?;
         // If the file is rejected, closing this connection, which may be the last one, must not checkpoint it.
         let keep_log = |connection: &Connection, keep| {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep && wal.is_some())
@@ -66,7 +66,7 @@ impl Database {
         if !self.settings.backup_before_upgrade {
             return Ok(None);
         }
-        let connection = connection::connect(&self.file, Access::ReadWrite, self.settings.busy_timeout)?;
+        let connection = connection::connect(&self.file, OpenMode::ReadWrite, self.settings.busy_timeout)?;
         backup::before_upgrade(connection, &self.file, version, self.schema).map(Some)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::error::Error;
-use crate::sqlite::connection::{self, Access, pragma};
+use crate::sqlite::connection::{self, OpenMode, pragma};
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::file::{companions, stat};
 use crate::sqlite::schema::{APPLICATION_ID, BACKUP_ID, PAGE_SIZE, Schema};
@@ -120,7 +120,7 @@ pub(super) fn refuse_foreign_log(file: &Path, wal_length: Option<u64>) -> Result
     if companions::has_log_of_another_version(file)? {
         return Err(damaged("the write-ahead log beside it has an unknown version").into());
     }
-    let without_log = connection::connect(file, Access::Immutable, Duration::ZERO)?;
+    let without_log = connection::connect(file, OpenMode::Immutable, Duration::ZERO)?;
     // A backup can always be read without a log.
     if pragma(&without_log, "application_id").is_ok_and(|id| id == BACKUP_ID) {
         return Err(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use kpi_store_fault_vfs::Disk;
 use rusqlite::Connection;
 
-use crate::access::writer::WriterGuard;
+use crate::access::writer::Leader;
 use crate::internals::support::{hold, waiting, with_writer, write};
 use crate::sqlite::failure::Failure;
 use crate::{
@@ -44,7 +44,7 @@ impl Scene {
     }
 
     /// Keeps every other thread waiting while it is held.
-    pub(super) fn hold(&self) -> WriterGuard<'_> {
+    pub(super) fn hold(&self) -> Leader<'_> {
         hold(&self.store)
     }
 
