@@ -236,9 +236,11 @@ fn a_job_taken_over_before_its_timeout_is_answered_by_its_outcome() {
 }
 
 #[test]
-fn at_most_64_followers_and_only_jobs_of_64_kib_share_a_commit() {
+fn at_most_64_followers_with_512_kib_and_only_jobs_of_64_kib_share_a_commit() {
     // Datasets of a job, and characters of the description of each: 60 KiB and 68 KiB in all.
-    for (jobs, datasets, text, commits) in [(65, 1, 0, 1), (66, 1, 0, 2), (3, 24, 2_000, 1), (3, 27, 2_000, 3)] {
+    for (jobs, datasets, text, commits) in
+        [(65, 1, 0, 1), (66, 1, 0, 2), (3, 24, 2_000, 1), (3, 27, 2_000, 3), (12, 24, 2_000, 2)]
+    {
         let scene = Scene::new();
         std::thread::scope(|scope| {
             let held = scene.hold();
