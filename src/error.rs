@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use crate::model::cursor::ParseCursorError;
 use crate::model::ids::{DatasetId, KpiId};
 use crate::model::page::Damage;
-use crate::model::violation::Violations;
+use crate::model::request::violation::Violations;
 
 /// The result of an operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -49,18 +49,21 @@ impl Deref for Source {
 /// | [`NotFound`](Self::NotFound) | no dataset with this id exists | nothing | check the id and the organization |
 /// | [`InvalidCursor`](Self::InvalidCursor) | the cursor was altered, or belongs to another organization or order | nothing | list from the beginning |
 /// | [`ClockOutOfRange`](Self::ClockOutOfRange) | the clock is outside the years 0001 to 9999 | nothing | set the clock |
-/// | [`Busy`](Self::Busy) | another writer held the store past the busy timeout | nothing | try again |
+/// | [`Busy`](Self::Busy) | the store was in use past the busy timeout | nothing | try again |
 /// | [`StorageFull`](Self::StorageFull) | no space left on the disk | nothing | free some space and try again; no reopening is needed |
 /// | [`ReadOnly`](Self::ReadOnly) | the file or its folder cannot be written | nothing | change the permissions, or open without `read_only` |
 /// | [`Closed`](Self::Closed) | the store was closed | nothing | open it again |
 /// | [`Cancelled`](Self::Cancelled) | the progress callback cancelled a long operation | nothing | |
-/// | [`InvalidPath`](Self::InvalidPath) | the path cannot be used for a store or a backup | nothing | choose another path |
+/// | [`InvalidPath`](Self::InvalidPath) | the path cannot be used for a store or a backup, or the file was moved while open | nothing | choose another path, or put the file back |
 /// | [`NotAStore`](Self::NotAStore) | the file is not one of this crate | nothing, the file is unchanged | choose another path |
 /// | [`TooNew`](Self::TooNew) | a later version of this crate created or upgraded the file | nothing, the file is unchanged | update the application |
 /// | [`UnsupportedSqlite`](Self::UnsupportedSqlite) | the linked SQLite can lose commits | nothing | link a newer SQLite, or use the feature `bundled` |
 /// | [`Corrupt`](Self::Corrupt) | the file is damaged | nothing | restore a backup; other datasets can still be read |
 /// | [`OutcomeUnknown`](Self::OutcomeUnknown) | the commit failed and its outcome is unknown | all of it or nothing | check with [`dataset`](crate::Organization::dataset), or create again with the same id |
 /// | [`Storage`](Self::Storage) | the operating system or SQLite failed in another way | nothing | see the source |
+///
+/// *Nothing* means nothing of the transaction that failed: a load in batches has stored the batches before it, and says how
+/// many datasets that is ([`LoadError::stored`](crate::LoadError::stored)).
 ///
 /// No error contains a stored value, neither in its `Display` nor in its `Debug` nor in those of its sources. The
 /// message does not repeat that of its [`source`](std::error::Error::source).
@@ -122,14 +125,15 @@ pub enum Error {
         now: DateTime<Utc>,
     },
 
-    /// Another writer, in this process or another, held the store past the busy timeout.
+    /// Another writer, in this process or another, held the store past the busy timeout; or for a read, every reader was in
+    /// use that long.
     #[error("the store was busy for {} ms", waited.as_millis())]
     #[non_exhaustive]
     Busy {
         /// How long this call waited in total.
         waited: Duration,
-        /// SQLite's error, if another process or another store held the file; or the reason why a call from inside a
-        /// load of the same store failed at once.
+        /// SQLite's error, if another process or another store held the file; or the reason why a call failed at once that
+        /// came from inside a load, or in memory from a callback, of the same store.
         source: Option<Source>,
     },
 
@@ -161,7 +165,7 @@ pub enum Error {
     #[error("cannot use {path:?}: {reason}")]
     #[non_exhaustive]
     InvalidPath {
-        /// The path as it was given.
+        /// The path that cannot be used: as it was given, or of the file or a file of SQLite beside it, with links resolved.
         path: PathBuf,
         /// Why it cannot be used.
         reason: &'static str,
@@ -261,7 +265,8 @@ impl Error {
     }
 
     /// Whether the same call, unchanged and on the same handle, may succeed later: [`Busy`](Self::Busy) and
-    /// [`StorageFull`](Self::StorageFull). Nothing was written, so repeating the call writes nothing twice.
+    /// [`StorageFull`](Self::StorageFull). Nothing was written, so repeating the call writes nothing twice; of a load, repeat
+    /// what comes after [`LoadError::stored`](crate::LoadError::stored).
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Error::Busy { .. } | Error::StorageFull { .. })

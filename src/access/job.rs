@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Source};
 use crate::sqlite::failure::Failure;
-use crate::sqlite::write_connection::Transaction;
+use crate::sqlite::transaction::Transaction;
 
 /// A job that writes more than this never shares a transaction, because the other jobs would wait for all of it. In
 /// bytes: about 250 KPIs with short texts, which are inserted in the time of a few syncs.

@@ -22,11 +22,12 @@ use self::job::Job;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::error::{Error, Result, Source};
+use crate::sqlite::database::{Database, Settings};
 use crate::sqlite::failure::{Failure, Forked, cause};
-use crate::sqlite::open::{self, Database, Settings};
+use crate::sqlite::open;
 use crate::sqlite::schema::Schema;
-use crate::sqlite::transaction::Snapshot;
-use crate::sqlite::write_connection::Transaction;
+use crate::sqlite::snapshot::Snapshot;
+use crate::sqlite::transaction::Transaction;
 
 /// All access to a store: one writer and, for a file, up to eight readers.
 pub(crate) struct Access {

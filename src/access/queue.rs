@@ -8,7 +8,7 @@ use super::job::Job;
 use super::recovery::LeaderConnection;
 use crate::error::{Result, Source};
 use crate::sqlite::failure::Failure;
-use crate::sqlite::write_connection::{Transaction, TransactionLost};
+use crate::sqlite::transaction::{Transaction, TransactionLost};
 
 /// The maximum number of queued jobs that share a commit, and of bytes that all of them write. They bound the latency of
 /// each.

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::sqlite::database::Database;
 use crate::sqlite::failure::Failure;
-use crate::sqlite::open::Database;
 use crate::sqlite::read_connection::ReadConnection;
-use crate::sqlite::transaction::Snapshot;
+use crate::sqlite::snapshot::Snapshot;
 
 /// At most this many threads read at the same time; further threads wait.
 const READERS_MAX: usize = 8;

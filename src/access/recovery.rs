@@ -10,9 +10,10 @@
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::sqlite::database::Database;
 use crate::sqlite::failure::Failure;
-use crate::sqlite::open::Database;
-use crate::sqlite::write_connection::WriteConnection;
+use crate::sqlite::transaction::WriteConnection;
+use crate::sqlite::wal;
 
 /// The writer's connection, as it is handed from thread to thread.
 pub(super) enum LeaderConnection {
@@ -47,7 +48,7 @@ impl LeaderConnection {
         self.roll_back(database.is_none())?;
         if let (Self::NeedsRecovery { .. }, Some(database)) = (&*self, database) {
             let fresh = database.writer_within(timeout)?;
-            database.empty_log(&fresh)?;
+            wal::checkpoint_and_truncate(&fresh, &database.file)?;
             *self = Self::Ready(Box::new(WriteConnection::new(fresh)));
         }
         match self {

@@ -33,10 +33,11 @@ use super::queue::{Outcome, WaitQueue, Wake};
 use super::recovery::LeaderConnection;
 use crate::error::{Error, Result, Source};
 use crate::sqlite::connection::set_busy_timeout;
+use crate::sqlite::database::Database;
 use crate::sqlite::failure::{CommitFailure, Failure, ReadOnlyCause, cause};
-use crate::sqlite::open::Database;
-use crate::sqlite::transaction::{self, Snapshot};
-use crate::sqlite::write_connection::{Transaction, WriteConnection};
+use crate::sqlite::snapshot::{self, Snapshot};
+use crate::sqlite::transaction::{Transaction, WriteConnection};
+use crate::sqlite::wal;
 
 pub(crate) struct Writer {
     state: Mutex<State>,
@@ -127,14 +128,14 @@ impl Writer {
             CommitFailure::WithoutEffect(error) => deadline.error(error.into()),
         })?;
         if let (Some(database), LeaderConnection::Ready(connection)) = (&self.database, &leader.connection) {
-            database.shorten_log(connection.plain());
+            wal::truncate_if_long(connection.plain(), &database.file);
         }
         Ok(())
     }
 
     /// Runs `work` on a snapshot of a store in memory.
     pub(super) fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
-        self.with_connection(|connection| transaction::read(connection, work))
+        self.with_connection(|connection| snapshot::read(connection, work))
     }
 
     /// Runs `work` on the only connection of a store in memory.

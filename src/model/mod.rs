@@ -1,4 +1,9 @@
 //! The domain: datasets and KPIs, the limits of the contract, and their JSON. No SQL, no I/O.
+//!
+//! - [`new_dataset`]: what is asked for; [`request`]: reading and checking it; [`limits`].
+//! - [`dataset`], [`value_type`]: what is stored and returned; [`record`]: with what is stored beside it; [`digest`].
+//! - [`ids`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the contract prints them.
+//! - [`page`], [`cursor`]: listings. [`verification`], [`progress`]: what long operations return and report.
 
 pub(crate) mod cursor;
 pub(crate) mod dataset;
@@ -6,19 +11,13 @@ pub(crate) mod digest;
 pub(crate) mod durability;
 mod from_str_visitor;
 pub(crate) mod ids;
-mod json;
-mod json_object;
 pub mod limits;
 pub(crate) mod new_dataset;
 pub(crate) mod page;
 pub(crate) mod progress;
 pub(crate) mod record;
-mod request_json;
-pub(crate) mod rule;
+pub(crate) mod request;
 pub(crate) mod time;
 pub(crate) mod uuid_v7;
-mod validation;
 pub(crate) mod value_type;
 pub(crate) mod verification;
-pub(crate) mod violation;
-pub(crate) mod violations_builder;

@@ -8,8 +8,8 @@ use super::dataset::{Dataset, Kpi};
 use super::digest::digest;
 use super::ids::{KpiId, OrganizationId, UserId};
 use super::new_dataset::{NewDataset, NewKpi};
+use super::request::violation::Violations;
 use super::uuid_v7::IdSource;
-use super::violation::Violations;
 
 /// The revision of a dataset that was never changed.
 const FIRST_REVISION: i64 = 1;

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::ids::{DatasetId, OrganizationId};
 
-/// The result of [`Store::verify`](crate::Store::verify): every finding, and the number of rows that were checked.
+/// The result of [`Store::verify`](crate::Store::verify): every finding, and how much was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Verification {

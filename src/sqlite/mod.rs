@@ -1,28 +1,34 @@
-//! The file: opening it, its schema, reading and writing its rows. No policy.
+//! The file: opening it, its schema, reading and writing its rows.
 //!
-//! - [`mod@file`]: paths and file names, and all calls to the file system outside SQLite.
-//! - [`connection`]: hardened connections.
+//! - [`mod@file`]: paths and file names, and all calls to the file system outside SQLite. [`open_files`]: which files this
+//!   process has open, for after a fork.
+//! - [`connection`]: hardened connections. [`database`]: a file that was opened, and further connections to it.
+//! - [`open`]: the steps from a path to the first connection to a file that is known to be a store.
 //! - [`schema`]: the objects that the file must and may contain, and the migrations that create them.
-//! - [`open`]: the steps from a path to a connection to a file that is known to be a store.
-//! - [`transaction`]: snapshots and transactions; [`read_connection`], [`write_connection`]: the connections they run
-//!   on. [`budget`]: a bound on the work of reading a malformed file. [`number`]: the sequence numbers of datasets.
+//! - [`snapshot`]: what reads run on; [`read_connection`]: the connection for them; [`budget`]: a bound on reading a
+//!   malformed file.
+//! - [`transaction`]: what writes run in, and the connection for them; [`sequence`]: the sequence numbers of datasets.
+//! - [`wal`]: checkpointing and truncating the write-ahead log.
+//! - [`table`]: the columns, statements and row mapper of each table.
 //! - [`verification`], [`integrity`]: a check of every row, and SQLite's own; [`backup`]: a copy of the database;
 //!   [`progress`]: their progress callbacks.
-//! - [`table`]: the statements and the row mapper of each table.
 //! - [`failure`]: converting the errors of SQLite and of the operating system.
 
 pub(crate) mod backup;
 mod budget;
 pub(crate) mod connection;
+pub(crate) mod database;
 pub(crate) mod failure;
 mod file;
 mod integrity;
-mod number;
 pub(crate) mod open;
+mod open_files;
 pub(crate) mod progress;
 pub(crate) mod read_connection;
 pub(crate) mod schema;
+mod sequence;
+pub(crate) mod snapshot;
 pub(crate) mod table;
 pub(crate) mod transaction;
 pub(crate) mod verification;
-pub(crate) mod write_connection;
+pub(crate) mod wal;

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::budget::Budget;
 use super::failure::Failure;
-use super::transaction::{self, Snapshot};
+use super::snapshot::{self, Snapshot};
 
 /// A connection for reading. Every read uses [`snapshot`](Self::snapshot).
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl ReadConnection {
     /// Runs `work` on a snapshot of the file, and interrupts it if it exceeds its budget. Fails if a later version of
     /// this crate has upgraded the file since it was opened: its schema is unknown here.
     pub(crate) fn snapshot<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
-        self.budget.spend(|| transaction::read_up_to(self.supported, &self.connection, work))
+        self.budget.spend(|| snapshot::read_supported(self.supported, &self.connection, work))
     }
 
     /// The connection itself.

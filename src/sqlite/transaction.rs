@@ -1,50 +1,136 @@
-//! Snapshots and transactions: begin, commit, rollback, checkpoint.
+//! Write transactions, and the connection that runs them one at a time: begin, commit, rollback, savepoints.
 //!
 //! The statements are prepared once and cached, since parsing them would cost more than running them.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::ops::Deref;
 
 use rusqlite::Connection;
 
 use super::failure::{CommitFailure, Failure};
-use super::table::row::Columns;
-use crate::error::Error;
+use super::sequence::ReservedSeqs;
+use super::snapshot::Snapshot;
+use super::wal;
 
-/// A consistent view of the file at one point in time. Every read needs one.
+/// A connection for writing. Every write uses a [`Transaction`].
 #[derive(Debug)]
-pub(crate) struct Snapshot<'a>(pub(super) &'a Connection);
+pub(crate) struct WriteConnection {
+    connection: Connection,
+    /// The reserved sequence numbers that were left after the last commit.
+    numbers: Cell<ReservedSeqs>,
+}
 
-impl Snapshot<'_> {
-    pub(super) fn connection(&self) -> &Connection {
-        self.0
+impl WriteConnection {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection, numbers: Cell::default() }
+    }
+
+    /// Begins a transaction. It takes the write lock at once, so that only this call waits for the lock.
+    ///
+    /// If another connection has changed the file since the last commit, `check_changed` checks it first.
+    pub(crate) fn begin(
+        &self,
+        check_changed: impl FnOnce(&Connection) -> Result<(), Failure>,
+    ) -> Result<Transaction<'_>, Failure> {
+        begin(&self.connection)?;
+        let (numbers, version) = (self.numbers.get(), data_version(&self.connection)?);
+        if numbers.is_as_of(version) {
+            return Ok(Transaction::new(self, numbers));
+        }
+        check_changed(&self.connection)?;
+        Ok(Transaction::new(self, ReservedSeqs::none_as_of(version)))
+    }
+
+    /// Rolls back the open transaction, if there is one.
+    pub(crate) fn roll_back(&self) -> Result<(), Failure> {
+        Ok(roll_back(&self.connection)?)
+    }
+
+    /// The connection itself, for operations on the file as a whole.
+    pub(crate) fn plain(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn plain_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Checkpoints the write-ahead log as far as readers allow, without waiting, and closes the connection.
+    pub(crate) fn close(self) -> Result<(), Failure> {
+        let checkpointed = wal::checkpoint_passive(&self.connection);
+        let closed = self.connection.close().map_err(|(_, error)| error);
+        Ok(checkpointed.and(closed)?)
     }
 }
 
-/// Runs `work` on a snapshot.
-///
-/// The snapshot lasts while a statement has a current row. A statement that reads a number from the header of the file
-/// costs half as much as BEGIN and COMMIT.
-pub(crate) fn read<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    read_up_to(i64::MAX, connection, work)
+/// A write transaction. It is also a snapshot, which contains the changes of the transaction.
+#[derive(Debug)]
+pub(crate) struct Transaction<'a> {
+    snapshot: Snapshot<'a>,
+    connection: &'a WriteConnection,
+    /// The reserved sequence numbers that are left.
+    numbers: Cell<ReservedSeqs>,
 }
 
-/// The same; fails if the schema version is above `supported`, since a later version of this crate may have upgraded
-/// the file.
-pub(super) fn read_up_to<T>(
-    supported: i64,
-    connection: &Connection,
-    work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let mut statement = connection.prepare_cached("PRAGMA user_version")?;
-    let mut rows = statement.raw_query();
-    let found = rows.next()?.map_or(Ok(0), |row| Columns(row).integer(0))?;
-    if found > supported {
-        return Err(Error::TooNew { found, supported }.into());
+impl<'a> Deref for Transaction<'a> {
+    type Target = Snapshot<'a>;
+
+    fn deref(&self) -> &Snapshot<'a> {
+        &self.snapshot
     }
-    work(&Snapshot(connection))
+}
+
+impl<'a> Transaction<'a> {
+    fn new(connection: &'a WriteConnection, numbers: ReservedSeqs) -> Self {
+        Self { snapshot: Snapshot(&connection.connection), connection, numbers: Cell::new(numbers) }
+    }
+
+    /// The connection itself.
+    #[cfg(test)]
+    pub(crate) fn plain(&self) -> &Connection {
+        self.snapshot.connection()
+    }
+
+    pub(super) fn numbers(&self) -> ReservedSeqs {
+        self.numbers.get()
+    }
+
+    pub(super) fn set_numbers(&self, numbers: ReservedSeqs) {
+        self.numbers.set(numbers);
+    }
+
+    pub(crate) fn commit(self) -> Result<(), CommitFailure> {
+        commit(&self.connection.connection)?;
+        self.connection.numbers.set(self.numbers.get());
+        Ok(())
+    }
+
+    /// Runs `work` in a savepoint: a failure rolls back only what `work` wrote.
+    pub(crate) fn savepoint<T, E>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<Result<T, E>, TransactionLost> {
+        let (connection, numbers) = (self.snapshot.connection(), self.numbers.get());
+        run(connection, "SAVEPOINT job").map_err(|_| TransactionLost)?;
+        let worked = work();
+        // After some errors, such as a full disk, SQLite itself rolls back the whole transaction.
+        if connection.is_autocommit() {
+            return Err(TransactionLost);
+        }
+        if worked.is_err() {
+            run(connection, "ROLLBACK TO job").map_err(|_| TransactionLost)?;
+            self.numbers.set(numbers);
+        }
+        run(connection, "RELEASE job").map_err(|_| TransactionLost)?;
+        Ok(worked)
+    }
+}
+
+/// The whole transaction was rolled back, or must be: the savepoint could not be released or rolled back.
+#[derive(Debug)]
+pub(crate) struct TransactionLost;
+
+/// A number that changes when another connection has changed the file
+/// (<https://sqlite.org/pragma.html#pragma_data_version>).
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))
 }
 
 /// Begins a write transaction, which takes the write lock.
@@ -66,38 +152,6 @@ pub(super) fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
     run(connection, "ROLLBACK").or_else(|error| if connection.is_autocommit() { Ok(()) } else { Err(error) })
 }
 
-/// Checkpoints the write-ahead log as far as readers allow, without waiting.
-pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
-    // If the first read of a connection failed, it has not mapped the log's index, and SQLite checkpoints nothing.
-    connection.query_one("PRAGMA user_version", [], |_| Ok(()))?;
-    connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-}
-
-/// Checkpoints a write-ahead log that was left by a crash, makes that durable, and truncates the log unless another
-/// connection uses it. Does not wait.
-///
-/// The frames of a crashed process may be in the page cache only, marked as clean if a sync failed: a later commit
-/// appended after them would be lost with them. And the frames of an incomplete commit could be completed by a later
-/// commit that overwrites them and is itself incomplete.
-pub(super) fn checkpoint_leftover_log(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-    connection.busy_timeout(Duration::ZERO)?;
-    checkpoint_and_truncate(connection)
-}
-
-/// Checkpoints all of the write-ahead log, makes that durable and truncates the log; fails with [`Busy`](Error::Busy)
-/// if another connection prevents it.
-pub(super) fn empty_log(connection: &Connection) -> Result<(), Failure> {
-    let is_busy: bool = connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if is_busy { Err(Error::busy(Duration::ZERO).into()) } else { Ok(()) }
-}
-
-/// Checkpoints all of the write-ahead log, makes that durable and truncates the log, if no other connection prevents
-/// it.
-pub(super) fn checkpoint_and_truncate(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-}
-
-pub(super) fn run(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
+fn run(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }

@@ -10,10 +10,10 @@ use super::failure::{Failure, damaged};
 use super::integrity;
 use super::progress::{self, Callback};
 use super::schema::SCHEMA;
+use super::snapshot::{self, Snapshot};
 use super::table::dataset::{self, column};
 use super::table::row::Columns;
 use super::table::{audit, counter};
-use super::transaction::{self, Snapshot};
 use crate::error::Error;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::verification::{Finding, FindingKind, Verification};
@@ -24,7 +24,7 @@ pub(crate) fn verify_reported(
     file: Option<&Path>,
     callback: Callback,
 ) -> Result<Verification, Failure> {
-    let count = |connection: &Connection| transaction::read(connection, audit::count_datasets);
+    let count = |connection: &Connection| snapshot::read(connection, audit::count_datasets);
     let total = progress::reported(connection, file, progress::ignored(), 0, u64::MAX, || 0, count).unwrap_or_default();
     let read = Arc::new(AtomicU64::new(0));
     let done = Arc::clone(&read);
@@ -41,7 +41,7 @@ pub(crate) fn verify_reported(
 
 /// Verifies everything in one snapshot, and updates `read`, the number of datasets that were read.
 pub(super) fn verify(connection: &Connection, read: &AtomicU64) -> Result<Verification, Failure> {
-    transaction::read(connection, |snapshot| {
+    snapshot::read(connection, |snapshot| {
         let mut verification = Verification::new(integrity(snapshot.connection())?);
         // Damage to the structure of a table ends the walk early. It becomes a finding, even if SQLite's check missed
         // it.

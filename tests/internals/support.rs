@@ -8,7 +8,7 @@ use crate::access::job::Job;
 use crate::access::writer::Leader;
 use crate::error::{Error, Result, Source};
 use crate::sqlite::failure::Failure;
-use crate::sqlite::write_connection::Transaction;
+use crate::sqlite::transaction::Transaction;
 use crate::{DatasetId, Store};
 
 /// Any work on the connection, as a small job that writes this dataset.

@@ -7,10 +7,10 @@
 use rusqlite::ffi::{SQLITE_READONLY_CANTINIT, SQLITE_READONLY_DIRECTORY};
 use rusqlite::{Connection, ErrorCode};
 
-use super::database::Database;
 use super::inspect::refuse_foreign_log;
 use crate::error::{Error, Source};
 use crate::sqlite::connection::OpenMode;
+use crate::sqlite::database::Database;
 use crate::sqlite::failure::{Failure, ReadOnlyCause, cause};
 use crate::sqlite::file::{companions, draft, folder, stat};
 

@@ -1,21 +1,21 @@
 //! The first connection to a file that is opened for writing: inspects it, switches it to WAL mode and upgrades it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode};
 
-use super::database::Database;
 use super::inspect::{inspect, refuse_foreign_log};
 use super::upgrade::migrate;
 use crate::error::Error;
 use crate::model::durability::Durability;
 use crate::sqlite::connection::{self, OpenMode, set_pragma};
+use crate::sqlite::database::Database;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::file::{companions, folder};
 use crate::sqlite::schema::{APPLICATION_ID, PAGE_SIZE};
-use crate::sqlite::{backup, transaction};
+use crate::sqlite::{backup, wal};
 
 /// The pause between two attempts to switch to WAL mode.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -49,7 +49,7 @@ impl Database {
         }
         keep_log(&connection, false)?;
         if wal.is_some_and(|length| length > 0) {
-            self.is_log_durable = checkpoint_leftover_log(&connection, &self.file)?;
+            self.is_log_durable = wal::checkpoint_leftover(&connection, &self.file)?;
             connection::set_busy_timeout(&connection, left())?;
         }
         if found.version < self.schema.current() {
@@ -89,19 +89,4 @@ fn switch_to_wal(connection: &Connection, started: Instant, timeout: Duration) -
             }
         }
     }
-}
-
-/// Makes the contents of a leftover log durable. Returns false if the disk is full: then the file can be read, but
-/// nothing can be written yet.
-fn checkpoint_leftover_log(connection: &Connection, file: &Path) -> Result<bool, Failure> {
-    match transaction::checkpoint_leftover_log(connection) {
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => return Ok(false),
-        checkpointed => checkpointed?,
-    }
-    // IMPORTANT: SQLite does not sync the truncation. If a power cut undid it, frames of the old log would hide newer
-    // pages of the file.
-    if companions::wal_length(file)? == Some(0) {
-        companions::sync_log(file)?;
-    }
-    Ok(true)
 }

@@ -11,30 +11,30 @@ use crate::sqlite::connection::{self, OpenMode, pragma};
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::file::{companions, stat};
 use crate::sqlite::schema::{APPLICATION_ID, BACKUP_ID, PAGE_SIZE, Schema};
-use crate::sqlite::{budget, transaction};
+use crate::sqlite::{budget, snapshot};
 
 /// The offset of the bytes that SQLite locks; the page that contains them is never written.
 const LOCK_BYTE_OFFSET: u64 = 0x4000_0000;
 
 /// The result of an inspection.
 #[derive(Clone, Copy)]
-pub(super) struct Inspection {
+pub(in crate::sqlite) struct Inspection {
     /// The schema version; 0 if the file is empty.
-    pub(super) version: i64,
-    pub(super) is_backup: bool,
+    pub(in crate::sqlite) version: i64,
+    pub(in crate::sqlite) is_backup: bool,
 }
 
 /// Inspects the file in one snapshot.
 ///
 /// `had_wal` must be determined before, because reading creates an empty write-ahead log.
-pub(super) fn inspect(
+pub(in crate::sqlite) fn inspect(
     file: &Path,
     schema: &Schema,
     connection: &mut Connection,
     had_wal: bool,
 ) -> Result<Inspection, Failure> {
     budget::bounded_by_schema(connection, |connection| {
-        transaction::read(connection, |_| {
+        snapshot::read(connection, |_| {
             let found = identify(connection, schema)?;
             if found.version > 0 {
                 schema.check(connection, found.version)?;
@@ -46,7 +46,7 @@ pub(super) fn inspect(
 }
 
 /// Reads the header of the file.
-pub(super) fn identify(connection: &Connection, schema: &Schema) -> Result<Inspection, Failure> {
+pub(in crate::sqlite) fn identify(connection: &Connection, schema: &Schema) -> Result<Inspection, Failure> {
     let application_id = pragma(connection, "application_id")?;
     let version = pragma(connection, "user_version")?;
     let refuse = |reason| Err(Error::NotAStore { reason, source: None }.into());
@@ -110,7 +110,7 @@ fn check_log_contains(file: &Path, mut pages: RangeInclusive<u64>, page_size: u6
 /// Rejects a file with a log or journal that this crate never leaves beside it. SQLite would act on it at the first
 /// read. These are a journal that also belongs to other files, a log of an unknown version, and a log beside a backup:
 /// the log of the file that the backup has replaced, which SQLite would apply to the backup.
-pub(super) fn refuse_foreign_log(file: &Path, wal_length: Option<u64>) -> Result<(), Failure> {
+pub(in crate::sqlite) fn refuse_foreign_log(file: &Path, wal_length: Option<u64>) -> Result<(), Failure> {
     if companions::has_journal_of_several_files(file)? {
         return Err(damaged("the journal beside it belongs to a transaction over several files").into());
     }

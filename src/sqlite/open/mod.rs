@@ -6,13 +6,10 @@
 //!
 //! - [`first_writer`], [`first_reader`]: the steps of the first connection.
 //! - [`inspect`]: checking that the file is a store. [`upgrade`]: migrating it to the current schema.
-//! - [`database`]: an open file, and further connections to it. [`forks`]: the registry of open files.
 
-mod database;
 mod first_reader;
 mod first_writer;
-mod forks;
-mod inspect;
+pub(super) mod inspect;
 mod upgrade;
 #[cfg(test)]
 #[path = "../../../tests/faults/upgrades/mod.rs"]
@@ -23,8 +20,8 @@ use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
 
-pub(crate) use self::database::{Database, Settings};
 use super::connection;
+use super::database::{Database, Settings};
 use super::file::{companions, folder, path};
 use super::schema::{SCHEMA, Schema};
 use crate::error::Error;

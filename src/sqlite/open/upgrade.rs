@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::sqlite::connection::set_pragma;
 use crate::sqlite::failure::{CommitFailure, Failure, damaged};
 use crate::sqlite::file::companions;
-use crate::sqlite::schema::{APPLICATION_ID, Schema, migration};
+use crate::sqlite::schema::{APPLICATION_ID, Schema, refinery};
 use crate::sqlite::{integrity, transaction};
 
 /// Runs the missing migrations. If the file is not empty, calls `back_up` with its version before the first change and
@@ -55,7 +55,7 @@ fn migrate_in_transaction(
 }
 
 fn run_migrations(connection: &Connection, schema: &Schema, version: i64) -> Result<(), Failure> {
-    migration::run_from(connection, schema, version)?;
+    refinery::run_from(connection, schema, version)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", schema.current())?;
     if integrity::orphans(connection, schema)? > 0 {

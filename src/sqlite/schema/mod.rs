@@ -4,9 +4,9 @@
 //! per process, so that the schema is defined in one place only. A file is compared with it object by object, which
 //! allows more precise errors than a checksum. A file may also contain [other tables](others).
 
-pub(super) mod migration;
 mod object;
 mod others;
+pub(super) mod refinery;
 
 use std::sync::OnceLock;
 

@@ -9,7 +9,7 @@ use super::dataset::select;
 use super::row::Columns;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::sqlite::failure::Failure;
-use crate::sqlite::transaction::Snapshot;
+use crate::sqlite::snapshot::Snapshot;
 
 /// Every dataset, read from the table without any index.
 pub(in crate::sqlite) static SELECT_ALL: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED ORDER BY seq"));

@@ -1,9 +1,9 @@
-//! SQL of the `counter` table, from which sequence numbers are reserved: [`number`](crate::sqlite::number).
+//! SQL of the `counter` table, from which sequence numbers are reserved: [`sequence`](crate::sqlite::sequence).
 
 use super::row::Columns;
 use crate::sqlite::failure::{Failure, damaged};
-use crate::sqlite::transaction::Snapshot;
-use crate::sqlite::write_connection::Transaction;
+use crate::sqlite::snapshot::Snapshot;
+use crate::sqlite::transaction::Transaction;
 
 /// The size of a block. A larger block costs less for each create, and leaves more numbers unused after each opening.
 const BLOCK: i64 = 64;

@@ -15,8 +15,8 @@ use crate::model::dataset::Dataset;
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::record::Record;
 use crate::sqlite::failure::{Failure, damaged};
-use crate::sqlite::transaction::Snapshot;
-use crate::sqlite::write_connection::Transaction;
+use crate::sqlite::snapshot::Snapshot;
+use crate::sqlite::transaction::Transaction;
 
 pub(in crate::sqlite) mod column {
     super::super::columns! {

@@ -11,7 +11,7 @@ use crate::model::ids::DatasetId;
 use crate::model::record::Record;
 use crate::model::value_type::ValueType;
 use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
-use crate::sqlite::transaction::Snapshot;
+use crate::sqlite::snapshot::Snapshot;
 
 pub(in crate::sqlite) mod column {
     super::super::columns! {

@@ -18,7 +18,7 @@ use crate::model::dataset::Dataset;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::page::Damage;
 use crate::sqlite::failure::{Failure, damaged};
-use crate::sqlite::transaction::Snapshot;
+use crate::sqlite::snapshot::Snapshot;
 
 /// The statements of a listing in one direction. They name their index: misled by the statistics in a file, SQLite
 /// might scan the datasets of all organizations.

@@ -6,7 +6,7 @@ use crate::model::dataset::Dataset;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::table::dataset;
-use crate::sqlite::write_connection::Transaction;
+use crate::sqlite::transaction::Transaction;
 use crate::store::organization::Organization;
 
 impl Organization {
@@ -16,13 +16,14 @@ impl Organization {
     /// [`Corrupt`](crate::Error::Corrupt), because the store cannot distinguish the change from damage. Inspect the
     /// rows first. Never call this to silence a finding of [`verify`](crate::Store::verify) with an unknown cause.
     ///
-    /// The revision of the dataset is incremented; its other fields are returned as they are in the file.
+    /// The revision of the dataset is incremented; its other fields, `updated_at` and `updated_by` among them, stay and are
+    /// returned as they are in the file.
     ///
     /// # Errors
     ///
     /// - [`NotFound`](crate::Error::NotFound) if this organization has no dataset with this id.
     /// - [`Corrupt`](crate::Error::Corrupt) if a row contains a value that this crate never writes.
-    /// - Those of [`create_dataset`](Self::create_dataset) that do not concern the request.
+    /// - Those of [`create_dataset`](Self::create_dataset) that concern neither the request nor the clock.
     ///
     /// # Examples
     ///

@@ -6,7 +6,7 @@ use crate::sqlite::table::dataset;
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// The number of all datasets of this organization that match the query; its limit, order and cursor are ignored.
+    /// The number of all datasets of this organization; the limit, order and cursor of the query are ignored.
     ///
     /// # Errors
     ///

@@ -5,10 +5,10 @@ use crate::error::{Error, Result, Source};
 use crate::model::dataset::Dataset;
 use crate::model::new_dataset::NewDataset;
 use crate::model::record::Record;
-use crate::model::violations_builder::ViolationsBuilder;
+use crate::model::request::violations_builder::ViolationsBuilder;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::table::dataset;
-use crate::sqlite::write_connection::Transaction;
+use crate::sqlite::transaction::Transaction;
 use crate::store::organization::Organization;
 
 impl Organization {

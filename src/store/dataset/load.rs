@@ -16,7 +16,7 @@ use crate::model::new_dataset::NewDataset;
 use crate::model::record::{Author, Record};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::table::dataset;
-use crate::sqlite::write_connection::Transaction;
+use crate::sqlite::transaction::Transaction;
 use crate::store::organization::Organization;
 
 /// A chunk ends with the dataset that makes it this large: about a thousand KPIs, or a few dozen with long texts. A

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Error, Result};
-use crate::model::rule::Rule;
-use crate::model::violation::{Segment, Violations};
+use crate::model::request::rule::Rule;
+use crate::model::request::violation::{Segment, Violations};
 
 /// How [`load_datasets`](crate::Organization::load_datasets) stores its input and reports its progress.
 ///

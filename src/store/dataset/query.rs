@@ -3,8 +3,8 @@
 use crate::error::Result;
 use crate::model::cursor::{Cursor, Order};
 use crate::model::limits::{PAGE_DEFAULT, PAGE_MAX, PAGE_MIN};
-use crate::model::rule::Rule;
-use crate::model::violation::{Segment, Violations};
+use crate::model::request::rule::Rule;
+use crate::model::request::violation::{Segment, Violations};
 
 /// Which datasets of an organization to list, in which order, and how many per page.
 ///

@@ -2,4 +2,5 @@
 
 mod backup;
 mod close;
+mod open;
 mod verify;

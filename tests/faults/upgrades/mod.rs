@@ -21,9 +21,9 @@ use self::schemas::{ADDS_A_COLUMN, DOES_BOTH, REBUILDS, V1};
 use crate::Durability;
 use crate::error::Error;
 use crate::sqlite::connection::{pragma, set_pragma};
+use crate::sqlite::database::{Database, Settings};
 use crate::sqlite::file::companions;
 use crate::sqlite::open::upgrade::migrate;
-use crate::sqlite::open::{Database, Settings};
 use crate::sqlite::schema::{APPLICATION_ID, Schema};
 use crate::sqlite::{transaction, verification};
 

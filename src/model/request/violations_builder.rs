@@ -1,8 +1,8 @@
 //! Collecting the violations of an input while it is validated.
 
-use super::limits::VIOLATIONS_MAX;
 use super::rule::Rule;
 use super::violation::{Segment, Violation, Violations};
+use crate::model::limits::VIOLATIONS_MAX;
 
 /// Collects violations: the first [`VIOLATIONS_MAX`] are kept, further ones only counted.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::forks::Opened;
-use super::inspect::inspect;
+use super::open::inspect::inspect;
+use super::open_files::Opened;
 use crate::error::Error;
 use crate::model::durability::Durability;
 use crate::sqlite::connection::{self, OpenMode, set_pragma};
@@ -15,11 +15,6 @@ use crate::sqlite::file::companions;
 use crate::sqlite::file::stat::{self, Identity};
 use crate::sqlite::read_connection::ReadConnection;
 use crate::sqlite::schema::Schema;
-use crate::sqlite::transaction;
-
-/// A longer write-ahead log is truncated after a load. In bytes: four times the length at which SQLite checkpoints
-/// automatically.
-const LOG_MAX: u64 = 16 * 1024 * 1024;
 
 /// How a store's connections are set up.
 #[derive(Clone, Copy, Debug)]
@@ -38,16 +33,16 @@ pub(crate) struct Database {
     /// The identity of the file when it was opened.
     identity: Identity,
     _opened: Opened,
-    pub(super) mode: OpenMode,
-    pub(super) settings: Settings,
-    pub(super) schema: &'static Schema,
+    pub(in crate::sqlite) mode: OpenMode,
+    pub(in crate::sqlite) settings: Settings,
+    pub(in crate::sqlite) schema: &'static Schema,
     /// Whether the log that the file had when it was opened is durable. If not, no frame may be appended to it.
     pub(crate) is_log_durable: bool,
 }
 
 impl Database {
     /// The file that has this name now. Opens no connection.
-    pub(super) fn new(file: PathBuf, settings: Settings, schema: &'static Schema) -> Result<Self, Error> {
+    pub(in crate::sqlite) fn new(file: PathBuf, settings: Settings, schema: &'static Schema) -> Result<Self, Error> {
         let identity = stat::identity(&file)?;
         let mode = if settings.read_only { OpenMode::ReadOnly } else { OpenMode::ReadWrite };
         Ok(Self { file, identity, _opened: Opened::new(identity)?, mode, settings, schema, is_log_durable: true })
@@ -73,11 +68,11 @@ impl Database {
         ReadConnection::new(connection, self.file.clone(), self.schema.current())
     }
 
-    pub(super) fn plain_reader(&self) -> Result<Connection, Failure> {
+    pub(in crate::sqlite) fn plain_reader(&self) -> Result<Connection, Failure> {
         self.reader_with(self.mode)
     }
 
-    pub(super) fn reader_with(&self, mode: OpenMode) -> Result<Connection, Failure> {
+    pub(in crate::sqlite) fn reader_with(&self, mode: OpenMode) -> Result<Connection, Failure> {
         let connection = self.connect(mode, self.settings.busy_timeout)?;
         set_pragma(&connection, "query_only", 1)?;
         Ok(connection)
@@ -106,24 +101,6 @@ impl Database {
         let found = connection.prepare_cached("PRAGMA user_version")?.query_one([], |row| row.get(0))?;
         let supported = self.schema.current();
         if found > supported { Err(Error::TooNew { found, supported }.into()) } else { Ok(()) }
-    }
-
-    /// Checkpoints all of the write-ahead log and truncates it, both durably; fails with [`Busy`](Error::Busy) if
-    /// another connection prevents it.
-    pub(crate) fn empty_log(&self, connection: &Connection) -> Result<(), Failure> {
-        transaction::empty_log(connection)?;
-        Ok(companions::sync_log(&self.file)?)
-    }
-
-    /// Truncates the write-ahead log if a large transaction has made it long and no reader uses it. SQLite itself would
-    /// overwrite the log, but shorten it only when the last connection is closed.
-    ///
-    /// Best effort: a failure does not affect the transactions that were committed before.
-    pub(crate) fn shorten_log(&self, connection: &Connection) {
-        if companions::wal_length(&self.file).is_ok_and(|length| length > Some(LOG_MAX)) {
-            let without_waiting = connection::set_busy_timeout(connection, Duration::ZERO);
-            let _ = without_waiting.and_then(|()| transaction::checkpoint_and_truncate(connection));
-        }
     }
 
     /// Fails if the name now belongs to another file or to none: writes to the old file would be lost.

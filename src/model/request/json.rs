@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::limits::JSON_DEPTH_MAX;
+use crate::model::limits::JSON_DEPTH_MAX;
 
 /// The text is not JSON, or its nesting is too deep.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Applying the limits of the contract. `validate` checks requests that were built in code; the JSON reader calls the
 //! same checks while it reads.
 
-use super::limits::{DESCRIPTION_MAX, KPIS_MAX, NAME_MAX, NAME_MIN, SORT_ORDER_MIN, UNIT_MAX};
-use super::new_dataset::{NewDataset, NewKpi};
 use super::rule::Rule;
 use super::violation::{Segment, Violations};
 use super::violations_builder::ViolationsBuilder;
+use crate::model::limits::{DESCRIPTION_MAX, KPIS_MAX, NAME_MAX, NAME_MIN, SORT_ORDER_MIN, UNIT_MAX};
+use crate::model::new_dataset::{NewDataset, NewKpi};
 
 impl NewDataset {
     /// Checks every limit of the contract without storing anything.

@@ -11,14 +11,14 @@
 
 /// The numbers that a connection has reserved and not used yet.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Numbers {
+pub(super) struct ReservedSeqs {
     /// The `data_version` at which they were reserved; `None` before the first transaction.
     data_version: Option<i64>,
     next: i64,
     left: i64,
 }
 
-impl Numbers {
+impl ReservedSeqs {
     pub(super) fn none_as_of(data_version: i64) -> Self {
         Self { data_version: Some(data_version), next: 0, left: 0 }
     }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::json::{Reader, SyntaxError, Text, Value};
-use super::limits::VIOLATIONS_MAX;
 use super::rule::Rule;
 use super::violation::Segment;
 use super::violations_builder::ViolationsBuilder;
+use crate::model::limits::VIOLATIONS_MAX;
 
 /// A field of an object: absent until its key was read, then its value or the rule that the value breaks.
 pub(crate) struct Field<T, E = Rule> {

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use super::json::{Reader, SyntaxError, Value};
 use super::json_object::{Field, ObjectReader, decode};
-use super::limits::{KPIS_MAX, SORT_ORDER_MAX, SORT_ORDER_MIN};
-use super::new_dataset::{NewDataset, NewKpi};
 use super::rule::Rule;
 use super::validation;
-use super::value_type::ValueType;
 use super::violation::{Segment, Violations};
 use super::violations_builder::ViolationsBuilder;
+use crate::model::limits::{KPIS_MAX, SORT_ORDER_MAX, SORT_ORDER_MIN};
+use crate::model::new_dataset::{NewDataset, NewKpi};
+use crate::model::value_type::ValueType;
 
 impl NewDataset {
     /// Reads the JSON body of a *Create Dataset* request.
