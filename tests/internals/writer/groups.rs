@@ -165,7 +165,7 @@ fn a_job_that_waits_past_the_timeout_is_busy_and_stores_nothing() {
 }
 
 #[test]
-fn closing_waits_in_the_queue_and_jobs_behind_it_are_answered_closed() {
+fn closing_waits_in_the_queue_and_jobs_behind_it_fail_with_closed() {
     let scene = Scene::new();
     std::thread::scope(|scope| {
         let held = scene.hold();
