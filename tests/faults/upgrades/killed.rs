@@ -116,7 +116,8 @@ fn upgrade_in_a_child(file: &Path) -> Child {
     child
 }
 
-/// What the killed process left, if it is intact. It is read from a copy, by plain SQLite, which recovers the log there.
+/// What the killed process left, if it is intact. It is read from a copy, by plain SQLite, which recovers the log
+/// there.
 fn left_intact(place: &Place, expected: &[Vec<Value>]) -> Result<Left, String> {
     let copy = tempfile::tempdir().unwrap();
     for name in place.names() {

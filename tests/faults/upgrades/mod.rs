@@ -1,5 +1,5 @@
-//! Upgrading: a file of version 1 gets exactly the schema of a fresh one and keeps every row, or it stays unchanged. The
-//! later versions exist only in these tests.
+//! Upgrading: a file of version 1 gets exactly the schema of a fresh one and keeps every row, or it stays unchanged.
+//! The later versions exist only in these tests.
 
 mod backups;
 mod failing;

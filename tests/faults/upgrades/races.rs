@@ -1,5 +1,5 @@
-//! Several threads or processes open an older file at the same time: all succeed, and one of them upgrades it, after one
-//! backup.
+//! Several threads or processes open an older file at the same time: all succeed, and one of them upgrades it, after
+//! one backup.
 //!
 //! Short: 4 processes, 3 rounds. Long: 16 processes, 50 rounds, by
 //! `KPI_STORE_LONG=1 cargo test --release --lib upgrade -- --nocapture`.
