@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Counts the instructions of the crate and of hand-written SQL, which a busy machine does not change.
+# Counts the instructions of the crate and of hand-written SQL. A busy machine does not change them.
 #
-#   benches/instructions.sh                    counts, and says by how much each moved from benches/instructions.txt
+#   benches/instructions.sh                    counts, and prints by how much each moved from benches/instructions.txt
 #   benches/instructions.sh --write            counts, and makes that the baseline
 #   benches/instructions.sh --profile JOB      where the crate's instructions go, by function
 #
-# Needs valgrind. What it cannot see: waiting for the disk, and the instructions of the system.
+# Needs valgrind. Not counted: waiting for the disk, and the instructions of the system.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 baseline=benches/instructions.txt
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Jobs of benches/against_sql by their names, and how many times each is done.
+# The names of jobs of benches/against_sql, and how many times each is run.
 jobs='create 1x10, Full|200
 create 1x10, in memory|500
 create 1x10, long texts, Full|50
@@ -30,7 +30,7 @@ verify 1,000x10|1'
 
 binary=$(cargo bench --locked -p kpi-store-benches --bench against_sql --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
 
-# count JOB SIDE TIMES: instructions of all of them; the profile is left in $work.
+# count JOB SIDE TIMES: prints the instructions of all runs; leaves the profile in $work.
 count() {
     KPI_STORE_COUNT="$2:$3" valgrind --tool=callgrind --toggle-collect='*jobs*counted*' \
         --callgrind-out-file="$work/profile" "$binary" "$1" --bench 2>&1 | sed -n 's/.*Collected : \([0-9]*\).*/\1/p'

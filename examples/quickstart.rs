@@ -1,9 +1,9 @@
 //! Stores dataset requests in a SQLite file, shows what was stored, opens the file again and reads it back.
 //!
 //! ```text
-//! cargo run --example quickstart                               the requests in examples/data, in a file that is removed
-//! cargo run --example quickstart -- request.json               a request of yours
-//! cargo run --example quickstart -- request.json kpis.db       the same, in a file that is kept
+//! cargo run --example quickstart                            the requests in examples/data, in a temporary file
+//! cargo run --example quickstart -- request.json            a request of yours
+//! cargo run --example quickstart -- request.json kpis.db    the same, in a file that is kept
 //! ```
 
 use std::error::Error;
@@ -22,7 +22,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let file = kept.unwrap_or_else(|| folder.path().join("kpis.db"));
 
-    // An organization is its id, which the application has; here it is made up, so that each run sees its own datasets.
+    // The application knows the id of its organization. Here it is new, so that each run sees only its own datasets.
     let organization_id = OrganizationId::new();
     let Some(created) = create(&requests, &file, organization_id)? else { return Ok(ExitCode::FAILURE) };
     for dataset in &created {
@@ -40,7 +40,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Creates a dataset for each request file; none if one of them is refused, after saying why.
+/// Creates a dataset for each request file. If one of them is refused, prints why and creates none.
 fn create(
     requests: &[PathBuf],
     file: &Path,

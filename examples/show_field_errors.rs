@@ -1,4 +1,4 @@
-//! How a form shows what is wrong: each message beside its field, and the body that the server would answer.
+//! Shows violations as a form would, each message beside its field, and as the body that the server would answer.
 //!
 //! ```text
 //! cargo run --example show_field_errors
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The KPI that a violation speaks of: its place is `["body", "kpis", 3, ...]`.
+/// The index of the KPI that a violation concerns: its `loc` is `["body", "kpis", 3, ...]`.
 fn kpi_index(violation: &Violation) -> Option<usize> {
     match violation.loc() {
         [_, Segment::Key(list), Segment::Index(index), ..] if list == "kpis" => Some(*index),

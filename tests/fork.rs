@@ -63,7 +63,8 @@ fn every_call_is_refused_in_a_forked_child_and_says_what_to_do() {
             in_a_fork(carried, |(theirs, store)| first_that_is_not_refused(&store, &theirs));
         let wrong = usize::try_from(wrong).unwrap().checked_sub(1).map(|place| CALLS[place].0);
         assert_eq!(wrong, None, "read only: {read_only}");
-        // The control: in the parent nothing is refused, except writes to a read-only handle and changes of what is not there.
+        // The control: in the parent nothing is refused, except writes to a read-only handle and changes of what is not
+        // there.
         let answers = CALLS[..11].iter().map(|(_, call)| call(&carried, &theirs).map_err(|error| error.code()));
         assert!(
             answers.clone().all(|answer| matches!(answer, Ok(()) | Err("read_only" | "not_found"))),

@@ -50,7 +50,7 @@ fn create(durability: Durability, synchronous: &'static str, texts: Texts) -> Si
     Sides::new(floor, store)
 }
 
-/// Without a disk and, at no KPIs, without much else: what is left is the way to SQLite.
+/// Without a disk, and with few or no KPIs: most of what is left is the way through the crate to SQLite.
 fn create_in_memory(kpis: usize) -> Sides {
     let requests = input::datasets(1, kpis, Texts::Short);
     let organization = Uuid::now_v7();
@@ -66,7 +66,7 @@ fn create_in_memory(kpis: usize) -> Sides {
     Sides::new(floor, store)
 }
 
-/// Eight threads on one store, beside one thread on the floor: what is compared is the time per dataset.
+/// Eight threads on one store, and one thread on the floor. The time per dataset is compared.
 fn together() -> Sides {
     const THREADS: u64 = 8;
     let requests = input::datasets(1, 10, Texts::Short);
@@ -134,7 +134,7 @@ fn bulk_in_memory(amount: Amount) -> Sides {
     Sides::new(floor, store)
 }
 
-/// Of which few are in memory at a time, in one transaction or in several.
+/// In one transaction or in several, with few datasets in memory at a time.
 fn load(count: usize, batch: Option<u32>) -> Sides {
     let requests = input::datasets(count, 10, Texts::Short);
     let same = requests.clone();

@@ -5,13 +5,13 @@ use kpi_store::{NewDataset, NewKpi, ValueType};
 /// How long texts are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Texts {
-    /// Some twenty bytes each: what people write.
+    /// About twenty bytes each, which is typical.
     Short,
     /// Descriptions of 2,000 characters, the most that the contract allows.
     Long,
 }
 
-/// A small generator of numbers that look random and are the same on every run.
+/// A small generator of pseudo-random numbers, the same on every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -21,7 +21,7 @@ impl Numbers {
     }
 }
 
-/// Datasets with so many KPIs each.
+/// This number of datasets, with this number of KPIs each.
 pub(crate) fn datasets(count: usize, kpis: usize, texts: Texts) -> Vec<NewDataset> {
     let mut numbers = Numbers(2026);
     (0..count).map(|index| dataset(index, kpis, texts, &mut numbers)).collect()

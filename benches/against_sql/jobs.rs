@@ -1,4 +1,4 @@
-//! What a job is: the same work on both sides, on files of their own, results asserted.
+//! A job: the same work on both sides, on files of their own, with asserted results.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::floor;
 use crate::input::{self, Texts};
 
-/// Does a job so many times and says how long that took.
+/// Does the work this number of times, and returns the time that it took.
 pub(crate) type Side = Box<dyn FnMut(u64) -> Duration>;
 
 pub(crate) struct Sides {
@@ -29,7 +29,7 @@ impl Sides {
     }
 }
 
-/// A job, made when it is its turn. It is told how much of its work to do.
+/// A job by name, and the function that prepares it for an amount of work.
 pub(crate) struct Job {
     pub(crate) name: &'static str,
     pub(crate) make: Box<dyn Fn(Amount) -> Sides>,
@@ -41,7 +41,7 @@ impl Job {
     }
 }
 
-/// All of the work, or in the short form a fiftieth.
+/// All of the work, or a fiftieth in the short form.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Amount {
     All,
@@ -57,7 +57,7 @@ impl Amount {
     }
 }
 
-/// A file with the schema, made by the crate, that goes with the job.
+/// A file with the schema, created by the crate and removed after the job.
 pub(crate) struct File {
     pub(crate) folder: TempDir,
     pub(crate) path: PathBuf,
@@ -72,7 +72,7 @@ impl File {
     }
 }
 
-/// A file with datasets of ten KPIs, and both sides' way into it.
+/// A file with datasets of ten KPIs, opened by both sides.
 pub(crate) struct Filled {
     pub(crate) file: File,
     pub(crate) connection: Connection,
@@ -99,12 +99,12 @@ impl Filled {
     }
 }
 
-/// How long doing `work` so many times takes.
+/// The time of running `work` this number of times.
 pub(crate) fn timed(times: u64, mut work: impl FnMut()) -> Duration {
     measured(&mut || (0..times).for_each(|_| work()))
 }
 
-/// The same with something fresh each time, whose making and dropping does not count.
+/// The same with a fresh value each time; making and dropping the values is not counted.
 pub(crate) fn timed_with<T>(times: u64, mut fresh: impl FnMut() -> T, mut work: impl FnMut(&mut T)) -> Duration {
     let once = |_| {
         let mut fresh = fresh();
@@ -123,10 +123,10 @@ fn measured(work: &mut dyn FnMut()) -> Duration {
     started.elapsed()
 }
 
-/// Whether instructions are counted now.
+/// Whether instructions are being counted.
 pub(crate) static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 
-/// What is done in here is what `benches/instructions.sh` counts.
+/// `benches/instructions.sh` counts the instructions of this function, by its name.
 #[inline(never)]
 fn counted(work: &mut dyn FnMut()) {
     work();

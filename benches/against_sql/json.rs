@@ -1,4 +1,4 @@
-//! Jobs with JSON: the floor is `serde_json`'s bare parse and print of plain structs.
+//! Jobs with JSON. The floor parses and prints plain structs with `serde_json`.
 
 use std::hint::black_box;
 
@@ -22,7 +22,7 @@ pub(crate) fn jobs() -> Vec<Job> {
     ]
 }
 
-/// A request as `serde_json` reads it without asking much.
+/// A request as a plain struct, which `serde_json` reads without validation.
 #[derive(Deserialize)]
 struct PlainRequest {
     name: String,
@@ -97,7 +97,7 @@ fn parsed() -> Sides {
     Sides::new(floor, store)
 }
 
-/// A response as a struct of its own, ids and times by their crates' serde.
+/// A response as a plain struct, with ids and times printed by the serde of their crates.
 #[derive(Serialize)]
 struct PlainResponse {
     id: Uuid,

@@ -1,4 +1,4 @@
-//! Jobs that keep a file whole, and how large it is.
+//! Verification, backup, and the size of a file.
 
 use std::fs;
 
@@ -42,7 +42,7 @@ fn verify(amount: Amount) -> Sides {
     Sides::new(floor, store)
 }
 
-/// Bytes of a closed file.
+/// The size of a closed file, in bytes.
 pub(crate) struct Size {
     pub(crate) name: &'static str,
     pub(crate) kpis: usize,

@@ -2,17 +2,17 @@
 //!
 //! ```text
 //! cargo bench -p kpi-store-benches                                 criterion's figures, then the ratios
-//! cargo bench -p kpi-store-benches -- "create 1x10"                the same of the jobs whose name holds this
+//! cargo bench -p kpi-store-benches -- "create 1x10"                the same for the jobs whose name contains this
 //! KPI_STORE_RATIOS=1 cargo bench -p kpi-store-benches -- get       the ratios alone
 //! cargo test -p kpi-store-benches --benches                        the short form: everything once, results asserted
 //! ```
 //!
-//! The floor does the same work, ids and digests included, validation aside. Criterion measures one side after the
+//! The floor does the same work, ids and digests included, without validation. Criterion measures one side after the
 //! other, which a noisy machine can spoil, so the ratios at the end are measured again, interleaved: a round times both
 //! sides one right after the other, and the figure is the median of the rounds' ratios with the least and the greatest.
 //! Criterion's report with its plots is in `target/criterion`.
 
-#![allow(clippy::cast_precision_loss, reason = "nobody reads so many digits")]
+#![allow(clippy::cast_precision_loss, reason = "the figures need fewer digits")]
 
 mod create;
 mod floor;
@@ -28,10 +28,10 @@ use std::time::Duration;
 use criterion::Criterion;
 use jobs::{Amount, Job, Sides};
 
-/// Rounds of the interleaved measurement.
+/// The number of rounds of the interleaved measurement.
 const ROUNDS: usize = 11;
 
-/// A round of a side takes at least about this long.
+/// About the minimum time of a round of one side.
 const ROUND_TIME: Duration = Duration::from_millis(60);
 
 fn main() {
@@ -49,7 +49,7 @@ fn main() {
     if let Ok(count) = std::env::var("KPI_STORE_COUNT") {
         return count_instructions(&jobs, &count);
     }
-    // In the short form the ratios below do everything once.
+    // In the short form, measuring the ratios below does everything once.
     if !is_short && std::env::var_os("KPI_STORE_RATIOS").is_none() {
         measure_by_criterion(&jobs);
     }
@@ -63,7 +63,7 @@ fn main() {
     }
 }
 
-/// Does one side of the first job, `floor:100` or `store:100`, once to warm up and so many times to be counted.
+/// Runs one side of the first job, `floor:100` or `store:100`: once to warm up, and this number of times to be counted.
 fn count_instructions(jobs: &[Job], count: &str) {
     let mut sides = (jobs[0].make)(Amount::All);
     let (side, times) = count.split_once(':').unwrap();
@@ -99,7 +99,7 @@ fn print_ratio(name: &str, sides: &mut Sides, is_short: bool) {
     println!("{name:48} {:>7.3} {spread:>15}   {floor:.1} µs", ratios[rounds / 2]);
 }
 
-/// One round: both sides, in either order.
+/// One round: both sides, in the given order.
 fn measure(sides: &mut Sides, times: u64, floor_first: bool) -> (Duration, Duration) {
     if floor_first {
         let floor = (sides.floor)(times);
@@ -111,7 +111,7 @@ fn measure(sides: &mut Sides, times: u64, floor_first: bool) -> (Duration, Durat
 }
 
 fn times_per_round(sides: &mut Sides) -> u64 {
-    // Both have been there before it counts.
+    // Both sides run once before they are measured.
     (sides.store)(1);
     let mut times = 1;
     while (sides.floor)(times) < ROUND_TIME / 2 {

@@ -102,7 +102,7 @@ fn page(amount: Amount) -> Sides {
     let filled = Filled::new(amount.of(5_000));
     let (uuid, organization) = (filled.uuid(), filled.store.organization(filled.organization));
     let (connection, file) = (filled.connection, filled.file);
-    // From the middle of the file on.
+    // Starts in the middle of the file.
     let middle = i64::try_from(amount.of(1_000)).unwrap();
     let floor =
         move |times| timed(times, || assert_eq!(black_box(read::page(&connection, uuid, middle, 50)).0.len(), 50));

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Stored, counting, request};
 
-/// A log begins with a header; before each page in it stands another.
+/// The lengths of the header of a log, and of the header before each page in it.
 const LOG_HEADER: usize = 32;
 const FRAME: usize = 24 + 4_096;
 
@@ -17,7 +17,7 @@ pub(crate) struct Made {
     pub(crate) file: Vec<u8>,
     pub(crate) stored: Stored,
     pub(crate) log: Vec<u8>,
-    /// What is stored in the file and the log.
+    /// The datasets that are stored in the file and the log.
     pub(crate) with_log: Stored,
 }
 
@@ -36,7 +36,7 @@ impl Made {
         let store = counting(2_000).open(&path).unwrap();
         create(&store, 12..15, &mut with_log);
         let mut log = fs::read(folder.path().join("kpis.db-wal")).unwrap();
-        // SQLite takes another salt each time.
+        // SQLite chooses another salt each time.
         let frames = (LOG_HEADER..log.len()).step_by(FRAME).map(|frame| frame + 8);
         for salt in frames.chain([16]) {
             log[salt..salt + 8].fill(0x5a);
@@ -54,7 +54,7 @@ fn create(store: &Store, numbers: Range<usize>, stored: &mut Stored) {
     }
 }
 
-/// Alters bytes: each edit is a place, in two bytes, and what stands there then.
+/// Alters bytes: each edit is an offset, in two bytes, and the new byte there.
 pub(crate) fn edit(bytes: &mut [u8], edits: &[u8]) {
     for edit in edits.chunks_exact(3).take(64) {
         let place = usize::from(u16::from_be_bytes([edit[0], edit[1]])) % bytes.len();
@@ -62,7 +62,7 @@ pub(crate) fn edit(bytes: &mut [u8], edits: &[u8]) {
     }
 }
 
-/// Gives the header of a log and every whole page in it the checksum that SQLite expects.
+/// Sets the checksum that SQLite expects in the header of a log and for every complete page in it.
 pub(crate) fn make_checksums_right(log: &mut [u8]) {
     if log.len() < LOG_HEADER {
         return;
@@ -75,7 +75,7 @@ pub(crate) fn make_checksums_right(log: &mut [u8]) {
     }
 }
 
-/// The words are in the order of the machine that wrote the log, this one.
+/// The words have the byte order of the machine that wrote the log, which is this one.
 fn checksum(mut sum: [u32; 2], bytes: &[u8]) -> [u32; 2] {
     for pair in bytes.chunks_exact(8) {
         let [first, second] = [&pair[..4], &pair[4..]].map(|word| u32::from_ne_bytes(word.try_into().unwrap()));

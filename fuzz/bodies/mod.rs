@@ -1,5 +1,5 @@
-//! What the fuzz targets try, and what must hold whatever the input is. The stored corpus goes through the same bodies with
-//! the tests: `tests/fuzz_corpus/`.
+//! The bodies of the fuzz targets: what they do with an input, and what must hold for every input. The tests replay the
+//! stored corpus with the same bodies (`tests/fuzz_corpus/`).
 #![allow(dead_code, reason = "each target uses one of them")]
 
 mod files;
@@ -18,10 +18,11 @@ use uuid::Uuid;
 
 use self::files::Made;
 
-/// What was stored: by organization, in the order of creation.
+/// The stored datasets by organization, in the order of creation.
 pub(crate) type Stored = BTreeMap<OrganizationId, Vec<Dataset>>;
 
-/// Bytes as the body of a request: what is accepted is valid and is written as it is read; what is refused says why.
+/// Bytes as the body of a request: an accepted request is valid and serializes to JSON that reads back equal; a refusal
+/// has violations.
 pub(crate) fn request_json(input: &[u8]) {
     match NewDataset::from_json(input) {
         Ok(request) => {
@@ -45,7 +46,7 @@ pub(crate) fn request_json(input: &[u8]) {
     }
 }
 
-/// Text as a cursor: what is read prints as it was, and leads a listing on or is refused.
+/// Text as a cursor: a parsed cursor prints as the same text, and continues a listing or is refused by it.
 pub(crate) fn cursor(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let Ok(cursor) = text.parse::<Cursor>() else { return };
@@ -59,7 +60,7 @@ pub(crate) fn cursor(input: &[u8]) {
     }
 }
 
-/// A whole file, of which the input says what is altered and where it is cut.
+/// A whole file; the input says which bytes are altered and where the file is cut.
 pub(crate) fn database(input: &[u8]) {
     let made = whole();
     let Some((how, edits)) = input.split_first() else { return };
@@ -71,8 +72,8 @@ pub(crate) fn database(input: &[u8]) {
     answers_nothing_wrong(&file, None, how & 1 == 1, &made.stored);
 }
 
-/// A whole file and the log beside it, of which the input says what is altered, where it is cut, and whether its
-/// checksums are then made right again.
+/// A whole file with a log; the input says which bytes of the log are altered, where it is cut, and whether its
+/// checksums are corrected afterwards.
 pub(crate) fn wal(input: &[u8]) {
     let made = whole();
     let Some((how, edits)) = input.split_first() else { return };
@@ -87,7 +88,7 @@ pub(crate) fn wal(input: &[u8]) {
     answers_nothing_wrong(&made.file, Some(&log), how & 1 == 1, &made.with_log);
 }
 
-/// No panic, no hang, no dataset that is not what was stored.
+/// Reads everything: no panic, no hang, and every dataset that is returned equals a stored one.
 pub(crate) fn answers_nothing_wrong(file: &[u8], log: Option<&[u8]>, read_only: bool, stored: &Stored) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kpis.db");
@@ -99,7 +100,7 @@ pub(crate) fn answers_nothing_wrong(file: &[u8], log: Option<&[u8]>, read_only: 
     assert_eq!(seen.wrong, 0, "wrong datasets");
 }
 
-/// The same file for every input and in every run: ids and times are counted.
+/// The same file for every input and in every run: ids are counted, and the time is fixed.
 pub(crate) fn whole() -> &'static Made {
     static MADE: OnceLock<Made> = OnceLock::new();
     MADE.get_or_init(Made::new)

@@ -139,7 +139,8 @@ fn findings(violations: &Violations) -> Vec<Finding> {
     expected_findings(&serde_json::to_value(violations).unwrap()["detail"])
 }
 
-/// A value that is no object is `model_type` to pydantic in strict mode, and `model_attributes_type` in the answers of the server.
+/// A value that is no object is `model_type` to pydantic in strict mode, and `model_attributes_type` in the answers of
+/// the server.
 fn expected_findings(detail: &Value) -> Vec<Finding> {
     let finding = |entry: &Value| {
         let code = entry["type"].as_str().unwrap();

@@ -211,7 +211,7 @@ fn stated() -> Vec<Stated> {
         (
             "README.md",
             include_str!("../../README.md"),
-            vec![name, description, unit, format!("at most {KPIS_MAX} in one request"), sort_order.clone()],
+            vec![name, description, unit, format!("at most {KPIS_MAX} items"), sort_order.clone()],
         ),
         (
             "src/model/new_dataset.rs",

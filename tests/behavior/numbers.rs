@@ -1,5 +1,5 @@
-//! The numbers of datasets in the file (`seq`): never given twice, whatever another tool does, and rising with the order of
-//! commits, so that a listing by cursor neither skips nor repeats.
+//! The numbers of datasets in the file (`seq`): never given twice, whatever another tool does, and rising with the
+//! order of commits, so that a listing by cursor neither skips nor repeats.
 
 use kpi_store::{DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, Store};
 

@@ -151,7 +151,8 @@ fn found<T>(answer: &Result<T, Violations>) -> Vec<(String, &'static str)> {
 }
 
 pub(crate) fn runner(seed: u64, cases: u32) -> TestRunner {
-    // Not ChaCha, the default: a draft takes a generator for each of its parts, and unoptimized that was 7/10 of the time.
+    // Not ChaCha, the default: a draft takes a generator for each of its parts, and unoptimized that was 7/10 of the
+    // time.
     let rng = TestRng::from_seed(RngAlgorithm::XorShift, &seed.to_le_bytes().repeat(2));
     TestRunner::new_with_rng(Config { cases, failure_persistence: None, ..Config::default() }, rng)
 }

@@ -1,5 +1,5 @@
-//! Every limit and type of the contract, value by value, through each door that a request can come in by: JSON,
-//! `validate` and `create_dataset`. What is refused leaves no row; what is accepted is the same request by each door.
+//! Every limit and type of the contract, value by value, in each function that checks a request: `from_json`,
+//! `validate` and `create_dataset`. All three must agree. What is refused leaves no row.
 
 mod bounds;
 mod keys;
@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 
 use crate::support::{self, TestFile};
 
-/// Where and with which code something is refused.
+/// The paths and codes of what is refused.
 type Found = Vec<(String, &'static str)>;
 
-/// A text of the contract, where it stands, and the lengths it may have.
+/// A text of the contract: its path, the lengths that it may have, and a request with it.
 struct Text {
-    place: &'static str,
+    path: &'static str,
     least: usize,
     most: usize,
     build: fn(String) -> NewDataset,
@@ -25,21 +25,21 @@ struct Text {
 
 /// The limits, stated a second time.
 const TEXTS: [Text; 5] = [
-    Text { place: "name", least: 1, most: 255, build: |text| NewDataset::new(text).kpi(NewKpi::new("Withdrawal")) },
+    Text { path: "name", least: 1, most: 255, build: |text| NewDataset::new(text).kpi(NewKpi::new("Withdrawal")) },
     Text {
-        place: "description",
+        path: "description",
         least: 0,
         most: 2_000,
         build: |text| water(NewKpi::new("Withdrawal")).description(text),
     },
-    Text { place: "kpis[0].name", least: 1, most: 255, build: |text| water(NewKpi::new(text)) },
+    Text { path: "kpis[0].name", least: 1, most: 255, build: |text| water(NewKpi::new(text)) },
     Text {
-        place: "kpis[0].description",
+        path: "kpis[0].description",
         least: 0,
         most: 2_000,
         build: |text| water(NewKpi::new("Withdrawal").description(text)),
     },
-    Text { place: "kpis[0].unit", least: 0, most: 50, build: |text| water(NewKpi::new("Withdrawal").unit(text)) },
+    Text { path: "kpis[0].unit", least: 0, most: 50, build: |text| water(NewKpi::new("Withdrawal").unit(text)) },
 ];
 
 /// Code points of one to four bytes, then characters that a reader would count as one but that are several code points.
@@ -47,35 +47,35 @@ const ALPHABETS: [&str; 6] = ["a", "é", "漢", "🌊", "e\u{301}", "👩\u{200d
 
 #[test]
 fn counts_code_points_at_every_limit_of_every_text() {
-    let doors = Doors::new();
-    for Text { place, least, most, build } in TEXTS {
+    let checks = Checks::new();
+    for Text { path, least, most, build } in TEXTS {
         for alphabet in ALPHABETS {
             for length in [0, 1, most - 1, most, most + 1, 4 * most + 1] {
                 let text: String = alphabet.chars().cycle().take(length).collect();
                 let expected = match length {
-                    length if length < least => found(&[(place, "string_too_short")]),
-                    length if length > most => found(&[(place, "string_too_long")]),
+                    length if length < least => found(&[(path, "string_too_short")]),
+                    length if length > most => found(&[(path, "string_too_long")]),
                     _ => Found::new(),
                 };
-                let answer = doors.answer(build(text.clone()), &body_with(place, &json!(text).to_string()));
-                assert_eq!(answer, expected, "{length} of {alphabet} as {place}");
+                let answer = checks.answer(build(text.clone()), &body_with(path, &json!(text).to_string()));
+                assert_eq!(answer, expected, "{length} of {alphabet} as {path}");
             }
         }
     }
 }
 
 #[test]
-fn refuses_a_nul_wherever_it_stands_in_a_text() {
-    let doors = Doors::new();
-    for Text { place, most, build, .. } in TEXTS {
+fn refuses_a_nul_at_any_position_of_a_text() {
+    let checks = Checks::new();
+    for Text { path, most, build, .. } in TEXTS {
         let full = |length: usize| format!("{}\0", "a".repeat(length - 1));
         let texts = ["\0", "\0a", "a\0b", "a\0", "\0\0", &full(most), &full(most + 1)];
         for (text, code) in texts.iter().zip(["string_nul"; 6].into_iter().chain(["string_too_long"])) {
-            let answer = doors.answer(build((*text).to_owned()), &body_with(place, &json!(text).to_string()));
-            assert_eq!(answer, found(&[(place, code)]), "{text:?} as {place}");
+            let answer = checks.answer(build((*text).to_owned()), &body_with(path, &json!(text).to_string()));
+            assert_eq!(answer, found(&[(path, code)]), "{text:?} as {path}");
         }
-        let raw = NewDataset::from_json(body_with(place, "\"a\0b\"")).unwrap_err();
-        assert_eq!(codes(&raw), ["json_invalid"], "a raw NUL in {place}");
+        let raw = NewDataset::from_json(body_with(path, "\"a\0b\"")).unwrap_err();
+        assert_eq!(codes(&raw), ["json_invalid"], "a raw NUL in {path}");
     }
 }
 
@@ -90,11 +90,11 @@ fn refuses_lone_surrogates_in_texts_and_as_other_values() {
         r#""\uD800\u0041""#,
     ];
     let too_long = format!(r#""{}\ud800""#, "a".repeat(2_001));
-    for place in PLACES {
+    for path in PATHS {
         for raw in lone.into_iter().chain([too_long.as_str()]) {
-            let violations = NewDataset::from_json(body_with(place, raw)).unwrap_err();
-            let code = if ["kpis", "kpis[0]"].contains(&place) { "json_invalid" } else { "string_unicode" };
-            assert_eq!(codes(&violations), [code], "{raw} as {place}");
+            let violations = NewDataset::from_json(body_with(path, raw)).unwrap_err();
+            let code = if ["kpis", "kpis[0]"].contains(&path) { "json_invalid" } else { "string_unicode" };
+            assert_eq!(codes(&violations), [code], "{raw} as {path}");
         }
     }
     for body in
@@ -107,8 +107,8 @@ fn refuses_lone_surrogates_in_texts_and_as_other_values() {
     assert_eq!(NewDataset::from_json(r#"{"name":"\ud83c\udf0a"}"#), Ok(NewDataset::new("🌊")));
 }
 
-/// Every place of a request that holds a value.
-const PLACES: [&str; 10] = [
+/// The path of every value of a request.
+const PATHS: [&str; 10] = [
     "name",
     "description",
     "kpis",
@@ -122,8 +122,8 @@ const PLACES: [&str; 10] = [
 ];
 
 #[test]
-fn answers_every_type_of_json_in_every_place() {
-    // Beside a value, what it is answered with in each of the places; "" where it is accepted.
+fn answers_every_type_of_json_at_every_path() {
+    // A value, and the code that refuses it at each of the paths; "" where it is accepted.
     let table: [(&str, [&str; 10]); 12] = [
         (
             "null",
@@ -156,11 +156,11 @@ fn answers_every_type_of_json_in_every_place() {
         (r#"{"name":"a"}"#, refused_but(&[("kpis[0]", "")])),
     ];
     for (raw, expected) in table {
-        for (place, code) in PLACES.into_iter().zip(expected) {
-            let answer = NewDataset::from_json(body_with(place, raw));
-            let inside = if (place, raw) == ("kpis", r#"["a"]"#) { "kpis[0]" } else { place };
+        for (path, code) in PATHS.into_iter().zip(expected) {
+            let answer = NewDataset::from_json(body_with(path, raw));
+            let inside = if (path, raw) == ("kpis", r#"["a"]"#) { "kpis[0]" } else { path };
             let expected = if code.is_empty() { Found::new() } else { found(&[(inside, code)]) };
-            assert_eq!(refusals(&answer), expected, "{raw} as {place}");
+            assert_eq!(refusals(&answer), expected, "{raw} as {path}");
         }
         let whole = NewDataset::from_json(raw);
         let expected = if raw.starts_with('{') { Found::new() } else { found(&[("", "model_attributes_type")]) };
@@ -203,26 +203,26 @@ fn reads_a_sort_order_to_the_last_unit_and_nothing_that_is_no_integer() {
     let violations = NewDataset::from_json(body_with("kpis[0].sort_order", &many_digits)).unwrap_err();
     assert_eq!(codes(&violations), [low]);
 
-    let doors = Doors::new();
+    let checks = Checks::new();
     for (sort_order, expected) in [(i64::MIN, low), (-1, low), (0, ""), (i64::MAX, "")] {
         let new = water(NewKpi::new("Withdrawal").sort_order(sort_order));
-        let answer = doors.answer(new, &body_with("kpis[0].sort_order", &sort_order.to_string()));
+        let answer = checks.answer(new, &body_with("kpis[0].sort_order", &sort_order.to_string()));
         let expected = if expected.is_empty() { Found::new() } else { found(&[("kpis[0].sort_order", expected)]) };
         assert_eq!(answer, expected, "{sort_order}");
     }
 }
 
 #[test]
-fn takes_a_hundred_kpis_and_refuses_one_more_without_looking_at_them() {
-    let doors = Doors::new();
+fn accepts_a_hundred_kpis_and_refuses_one_more_without_checking_them() {
+    let checks = Checks::new();
     let body = |count: usize, kpi: &Value| json!({"name": "Water", "kpis": vec![kpi; count]}).to_string();
     let request = |count: usize, name: &str| NewDataset::new("Water").kpis(vec![NewKpi::new(name); count]);
     let too_long = found(&[("kpis", "too_long")]);
-    assert_eq!(doors.answer(request(99, "a"), &body(99, &json!({"name": "a"}))), Found::new());
-    assert_eq!(doors.answer(request(100, "a"), &body(100, &json!({"name": "a"}))), Found::new());
-    assert_eq!(doors.answer(request(101, "a"), &body(101, &json!({"name": "a"}))), too_long);
-    assert_eq!(doors.answer(request(101, ""), &body(101, &json!({"name": ""}))), too_long);
-    assert_eq!(doors.answer(request(100, ""), &body(100, &json!({"name": ""}))).len(), 100);
+    assert_eq!(checks.answer(request(99, "a"), &body(99, &json!({"name": "a"}))), Found::new());
+    assert_eq!(checks.answer(request(100, "a"), &body(100, &json!({"name": "a"}))), Found::new());
+    assert_eq!(checks.answer(request(101, "a"), &body(101, &json!({"name": "a"}))), too_long);
+    assert_eq!(checks.answer(request(101, ""), &body(101, &json!({"name": ""}))), too_long);
+    assert_eq!(checks.answer(request(100, ""), &body(100, &json!({"name": ""}))).len(), 100);
     assert_eq!(refusals(&NewDataset::from_json(body(101, &Value::Null))), too_long);
 }
 
@@ -238,7 +238,7 @@ fn writes_json_that_reads_back_equal() {
         let json = serde_json::to_string(&new).unwrap();
         assert_eq!(NewDataset::from_json(json), Ok(new));
     }
-    // An id is the caller's own business and not part of the request.
+    // Ids are not part of the JSON of a request.
     let new =
         NewDataset::new("Water").id(kpi_store::DatasetId::new()).kpi(NewKpi::new("k").id(kpi_store::KpiId::new()));
     assert_eq!(
@@ -247,27 +247,27 @@ fn writes_json_that_reads_back_equal() {
     );
 }
 
-/// All ways in, and a second eye on the file.
-struct Doors {
+/// The functions that check a request, and a file to create it in.
+struct Checks {
     file: TestFile,
     organization: Organization,
 }
 
-impl Doors {
+impl Checks {
     fn new() -> Self {
         let file = TestFile::new();
-        // What is tested here needs no power cut survived, and hundreds of commits are faster so.
+        // Hundreds of commits, which need not survive a power cut, are faster with `Normal`.
         let store = Store::options().durability(Durability::Normal).open(&file.path).unwrap();
         Self { organization: support::organization(&store), file }
     }
 
-    /// What each door answers to the same request, which must be the same; a refusal must leave no row.
+    /// The result of each function for the same request, which must be the same; a refusal must leave no row.
     fn answer(&self, new: NewDataset, body: &str) -> Found {
         let before = support::rows_seen_by_plain_sqlite(&self.file.path);
         let kpis = i64::try_from(new.kpis.len()).unwrap();
         let (validated, read) = (new.validate(), NewDataset::from_json(body));
         assert_eq!(refusals(&validated), refusals(&read), "validate and from_json differ");
-        assert_eq!(read.as_ref().ok().unwrap_or(&new), &new, "the two ways to ask differ");
+        assert_eq!(read.as_ref().ok().unwrap_or(&new), &new, "the request in code and the one in JSON differ");
         let written = match self.organization.create_dataset(new) {
             Ok(_) => (1, kpis),
             Err(Error::Invalid(violations)) => {
@@ -287,19 +287,19 @@ fn water(kpi: NewKpi) -> NewDataset {
     NewDataset::new("Water").kpi(kpi)
 }
 
-/// A valid body, but for the JSON text `raw` in one place.
-fn body_with(place: &str, raw: &str) -> String {
+/// A valid body, except for the JSON text `raw` at one path.
+fn body_with(path: &str, raw: &str) -> String {
     let mut body = json!({"name": "Water", "kpis": [{"name": "Withdrawal"}]});
-    match place.split_once("[0]") {
+    match path.split_once("[0]") {
         Some((_, "")) => body["kpis"][0] = "@".into(),
         Some((_, field)) => body["kpis"][0][field.trim_start_matches('.')] = "@".into(),
-        None => body[place] = "@".into(),
+        None => body[path] = "@".into(),
     }
     body.to_string().replace("\"@\"", raw)
 }
 
 fn found(list: &[(&str, &'static str)]) -> Found {
-    list.iter().map(|(place, code)| ((*place).to_owned(), *code)).collect()
+    list.iter().map(|(path, code)| ((*path).to_owned(), *code)).collect()
 }
 
 fn refusals<T>(answer: &Result<T, Violations>) -> Found {
@@ -311,12 +311,12 @@ fn codes(violations: &Violations) -> Vec<&'static str> {
     violations.iter().map(kpi_store::Violation::code).collect()
 }
 
-/// A row of the table of types: each place's own refusal, but for the places that are listed.
+/// A row of the table of types: the usual code of each path, except for the listed ones.
 fn refused_but(listed: &[(&str, &'static str)]) -> [&'static str; 10] {
     let text = "string_type";
     let mut row = [text, text, "list_type", "model_attributes_type", text, text, text, "enum", "bool_type", "int_type"];
-    for (place, code) in listed {
-        row[PLACES.iter().position(|known| known == place).unwrap()] = code;
+    for (path, code) in listed {
+        row[PATHS.iter().position(|known| known == path).unwrap()] = code;
     }
     row
 }

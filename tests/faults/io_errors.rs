@@ -2,11 +2,13 @@
 //! fault. Each kind of operation separately, with an I/O error and with a full disk, once and from then on.
 //!
 //! - Every error fits the fault and has a source: a full disk is `storage_full`, an I/O error is never `corrupt`.
-//! - What an error reports as not written is absent, what was acknowledged is there, an unknown outcome is all or nothing.
-//! - After a single fault the next operation on the same handle works; after a lasting one it works once that has ended. If
-//!   opening failed, the next opening works.
+//! - What an error reports as not written is absent, what was acknowledged is there, an unknown outcome is all or
+//!   nothing.
+//! - After a single fault the next operation on the same handle works; after a lasting one it works once that has
+//!   ended. If opening failed, the next opening works.
 //! - If the process is killed instead, with an unknown outcome, the next process finds all of it or nothing.
-//! - No lock, no draft and no unacknowledged backup is left, and an interrupted upgrade leaves one version or the other.
+//! - No lock, no draft and no unacknowledged backup is left, and an interrupted upgrade leaves one version or the
+//!   other.
 //!
 //! The short form takes a sample. The long form:
 //!
@@ -111,8 +113,8 @@ fn faults() -> impl Iterator<Item = Fault> {
         .flat_map(|(kinds, cause)| [false, true].map(|lasting| Fault { kinds: kinds.clone(), at: 1, cause, lasting }))
 }
 
-/// Calls `fails_at` with the fault at the first operation, the second and so on, until it is not reached. The steps of the
-/// short form grow, and differ from one `turn` to the next, so that late operations are reached too.
+/// Calls `fails_at` with the fault at the first operation, the second and so on, until it is not reached. The steps of
+/// the short form grow, and differ from one `turn` to the next, so that late operations are reached too.
 fn at_every(fault: &Fault, turn: u64, mut fails_at: impl FnMut(&Fault) -> bool) {
     let (mut at, mut step) = (1, 1 + turn % 7);
     while fails_at(&Fault { at, ..fault.clone() }) {

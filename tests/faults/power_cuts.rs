@@ -1,9 +1,10 @@
 //! The power is cut at every operation on the disk, and a second time during recovery.
 //!
 //! - `Full`: no acknowledged commit is lost and none is partial; the file opens, verifies and can be written.
-//! - `Normal`: the most recent commits may be lost, never an earlier one while a later one survives; none is partial, and
-//!   closing a store makes all of them durable.
-//! - A backup under its name is complete. An interrupted upgrade leaves one version or the other, with the copy beside it.
+//! - `Normal`: the most recent commits may be lost, never an earlier one while a later one survives; none is partial,
+//!   and closing a store makes all of them durable.
+//! - A backup under its name is complete. An interrupted upgrade leaves one version or the other, with the copy beside
+//!   it.
 //!
 //! The short form checks a few images of each scenario. The long form, at least 20,000 images and 1,000 second cuts:
 //!

@@ -1,4 +1,4 @@
-//! The inputs that fuzzing has found worth keeping, each once through the body of its target; how they were found:
+//! Replays the stored inputs of the fuzzer, each with the body of its target. They were found by:
 //!
 //! ```text
 //! cargo +nightly fuzz run database -- -max_total_time=600
@@ -11,10 +11,10 @@ use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
 
-/// What a target does with an input.
+/// The body of a target.
 type Body = fn(&[u8]);
 
-/// The targets, each with at least how many inputs are kept for it.
+/// The targets, each with the minimum number of its stored inputs.
 const TARGETS: [(&str, Body, usize); 4] = [
     ("request_json", bodies::request_json, 20),
     ("cursor", bodies::cursor, 5),
@@ -37,7 +37,7 @@ fn every_kept_input_keeps_the_promises() {
     }
 }
 
-/// The controls: a body that is given something else than what was stored complains.
+/// The controls: a body that compares with other datasets than the stored ones fails.
 #[test]
 fn the_bodies_detect_wrong_answers() {
     let made = bodies::whole();

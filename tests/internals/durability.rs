@@ -1,10 +1,10 @@
-//! How writes reach the disk. Nothing else can see it but a power cut.
+//! The `synchronous` setting of connections for writing. Without it, only a power cut shows a wrong one.
 
 use super::support::with_writer;
 use crate::{DatasetId, Durability, Error, Store};
 
 #[test]
-fn every_connection_that_writes_waits_for_the_disk_as_the_durability_says() {
+fn every_connection_for_writing_has_the_synchronous_setting_of_the_durability() {
     for (options, synchronous) in [
         (Store::options(), 2),
         (Store::options().durability(Durability::Full), 2),

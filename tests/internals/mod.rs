@@ -1,4 +1,4 @@
-//! Tests of what only the crate itself can reach: its connections, its queue of writers, the statements it runs.
+//! Tests that need the inside of the crate: its connections, the writer and its queue, the statements.
 
 mod durability;
 mod readers;

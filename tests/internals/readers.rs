@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{DatasetQuery, Error, OrganizationId, Store};
 
 #[test]
-fn eight_threads_read_at_once_and_the_ninth_waits() {
+fn eight_threads_read_at_the_same_time_and_the_ninth_waits() {
     let folder = tempfile::tempdir().unwrap();
     let options = Store::options().busy_timeout(Duration::from_millis(20));
     let store = options.open(folder.path().join("kpis.db")).unwrap();
@@ -21,7 +21,7 @@ fn eight_threads_read_at_once_and_the_ninth_waits() {
 }
 
 #[test]
-fn a_thread_that_waits_for_a_reader_is_woken_when_one_comes_back_and_when_the_store_is_closed() {
+fn a_thread_that_waits_for_a_reader_is_woken_when_one_is_returned_and_when_the_store_is_closed() {
     let folder = tempfile::tempdir().unwrap();
     let timeout = Duration::from_mins(1);
     let store = Store::options().busy_timeout(timeout).open(folder.path().join("kpis.db")).unwrap();
@@ -44,7 +44,7 @@ fn a_thread_that_waits_for_a_reader_is_woken_when_one_comes_back_and_when_the_st
         });
         assert!(started.elapsed() < timeout / 2, "closed: {is_closed}");
         assert_eq!(matches!(counted, Err(Error::Closed)), is_closed, "{counted:?}");
-        // A connection that comes back to a closed store is closed.
+        // A connection that is returned to a closed store is closed.
         drop(lent);
         assert_eq!(readers.counts().1 == 0, is_closed);
     }

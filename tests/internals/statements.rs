@@ -1,4 +1,4 @@
-//! What each operation asks of SQLite: which statements, how many, by which plan. A busy machine changes none of it.
+//! The statements of each operation: which, how many, by which plan. A busy machine changes none of it.
 
 use std::cell::RefCell;
 
@@ -10,14 +10,14 @@ use super::support::with_writer;
 use crate::{DatasetQuery, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store};
 
 thread_local! {
-    /// What ran on this thread since it was last asked.
+    /// The statements that ran on this thread since they were last taken.
     static RAN: RefCell<Vec<Ran>> = const { RefCell::new(Vec::new()) };
 }
 
 #[derive(Debug)]
 struct Ran {
     sql: String,
-    /// Of all runs of the statement since it was prepared.
+    /// The counters are of all runs of the statement since it was prepared.
     full_scan_steps: i32,
     sorts: i32,
     automatic_indexes: i32,
@@ -29,7 +29,7 @@ impl Ran {
     fn title(&self) -> String {
         let words: Vec<&str> = self.sql.split_whitespace().collect();
         let table =
-            words.iter().position(|word| matches!(*word, "FROM" | "INTO")).and_then(|place| words.get(place + 1));
+            words.iter().position(|word| matches!(*word, "FROM" | "INTO")).and_then(|index| words.get(index + 1));
         [words.first(), table]
             .into_iter()
             .flatten()
@@ -52,7 +52,7 @@ fn note(event: TraceEvent<'_>) {
     }
 }
 
-/// A store with two organizations whose datasets alternate, watched; of files, the connection that writes.
+/// A traced store with datasets of two organizations in turn. In a file, the writer's connection is traced.
 struct Watched {
     _folder: tempfile::TempDir,
     store: Store,
@@ -80,7 +80,7 @@ impl Watched {
         with_writer(&self.store, work)
     }
 
-    /// What `work` runs when it is not the first time, and how often each statement was prepared again for it.
+    /// The statements of a second run of `work`, with how often each was prepared again in it.
     fn ran(&self, work: impl Fn(&Organization)) -> Vec<Ran> {
         work(&self.ours);
         let before = RAN.take();
@@ -88,7 +88,7 @@ impl Watched {
         let mut ran = RAN.take();
         for ran in &mut ran {
             let earlier =
-                before.iter().rfind(|earlier| earlier.sql == ran.sql).expect("both times the same statements");
+                before.iter().rfind(|earlier| earlier.sql == ran.sql).expect("both runs have the same statements");
             ran.prepared_again -= earlier.prepared_again;
         }
         ran
@@ -109,7 +109,7 @@ fn requests(count: usize, kpis: usize) -> impl Iterator<Item = NewDataset> {
     (0..count).map(move |_| NewDataset::new("Water").kpis((0..kpis).map(|_| NewKpi::new("Withdrawal").unit("m³"))))
 }
 
-/// The titles in the order in which they ended, each with how often it came in a row.
+/// The titles in the order in which the statements ended, each with the number of times in a row.
 fn titles(ran: &[Ran]) -> Vec<(String, usize)> {
     let mut titles: Vec<(String, usize)> = Vec::new();
     for title in ran.iter().map(Ran::title) {
@@ -123,10 +123,10 @@ fn titles(ran: &[Ran]) -> Vec<(String, usize)> {
 
 type Work = Box<dyn Fn(&Organization)>;
 
-/// An operation by name, and the statements that it may run, each with how often in a row.
+/// The name of an operation, the operation, and its statements, each with the number of times in a row.
 type Operation = (&'static str, Work, Vec<(&'static str, usize)>);
 
-/// Every operation on the contract's data.
+/// Every operation that reads or creates datasets.
 fn operations() -> Vec<Operation> {
     let page = |query: DatasetQuery| -> Work {
         Box::new(move |ours| {
@@ -138,7 +138,7 @@ fn operations() -> Vec<Operation> {
     // The statement that holds the snapshot ends last.
     let listing = vec![("SELECT dataset", 1), ("SELECT (SELECT", 1), ("PRAGMA", 1)];
     let begin = [("BEGIN", 1), ("PRAGMA", 1)];
-    // More numbers for datasets than a block has.
+    // The call needs more sequence numbers than a block has.
     let reserve = [("SELECT dataset", 1), ("UPDATE", 1)];
     vec![
         (
@@ -182,13 +182,13 @@ fn operations() -> Vec<Operation> {
     ]
 }
 
-/// Reads are watched in memory, where they share the connection of the writer; writes on a file.
+/// Reads are traced in memory, where they use the writer's connection; writes in a file.
 fn watched_for(operation: &str) -> Watched {
     Watched::new(!["create", "create many", "load"].contains(&operation))
 }
 
 #[test]
-fn every_operation_runs_the_fewest_statements_however_many_rows() {
+fn every_operation_runs_the_expected_statements_for_any_number_of_rows() {
     for (name, work, expected) in operations() {
         let found = titles(&watched_for(name).ran(work));
         let found: Vec<_> = found.iter().map(|(title, times)| (title.as_str(), *times)).collect();
@@ -196,9 +196,9 @@ fn every_operation_runs_the_fewest_statements_however_many_rows() {
     }
 }
 
-/// The leader does its own work as one alone does it, and two statements more for each guest.
+/// The leader runs its own job as if it were alone, and two more statements for each follower.
 #[test]
-fn a_group_runs_two_statements_more_for_each_who_shares_its_commit() {
+fn each_follower_costs_a_shared_transaction_two_more_statements() {
     let watched = Watched::new(false);
     let create = || {
         watched.ours.create_datasets(requests(1, 10)).unwrap();
@@ -208,8 +208,8 @@ fn a_group_runs_two_statements_more_for_each_who_shares_its_commit() {
     let ran: Vec<_> = watched.store.in_a_group([create; 3]).into_iter().flatten().collect();
     let found = titles(&ran);
     let insert = ["INSERT dataset", "INSERT kpi"];
-    let guest = [&["SAVEPOINT"], &insert[..], &["RELEASE"]].concat();
-    let expected = [&["BEGIN", "PRAGMA"], &insert[..], &guest, &guest, &["COMMIT"]].concat();
+    let follower = [&["SAVEPOINT"], &insert[..], &["RELEASE"]].concat();
+    let expected = [&["BEGIN", "PRAGMA"], &insert[..], &follower, &follower, &["COMMIT"]].concat();
     assert_eq!(found.iter().map(|(title, _)| title.as_str()).collect::<Vec<_>>(), expected);
 }
 
@@ -225,13 +225,13 @@ fn no_operation_scans_sorts_or_prepares_again() {
 
 #[test]
 fn every_read_searches_by_an_index_in_its_order() {
-    const BY_PLACE: &str = "USING COVERING INDEX dataset_by_organization (organization_id=?";
+    const BY_ORGANIZATION: &str = "USING COVERING INDEX dataset_by_organization (organization_id=?";
     let of_kpis = "SEARCH kpi USING PRIMARY KEY (dataset_seq=?)";
     let page = |operator| {
         vec![
             format!("SEARCH dataset USING INDEX dataset_by_organization (organization_id=? AND seq{operator}?)"),
             "CO-ROUTINE d".to_owned(),
-            format!("SEARCH dataset {BY_PLACE} AND seq{operator}?)"),
+            format!("SEARCH dataset {BY_ORGANIZATION} AND seq{operator}?)"),
             "SCAN d".to_owned(),
             "SEARCH k USING PRIMARY KEY (dataset_seq=?)".to_owned(),
         ]
@@ -246,7 +246,7 @@ fn every_read_searches_by_an_index_in_its_order() {
         ),
         ("page, oldest first", page('>')),
         ("page, newest first", page('<')),
-        ("count", vec![format!("SEARCH dataset {BY_PLACE})")]),
+        ("count", vec![format!("SEARCH dataset {BY_ORGANIZATION})")]),
     ];
     for (name, work, _) in operations() {
         let watched = watched_for(name);
@@ -262,7 +262,7 @@ fn every_read_searches_by_an_index_in_its_order() {
 
 /// The control.
 #[test]
-fn a_scan_a_sort_and_a_second_preparation_are_noticed() {
+fn a_scan_a_sort_and_a_second_preparation_are_detected() {
     let watched = Watched::new(true);
     let look = |sql: &str| {
         watched.on_the_connection(|connection| {

@@ -1,4 +1,4 @@
-//! Reaching into a store.
+//! Access to the inside of a store.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::transaction::Transaction;
 use crate::{DatasetId, Store};
 
-/// Any work on the connection, as a small job that writes this dataset.
+/// Any work on the writer's connection, as a small job that writes this dataset.
 struct Work<F>(DatasetId, F);
 
 impl<F> Job for Work<F>
@@ -33,7 +33,7 @@ where
     }
 }
 
-/// Does any work on the connection that writes, as a job that may share its transaction.
+/// Runs `work` on the writer's connection, as a job that may share its transaction.
 pub(super) fn write(store: &Store, work: impl Fn(&Connection) -> Result<(), Failure> + Send + 'static) -> Result<()> {
     write_dataset(store, DatasetId::new(), work)
 }
@@ -57,7 +57,7 @@ pub(super) fn waiting(store: &Store) -> usize {
     store.access().writer.waiting()
 }
 
-/// Looks at the connection that writes; after a failed commit at a fresh one.
+/// Runs `look` on the writer's connection; after a failed commit on a fresh one.
 pub(super) fn with_writer<T>(store: &Store, look: impl FnOnce(&mut Connection) -> T) -> T {
     let mut guard = hold(store);
     let connection = guard.ready(Duration::from_secs(1)).map_err(|Failure(error)| error).unwrap();
@@ -65,7 +65,7 @@ pub(super) fn with_writer<T>(store: &Store, look: impl FnOnce(&mut Connection) -
 }
 
 impl Store {
-    /// Does the calls, each in a thread of its own, when all of them wait: they share a transaction.
+    /// Makes the calls, each in a thread of its own, while the writer is held, so that they share a transaction.
     pub(crate) fn in_a_group<T: Send>(&self, calls: impl IntoIterator<Item = impl FnOnce() -> T + Send>) -> Vec<T> {
         std::thread::scope(|scope| {
             let held = hold(self);

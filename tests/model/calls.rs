@@ -205,7 +205,8 @@ pub(crate) fn query(is_newest_first: bool) -> DatasetQuery {
     if is_newest_first { DatasetQuery::new().newest_first() } else { DatasetQuery::new() }
 }
 
-/// A page as it is compared: what is whole, before how many of those a damaged dataset comes, and whether there are more.
+/// A page as it is compared: what is whole, before how many of those a damaged dataset comes, and whether there are
+/// more.
 type Seen = (Vec<Dataset>, Vec<usize>, bool);
 
 fn seen(page: &Page<Dataset>) -> Seen {

@@ -3,8 +3,8 @@
 //!
 //! - Handles: up to three on one file, `Full`, `Normal` and read-only, which are closed and opened again; or a store in
 //!   memory. Two organizations that use the same ids, and users.
-//! - The disk fails in some operations, or is full. Then the answer is the expected one or a fitting error, and what was
-//!   reported as not written is absent. After an unknown outcome the store is asked, and the model follows.
+//! - The disk fails in some operations, or is full. Then the answer is the expected one or a fitting error, and what
+//!   was reported as not written is absent. After an unknown outcome the store is asked, and the model follows.
 //! - Loads, all or nothing and in batches, of inputs that are invalid somewhere, or cancelled: how much is stored.
 //! - Another tool changes a dataset: it counts as damage until it is accepted.
 //!

@@ -36,7 +36,7 @@ const KPIS_OF_PAGE: &str =
      FROM dataset AS d CROSS JOIN kpi AS k ON k.dataset_seq = d.seq
      WHERE d.organization_id = ?1 AND d.seq > ?2 ORDER BY d.seq";
 
-/// Reads a page behind the place `after`, and the place behind which there is more.
+/// Reads the page after the `seq` `after`. Also returns the `seq` after which the next page starts, if there is one.
 pub(crate) fn page(
     connection: &Connection,
     organization: Uuid,

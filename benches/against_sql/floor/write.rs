@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::{Dataset, Kpi, digest};
 
-/// More rows to a statement are no faster.
+/// The number of rows of an INSERT; more are no faster.
 const ROWS: usize = 32;
 
 const INSERT: &str = "INSERT INTO dataset (id, organization_id, name, description, created_at, revision, digest)
                       VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6)";
 
-/// INSERT statements of one row, of two, and so on.
+/// The INSERT statements with one row, with two rows, and so on.
 static INSERTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let columns = "dataset_seq, id, position, name, description, unit, value_type, required, sort_order, created_at";
     let sql = |rows| format!("INSERT INTO kpi ({columns}) VALUES {}", vec!["(?,?,?,?,?,?,?,?,?,?)"; rows].join(","));
@@ -30,10 +30,10 @@ pub(crate) fn create(connection: &Connection, organization: Uuid, new: &[NewData
     datasets
 }
 
-/// As many datasets are in memory at a time.
+/// The number of datasets that are in memory at a time.
 const CHUNK: usize = 64;
 
-/// Stores datasets in transactions of so many, of which few are in memory at a time, and says how many.
+/// Stores datasets in transactions of `batch`, with few in memory at a time. Returns the number of stored datasets.
 pub(crate) fn load(connection: &Connection, organization: Uuid, new: &[NewDataset], batch: usize) -> usize {
     let mut stored = 0;
     for batch in new.chunks(batch) {
@@ -104,23 +104,23 @@ fn insert_kpis(connection: &Connection, seqs: &[i64], datasets: &[Dataset]) {
         }
         let mut insert = connection.prepare_cached(&INSERTS[count - 1]).unwrap();
         for _ in 0..times {
-            for (place, (seq, kpi)) in rows.by_ref().take(count).enumerate() {
-                bind(&mut insert, place * 10, seq, kpi).unwrap();
+            for (index, (seq, kpi)) in rows.by_ref().take(count).enumerate() {
+                bind(&mut insert, index * 10, seq, kpi).unwrap();
             }
             insert.raw_execute().unwrap();
         }
     }
 }
 
-fn bind(insert: &mut Statement<'_>, place: usize, seq: i64, kpi: &Kpi) -> rusqlite::Result<()> {
-    insert.raw_bind_parameter(place + 1, seq)?;
-    insert.raw_bind_parameter(place + 2, kpi.id.as_bytes())?;
-    insert.raw_bind_parameter(place + 3, kpi.position)?;
-    insert.raw_bind_parameter(place + 4, &kpi.name)?;
-    insert.raw_bind_parameter(place + 5, &kpi.description)?;
-    insert.raw_bind_parameter(place + 6, &kpi.unit)?;
-    insert.raw_bind_parameter(place + 7, kpi.value_type)?;
-    insert.raw_bind_parameter(place + 8, kpi.required)?;
-    insert.raw_bind_parameter(place + 9, kpi.sort_order)?;
-    insert.raw_bind_parameter(place + 10, kpi.created_at)
+fn bind(insert: &mut Statement<'_>, offset: usize, seq: i64, kpi: &Kpi) -> rusqlite::Result<()> {
+    insert.raw_bind_parameter(offset + 1, seq)?;
+    insert.raw_bind_parameter(offset + 2, kpi.id.as_bytes())?;
+    insert.raw_bind_parameter(offset + 3, kpi.position)?;
+    insert.raw_bind_parameter(offset + 4, &kpi.name)?;
+    insert.raw_bind_parameter(offset + 5, &kpi.description)?;
+    insert.raw_bind_parameter(offset + 6, &kpi.unit)?;
+    insert.raw_bind_parameter(offset + 7, kpi.value_type)?;
+    insert.raw_bind_parameter(offset + 8, kpi.required)?;
+    insert.raw_bind_parameter(offset + 9, kpi.sort_order)?;
+    insert.raw_bind_parameter(offset + 10, kpi.created_at)
 }

@@ -1,8 +1,8 @@
-//! How a tokio or Tauri application calls the store: on a thread that may block.
+//! Calls the store from a tokio or Tauri application, on a thread that may block.
 //!
-//! The store has no async runtime. A call takes microseconds to a few milliseconds, most of it waiting for the disk, and
-//! up to the busy timeout where another process holds the file: too long for a thread that runs tasks. A `Store` or an
-//! `Organization` is cheap to clone and goes to `spawn_blocking` as it is.
+//! The store has no async runtime. A call takes microseconds to a few milliseconds, mostly waiting for the disk, and up
+//! to the busy timeout if another process holds the file: too long for a thread that runs tasks. A `Store` or an
+//! `Organization` is cheap to clone, and can be moved into `spawn_blocking`.
 //!
 //! ```text
 //! cargo run -p async_application
@@ -11,11 +11,10 @@
 use kpi_store::{Dataset, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Store};
 use tokio::task::{JoinSet, spawn_blocking};
 
-/// What a Tauri command would be: the error is something the front end can tell apart.
-async fn create_dataset(organization: Organization, body: String) -> Result<Dataset, String> {
+/// A Tauri command could look like this: both the dataset and the error serialize.
+async fn create_dataset(organization: Organization, body: String) -> Result<Dataset, Error> {
     let created = spawn_blocking(move || organization.create_dataset(NewDataset::from_json(body)?));
-    let created: Result<Dataset, Error> = created.await.map_err(|panic| panic.to_string())?;
-    created.map_err(|error| format!("{}: {error}", error.code()))
+    created.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }
 
 #[tokio::main]

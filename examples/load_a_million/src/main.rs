@@ -1,15 +1,16 @@
-//! Loads any number of KPIs with a progress bar, in little memory: made up ones, or requests as NDJSON, a body to a line.
+//! Loads any number of KPIs with a progress bar, in little memory: generated ones, or requests as NDJSON, a body per
+//! line.
 //!
 //! ```text
-//! cargo run --release -p load_a_million                                   a million KPIs, in a file that is removed
+//! cargo run --release -p load_a_million                                   a million KPIs, in a temporary file
 //! cargo run --release -p load_a_million -- --kpis 50000 --into kpis.db    fewer, in a file that is kept
 //! cargo run --release -p load_a_million -- requests.ndjson                the requests of a file
 //! cat *.ndjson | cargo run --release -p load_a_million -- -               those of standard input
 //! cargo run --release -p load_a_million -- --batches 1000                 1,000 datasets to a transaction, not all
 //! ```
 //!
-//! A line that is refused is named on standard error with all that is wrong with it, and the others are loaded. The bar
-//! is on standard error too, and not there if that is no terminal.
+//! A line that is refused is reported on standard error with all its violations, and the others are loaded. The
+//! progress bar is on standard error too, if that is a terminal.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -45,19 +46,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// Loads what is asked for, says what was done, and gives how many lines were refused.
+/// Loads the requested input, prints what was done, and returns the number of refused lines.
 fn run(arguments: Arguments) -> Result<u64, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let file = arguments.into.unwrap_or_else(|| folder.path().join("kpis.db"));
     let store = Store::open(&file)?;
-    // An organization is its id, which the application has.
+    // An application knows the id of its organization.
     let organization = store.organization(OrganizationId::new());
     let options = match arguments.batch {
         Some(datasets) => LoadOptions::new().in_batches_of(datasets),
         None => LoadOptions::new(),
     };
     let (loaded, refused) = match arguments.input {
-        Input::MadeUp { kpis } => (load_made_up(&organization, kpis, options)?, 0),
+        Input::Generated { kpis } => (load_generated(&organization, kpis, options)?, 0),
         Input::Lines(path) if path == Path::new("-") => load_lines(&organization, io::stdin().lock(), options)?,
         Input::Lines(path) => {
             let lines = File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -78,8 +79,8 @@ fn run(arguments: Arguments) -> Result<u64, Box<dyn Error>> {
     Ok(refused)
 }
 
-/// Datasets of 100 KPIs, the last with what is left.
-fn load_made_up(organization: &Organization, kpis: u64, options: LoadOptions<'_>) -> Result<Loaded, Box<dyn Error>> {
+/// Loads datasets of 100 generated KPIs; the last one has the rest.
+fn load_generated(organization: &Organization, kpis: u64, options: LoadOptions<'_>) -> Result<Loaded, Box<dyn Error>> {
     let bar = ProgressBar::new(kpis)
         .with_style(ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} KPIs, {msg}, {eta} left")?);
     let datasets = (0..kpis).step_by(100).map(|from| {
@@ -102,7 +103,7 @@ fn load_made_up(organization: &Organization, kpis: u64, options: LoadOptions<'_>
     Ok(loaded)
 }
 
-/// What the lines hold, but for those that are refused, and how many those are.
+/// Loads the requests of the lines, except the refused ones. Also returns the number of refused lines.
 fn load_lines(
     organization: &Organization,
     lines: impl BufRead,
@@ -111,7 +112,7 @@ fn load_lines(
     let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg}")?);
     let (refused, unreadable) = (Cell::new(0), RefCell::new(None));
     let datasets = (1_u64..).zip(lines.split(b'\n')).map_while(|(number, line)| {
-        // The load is then cancelled: half of the input is not what was to be loaded.
+        // A read error ends the input, and then the callback cancels the load.
         let line = line.map_err(|error| *unreadable.borrow_mut() = Some(error)).ok()?;
         let is_blank = line.trim_ascii().is_empty();
         let request = (!is_blank).then(|| NewDataset::from_json(line)).transpose();
@@ -148,7 +149,7 @@ struct Arguments {
 }
 
 enum Input {
-    MadeUp { kpis: u64 },
+    Generated { kpis: u64 },
     Lines(PathBuf),
 }
 
@@ -157,7 +158,7 @@ impl Arguments {
         let (mut input, mut batch, mut into) = (None, None, None);
         while let Some(argument) = arguments.next() {
             let is_repeated = match argument.as_str() {
-                "--kpis" => input.replace(Input::MadeUp { kpis: arguments.next()?.parse().ok()? }).is_some(),
+                "--kpis" => input.replace(Input::Generated { kpis: arguments.next()?.parse().ok()? }).is_some(),
                 "--batches" => batch.replace(arguments.next()?.parse().ok()?).is_some(),
                 "--into" => into.replace(arguments.next()?.into()).is_some(),
                 option if option.starts_with("--") => return None,
@@ -167,6 +168,6 @@ impl Arguments {
                 return None;
             }
         }
-        Some(Self { input: input.unwrap_or(Input::MadeUp { kpis: 1_000_000 }), batch, into })
+        Some(Self { input: input.unwrap_or(Input::Generated { kpis: 1_000_000 }), batch, into })
     }
 }

@@ -113,8 +113,8 @@ fn a_text_of_megabytes_takes_about_its_length() {
     });
 }
 
-/// Reads a body of so many MB, of a start, a part many times and an end; all that it takes besides the body must be less
-/// than `most` MB.
+/// Reads a body of so many MB, of a start, a part many times and an end; all that it takes besides the body must be
+/// less than `most` MB.
 #[cfg(target_os = "linux")]
 fn check_memory(megabytes: usize, [start, part, end]: [&str; 3], most: u64) {
     let mut body = String::with_capacity(megabytes * 1_000_000);

@@ -1,4 +1,5 @@
-//! What is JSON and what a string says agrees with a second reader, `serde_json`, over bodies that are altered at random.
+//! What is JSON and what a string says agrees with a second reader, `serde_json`, over bodies that are altered at
+//! random.
 //!
 //! Each run takes other bodies. A failure names its seed; `KPI_STORE_TEST_SEED` repeats it.
 

@@ -7,7 +7,8 @@
 //! - Syncs of the folder that the platform's VFS does implicitly are recorded too: on Unix with the first sync of a new
 //!   journal or log, and with a deletion for which SQLite requests it.
 //! - Shared memory (`-shm`) can fail, but is not recorded: SQLite rebuilds it after a power cut.
-//! - A VFS does not see calls that the program itself makes to the file system; it reports them by [`may`] and [`done`].
+//! - A VFS does not see calls that the program itself makes to the file system; it reports them by [`may`] and
+//!   [`done`].
 //!
 //! [`memory`] lets SQLite's allocations fail.
 //!

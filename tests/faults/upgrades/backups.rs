@@ -1,17 +1,17 @@
-//! A file that is not empty is copied beside itself before it is upgraded, and the copy is one of the version it had.
+//! A file that is not empty is copied beside itself before it is upgraded; the copy has the old version.
 
 use super::*;
 use crate::sqlite::schema::BACKUP_ID;
 
 #[test]
-fn the_backup_lies_beside_the_file_and_is_what_the_file_was() {
+fn the_backup_is_beside_the_file_and_equals_the_file_before_the_upgrade() {
     let place = Place::new();
     open(&place.file, &REBUILDS).unwrap();
     assert_eq!(place.names(), ["kpis.db", "kpis.db.v1.backup"]);
     let backup = place.folder.path().join("kpis.db.v1.backup");
     assert_eq!(pragma(&plain(&backup), "application_id").unwrap(), BACKUP_ID);
     is_version_1(&backup);
-    // It is a store of that version, also where it is only read.
+    // It is a store of that version, also when it is opened for reading only.
     let settings = Settings { read_only: true, ..SETTINGS };
     let (_, reader) = Database::open(&backup, settings, &V1).unwrap();
     assert!(verification::verify(&reader, &AtomicU64::new(0)).unwrap().is_whole());
@@ -22,7 +22,7 @@ fn the_backup_lies_beside_the_file_and_is_what_the_file_was() {
 
 #[cfg(unix)]
 #[test]
-fn the_backup_is_its_owner_s_alone_whatever_the_umask() {
+fn only_the_owner_can_read_the_backup_under_any_umask() {
     use std::os::unix::fs::MetadataExt;
     if std::env::var_os("HAS_A_UMASK").is_some() {
         let place = Place::new();
@@ -37,7 +37,7 @@ fn the_backup_is_its_owner_s_alone_whatever_the_umask() {
         assert_eq!(modes.collect::<Vec<_>>(), names.map(|name| (name.to_owned(), 0o600)));
         return;
     }
-    let test = concat!(module_path!(), "::the_backup_is_its_owner_s_alone_whatever_the_umask");
+    let test = concat!(module_path!(), "::only_the_owner_can_read_the_backup_under_any_umask");
     let (_crate, test) = test.split_once("::").unwrap();
     for umask in ["000", "077"] {
         let mut shell = std::process::Command::new("sh");
@@ -48,7 +48,7 @@ fn the_backup_is_its_owner_s_alone_whatever_the_umask() {
     }
 }
 
-/// A copy of damage is worth nothing: what could still be saved is not written over behind it.
+/// A backup of a damaged file is useless, and an upgrade might overwrite data that can still be saved.
 #[test]
 fn a_damaged_file_is_not_upgraded() {
     let place = Place::new();
@@ -58,12 +58,12 @@ fn a_damaged_file_is_not_upgraded() {
     let before = fs::read(&place.file).unwrap();
     let error = open(&place.file, &ADDS_A_COLUMN).unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
-    assert_eq!(place.names(), ["kpis.db"], "and no copy is left");
+    assert_eq!(place.names(), ["kpis.db"], "no copy is left");
     assert!(fs::read(&place.file).unwrap() == before);
 }
 
 #[test]
-fn a_name_that_is_taken_is_left_alone() {
+fn an_existing_file_with_the_name_of_the_backup_is_kept() {
     let place = Place::new();
     for round in 1..=3 {
         fs::write(&place.file, FILE).unwrap();
@@ -74,16 +74,16 @@ fn a_name_that_is_taken_is_left_alone() {
     place.names().iter().skip(1).for_each(|name| is_version_1(&place.folder.path().join(name)));
 
     let place = Place::new();
-    let strangers = ["kpis.db.v1.backup", "kpis.db.v1.backup.2"].map(|name| place.folder.path().join(name));
-    fs::write(&strangers[0], "text").unwrap();
-    fs::create_dir(&strangers[1]).unwrap();
+    let existing = ["kpis.db.v1.backup", "kpis.db.v1.backup.2"].map(|name| place.folder.path().join(name));
+    fs::write(&existing[0], "text").unwrap();
+    fs::create_dir(&existing[1]).unwrap();
     open(&place.file, &ADDS_A_COLUMN).unwrap();
-    assert_eq!(fs::read(&strangers[0]).unwrap(), b"text");
+    assert_eq!(fs::read(&existing[0]).unwrap(), b"text");
     is_version_1(&place.folder.path().join("kpis.db.v1.backup.3"));
 }
 
 #[test]
-fn there_is_none_where_none_is_wished_or_nothing_is_lost() {
+fn there_is_no_backup_if_the_option_is_off_or_the_file_was_empty_or_missing() {
     let without = Settings { backup_before_upgrade: false, ..SETTINGS };
     let place = Place::new();
     Database::open(&place.file, without, &REBUILDS).unwrap();
@@ -92,7 +92,7 @@ fn there_is_none_where_none_is_wished_or_nothing_is_lost() {
     let place = Place::new();
     let options = crate::Store::options().busy_timeout(Duration::from_secs(30)).backup_before_upgrade(false);
     drop(options.open_with_schema(&place.file, &REBUILDS).unwrap());
-    assert_eq!(place.names(), ["kpis.db"], "as the application asks for it");
+    assert_eq!(place.names(), ["kpis.db"], "the option of the store");
 
     for content in [None, Some(b"")] {
         let place = Place::new();
@@ -106,7 +106,7 @@ fn there_is_none_where_none_is_wished_or_nothing_is_lost() {
 }
 
 #[test]
-fn a_backup_that_was_put_in_the_place_of_the_upgraded_file_is_upgraded_again() {
+fn a_backup_that_replaces_the_upgraded_file_is_upgraded_again() {
     let place = Place::new();
     open(&place.file, &REBUILDS).unwrap();
     fs::rename(place.folder.path().join("kpis.db.v1.backup"), &place.file).unwrap();
@@ -116,9 +116,9 @@ fn a_backup_that_was_put_in_the_place_of_the_upgraded_file_is_upgraded_again() {
     is_version_1(&place.folder.path().join("kpis.db.v1.backup"));
 }
 
-/// A reader of the older version goes on in its snapshot; a writer of the older version is waited for.
+/// A reader of the older version continues in its snapshot; the upgrade waits for a writer of the older version.
 #[test]
-fn others_that_have_the_file_open_are_waited_for_or_not_in_the_way() {
+fn an_upgrade_waits_for_an_open_write_and_not_for_an_open_read() {
     let place = Place::new();
     let reader = open(&place.file, &V1).unwrap();
     reader.execute_batch("BEGIN").unwrap();
@@ -139,9 +139,9 @@ fn others_that_have_the_file_open_are_waited_for_or_not_in_the_way() {
     assert_eq!(rows(&reader), before);
 }
 
-/// A store that was opened before goes on reading what it knows, and writes nothing into what it does not know.
+/// A store that was opened before the upgrade does not know what the later version means by its rows.
 #[test]
-fn a_store_of_the_version_before_neither_reads_nor_writes_the_upgraded_file() {
+fn a_store_opened_before_the_upgrade_fails_reads_and_writes_with_too_new() {
     let place = Place::new();
     let store = crate::Store::open(&place.file).unwrap();
     let ours = store.organization(store.organizations().unwrap()[0]);
@@ -155,16 +155,16 @@ fn a_store_of_the_version_before_neither_reads_nor_writes_the_upgraded_file() {
     assert!(is_too_new(ours.accept_dataset(before[0].id).unwrap_err()));
     assert_eq!(rows(&plain(&place.file)).len(), count);
     assert!(is_too_new(store.verify().unwrap_err()));
-    // Neither what only the later version understands, as if it were damage, nor what it no longer means.
+    // Reads too: rows of the later version might look like damage, or have another meaning.
     assert!(is_too_new(ours.dataset(before[0].id).unwrap_err()));
     assert!(is_too_new(ours.datasets(&crate::DatasetQuery::new()).unwrap_err()));
     assert!(is_too_new(ours.count_datasets(&crate::DatasetQuery::new()).unwrap_err()));
     store.close().unwrap();
 }
 
-/// Where the copy's longer name does not fit, the file stays what it is; it is upgraded without a copy if that is asked.
+/// The name of the copy is longer than the file system allows.
 #[test]
-fn a_file_beside_which_no_backup_can_be_is_not_upgraded_unless_none_is_wished() {
+fn a_file_that_cannot_be_backed_up_is_upgraded_only_if_the_option_is_off() {
     let place = Place::new();
     let file = place.folder.path().join("n".repeat(250));
     fs::rename(&place.file, &file).unwrap();

@@ -1,4 +1,4 @@
-//! An upgrade that fails leaves the file as it was, to the byte, and usable by the version that made it.
+//! A failed upgrade leaves the file unchanged to the byte, and usable by the version that created it.
 
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 
@@ -7,7 +7,7 @@ use super::*;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::schema::Migration;
 
-/// A list whose second migration is this text.
+/// A schema with this SQL as its second migration.
 macro_rules! second {
     ($sql:literal) => {{
         static SCHEMA: Schema = Schema::new(&[FIRST, Migration { file: "V2__fail", sql: $sql }]);
@@ -15,7 +15,7 @@ macro_rules! second {
     }};
 }
 
-/// Migrations that go wrong in the middle, with part of their work done.
+/// Migrations that fail after a part of their work: a description, the code of the error, the schema.
 fn failing() -> [(&'static str, &'static str, &'static Schema); 7] {
     [
         ("a misspelled statement", "storage", second!("DELETE FROM dataset; SELEKT 1")),
@@ -27,7 +27,7 @@ fn failing() -> [(&'static str, &'static str, &'static Schema); 7] {
         ),
         ("a KPI without its dataset", "corrupt", second!("DELETE FROM dataset WHERE seq = 1")),
         ("KPIs without their table", "corrupt", second!("DROP TABLE dataset")),
-        // With foreign keys off, as they are in an upgrade, this does not rewrite the reference; elsewhere it does.
+        // With foreign keys off, as in an upgrade, this does not rewrite the reference of `kpi`.
         (
             "a schema that differs from that of a fresh file",
             "corrupt",
@@ -41,7 +41,7 @@ fn failing() -> [(&'static str, &'static str, &'static Schema); 7] {
 }
 
 #[test]
-fn a_failed_upgrade_leaves_the_file_to_the_byte_and_no_copies_of_it() {
+fn a_failed_upgrade_leaves_the_file_unchanged_to_the_byte_and_no_copies() {
     for (what, code, schema) in failing() {
         let place = Place::new();
         for _ in 0..3 {
@@ -54,15 +54,15 @@ fn a_failed_upgrade_leaves_the_file_to_the_byte_and_no_copies_of_it() {
         let opened = open(&place.file, &V1).unwrap();
         assert!(verification::verify(&opened, &AtomicU64::new(0)).unwrap().is_whole(), "{what}");
         drop(opened);
-        // Nor is it in the way of one that works.
+        // A later upgrade succeeds.
         open(&place.file, &REBUILDS).unwrap();
         assert_eq!(rows(&plain(&place.file)), rows(&plain(&Place::new().file)), "{what}");
     }
 }
 
 #[test]
-fn a_connection_has_its_foreign_keys_and_no_transaction_after_a_failed_upgrade() {
-    // The last is refused earlier, when it runs in memory.
+fn after_a_failed_upgrade_foreign_keys_are_on_and_no_transaction_is_open() {
+    // The last one fails earlier, when the migrations run in memory.
     for (what, code, schema) in failing().into_iter().take(6) {
         let place = Place::new();
         let connection = open(&place.file, &V1).unwrap();
@@ -72,7 +72,7 @@ fn a_connection_has_its_foreign_keys_and_no_transaction_after_a_failed_upgrade()
         assert!(connection.is_autocommit(), "{what}");
         is_version_1(&place.file);
     }
-    // The control: the same is seen to succeed.
+    // The control: a successful upgrade.
     let place = Place::new();
     let connection = open(&place.file, &V1).unwrap();
     migrate(&connection, &REBUILDS, |_| Ok(None)).unwrap();
@@ -81,7 +81,7 @@ fn a_connection_has_its_foreign_keys_and_no_transaction_after_a_failed_upgrade()
 }
 
 #[test]
-fn what_the_disk_or_the_file_refuses_keeps_its_name() {
+fn an_upgrade_on_a_full_disk_fails_with_storage_full_and_can_be_repeated() {
     let place = Place::with_many(20);
     let connection = open(&place.file, &V1).unwrap();
     let before = rows(&connection);
@@ -104,7 +104,7 @@ fn a_damaged_file_is_not_upgraded() {
     fs::write(&place.file, &content).unwrap();
     for backup_before_upgrade in [true, false] {
         let settings = Settings { backup_before_upgrade, ..SETTINGS };
-        // Of a table that the migration does not touch, only the copy's check sees it.
+        // The second migration does not read the damaged page; only the check of the file finds it.
         for schema in [&REBUILDS, &ADDS_A_COLUMN] {
             let opened = Database::open(&place.file, settings, schema);
             assert_eq!(opened.map(drop).map_err(|error| error.code()), Err("corrupt"), "{backup_before_upgrade}");
@@ -114,9 +114,9 @@ fn a_damaged_file_is_not_upgraded() {
     }
 }
 
-/// Wherever the disk is full, in the copy, in the migration or in the commit, nothing is left of the attempt.
+/// The disk is full at each write in turn: of the copy, of the migration, of the commit.
 #[test]
-fn an_upgrade_for_which_the_disk_has_no_room_leaves_no_copies() {
+fn an_upgrade_that_fails_on_a_full_disk_leaves_no_copies() {
     let mut in_commit = 0;
     for at in 1.. {
         let place = Place::with_many(3);
@@ -131,7 +131,7 @@ fn an_upgrade_for_which_the_disk_has_no_room_leaves_no_copies() {
             let code = opened.map_err(|error| error.code());
             disk.calm();
             let mut names = place.names();
-            // A write of the checkpoint at the end fails when the upgrade is done.
+            // If a write of the final checkpoint fails, the upgrade is already committed.
             let is_done = pragma(&plain(&place.file), "user_version").unwrap() == 2;
             in_commit += usize::from(is_done);
             names.retain(|name| name.contains("draft") || name.contains("backup"));

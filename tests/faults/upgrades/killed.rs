@@ -1,7 +1,9 @@
-//! A process killed while it upgrades leaves version 1 or version 2 with every row, and the next opening goes on.
+//! A process that is killed during an upgrade leaves version 1 or version 2 with every row, and the next opening
+//! completes the upgrade.
 //!
-//! The moments are spread over the time that an upgrade takes here, from before its first step to after its last, and
-//! both versions must have been left.
+//! The moments are spread over the time that an upgrade takes on this machine, from before its first step to after its
+//! last, and both versions must occur.
+//!
 //! Short: 10 kills. Long: 100, by `KPI_STORE_LONG=1 cargo test --release --lib upgrade -- --nocapture`.
 
 use std::io::{BufRead, BufReader};
@@ -32,7 +34,7 @@ fn a_killed_upgrade_leaves_one_version_or_the_other_with_every_row() {
     while all.len() < kills || !has_both(&all) {
         let kill = all.len();
         assert!(kill < 10 * kills, "all of one kind: {:?}", all.last());
-        // Golden steps spread evenly, wherever they end.
+        // Steps of the golden ratio are spread evenly, however many there are.
         part = (part + 0.618_034).fract();
         let (place, moment) = (copy_of(&original), span.mul_f64(part));
         let mut child = upgrade_in_a_child(&place.file);
@@ -40,10 +42,10 @@ fn a_killed_upgrade_leaves_one_version_or_the_other_with_every_row() {
         child.kill().unwrap();
         child.wait().unwrap();
         let when = format!("kill {kill}, {moment:?} after it began");
-        let left = left_whole(&place, &expected).unwrap_or_else(|wrong| panic!("{when}: {wrong}"));
+        let left = left_intact(&place, &expected).unwrap_or_else(|wrong| panic!("{when}: {wrong}"));
         assert!(rows(&open(&place.file, &REBUILDS).unwrap()) == expected, "{when}");
         assert!(!place.names().iter().any(|name| name.contains(".draft")), "{when}: {:?}", place.names());
-        // How long an upgrade takes changes with what else runs here: the span follows it.
+        // The time that an upgrade takes depends on what else runs on the machine: the span adapts to it.
         span = match left.version {
             1 if part > 0.8 => span.mul_f64(1.25),
             2 if part < 0.6 => span.mul_f64(0.8),
@@ -53,7 +55,7 @@ fn a_killed_upgrade_leaves_one_version_or_the_other_with_every_row() {
     }
     let count = |is: fn(&Left) -> bool| all.iter().filter(|left| is(left)).count();
     println!(
-        "killed upgrades: {}, all whole; version 1 left by {} ({} with a draft, {} with a backup), version 2 by {}",
+        "killed upgrades: {}, all intact; version 1 left by {} ({} with a draft, {} with a backup), version 2 by {}",
         all.len(),
         count(|left| left.version == 1),
         count(|left| left.version == 1 && left.has_draft),
@@ -66,9 +68,9 @@ fn has_both(all: &[Left]) -> bool {
     [1, 2].iter().all(|version| all.iter().any(|left| left.version == *version))
 }
 
-/// The controls: an upgrade that is not one transaction, and one that loses a row, are noticed.
+/// The controls: an upgrade that is not one transaction, and one that loses a row, are detected.
 #[test]
-fn half_an_upgrade_and_a_lost_row_are_noticed() {
+fn half_an_upgrade_and_a_lost_row_are_detected() {
     let original = Place::with_many(2);
     let expected = rows(&plain(&original.file));
     let steps: Vec<&str> = schemas::REBUILD.sql.split_inclusive(";\n").collect();
@@ -77,13 +79,13 @@ fn half_an_upgrade_and_a_lost_row_are_noticed() {
         let plain = plain(&place.file);
         set_pragma(&plain, "foreign_keys", 0).unwrap();
         plain.execute_batch(&steps[..half].concat()).unwrap();
-        assert!(left_whole(&place, &expected).is_err(), "after {half} of {} steps", steps.len());
+        assert!(left_intact(&place, &expected).is_err(), "after {half} of {} steps", steps.len());
     }
     let place = copy_of(&original);
     open(&place.file, &REBUILDS).unwrap();
-    assert_eq!(left_whole(&place, &expected).map(|left| left.version), Ok(2));
+    assert_eq!(left_intact(&place, &expected).map(|left| left.version), Ok(2));
     plain(&place.file).execute_batch("DELETE FROM kpi WHERE dataset_seq = 1 AND position = 3").unwrap();
-    assert!(left_whole(&place, &expected).is_err());
+    assert!(left_intact(&place, &expected).is_err());
 }
 
 fn copy_of(original: &Place) -> Place {
@@ -109,22 +111,23 @@ fn upgrade_in_a_child(file: &Path) -> Child {
         line.clear();
         assert_ne!(said.read_line(&mut line).unwrap(), 0);
     }
-    // Nothing behind the line was taken out of the pipe.
+    // With a buffer of one byte, nothing after the line was read from the pipe.
     child.stdout = Some(said.into_inner());
     child
 }
 
-/// What lies in the folder, if it is whole: looked at in a copy and by plain SQLite, which recovers as it does.
-fn left_whole(place: &Place, expected: &[Vec<Value>]) -> Result<Left, String> {
+/// What the killed process left, if it is intact. It is read from a copy, by plain SQLite, which recovers the log
+/// there.
+fn left_intact(place: &Place, expected: &[Vec<Value>]) -> Result<Left, String> {
     let copy = tempfile::tempdir().unwrap();
     for name in place.names() {
         fs::copy(place.folder.path().join(&name), copy.path().join(&name)).unwrap();
     }
-    let version = whole_version(&copy.path().join("kpis.db"), expected)?;
+    let version = intact_version(&copy.path().join("kpis.db"), expected)?;
     let names = place.names();
     let backups: Vec<_> = names.iter().filter(|name| name.ends_with("backup")).collect();
     for backup in &backups {
-        match whole_version(&copy.path().join(backup), expected)? {
+        match intact_version(&copy.path().join(backup), expected)? {
             1 => {}
             other => return Err(format!("the backup has version {other}")),
         }
@@ -133,7 +136,7 @@ fn left_whole(place: &Place, expected: &[Vec<Value>]) -> Result<Left, String> {
     Ok(Left { version, has_backup: !backups.is_empty(), has_draft })
 }
 
-fn whole_version(file: &Path, expected: &[Vec<Value>]) -> Result<i64, String> {
+fn intact_version(file: &Path, expected: &[Vec<Value>]) -> Result<i64, String> {
     let plain = plain(file);
     let version = pragma(&plain, "user_version").unwrap();
     let schema = match version {

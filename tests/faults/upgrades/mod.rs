@@ -1,5 +1,5 @@
-//! Upgrading: a file of version 1 becomes exactly what a fresh one is, with every row that was in it, or stays what it
-//! was. The later versions are made up; no crate has them.
+//! Upgrading: a file of version 1 gets exactly the schema of a fresh one and keeps every row, or it stays unchanged.
+//! The later versions exist only in these tests.
 
 mod backups;
 mod failing;
@@ -51,7 +51,7 @@ impl Place {
         Self { folder, file }
     }
 
-    /// The same with so many datasets more of 100 KPIs each, by plain SQL.
+    /// The same with `count` more datasets of 100 KPIs each, by plain SQL.
     fn with_many(count: u32) -> Self {
         let place = Self::new();
         let numbers = |to| format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {to})");
@@ -70,7 +70,7 @@ impl Place {
         place
     }
 
-    /// The names of all that lies in the folder.
+    /// The names of all files in the folder.
     fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(self.folder.path())
             .unwrap()
@@ -89,7 +89,7 @@ fn plain(file: &Path) -> Connection {
     Connection::open(file).unwrap()
 }
 
-/// Everything that version 1 keeps in a row, of every row.
+/// The columns of version 1, of every row.
 fn rows(connection: &Connection) -> Vec<Vec<Value>> {
     const COLUMNS: [(&str, &str, &str); 2] = [
         (
@@ -125,7 +125,7 @@ fn schema_of_a_fresh_file(schema: &'static Schema) -> Vec<(String, String, Strin
     schema_of(&open(&folder.path().join("fresh.db"), schema).unwrap())
 }
 
-/// That the file is one of version 1, as it was released: rows and schema.
+/// Asserts that the file equals the released one of version 1: rows and schema.
 fn is_version_1(file: &Path) {
     let place = Place::new();
     let (found, released) = (plain(file), plain(&place.file));
@@ -151,7 +151,7 @@ fn an_upgraded_file_has_the_schema_of_a_fresh_one_and_every_row() {
         assert_eq!(pragma(&found, "user_version").unwrap(), schema.current());
         assert_eq!(pragma(&found, "application_id").unwrap(), APPLICATION_ID);
         assert_ne!(schema_of(&found), schema_of_a_fresh_file(&V1), "the control");
-        // Again, there is nothing to do.
+        // A second opening has nothing to do.
         let names = place.names();
         open(&place.file, schema).unwrap();
         assert_eq!(place.names(), names);
@@ -159,7 +159,7 @@ fn an_upgraded_file_has_the_schema_of_a_fresh_one_and_every_row() {
 }
 
 #[test]
-fn a_table_that_was_rebuilt_has_the_text_of_its_migration_and_its_references_hold() {
+fn a_rebuilt_table_has_the_text_of_its_migration_and_its_foreign_keys_hold() {
     let place = Place::new();
     let upgraded = open(&place.file, &REBUILDS).unwrap();
     let text = |name: &str| -> String {
@@ -175,7 +175,7 @@ fn a_table_that_was_rebuilt_has_the_text_of_its_migration_and_its_references_hol
     assert_eq!(rows(&upgraded).len(), 0);
 }
 
-/// The control: this is what foreign keys are switched off for.
+/// The control: the reason why foreign keys are off during an upgrade.
 #[test]
 fn with_foreign_keys_on_the_rebuild_would_delete_every_kpi() {
     let place = Place::new();
@@ -186,7 +186,7 @@ fn with_foreign_keys_on_the_rebuild_would_delete_every_kpi() {
 }
 
 #[test]
-fn a_file_is_upgraded_from_any_version_to_the_last() {
+fn a_file_of_any_version_is_upgraded_to_the_latest() {
     let place = Place::new();
     let before = rows(&plain(&place.file));
     for schema in [&V1, &ADDS_A_COLUMN, &DOES_BOTH] {
@@ -198,7 +198,7 @@ fn a_file_is_upgraded_from_any_version_to_the_last() {
 }
 
 #[test]
-fn what_only_the_log_holds_is_upgraded_and_backed_up_too() {
+fn rows_that_are_only_in_the_log_are_upgraded_and_backed_up() {
     let [place, left] = [Place::new(), Place::new()];
     let writer = open(&place.file, &V1).unwrap();
     writer.execute("UPDATE dataset SET name = 'Waste'", []).unwrap();
@@ -213,7 +213,7 @@ fn what_only_the_log_holds_is_upgraded_and_backed_up_too() {
 }
 
 #[test]
-fn an_older_file_that_would_only_be_read_is_refused_and_said_to_need_an_upgrade() {
+fn an_older_file_opened_for_reading_only_is_refused_with_the_reason_that_it_needs_an_upgrade() {
     let place = Place::new();
     let settings = Settings { read_only: true, ..SETTINGS };
     let error = Database::open(&place.file, settings, &REBUILDS).map(drop).unwrap_err();
@@ -225,7 +225,7 @@ fn an_older_file_that_would_only_be_read_is_refused_and_said_to_need_an_upgrade(
 }
 
 #[test]
-fn a_newer_file_is_refused_and_stays_as_it_was() {
+fn a_newer_file_is_refused_and_stays_unchanged() {
     let place = Place::new();
     open(&place.file, &DOES_BOTH).unwrap();
     let (content, names) = (fs::read(&place.file).unwrap(), place.names());

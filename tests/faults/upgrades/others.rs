@@ -1,4 +1,4 @@
-//! Tables of others in the file stay what they are when it is upgraded, and are in the backup.
+//! Other tables in the file: an upgrade leaves them unchanged, and the backup has them.
 
 use super::schemas::FIRST;
 use super::*;
@@ -17,10 +17,10 @@ fn rows_of_others(file: &Path) -> String {
 }
 
 #[test]
-fn an_upgrade_leaves_tables_of_others_alone_and_the_backup_has_them() {
+fn an_upgrade_leaves_other_tables_unchanged_and_the_backup_has_them() {
     for schema in [&ADDS_A_COLUMN, &REBUILDS, &DOES_BOTH] {
         let place = Place::new();
-        // Of another's foreign key that does not hold, an upgrade takes no notice.
+        // A foreign key of another table that does not hold does not make an upgrade fail.
         plain(&place.file).execute_batch(&format!("PRAGMA foreign_keys = OFF; {OTHERS}")).unwrap();
         let (before, before_of_others) = (rows(&plain(&place.file)), rows_of_others(&place.file));
         let upgraded = open(&place.file, schema).unwrap();
@@ -38,9 +38,9 @@ fn an_upgrade_leaves_tables_of_others_alone_and_the_backup_has_them() {
     }
 }
 
-/// The names of later versions are known only to these: the migration would fail at the table.
+/// Only a later version knows the names of its own tables; its migration would fail.
 #[test]
-fn a_table_of_others_by_the_name_of_a_later_one_of_ours_is_named() {
+fn an_upgrade_names_another_table_that_has_the_name_of_a_new_one() {
     static LABELS: Schema = Schema::new(&[FIRST, Migration { file: "V2__label", sql: "CREATE TABLE Label (next)" }]);
     let place = Place::new();
     plain(&place.file).execute_batch("CREATE TABLE label (x)").unwrap();

@@ -1,4 +1,4 @@
-//! Versions that no crate has: a column more, a table made anew, and both.
+//! Schemas of later versions, for tests only: one with a new column, one with a rebuilt table, one with both.
 
 use crate::sqlite::schema::{Migration, Schema};
 
@@ -12,8 +12,8 @@ const COLUMN: Migration = Migration {
     sql: "ALTER TABLE kpi ADD COLUMN color TEXT NOT NULL DEFAULT '' CHECK (length(color) <= 7);",
 };
 
-/// The rows wait in a table of another name, so that the new one never has another name than its own: a RENAME would
-/// rewrite the stored texts. Dropping the old one drops its index, and with foreign keys off nothing else.
+/// The rows are copied to a table with another name, so that the new table is created under its final name: a RENAME
+/// would rewrite the stored texts. Dropping the old table drops its index, and with foreign keys off nothing else.
 pub(super) const REBUILD: Migration = Migration {
     file: "V2__archive_datasets",
     sql: "

@@ -1,5 +1,5 @@
-//! Every connection of a store is set up as the file needs it: the first that writes, a fresh one after a failed commit, those
-//! that read, and the one of a store in memory.
+//! Every connection of a store is hardened: the first writer, a fresh one after a failed commit, the readers, and the
+//! only connection of a store in memory.
 
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 use rusqlite::Connection;
@@ -10,7 +10,7 @@ use crate::internals::support::with_writer;
 use crate::{DatasetQuery, Error, NewDataset, OrganizationId, Store};
 
 #[test]
-fn every_connection_is_hardened_and_only_one_that_writes_can_write() {
+fn every_connection_is_hardened_and_readers_cannot_write() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::new(folder.path());
     let store = Store::open(folder.path().join("kpis.db")).unwrap();
@@ -21,22 +21,22 @@ fn every_connection_is_hardened_and_only_one_that_writes_can_write() {
     disk.fail(Fault { kinds: vec![Kind::Sync], at: 1, cause: Cause::Io, lasting: false });
     let failed = ours.create_dataset(NewDataset::new("Lost"));
     assert!(matches!(failed, Err(Error::OutcomeUnknown { .. })), "{failed:?}");
-    with_writer(&store, |healed| is_hardened(healed, true));
+    with_writer(&store, |fresh| is_hardened(fresh, true));
     with_readers(&store, |reader| is_hardened(reader, false));
 
     with_writer(&Store::open_in_memory().unwrap(), |only| is_hardened(only, true));
 }
 
 #[test]
-fn after_a_backup_no_connection_may_attach_a_file() {
+fn no_connection_can_attach_a_file_after_a_backup() {
     let folder = tempfile::tempdir().unwrap();
     for store in [Store::open(folder.path().join("kpis.db")).unwrap(), Store::open_in_memory().unwrap()] {
         let copy = folder.path().join("copy");
         store.backup_to(&copy).unwrap();
         std::fs::remove_file(&copy).unwrap();
-        // One that fails leaves no more behind than one that does not.
-        let given_up = store.backup_to_with(&copy, |_| std::ops::ControlFlow::Break(()));
-        assert!(matches!(given_up, Err(Error::Cancelled)), "{given_up:?}");
+        // Also after one that was cancelled.
+        let cancelled = store.backup_to_with(&copy, |_| std::ops::ControlFlow::Break(()));
+        assert!(matches!(cancelled, Err(Error::Cancelled)), "{cancelled:?}");
         with_writer(&store, |writer| attaches_nothing(writer));
         if store.path().is_some() {
             with_readers(&store, attaches_nothing);
@@ -44,7 +44,7 @@ fn after_a_backup_no_connection_may_attach_a_file() {
     }
 }
 
-/// The reader that is kept, or a fresh one.
+/// Runs `look` on an idle reader.
 fn with_readers(store: &Store, look: impl FnOnce(&Connection)) {
     let readers = store.access().readers.as_ref().unwrap();
     store.organization(OrganizationId::new()).count_datasets(&DatasetQuery::new()).unwrap();

@@ -1,4 +1,4 @@
-//! A commit that fails: the caller is told that the outcome is open, finds it out, and goes on with the same handle.
+//! A failed commit: the caller gets `OutcomeUnknown`, finds out the outcome, and continues with the same handle.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use crate::{
     Dataset, DatasetId, DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store,
 };
 
-/// Short enough to wait for, long enough to be told from no wait at all.
+/// Short enough to wait for, long enough to be distinguished from no wait at all.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 #[test]
@@ -26,18 +26,18 @@ fn a_failed_commit_answers_outcome_unknown_with_the_ids_in_order() {
 
     assert_eq!(error.code(), "outcome_unknown");
     assert!(!error.is_retryable(), "a repetition might write twice");
-    assert!(std::error::Error::source(&error).is_some(), "what SQLite said is kept");
+    assert!(std::error::Error::source(&error).is_some(), "SQLite's error is kept");
     assert!(matches!(&error, Error::OutcomeUnknown { ids, .. } if ids == &given), "{error:?}");
     scene.is_lost();
 }
 
 #[test]
-fn the_caller_finds_out_what_became_of_it_and_creates_it_again_with_the_same_id() {
+fn after_an_unknown_outcome_a_dataset_can_be_looked_up_and_created_with_the_same_id() {
     let scene = Scene::new();
     fail_the_next_commit(&scene.store);
     let unknown = unknown(scene.ours.create_dataset(request()));
 
-    // Reading needs no healing.
+    // Reading needs no recovery.
     assert_eq!(scene.ours.dataset(unknown[0]).unwrap(), None);
     scene.is_lost();
     let again = scene.ours.create_dataset(request().id(unknown[0])).unwrap();
@@ -47,7 +47,7 @@ fn the_caller_finds_out_what_became_of_it_and_creates_it_again_with_the_same_id(
 }
 
 #[test]
-fn the_store_heals_by_itself_and_every_handle_goes_on() {
+fn the_store_recovers_by_itself_and_every_handle_can_write() {
     let scene = Scene::new();
     let before = scene.ours.create_dataset(request()).unwrap();
     let clone = scene.store.clone().organization(scene.ours.id());
@@ -60,7 +60,7 @@ fn the_store_heals_by_itself_and_every_handle_goes_on() {
 }
 
 #[test]
-fn commits_that_fail_one_after_the_other_lose_nothing_else() {
+fn repeated_failed_commits_lose_no_other_commit() {
     let scene = Scene::new();
     let mut created = vec![scene.ours.create_dataset(request()).unwrap()];
     for failures in [2, 1, 3] {
@@ -75,7 +75,7 @@ fn commits_that_fail_one_after_the_other_lose_nothing_else() {
 }
 
 #[test]
-fn a_lost_connection_takes_no_lock_with_it() {
+fn a_discarded_connection_keeps_no_lock() {
     let scene = Scene::new();
     let other = Store::options().busy_timeout(Duration::ZERO).open(&scene.file).unwrap();
     for _ in 0..2 {
@@ -85,10 +85,10 @@ fn a_lost_connection_takes_no_lock_with_it() {
 }
 
 #[test]
-fn healing_waits_no_longer_than_the_timeout_for_a_reader_and_works_once_it_is_gone() {
+fn recovery_waits_for_a_reader_no_longer_than_the_timeout_and_succeeds_once_it_is_gone() {
     let scene = Scene::new();
     let before = scene.ours.create_dataset(request()).unwrap();
-    // The snapshot of this reader keeps what was written after it from being copied into the file.
+    // While this reader holds its snapshot, later frames cannot be checkpointed.
     let reader = rusqlite::Connection::open(&scene.file).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM dataset").unwrap();
     let after = scene.ours.create_dataset(request()).unwrap();
@@ -98,15 +98,15 @@ fn healing_waits_no_longer_than_the_timeout_for_a_reader_and_works_once_it_is_go
     for _ in 0..2 {
         is_busy_for_the_timeout(&scene.ours);
         scene.is_lost();
-        assert_eq!(scene.ours.dataset(after.id).unwrap().as_ref(), Some(&after), "reads go on");
+        assert_eq!(scene.ours.dataset(after.id).unwrap().as_ref(), Some(&after), "reads continue");
     }
     drop(reader);
-    let healed = scene.ours.create_dataset(request()).unwrap();
-    scene.holds(&[before, after, healed]);
+    let recovered = scene.ours.create_dataset(request()).unwrap();
+    scene.holds(&[before, after, recovered]);
 }
 
 #[test]
-fn waiting_for_the_door_and_healing_share_one_deadline() {
+fn waiting_for_the_writer_and_recovery_share_one_deadline() {
     let scene = Scene::new();
     let reader = rusqlite::Connection::open(&scene.file).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM dataset").unwrap();
@@ -117,14 +117,14 @@ fn waiting_for_the_door_and_healing_share_one_deadline() {
     let held = hold(&scene.store);
     std::thread::scope(|scope| {
         scope.spawn(|| is_busy_for_the_timeout(&scene.ours));
-        // Nothing but time can tell that most of the timeout was spent at the door.
+        // No event marks the moment at which most of the timeout is spent, so this sleeps.
         std::thread::sleep(TIMEOUT * 3 / 4);
         drop(held);
     });
 }
 
 #[test]
-fn healing_names_what_keeps_it_from_opening_and_works_once_that_is_mended() {
+fn recovery_of_a_moved_file_is_an_invalid_path_and_succeeds_once_it_is_back() {
     let scene = Scene::new();
     let before = scene.ours.create_dataset(request()).unwrap();
     fail_the_next_commit(&scene.store);
@@ -138,12 +138,12 @@ fn healing_names_what_keeps_it_from_opening_and_works_once_that_is_mended() {
         assert!(!scene.file.exists(), "no file was made in its place");
     }
     fs::rename(&elsewhere, &scene.file).unwrap();
-    let healed = scene.ours.create_dataset(request()).unwrap();
-    scene.holds(&[before, healed]);
+    let recovered = scene.ours.create_dataset(request()).unwrap();
+    scene.holds(&[before, recovered]);
 }
 
 #[test]
-fn a_store_that_lost_its_connection_can_be_verified_copied_and_closed() {
+fn a_store_that_needs_recovery_can_be_verified_copied_and_closed() {
     let scene = Scene::new();
     let before = scene.ours.create_dataset(request()).unwrap();
     fail_the_next_commit(&scene.store);
@@ -159,13 +159,13 @@ fn a_store_that_lost_its_connection_can_be_verified_copied_and_closed() {
     }
 }
 
-/// Of what was looked for in vain nothing may come back once closing has said that all is well.
+/// After a clean close, a commit that a read did not find must not appear.
 #[test]
-fn closing_without_an_error_does_away_with_a_commit_that_failed() {
+fn a_failed_commit_is_lost_after_a_clean_close() {
     for lasting in [false, true] {
         let scene = Scene::new();
         let disk = Disk::new(scene.file.parent().unwrap());
-        // Files that were opened before there was a disk are not on it.
+        // The disk sees only files that are opened after it was made.
         let store = Store::open(&scene.file).unwrap();
         let ours = store.organization(scene.ours.id());
         let before = ours.create_dataset(request()).unwrap();
@@ -185,7 +185,7 @@ fn closing_without_an_error_does_away_with_a_commit_that_failed() {
 }
 
 #[test]
-fn a_load_whose_commit_fails_names_the_last_of_the_batch_and_says_what_is_stored_for_sure() {
+fn a_load_with_a_failed_commit_names_the_last_dataset_of_the_batch_and_how_many_are_stored() {
     for (in_batches, stored, last) in [(false, 0, 6), (true, 3, 5)] {
         let scene = Scene::new();
         let ids = [(); 7].map(|()| DatasetId::new());
@@ -194,7 +194,7 @@ fn a_load_whose_commit_fails_names_the_last_of_the_batch_and_says_what_is_stored
         if !in_batches {
             fail_the_next_commit(&scene.store);
         }
-        // Between two batches the connection lies at the door.
+        // Between two batches the connection is idle.
         let options = options.progress(|progress| {
             if in_batches && progress.datasets == 3 {
                 fail_the_next_commit(&scene.store);
@@ -207,17 +207,17 @@ fn a_load_whose_commit_fails_names_the_last_of_the_batch_and_says_what_is_stored
         assert_eq!(stopped.stored, stored);
         assert_eq!(unknown::<()>(Err(stopped.error)), [ids[last]]);
         scene.is_lost();
-        assert_eq!(scene.ours.dataset(ids[last]).unwrap(), None, "as the caller finds out");
+        assert_eq!(scene.ours.dataset(ids[last]).unwrap(), None, "a read finds nothing");
         let rest = input().skip(usize::try_from(stored).unwrap());
         scene.ours.load_datasets(rest, LoadOptions::new()).unwrap();
         let all = listed(&scene.ours);
-        assert!(all.iter().map(|dataset| dataset.id).eq(ids), "the whole");
+        assert!(all.iter().map(|dataset| dataset.id).eq(ids), "all are stored");
         scene.holds(&all);
     }
 }
 
 #[test]
-fn a_store_in_memory_keeps_its_connection_and_all_that_is_in_it() {
+fn a_store_in_memory_keeps_its_connection_and_data_after_a_failed_commit() {
     let store = Store::open_in_memory().unwrap();
     let ours = store.organization(OrganizationId::new());
     let before = ours.create_dataset(request()).unwrap();
@@ -230,7 +230,7 @@ fn a_store_in_memory_keeps_its_connection_and_all_that_is_in_it() {
     assert!(store.verify().unwrap().is_whole());
 }
 
-/// A store in a file that goes with the test.
+/// A store in a file that is removed after the test.
 struct Scene {
     _folder: tempfile::TempDir,
     file: PathBuf,
@@ -251,7 +251,7 @@ impl Scene {
         assert!(self.store.access().writer.needs_recovery(), "the connection was kept");
     }
 
-    /// The store holds exactly these, through this handle and through another.
+    /// Asserts that the store has exactly these datasets, read through this handle and another.
     fn holds(&self, expected: &[Dataset]) {
         assert_eq!(listed(&self.ours), expected);
         assert!(self.store.verify().unwrap().is_whole());
@@ -273,14 +273,14 @@ fn request() -> NewDataset {
     NewDataset::new("Water").kpis(["Withdrawal", "Discharge"].map(NewKpi::new))
 }
 
-/// SQLite asks before each commit of the connection whether to go on; now it is told not to.
+/// Makes the next commit fail: SQLite calls the commit hook, which refuses.
 fn fail_the_next_commit(store: &Store) {
     assert!(!store.access().writer.needs_recovery());
     // The oldest rusqlite of the range returns nothing here.
     with_writer(store, |connection| drop(connection.commit_hook(Some(|| true))));
 }
 
-/// A commit that fails on whatever connection it gets, and leaves its transaction open: a KPI without its dataset.
+/// Commits a KPI without its dataset. That fails on any connection, and leaves the transaction open.
 fn commit_what_the_schema_forbids(store: &Store, id: DatasetId) -> crate::Result<()> {
     write_dataset(store, id, |connection| {
         connection.execute_batch(
@@ -305,7 +305,7 @@ fn is_busy_for_the_timeout(organization: &Organization) {
     let error = organization.create_dataset(request()).unwrap_err();
     let took = started.elapsed();
     let Error::Busy { waited, .. } = error else { panic!("expected busy, got {error:?}") };
-    // SQLite counts the time that it meant to sleep, a few milliseconds less than passed; and a machine may be slow.
+    // SQLite counts the time that it intended to sleep, a few milliseconds less than has passed; a machine may be slow.
     assert!(took < TIMEOUT + TIMEOUT / 2, "waited for {took:?}");
     assert!(waited <= took && waited + TIMEOUT / 10 > TIMEOUT, "says {waited:?} of {took:?}");
 }

@@ -1,4 +1,4 @@
-//! A job of a group that fails, and how the others are answered.
+//! A failing job in a shared transaction, and the results of the other jobs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,14 +12,14 @@ use crate::sqlite::failure::Failure;
 use crate::{DatasetId, DatasetQuery, Error, NewDataset, NewKpi};
 
 #[test]
-fn a_job_that_fails_leaves_the_others() {
+fn a_failed_job_rolls_back_only_its_own_work() {
     let scene = Scene::new();
     let taken = scene.ours.create_dataset(request("taken")).unwrap().id;
     std::thread::scope(|scope| {
         let held = scene.hold();
         let first = scene.enqueue(scope, create("first"));
         let again = scene.enqueue(scope, move |scene| scene.ours.create_dataset(request("again").id(taken)));
-        // Part of its work is done when it fails.
+        // It fails after a part of its work.
         let half = scene.enqueue(scope, |scene| {
             scene.write(|connection| {
                 connection.execute("DELETE FROM kpi", [])?;
@@ -37,9 +37,9 @@ fn a_job_that_fails_leaves_the_others() {
     assert_eq!(scene.names(), ["taken", "first", "last"]);
 }
 
-/// What it wrote cannot be told from what the others did, so that the whole transaction is rolled back.
+/// Its work cannot be separated from that of the others, so the whole transaction is rolled back.
 #[test]
-fn a_job_whose_savepoint_cannot_be_ended_is_not_committed_with_the_others() {
+fn a_job_that_ends_its_own_savepoint_is_not_committed_with_the_others() {
     let scene = Scene::new();
     std::thread::scope(|scope| {
         let held = scene.hold();
@@ -59,7 +59,7 @@ fn a_job_whose_savepoint_cannot_be_ended_is_not_committed_with_the_others() {
 }
 
 #[test]
-fn a_job_that_panics_does_so_in_its_own_thread_and_leaves_the_others() {
+fn a_panic_of_a_job_surfaces_in_its_own_thread_and_the_others_are_committed() {
     for leads in [true, false] {
         let scene = Scene::new();
         std::thread::scope(|scope| {
@@ -86,7 +86,7 @@ fn a_job_that_panics_does_so_in_its_own_thread_and_leaves_the_others() {
 }
 
 #[test]
-fn a_commit_of_unknown_outcome_is_answered_to_each_job_with_its_own_ids() {
+fn after_a_commit_of_unknown_outcome_each_job_gets_its_own_ids() {
     let scene = Scene::new();
     let ids = [(); 3].map(|()| DatasetId::new());
     std::thread::scope(|scope| {
@@ -103,7 +103,7 @@ fn a_commit_of_unknown_outcome_is_answered_to_each_job_with_its_own_ids() {
         assert!(matches!(failing.join().unwrap(), Err(Error::InvalidCursor)));
     });
     assert!(scene.disk.has_failed());
-    // Healed; then it is known of each whether it holds.
+    // The store recovers; after that the outcome is known: all or none.
     scene.ours.create_dataset(request("after")).unwrap();
     let held: Vec<_> = ids.map(|id| scene.ours.dataset(id).unwrap().is_some()).into();
     assert!(held.iter().all(|is_there| *is_there == held[0]), "{held:?}");
@@ -111,7 +111,7 @@ fn a_commit_of_unknown_outcome_is_answered_to_each_job_with_its_own_ids() {
 }
 
 #[test]
-fn a_job_for_which_the_disk_is_full_leaves_those_for_which_there_is_room() {
+fn a_job_that_does_not_fit_on_the_disk_does_not_fail_the_others_that_fit() {
     let scene = Scene::new();
     std::thread::scope(|scope| {
         let mut held = scene.hold();
@@ -136,9 +136,9 @@ fn a_job_for_which_the_disk_is_full_leaves_those_for_which_there_is_room() {
     });
 }
 
-/// A job that fails because of what others wrote in the same transaction is run again alone, once that has failed.
+/// A job that fails because of another job of a transaction that was not committed runs again, alone.
 #[test]
-fn an_id_that_was_taken_by_a_commit_that_failed_is_not_said_to_exist() {
+fn an_id_taken_only_in_a_failed_commit_is_not_reported_as_existing() {
     for (kind, cause) in [(Kind::Sync, Cause::Io), (Kind::Write, Cause::Full)] {
         let scene = Scene::new();
         let id = DatasetId::new();
@@ -154,9 +154,9 @@ fn an_id_that_was_taken_by_a_commit_that_failed_is_not_said_to_exist() {
         assert!(scene.ours.dataset(id).unwrap().is_some(), "{kind:?}: {answers:?}");
         let codes = answers.each_ref().map(|answer| answer.as_ref().map_or_else(Error::code, |_| "created"));
         match kind {
-            // Nothing was committed, so that each was run alone: the first creates.
+            // Nothing was committed, so each runs alone: the first creates.
             Kind::Write => assert_eq!(codes, ["created", "already_exists", "already_exists"]),
-            // The first is unknown. Whether it holds, the others find out, each alone.
+            // The outcome of the first is unknown. The others run alone and find out.
             _ => assert!(
                 codes == ["outcome_unknown", "created", "already_exists"]
                     || codes == ["outcome_unknown", "already_exists", "already_exists"],
@@ -166,9 +166,9 @@ fn an_id_that_was_taken_by_a_commit_that_failed_is_not_said_to_exist() {
     }
 }
 
-/// SQLite rolls back all of a transaction when it has no room or no memory, or finds damage while it writes.
+/// SQLite rolls back the whole transaction if the disk or the memory is full, or if it finds damage while it writes.
 #[test]
-fn jobs_whose_transaction_is_lost_are_each_run_alone() {
+fn the_jobs_of_a_lost_transaction_each_run_alone() {
     let scene = Scene::new();
     std::thread::scope(|scope| {
         let held = scene.hold();
@@ -192,9 +192,9 @@ fn jobs_whose_transaction_is_lost_are_each_run_alone() {
     assert_eq!(scene.names(), ["first", "second", "last"]);
 }
 
-/// A job that cannot be undone by itself costs the whole transaction: each job is then run alone.
+/// If the savepoint of a job cannot be rolled back, the whole transaction is, and each job runs alone.
 #[test]
-fn work_that_cannot_be_undone_is_not_committed_with_the_others() {
+fn a_job_that_cannot_be_rolled_back_is_not_committed_with_the_others() {
     for denies_rollback in [false, true] {
         let scene = Scene::new();
         scene.ours.create_dataset(request("before")).unwrap();

@@ -1,4 +1,4 @@
-//! A full disk, and a panic in the work: nothing is left, and the store works on without being opened again.
+//! A full disk, and a panic in a job: nothing of the write is stored, and the store works without being reopened.
 
 use rusqlite::Connection;
 
@@ -11,7 +11,7 @@ fn batch(datasets: usize) -> Vec<NewDataset> {
     (0..datasets).map(|index| NewDataset::new(format!("Dataset {index}")).kpis((0..20).map(|_| kpi()))).collect()
 }
 
-/// Sets how many pages the file may have: a disk that is full, and one that is not any more.
+/// Limits the number of pages of the file, which simulates a full disk, or raises the limit again.
 fn set_room(store: &Store, pages: i64) {
     with_writer(store, |connection| connection.pragma_update(None, "max_page_count", pages).unwrap());
 }
@@ -21,7 +21,7 @@ fn count(organization: &Organization) -> u64 {
 }
 
 #[test]
-fn a_batch_that_does_not_fit_leaves_nothing_and_the_store_works_on() {
+fn a_batch_that_does_not_fit_stores_nothing_and_the_store_stays_usable() {
     let folder = tempfile::tempdir().unwrap();
     for store in [Store::open(folder.path().join("kpis.db")).unwrap(), Store::open_in_memory().unwrap()] {
         let organization = store.organization(OrganizationId::new());
@@ -42,7 +42,7 @@ fn a_batch_that_does_not_fit_leaves_nothing_and_the_store_works_on() {
 }
 
 #[test]
-fn a_load_that_does_not_fit_says_what_is_stored_and_goes_on_once_there_is_room() {
+fn a_load_that_does_not_fit_reports_what_is_stored_and_can_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
     for in_batches in [false, true] {
         let file = folder.path().join(format!("{in_batches}.db"));
@@ -66,7 +66,7 @@ fn a_load_that_does_not_fit_says_what_is_stored_and_goes_on_once_there_is_room()
 }
 
 #[test]
-fn a_panic_in_the_work_rolls_back_and_leaves_the_door_usable() {
+fn a_panic_in_a_job_rolls_back_and_leaves_the_writer_usable() {
     let folder = tempfile::tempdir().unwrap();
     for store in [Store::open(folder.path().join("kpis.db")).unwrap(), Store::open_in_memory().unwrap()] {
         let organization = store.organization(OrganizationId::new());

@@ -1,5 +1,5 @@
-//! Writers that wait at the same time share a transaction: each is answered as if it had been alone, and none before what
-//! it wrote is committed.
+//! Group commit: jobs that wait at the same time share a transaction. The result of each is as if it had run alone, and
+//! no call returns before the commit.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
@@ -16,7 +16,7 @@ use crate::{
     Dataset, DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Result, Store,
 };
 
-/// A store in a file, whose commits are counted.
+/// A store in a file, with a counter of its commits.
 pub(super) struct Scene {
     folder: tempfile::TempDir,
     pub(super) disk: Disk,
@@ -48,7 +48,7 @@ impl Scene {
         hold(&self.store)
     }
 
-    /// Does `call` in another thread, and returns when that waits for the writer.
+    /// Makes `call` in another thread, and returns when that thread waits for the writer.
     pub(super) fn enqueue<'a, T: Send + 'a>(
         &'a self,
         scope: &'a Scope<'a, '_>,
@@ -66,7 +66,7 @@ impl Scene {
         write(&self.store, work)
     }
 
-    /// What another handle finds, in the order of creation.
+    /// The names that another handle finds, in the order of creation.
     pub(super) fn names(&self) -> Vec<String> {
         let store = Store::open(self.folder.path().join("kpis.db")).unwrap();
         assert!(store.verify().unwrap().is_whole());
@@ -102,7 +102,7 @@ fn jobs_that_wait_at_the_same_time_share_a_commit_in_their_order() {
     assert_eq!(scene.commits(), 1);
     assert_eq!(scene.names(), ["a", "b", "c", "d", "e"]);
 
-    // The control: one after the other, each commits.
+    // The control: one after the other, each has a commit of its own.
     scene.ours.create_dataset(request("f")).unwrap();
     scene.ours.create_dataset(request("g")).unwrap();
     assert_eq!(scene.commits(), 3);
@@ -150,7 +150,7 @@ fn a_large_job_shares_no_commit_and_no_job_overtakes_it() {
 }
 
 #[test]
-fn a_job_that_waited_past_the_timeout_is_busy_and_leaves_nothing() {
+fn a_job_that_waits_past_the_timeout_is_busy_and_stores_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let timeout = Duration::from_millis(50);
     let store = Store::options().busy_timeout(timeout).open(folder.path().join("kpis.db")).unwrap();
@@ -165,7 +165,7 @@ fn a_job_that_waited_past_the_timeout_is_busy_and_leaves_nothing() {
 }
 
 #[test]
-fn closing_waits_in_the_queue_and_jobs_behind_it_are_answered_closed() {
+fn closing_waits_in_the_queue_and_jobs_behind_it_fail_with_closed() {
     let scene = Scene::new();
     std::thread::scope(|scope| {
         let held = scene.hold();
@@ -180,9 +180,9 @@ fn closing_waits_in_the_queue_and_jobs_behind_it_are_answered_closed() {
     assert_eq!(scene.names(), ["before"]);
 }
 
-/// No thread starves: while seven write without a pause, an eighth is served within a few of their commits.
+/// No thread starves: while seven threads write without a pause, the job of an eighth is done within a few commits.
 #[test]
-fn every_job_is_served_within_a_few_commits() {
+fn every_job_is_done_within_a_few_commits() {
     let scene = Scene::new();
     let (done, is_done) = mpsc::channel::<u64>();
     let is_over = AtomicBool::new(false);
@@ -204,12 +204,12 @@ fn every_job_is_served_within_a_few_commits() {
     drop(done);
     let mut waited: Vec<u64> = is_done.iter().collect();
     waited.sort_unstable();
-    // The one in progress, its own, and what others begin between its answer and the look at the counter.
+    // The commit in progress, its own, and those that begin before the counter is read.
     assert!(waited[50] <= 4 && waited[99] <= 30, "{waited:?}");
 }
 
 #[test]
-fn a_job_taken_over_before_its_timeout_is_answered_by_its_outcome() {
+fn a_follower_taken_before_its_timeout_gets_its_result_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let timeout = Duration::from_millis(400);
     let store = Store::options().busy_timeout(timeout).open(folder.path().join("kpis.db")).unwrap();
@@ -220,12 +220,12 @@ fn a_job_taken_over_before_its_timeout_is_answered_by_its_outcome() {
         let leader = scene.enqueue(scope, create("leads"));
         let slow = scene.enqueue(scope, |scene| {
             scene.write(move |_| {
-                // Nobody ends it: until the other's time is over.
+                // The sender stays silent, so this lasts past the timeout of the other job.
                 let _ = has_ended.recv_timeout(2 * timeout);
                 Ok(())
             })
         });
-        let other = scene.enqueue(scope, create("taken in"));
+        let other = scene.enqueue(scope, create("follows"));
         drop(held);
         leader.join().unwrap().unwrap();
         slow.join().unwrap().unwrap();
@@ -257,7 +257,7 @@ fn at_most_64_followers_with_512_kib_and_only_jobs_of_64_kib_share_a_commit() {
 }
 
 #[test]
-fn a_thread_that_has_loaded_waits_in_the_queue_afterwards() {
+fn a_thread_can_wait_in_the_queue_after_a_load() {
     let scene = Scene::new();
     let (loaded, is_loaded) = mpsc::channel();
     let (go_on, goes_on) = mpsc::channel();

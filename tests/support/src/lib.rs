@@ -3,7 +3,8 @@
 //! It does not depend on `kpi-store`: the fault harness is compiled inside that crate, where the types of a second copy
 //! of it would be others. What does need them is in `mod.rs` beside this package, a module of each integration binary.
 //!
-//! - [`Random`], [`seed`] and [`is_long`]: numbers that follow from a seed, and the two variables that steer the harnesses.
+//! - [`Random`], [`seed`] and [`is_long`]: numbers that follow from a seed, and the two variables that steer the
+//!   harnesses.
 //! - [`TestFile`] and [`entries`]: a path in a folder of its own, and what is in a folder.
 //! - [`plain_sqlite`] and what follows from it: a file as SQLite alone sees it.
 //! - [`child`] and [`unprivileged`]: the test binary run again as another process, or as another user.
