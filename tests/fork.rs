@@ -50,7 +50,7 @@ const CALLS: [Call; 12] = [
 ];
 
 #[test]
-fn every_call_is_refused_in_a_forked_child_and_says_what_to_do() {
+fn every_call_is_refused_in_a_forked_child_with_the_remedy() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for read_only in [false, true] {
         let (file, parent, ours) = open_store();
@@ -63,8 +63,8 @@ fn every_call_is_refused_in_a_forked_child_and_says_what_to_do() {
             in_a_fork(carried, |(theirs, store)| first_that_is_not_refused(&store, &theirs));
         let wrong = usize::try_from(wrong).unwrap().checked_sub(1).map(|place| CALLS[place].0);
         assert_eq!(wrong, None, "read only: {read_only}");
-        // The control: in the parent nothing is refused, except writes to a read-only handle and changes of what is not
-        // there.
+        // The control: in the parent nothing is refused, except writes to a read-only handle and changes of a dataset that
+        // does not exist.
         let answers = CALLS[..11].iter().map(|(_, call)| call(&carried, &theirs).map_err(|error| error.code()));
         assert!(
             answers.clone().all(|answer| matches!(answer, Ok(()) | Err("read_only" | "not_found"))),
@@ -111,7 +111,7 @@ fn dropping_the_store_in_a_forked_child_does_not_disturb_the_parent() {
 }
 
 #[test]
-fn a_load_whose_iterator_forks_continues_in_the_parent_only() {
+fn a_load_with_an_iterator_that_forks_continues_in_the_parent_only() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (_file, store, ours) = open_store();
     let (parent, mut is_alone) = (std::process::id(), false);

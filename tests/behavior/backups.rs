@@ -56,7 +56,7 @@ fn only_the_owner_can_read_a_backup() {
 }
 
 #[test]
-fn a_target_that_is_taken_or_cannot_be_is_refused_and_stays_as_it_was() {
+fn a_target_that_exists_or_cannot_be_created_is_refused_and_stays_unchanged() {
     let (file, store, _) = store_with(3);
     let folder = file.folder.path();
     fs::write(folder.join("text"), "Water").unwrap();
@@ -117,7 +117,7 @@ fn a_backup_can_be_cancelled_while_it_is_verified() {
 
 #[cfg(unix)]
 #[test]
-fn a_target_may_have_a_name_that_is_no_unicode() {
+fn a_target_may_have_a_name_that_is_not_unicode() {
     use std::os::unix::ffi::OsStrExt;
     let (file, store, created) = store_with(3);
     let copy = file.folder.path().join(std::ffi::OsStr::from_bytes(b"c\xff'\"; --\xfe?mode=memory.db"));

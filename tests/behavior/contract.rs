@@ -41,7 +41,7 @@ fn agrees_with_every_case_that_must_be_refused() {
 }
 
 #[test]
-fn answers_every_lax_case_as_the_contract_says() {
+fn answers_every_lax_case_with_the_codes_of_the_contract() {
     let mut seen = 0;
     for case in cases().filter(|case| case["native"] == "may_refuse") {
         let name = case["name"].as_str().unwrap();
@@ -62,7 +62,7 @@ fn answers_every_lax_case_as_the_contract_says() {
 }
 
 #[test]
-fn the_comparison_notices_a_wrong_place_code_and_order() {
+fn the_comparison_detects_a_wrong_path_code_and_order() {
     let case = |json: &str| serde_json::from_str::<Value>(json).unwrap();
     let violations = NewDataset::from_json(r#"{"name":"","kpis":[{"name":""}],"x":1}"#).unwrap_err();
     let name = r#"{"loc":["body","name"],"type":"string_too_short"}"#;

@@ -30,7 +30,7 @@ fn what_create_returns_is_what_every_reader_finds() {
 }
 
 #[test]
-fn everything_asked_for_is_in_the_answer() {
+fn everything_requested_is_in_the_result() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
         let user = UserId::new();
         let organization = support::organization(store).acting_as(user);
@@ -240,7 +240,7 @@ fn a_single_request_that_cannot_be_stored_leaves_no_row() {
 }
 
 #[test]
-fn a_source_of_ids_that_repeats_itself_is_noticed() {
+fn a_repeated_id_from_the_id_source_is_already_exists() {
     let nil = || Store::options().ids(Uuid::nil);
     support::in_a_file_and_in_memory(nil, |store, file| {
         let organization = support::organization(store);

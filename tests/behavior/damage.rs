@@ -117,7 +117,7 @@ fn a_listing_continues_after_every_damaged_dataset() {
 }
 
 #[test]
-fn a_page_lists_what_is_damaged_beside_what_is_whole() {
+fn a_page_lists_damaged_datasets_beside_intact_ones() {
     let whole = Whole::new();
     let (_place, ours) = whole.altered(&["UPDATE dataset SET revision = 9 WHERE seq IN (1, 3)"]);
     let page = ours.datasets(&DatasetQuery::new().limit(4)).unwrap();
@@ -143,7 +143,7 @@ fn a_row_longer_than_sqlite_may_read_hides_no_other() {
 }
 
 #[test]
-fn a_row_whose_pages_are_torn_apart_hides_no_other() {
+fn a_row_with_a_broken_chain_of_pages_hides_no_other() {
     let mut whole = Whole::new();
     let (file, ours) = whole.altered(&[]);
     // Long enough for two overflow pages beside the page of the row.
@@ -190,7 +190,7 @@ fn a_dataset_with_anothers_id_is_an_error_under_that_id_and_absent_under_its_own
     assert_eq!(ours.dataset(whole.datasets[2].id).unwrap(), None);
     whole.lists(&ours, &|index| if index == 2 { Some(Some(other)) } else { None }, "another id");
 
-    // An id of a wrong length names no dataset, but the listing goes on.
+    // An id of a wrong length names no dataset, but the listing continues.
     let (_place, ours) = whole.altered(&["UPDATE dataset SET id = zeroblob(15) WHERE seq = 3"]);
     whole.lists(&ours, &|index| if index == 2 { Some(None) } else { None }, "an id of 15 bytes");
 }

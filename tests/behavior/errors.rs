@@ -50,7 +50,7 @@ fn messages_are_short_sentences_that_do_not_repeat_their_source() {
 }
 
 #[test]
-fn what_sqlite_said_is_the_source() {
+fn the_error_of_sqlite_is_the_source() {
     for (of, said) in [("busy", "locked"), ("not_a_store", "not a database")] {
         let (_, error) = provoked().into_iter().find(|(code, _)| *code == of).unwrap();
         assert!(error.source().unwrap().to_string().contains(said), "{error:?}");
@@ -171,7 +171,7 @@ fn of_damage() -> Vec<(&'static str, Error)> {
 }
 
 #[test]
-fn a_source_can_be_downcast_to_what_sqlite_or_the_system_said() {
+fn a_source_can_be_downcast_to_the_error_of_sqlite_or_the_system() {
     let of = |of: &str| provoked().into_iter().find(|(code, _)| *code == of).unwrap().1;
     for code in ["busy", "not_a_store"] {
         let error = of(code);
@@ -205,7 +205,7 @@ fn an_error_serializes_as_code_and_message_and_violations() {
 
 /// The variants with fields cannot be written down outside of the crate.
 #[test]
-fn an_application_can_make_every_error_that_it_handles() {
+fn an_application_can_construct_every_error_that_it_handles() {
     let id = DatasetId::new();
     let made = [
         (Error::already_exists(id, Some(kpi_id())), "already_exists"),

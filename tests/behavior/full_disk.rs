@@ -1,5 +1,5 @@
-//! A full disk: the error says so, nothing is written, reads still work, and the same handle can write again once there
-//! is room.
+//! A full disk: the error is `StorageFull`, nothing is written, reads still work, and the same handle can write again
+//! once there is space.
 //!
 //! A disk of one mebibyte in memory is mounted for each test, which takes a privileged user on Linux. Elsewhere the
 //! tests are skipped, and only the unit tests of the writer see a full disk: they limit the pages of the file instead.
@@ -14,7 +14,7 @@ use kpi_store::{Error, NewDataset, NewKpi, Store};
 use crate::support::{TestFile, entries, listed, may_mount, organization, request_with_kpis, skipped};
 
 #[test]
-fn a_create_on_a_full_disk_says_so_and_works_again_once_there_is_room() {
+fn a_create_on_a_full_disk_is_storage_full_and_succeeds_once_there_is_space() {
     // A single small dataset finds the disk full in its commit, a batch already in its statements.
     for (what, batch) in [("one", 1), ("a few", 5), ("many", 150)] {
         let Some(disk) = Disk::mount() else { return };
@@ -35,7 +35,7 @@ fn a_create_on_a_full_disk_says_so_and_works_again_once_there_is_room() {
         disk.fill_to_the_end();
         for _ in 0..3 {
             is_full(&create().unwrap_err(), what);
-            assert_eq!(listed(&ours), created, "{what}: reads go on");
+            assert_eq!(listed(&ours), created, "{what}: reads continue");
         }
 
         disk.make_room();
@@ -49,7 +49,7 @@ fn a_create_on_a_full_disk_says_so_and_works_again_once_there_is_room() {
 }
 
 #[test]
-fn a_backup_on_a_full_disk_says_so_and_leaves_nothing() {
+fn a_backup_on_a_full_disk_is_storage_full_and_leaves_no_file() {
     let Some(disk) = Disk::mount() else { return };
     let store = Store::open(disk.file()).unwrap();
     let created = organization(&store).create_datasets((0..30).map(|_| request_with_kpis(30))).unwrap();

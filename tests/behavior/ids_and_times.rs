@@ -166,7 +166,7 @@ fn given_ids_of_any_kind_are_kept() {
 }
 
 #[test]
-fn a_dataset_whose_id_exists_is_refused_and_the_stored_one_stays() {
+fn a_dataset_with_an_id_that_exists_is_refused_and_the_stored_one_stays() {
     support::in_a_file_and_in_memory(Store::options, |store, file| {
         let organization = support::organization(store);
         let stored = organization.create_dataset(support::request_with_kpis(3)).unwrap();

@@ -58,7 +58,7 @@ fn datasets_created_meanwhile_come_at_the_end_or_not_at_all() {
 }
 
 #[test]
-fn a_page_holds_50_unless_the_query_says_otherwise() {
+fn a_page_has_50_datasets_by_default() {
     let organization = filled(&Store::open_in_memory().unwrap(), 60);
     assert_eq!(DatasetQuery::new(), DatasetQuery::default());
     assert_eq!(DatasetQuery::new(), DatasetQuery::new().newest_first().oldest_first().limit(50));

@@ -150,7 +150,7 @@ fn a_slow_input_reports_progress_and_can_be_cancelled() {
 }
 
 #[test]
-fn the_result_says_how_long_the_load_took() {
+fn the_result_has_the_duration_of_the_load() {
     let organization = support::organization(&Store::open_in_memory().unwrap());
     let mut pulled = Vec::new();
     let input = (0..300).map(|place| {
@@ -204,7 +204,7 @@ fn the_clock_is_asked_once_for_each_transaction() {
 }
 
 #[test]
-fn options_show_what_was_asked_for() {
+fn options_print_what_was_set() {
     let shown = format!("{:?}", LoadOptions::new().in_batches_of(500).progress(|_| ControlFlow::Continue(())));
     assert!(shown.starts_with("LoadOptions") && shown.contains("500"), "{shown}");
 }
@@ -219,7 +219,7 @@ fn batches_of_zero_are_refused_before_the_input_is_read() {
 }
 
 #[test]
-fn an_error_of_a_load_reads_as_a_sentence_and_leads_to_its_cause() {
+fn an_error_of_a_load_prints_as_a_sentence_and_has_its_source() {
     let organization = support::organization(&Store::open_in_memory().unwrap());
     let input = || [request(0), request(1), NewDataset::new("")];
     let stopped = organization.load_datasets(input(), options(Some(2))).unwrap_err();
@@ -230,7 +230,7 @@ fn an_error_of_a_load_reads_as_a_sentence_and_leads_to_its_cause() {
 }
 
 #[test]
-fn a_log_that_a_load_made_long_is_emptied_behind_it_unless_it_is_being_read() {
+fn a_long_log_is_truncated_after_a_load_unless_a_reader_uses_it() {
     let long = || (0..100).map(|place| NewDataset::new(place.to_string()).kpis((0..100).map(|_| long_kpi())));
     let file = support::TestFile::new();
     let store = Store::open(&file.path).unwrap();

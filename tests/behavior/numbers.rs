@@ -1,4 +1,4 @@
-//! The numbers of datasets in the file (`seq`): never given twice, whatever another tool does, and rising with the
+//! The numbers of datasets in the file (`seq`): never used twice, whatever another tool does, and increasing in the
 //! order of commits, so that a listing by cursor neither skips nor repeats.
 
 use kpi_store::{DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, Store};
@@ -44,7 +44,7 @@ fn kpis_left_by_a_deleted_dataset_never_become_part_of_a_new_one() {
 }
 
 #[test]
-fn the_number_of_a_deleted_dataset_is_not_given_again() {
+fn the_number_of_a_deleted_dataset_is_not_used_again() {
     for sql in ["DELETE FROM dataset", "DELETE FROM dataset WHERE seq = (SELECT max(seq) FROM dataset)"] {
         for reopened in [false, true] {
             let file = TestFile::new();
@@ -63,7 +63,7 @@ fn the_number_of_a_deleted_dataset_is_not_given_again() {
             let ours = store.organization(ours.id());
             let created = ours.create_dataset(water()).unwrap();
             assert!(number(&file, created.id) > last, "{sql}");
-            // A listing that goes on behind the deleted ones finds the new one.
+            // A listing that continues after the deleted datasets finds the new one.
             assert_eq!(ours.datasets(&DatasetQuery::new().after(&end)).unwrap().items, [created], "{sql}");
             assert!(store.verify().unwrap().is_whole());
         }
@@ -77,10 +77,10 @@ fn numbers_rise_with_the_order_of_commits_of_several_handles() {
     let id = organization(&stores[0]).id();
     let handles = stores.each_ref().map(|store| store.organization(id));
     let mut created = Vec::new();
-    // A listing that goes on while the others write.
+    // A listing that continues while the others write.
     let (mut cursor, mut listed) = (None, Vec::new());
     for round in 0..200_usize {
-        // Now and then several by the same handle, whole blocks, and batches.
+        // Sometimes several creates by the same handle, whole blocks, and batches.
         let handle: &Organization = &handles[(round * 7 / 3) % 3];
         match round % 10 {
             3 => created.extend(handle.create_datasets((0..5).map(|_| water())).unwrap()),
@@ -137,7 +137,7 @@ fn a_counter_that_was_altered_gives_no_number_twice_and_one_that_is_missing_is_d
 }
 
 #[test]
-fn a_kpi_with_a_large_number_and_no_dataset_is_left_alone() {
+fn no_new_dataset_gets_the_number_of_an_orphaned_kpi() {
     let file = TestFile::new();
     let store = Store::open(&file.path).unwrap();
     let ours = organization(&store);

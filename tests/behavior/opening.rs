@@ -41,7 +41,7 @@ fn opens_a_file_of_any_name_in_its_folder_and_nowhere_else() {
 
 #[cfg(unix)]
 #[test]
-fn opens_a_file_whose_name_is_no_unicode() {
+fn opens_a_file_with_a_name_that_is_not_unicode() {
     use std::os::unix::ffi::OsStrExt;
     let folder = tempfile::tempdir().unwrap();
     holds_what_is_stored(&folder.path().join(std::ffi::OsStr::from_bytes(b"kp\xff\xfe.db")));
@@ -103,7 +103,7 @@ fn a_store_that_is_open_can_be_opened_again() {
 }
 
 #[test]
-fn everything_acknowledged_is_in_a_file_whose_log_was_left_behind() {
+fn a_file_with_a_leftover_log_has_everything_acknowledged() {
     let file = TestFile::new();
     let store = Store::open(&file.path).unwrap();
     let ours = organization(&store);
@@ -141,7 +141,7 @@ fn tolerates_the_statistics_of_analyze() {
 }
 
 #[test]
-fn the_file_says_what_it_is_at_either_durability() {
+fn the_file_has_the_documented_settings_at_either_durability() {
     for durability in [Durability::Full, Durability::Normal] {
         let file = TestFile::new();
         let store = Store::options().durability(durability).open(&file.path).unwrap();

@@ -54,14 +54,14 @@ const OTHERS: &[(&str, &str, &[&str])] = &[
 ];
 
 #[test]
-fn everything_works_beside_tables_of_others_and_their_rows_survive() {
+fn everything_works_beside_other_tables_and_their_rows_survive() {
     for (what, sql, tables) in OTHERS {
         works_beside(what, sql, tables);
     }
 }
 
 #[test]
-fn everything_works_beside_hundreds_of_tables_of_others() {
+fn everything_works_beside_hundreds_of_other_tables() {
     let columns: Vec<_> = (0..50).map(|column| format!("c{column} INTEGER NOT NULL DEFAULT 1")).collect();
     let table = |number: u32| {
         let columns = columns.join(", ");
@@ -127,7 +127,7 @@ const DAMAGE: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn damage_to_our_own_tables_is_found_beside_tables_of_others() {
+fn damage_to_the_tables_of_the_store_is_found_beside_other_tables() {
     for (code, damage) in DAMAGE {
         for (what, others, _) in OTHERS.iter().chain(&[("nothing", "", &[][..])]) {
             let file = checkpointed_store();
@@ -143,7 +143,7 @@ fn damage_to_our_own_tables_is_found_beside_tables_of_others() {
 
 /// A page that the list of free pages and a table of ours both hold would be written over by the next write.
 #[test]
-fn damage_between_tables_is_found_beside_tables_of_others() {
+fn damage_between_tables_is_found_beside_other_tables() {
     let file = checkpointed_store();
     let plain = plain_sqlite(&file.path);
     plain
@@ -163,7 +163,7 @@ fn damage_between_tables_is_found_beside_tables_of_others() {
 }
 
 #[test]
-fn a_database_with_only_tables_of_others_is_not_a_store() {
+fn a_database_with_only_other_tables_is_not_a_store() {
     for (what, sql, tables) in OTHERS.iter().filter(|(.., tables)| !tables.is_empty()) {
         let file = TestFile::new();
         plain_sqlite(&file.path).execute_batch(sql).unwrap();

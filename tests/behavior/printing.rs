@@ -22,7 +22,7 @@ fn a_handle_prints_which_store_it_is_and_nothing_that_is_stored() {
 }
 
 #[test]
-fn options_print_what_was_set_and_setting_one_leaves_the_others() {
+fn options_print_what_was_set_in_any_order() {
     let one_way = Store::options()
         .durability(Durability::Normal)
         .busy_timeout(Duration::from_secs(7))
@@ -52,7 +52,7 @@ fn a_cursor_and_an_id_print_as_their_text_with_their_type() {
 }
 
 #[test]
-fn what_is_no_string_in_json_is_refused_saying_that_one_was_expected() {
+fn a_json_value_other_than_a_string_is_refused_with_the_expected_type() {
     let complaints = [
         serde_json::from_str::<DatasetId>("5").unwrap_err(),
         serde_json::from_str::<Cursor>("[]").unwrap_err(),

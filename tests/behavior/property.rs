@@ -77,7 +77,7 @@ fn what_create_returns_is_what_plain_sqlite_finds() {
 
 /// The control of the comparison with plain SQLite.
 #[test]
-fn the_comparison_notices_an_altered_row_in_every_column() {
+fn the_comparison_detects_an_altered_row_in_every_column() {
     let stored = Stored::new(seed());
     let plain = support::plain_sqlite(&stored.file.path);
     let (case, dataset) = stored.cases.iter().find(|(_, dataset)| dataset.kpis.len() > 1).unwrap();

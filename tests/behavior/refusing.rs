@@ -99,7 +99,7 @@ const FILES: &[(&str, &str, Content)] = &[
 ];
 
 #[test]
-fn refuses_a_file_that_is_something_else_and_leaves_it_as_it_was() {
+fn refuses_a_file_that_is_not_a_store_and_leaves_it_unchanged() {
     let store = fs::read(checkpointed_store().path).unwrap();
     for (what, code, content) in FILES {
         let file = TestFile::with(content(store.clone()));
@@ -109,10 +109,10 @@ fn refuses_a_file_that_is_something_else_and_leaves_it_as_it_was() {
 
 #[cfg(unix)]
 #[test]
-fn refuses_to_write_what_may_only_be_read_and_leaves_it_as_it_was() {
+fn refuses_to_write_a_read_only_file_and_leaves_it_unchanged() {
     use std::os::unix::fs::PermissionsExt;
     let allow = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    in_a_child("refusing::refuses_to_write_what_may_only_be_read_and_leaves_it_as_it_was", |folder| {
+    in_a_child("refusing::refuses_to_write_a_read_only_file_and_leaves_it_unchanged", |folder| {
         let file = folder.join("kpis.db");
         Store::open(&file).unwrap();
         allow(&file, 0o400);
@@ -128,7 +128,7 @@ fn refuses_to_write_what_may_only_be_read_and_leaves_it_as_it_was() {
 }
 
 #[test]
-fn refuses_a_file_that_was_cut_within_its_last_page_and_leaves_it_as_it_was() {
+fn refuses_a_file_that_was_cut_within_its_last_page_and_leaves_it_unchanged() {
     let store = fs::read(checkpointed_store().path).unwrap();
     for length in [store.len() - 1, store.len() - 4_095, store.len() + 1] {
         let file = TestFile::new();
@@ -151,7 +151,7 @@ fn refuses_a_file_that_was_cut_beside_an_empty_log() {
 }
 
 #[test]
-fn refuses_a_store_that_was_cut_whose_log_does_not_hold_what_is_missing() {
+fn refuses_a_cut_store_if_its_log_lacks_the_missing_pages() {
     let file = checkpointed_store();
     let store = Store::open(&file.path).unwrap();
     let ours = store.organization(store.organizations().unwrap()[0]);
@@ -180,7 +180,7 @@ fn refuses_a_store_that_was_cut_whose_log_does_not_hold_what_is_missing() {
 
 /// The log may hold everything that is left of the store; SQLite would remove it.
 #[test]
-fn refuses_a_log_whose_file_is_empty_or_missing_and_keeps_it() {
+fn refuses_a_log_beside_an_empty_or_missing_file_and_keeps_it() {
     let file = checkpointed_store();
     let store = Store::open(&file.path).unwrap();
     let ours = organization(&store);
@@ -204,7 +204,7 @@ fn refuses_a_log_whose_file_is_empty_or_missing_and_keeps_it() {
 /// Things under the names that SQLite uses for its own files.
 #[cfg(unix)]
 #[test]
-fn refuses_a_file_beside_which_something_else_stands_in_the_place_of_its_log() {
+fn refuses_a_file_if_one_of_its_companions_is_not_a_regular_file() {
     use std::os::unix::fs::symlink;
     type Put = fn(&Path);
     let put: [(&str, Put); 4] = [
@@ -238,7 +238,7 @@ fn refuses_a_file_of_two_names_by_either() {
 }
 
 #[test]
-fn a_refusal_says_what_to_do() {
+fn a_refusal_names_the_remedy() {
     let file = checkpointed_store();
     plain_sqlite(&file.path).execute_batch("PRAGMA user_version = 7").unwrap();
     let error = Store::open(&file.path).unwrap_err();

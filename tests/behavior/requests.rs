@@ -169,7 +169,7 @@ fn answers_every_type_of_json_at_every_path() {
 }
 
 #[test]
-fn reads_a_sort_order_to_the_last_unit_and_nothing_that_is_no_integer() {
+fn reads_every_sort_order_exactly_and_only_integers() {
     let low = "greater_than_equal";
     let table = [
         ("0", Ok(0)),

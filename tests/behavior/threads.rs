@@ -76,7 +76,7 @@ fn two_stores_on_one_file_write_and_see_each_other() {
 }
 
 #[test]
-fn waiting_for_another_writer_ends_at_the_deadline_and_says_how_long_it_was() {
+fn waiting_for_another_writer_ends_at_the_deadline_and_reports_its_duration() {
     const TIMEOUT: Duration = Duration::from_millis(100);
     let file = TestFile::new();
     let store = Store::options().busy_timeout(TIMEOUT).open(&file.path).unwrap();

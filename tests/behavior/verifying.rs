@@ -139,7 +139,7 @@ fn progress_rises_to_the_end_and_breaking_ends_it() {
         };
         let cancelled = sample.store.verify_with(watch);
         assert!(matches!(cancelled, Err(Error::Cancelled)), "{cancelled:?}");
-        assert!(sample.store.verify().unwrap().is_whole(), "and the store goes on");
+        assert!(sample.store.verify().unwrap().is_whole(), "the store can still be verified");
     }
 }
 
@@ -177,7 +177,7 @@ fn nothing_is_accepted_that_is_not_there_or_that_this_crate_never_writes() {
 
 /// In memory a callback runs while the one connection is held.
 #[test]
-fn a_callback_in_memory_that_asks_the_store_is_busy_at_once() {
+fn a_callback_in_memory_that_calls_the_store_is_busy_at_once() {
     let store = Store::options().busy_timeout(Duration::from_mins(10)).open_in_memory().unwrap();
     let organization = support::organization(&store);
     let asks = |organization: Organization| {
@@ -194,7 +194,7 @@ fn a_callback_in_memory_that_asks_the_store_is_busy_at_once() {
 }
 
 #[test]
-fn a_backup_of_a_damaged_store_says_once_that_it_is_damaged() {
+fn a_backup_of_a_damaged_store_reports_the_damage_once() {
     let sample = Sample::new();
     sample.change("UPDATE dataset SET name = 'x' WHERE seq = 2");
     let error = sample.store.backup_to(sample.file.with_suffix("-copy")).unwrap_err().to_string();

@@ -11,7 +11,7 @@ use crate::look::{contents, look};
 use crate::pages::{PAGE, number};
 use crate::support::{TestFile, plain_sqlite, with_suffix};
 
-/// Pages of a log: the number, and how many pages the file then has; none if the transaction goes on.
+/// The pages of a log: the number of each, and the length of the file in pages after it; 0 within a transaction.
 type Frames = &'static [(u32, u32)];
 
 const LOGS: &[(&str, Frames)] = &[

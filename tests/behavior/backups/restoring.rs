@@ -8,7 +8,7 @@ use super::{BACKUP, STORE, holds, pragma, store_with};
 use crate::support::{TestFile, entries, listed, organization, plain_sqlite, request_with_kpis, with_suffix};
 
 #[test]
-fn reading_a_backup_leaves_it_as_it_was() {
+fn reading_a_backup_leaves_it_unchanged() {
     let (file, store, created) = store_with(5);
     let copy = TestFile::new();
     store.backup_to(&copy.path).unwrap();

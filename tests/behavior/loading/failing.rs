@@ -104,7 +104,7 @@ fn large_inputs_stop_as_exactly_as_small_ones() {
 }
 
 #[test]
-fn a_cancelled_load_says_what_is_stored() {
+fn a_cancelled_load_reports_what_is_stored() {
     for batch in BATCHES {
         for calls in 1..=4 {
             let case = format!("at call {calls} in batches of {batch:?}");

@@ -49,7 +49,7 @@ fn call_all(organization: &Organization, store: &Store, from: &str) {
 }
 
 #[test]
-fn calls_from_inside_a_load_of_all_or_nothing_answer_at_once() {
+fn calls_from_inside_an_all_or_nothing_load_return_at_once() {
     for count in [1, 60] {
         let inside = Arc::new(OnceLock::<(Organization, Store)>::new());
         let options_of_the_store = || {
@@ -107,7 +107,7 @@ fn iterators_and_callbacks_of_batches_may_call_into_the_store() {
 }
 
 #[test]
-fn other_writers_are_served_between_batches() {
+fn other_writers_proceed_between_batches() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
         let organization = support::organization(store);
         let (ask, asked) = mpsc::channel::<u64>();
@@ -132,7 +132,7 @@ fn other_writers_are_served_between_batches() {
 }
 
 #[test]
-fn other_writers_wait_for_a_load_of_all_or_nothing_as_long_as_they_may() {
+fn other_writers_wait_for_an_all_or_nothing_load_up_to_their_timeout() {
     for timeout in [Duration::from_millis(50), Duration::from_mins(10)] {
         let is_short = timeout < Duration::from_secs(1);
         support::in_a_file_and_in_memory(

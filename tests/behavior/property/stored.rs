@@ -23,7 +23,7 @@ pub(super) struct Stored {
     pub(super) cases: Vec<(Case, Dataset)>,
 }
 
-/// A request that was made, when and by whom.
+/// A request, with the time and the user of its creation.
 pub(super) struct Case {
     draft: Draft,
     micros: i64,

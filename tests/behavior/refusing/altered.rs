@@ -24,7 +24,7 @@ const DATABASES: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn refuses_the_database_of_another_application_and_leaves_it_as_it_was() {
+fn refuses_the_database_of_another_application_and_leaves_it_unchanged() {
     for (what, code, sql) in DATABASES {
         for log in LOGS {
             refuses_altered(what, code, sql, log, TestFile::new);
@@ -221,7 +221,7 @@ const OBJECTS_OF_OTHERS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn refuses_objects_of_others_that_could_act_and_leaves_the_store_as_it_was() {
+fn refuses_foreign_objects_that_could_act_and_leaves_the_store_unchanged() {
     let store = fs::read(checkpointed_store().path).unwrap();
     let copy_of_the_store = || TestFile::with(&store);
     for (what, code, sql) in OBJECTS_OF_OTHERS {
@@ -250,7 +250,7 @@ fn a_refused_object_of_others_is_named_and_can_be_dropped() {
 }
 
 #[test]
-fn refuses_an_altered_store_and_leaves_it_as_it_was() {
+fn refuses_an_altered_store_and_leaves_it_unchanged() {
     let store = fs::read(checkpointed_store().path).unwrap();
     let copy_of_the_store = || TestFile::with(&store);
     for (what, code, sql) in ALTERATIONS {

@@ -8,7 +8,7 @@ use super::codes;
 use crate::support;
 
 #[test]
-fn a_list_ends_after_a_thousand_violations_and_says_how_many_there_are() {
+fn a_list_ends_after_a_thousand_violations_and_has_the_total() {
     for count in [999, 1_000, 1_001, 5_000] {
         let violations = refused(&body_with_unknown_keys(count));
         let omitted = count.saturating_sub(1_000);
@@ -46,7 +46,7 @@ fn the_first_violations_are_listed_in_their_order_and_those_of_later_objects_are
 }
 
 #[test]
-fn repeated_keys_are_told_from_unknown_ones_up_to_the_end_of_the_list() {
+fn repeated_keys_are_distinguished_from_unknown_ones_up_to_the_end_of_the_list() {
     let body = format!("{{\"name\":\"w\"{}{}}}", ",\"a\":1,\"name\":\"w\"".repeat(3_000), ",\"b\":1".repeat(10));
     let violations = refused(&body);
     assert_eq!(violations.total(), 6_010);
@@ -59,7 +59,7 @@ fn repeated_keys_are_told_from_unknown_ones_up_to_the_end_of_the_list() {
 }
 
 #[test]
-fn a_body_that_breaks_behind_a_thousand_violations_is_no_json() {
+fn a_syntax_error_after_a_thousand_violations_is_json_invalid() {
     for end in ["", ",", ",}", "]", "}x"] {
         let body = body_with_unknown_keys(5_000);
         let body = format!("{}{end}", body.trim_end_matches('}'));
@@ -113,8 +113,8 @@ fn a_text_of_megabytes_takes_about_its_length() {
     });
 }
 
-/// Reads a body of so many MB, of a start, a part many times and an end; all that it takes besides the body must be
-/// less than `most` MB.
+/// Reads a body of this number of MB: a start, a part that is repeated, and an end. The memory that it takes besides the
+/// body must be less than `most` MB.
 #[cfg(target_os = "linux")]
 fn check_memory(megabytes: usize, [start, part, end]: [&str; 3], most: u64) {
     let mut body = String::with_capacity(megabytes * 1_000_000);

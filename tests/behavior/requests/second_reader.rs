@@ -30,7 +30,7 @@ const PIECES: [&str; 34] = [
 ];
 
 #[test]
-fn what_is_json_is_what_a_second_reader_says() {
+fn a_second_reader_agrees_on_what_is_json() {
     let (whole, broken) = (Cell::new(0), Cell::new(0));
     let seed = seed();
     let edits = vec((any::<Index>(), 0..3_usize, select(&PIECES[..])), 0..4);
@@ -63,7 +63,7 @@ fn what_is_json_is_what_a_second_reader_says() {
 }
 
 #[test]
-fn what_a_string_says_is_what_a_second_reader_says() {
+fn a_second_reader_agrees_on_the_content_of_strings() {
     const PARTS: [&str; 20] = [
         "a",
         "é",

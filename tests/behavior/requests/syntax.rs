@@ -77,7 +77,7 @@ fn names_the_place_at_which_the_server_sees_json_break() {
 }
 
 #[test]
-fn refuses_what_is_not_utf_8_wherever_it_stands() {
+fn refuses_invalid_utf_8_at_any_position() {
     // Latin-1, an overlong slash, half a character, a surrogate, a code point beyond the last.
     for wrong in [&b"\xe9"[..], b"\xc0\xaf", b"\xe6\xb0", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"] {
         for before in
@@ -185,7 +185,7 @@ fn reads_a_hundred_thousand_keys_in_linear_time() {
 }
 
 #[test]
-fn says_at_which_line_and_column_and_why_a_body_is_no_json() {
+fn invalid_json_is_named_with_line_column_and_reason() {
     let table = [
         ("{\"name\":\"水\",}", "trailing comma at line 1, column 13"),
         ("{\n\"name\":\"水\"\n}\n\n // end", "text after the end of the JSON at line 5, column 2"),

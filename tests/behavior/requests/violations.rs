@@ -1,4 +1,4 @@
-//! How violations read: for a person as paths and lines, for a program as places and codes, on the wire as the body of
+//! How violations read: for a person as paths and lines, for a program as locations and codes, on the wire as the body of
 //! the server's 422 answer.
 
 use kpi_store::{Error, NewDataset, NewKpi, Segment, Store, Violation, Violations};
@@ -107,7 +107,7 @@ fn carry_the_parameters_of_the_rule_as_the_stored_answers_do() {
 }
 
 #[test]
-fn read_as_a_path_and_a_sentence_and_tell_place_and_code() {
+fn have_a_path_a_message_a_loc_and_a_code() {
     let violations = refused(r#"{"name":"w","kpis":[{"name":"k"},{"name":"k"},{"name":"k"},{"name":""}]}"#);
     let violation: &Violation = violations.iter().next().unwrap();
     assert_eq!(violation.path(), "kpis[3].name");
@@ -122,8 +122,8 @@ fn read_as_a_path_and_a_sentence_and_tell_place_and_code() {
 }
 
 #[test]
-fn read_as_a_line_each_whatever_a_key_holds() {
-    // A key, and how it stands in a path.
+fn print_on_one_line_each_for_any_key() {
+    // A key, and how it is printed in a path.
     let table = [
         ("x_1", "x_1"),
         ("", r#"[""]"#),
