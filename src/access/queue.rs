@@ -46,8 +46,8 @@ pub(super) trait Waiter: Send {
     /// the waiter, so that its job runs again, alone.
     fn conclude(self: Box<Self>, outcome: &Outcome) -> Option<Box<dyn Waiter>>;
 
-    /// Wakes the thread as the leader.
-    fn lead(self: Box<Self>, connection: LeaderConnection);
+    /// Wakes the thread as the leader, with the connection.
+    fn hand_over(self: Box<Self>, connection: LeaderConnection);
 }
 
 struct QueuedJob<J: Job> {
@@ -111,7 +111,7 @@ impl<J: Job> Waiter for QueuedJob<J> {
         None
     }
 
-    fn lead(self: Box<Self>, connection: LeaderConnection) {
+    fn hand_over(self: Box<Self>, connection: LeaderConnection) {
         let Self { job, alone, wake, .. } = *self;
         Self::wake(&wake, Wake::Lead { connection, job, alone });
     }

@@ -51,7 +51,7 @@ struct State {
     /// The threads that wait while the connection is in use.
     queue: WaitQueue,
     /// The thread that may run code of the application while it uses the connection.
-    caller: Option<ThreadId>,
+    application_thread: Option<ThreadId>,
 }
 
 enum WriterState {
@@ -87,7 +87,7 @@ impl Writer {
     }
 
     fn with(writer: WriterState, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
-        let state = State { writer, queue: WaitQueue::default(), caller: None };
+        let state = State { writer, queue: WaitQueue::default(), application_thread: None };
         Self { state: Mutex::new(state), database, busy_timeout }
     }
 
@@ -100,8 +100,8 @@ impl Writer {
     pub(super) fn write<J: Job>(&self, job: J) -> Result<(J, J::Output)> {
         let deadline = Deadline::after(self.busy_timeout);
         match self.acquire(job, &deadline)? {
-            Acquired::Leader(mut leader, job, alone) => {
-                let output = leader.lead(&job, alone, &deadline).map_err(|failure| deadline.error(failure))?;
+            Acquired::Leader { mut leader, job, alone } => {
+                let output = leader.run_group(&job, alone, &deadline).map_err(|failure| deadline.error(failure))?;
                 Ok((job, output))
             }
             Acquired::Done(done) => done.map_err(|error| deadline.error(error.into())),
@@ -116,14 +116,14 @@ impl Writer {
     ) -> Result<()> {
         let deadline = Deadline::after(self.busy_timeout);
         let mut leader = self.acquire_connection(&deadline)?;
-        self.lock().caller = Some(std::thread::current().id());
-        leader.process = self.database.as_ref().map(|_| std::process::id());
+        self.lock().application_thread = Some(std::thread::current().id());
+        leader.application_process = self.database.as_ref().map(|_| std::process::id());
         let written = leader.begin(&deadline).and_then(|transaction| {
             let value = work(&transaction)?;
             Ok((value, transaction.commit()))
         });
         let (value, committed) = written.map_err(|failure| deadline.error(failure))?;
-        leader.committed(committed).map_err(|failed| match failed {
+        leader.after_commit(committed).map_err(|failed| match failed {
             CommitFailure::Unknown(source) => outcome_unknown(value, source),
             CommitFailure::WithoutEffect(error) => deadline.error(error.into()),
         })?;
@@ -142,7 +142,7 @@ impl Writer {
     pub(super) fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
         let deadline = Deadline::after(self.busy_timeout);
         let mut leader = self.acquire_connection(&deadline)?;
-        self.lock().caller = Some(std::thread::current().id());
+        self.lock().application_thread = Some(std::thread::current().id());
         leader
             .ready(Duration::ZERO)
             .and_then(|connection| work(connection.plain_mut()))
@@ -169,7 +169,7 @@ impl Writer {
         if matches!(recovered, Err(Error::Busy { .. })) {
             return recovered;
         }
-        leader.is_last = true;
+        leader.closes_store = true;
         close_readers();
         match leader.connection.take() {
             LeaderConnection::Ready(connection) => Ok(connection.close()?),
@@ -186,7 +186,7 @@ impl Writer {
     /// Waits for the connection.
     fn acquire_connection(&self, deadline: &Deadline) -> Result<Leader<'_>> {
         match self.acquire(ConnectionWanted, deadline)? {
-            Acquired::Leader(leader, ..) => Ok(leader),
+            Acquired::Leader { leader, .. } => Ok(leader),
             Acquired::Done(done) => Err(done.err().unwrap_or(Error::Storage { source: None })),
         }
     }
@@ -197,9 +197,9 @@ impl Writer {
             let mut state = self.lock();
             match std::mem::replace(&mut state.writer, WriterState::InUse) {
                 WriterState::Idle(connection) => {
-                    return Ok(Acquired::Leader(self.leader(connection), job, false));
+                    return Ok(Acquired::Leader { leader: self.leader(connection), job, alone: false });
                 }
-                WriterState::InUse if state.caller == Some(std::thread::current().id()) => {
+                WriterState::InUse if state.application_thread == Some(std::thread::current().id()) => {
                     return Err(Error::Busy { waited: deadline.waited(), source: cause(Reentrant) });
                 }
                 WriterState::InUse => state.queue.join(job),
@@ -222,14 +222,16 @@ impl Writer {
             wake => wake.ok(),
         };
         match wake {
-            Some(Wake::Lead { connection, job, alone }) => Ok(Acquired::Leader(self.leader(connection), job, alone)),
+            Some(Wake::Lead { connection, job, alone }) => {
+                Ok(Acquired::Leader { leader: self.leader(connection), job, alone })
+            }
             Some(Wake::Done(done)) => Ok(Acquired::Done(done)),
             None => Err(self.check_open().err().unwrap_or_else(|| Error::storage(LeaderPanicked))),
         }
     }
 
     fn leader(&self, connection: LeaderConnection) -> Leader<'_> {
-        Leader { writer: self, connection, is_last: false, process: None }
+        Leader { writer: self, connection, closes_store: false, application_process: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -258,8 +260,8 @@ impl Writer {
 
 /// How waiting ended.
 enum Acquired<'a, J: Job> {
-    /// This thread has the connection and runs the job; alone, if the flag is set.
-    Leader(Leader<'a>, J, bool),
+    /// This thread has the connection and runs the job, in a transaction of its own if it must be alone.
+    Leader { leader: Leader<'a>, job: J, alone: bool },
     /// Another thread ran the job.
     Done(Result<(J, J::Output)>),
 }
@@ -290,14 +292,14 @@ pub(crate) struct Leader<'a> {
     writer: &'a Writer,
     connection: LeaderConnection,
     /// The store is closed when this leader is dropped.
-    is_last: bool,
+    closes_store: bool,
     /// The process that opened the file; set while code of the application runs, since it may fork.
-    process: Option<u32>,
+    application_process: Option<u32>,
 }
 
 impl Leader<'_> {
     /// Runs the job and, unless it must be alone, the small jobs at the front of the queue, in one transaction.
-    fn lead<J: Job>(&mut self, job: &J, alone: bool, deadline: &Deadline) -> Result<J::Output, Failure> {
+    fn run_group<J: Job>(&mut self, job: &J, alone: bool, deadline: &Deadline) -> Result<J::Output, Failure> {
         let writer = self.writer;
         let transaction = self.begin(deadline)?;
         // On an early return or a panic, dropping the leader rolls back.
@@ -305,7 +307,7 @@ impl Leader<'_> {
         let mut followers = if alone { Vec::new() } else { writer.lock().queue.take_followers(job) };
         let can_commit = followers.iter_mut().all(|follower| follower.follow(&transaction).is_ok());
         let committed = can_commit.then(|| transaction.commit());
-        let (outcome, result) = match committed.map(|committed| self.committed(committed)) {
+        let (outcome, result) = match committed.map(|committed| self.after_commit(committed)) {
             Some(Ok(())) => (Outcome::Committed, Some(Ok(output))),
             Some(Err(CommitFailure::Unknown(source))) => {
                 (Outcome::Unknown(source.clone()), Some(Err(job.outcome_unknown(source).into())))
@@ -321,7 +323,7 @@ impl Leader<'_> {
         }
         match result {
             Some(result) => result,
-            None => self.lead(job, true, deadline),
+            None => self.run_group(job, true, deadline),
         }
     }
 
@@ -341,7 +343,7 @@ impl Leader<'_> {
 
     /// Records the result of a commit: after a failed one the log needs recovery, unless SQLite was busy and wrote
     /// nothing.
-    fn committed(&mut self, committed: Result<(), CommitFailure>) -> Result<(), CommitFailure> {
+    fn after_commit(&mut self, committed: Result<(), CommitFailure>) -> Result<(), CommitFailure> {
         if self.writer.database.is_some()
             && !matches!(committed, Ok(()) | Err(CommitFailure::WithoutEffect(Error::Busy { .. })))
         {
@@ -358,20 +360,20 @@ impl Leader<'_> {
 
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
-        if self.process.is_some_and(|process| process != std::process::id()) {
+        if self.application_process.is_some_and(|process| process != std::process::id()) {
             self.connection.leak();
         }
         // In memory it may fail, for want of memory: it is rolled back before its next use.
         let _ = self.connection.roll_back(self.writer.database.is_none());
         let connection = self.connection.take();
         let mut state = self.writer.lock();
-        state.caller = None;
-        if self.is_last {
+        state.application_thread = None;
+        if self.closes_store {
             state.writer = WriterState::Closed;
             // To drop the waiters wakes them.
             state.queue = WaitQueue::default();
         } else if let Some(first) = state.queue.pop() {
-            first.lead(connection);
+            first.hand_over(connection);
         } else {
             state.writer = WriterState::Idle(connection);
         }

@@ -2,7 +2,7 @@
 //!
 //! - [`new_dataset`]: what is asked for; [`request`]: reading and checking it; [`limits`].
 //! - [`dataset`], [`value_type`]: what is stored and returned; [`record`]: with what is stored beside it; [`digest`].
-//! - [`ids`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the contract prints them.
+//! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the contract prints them.
 //! - [`page`], [`cursor`]: listings. [`verification`], [`progress`]: what long operations return and report.
 
 pub(crate) mod cursor;
@@ -10,6 +10,7 @@ pub(crate) mod dataset;
 pub(crate) mod digest;
 pub(crate) mod durability;
 mod from_str_visitor;
+pub(crate) mod id_source;
 pub(crate) mod ids;
 pub mod limits;
 pub(crate) mod new_dataset;
@@ -18,6 +19,6 @@ pub(crate) mod progress;
 pub(crate) mod record;
 pub(crate) mod request;
 pub(crate) mod time;
-pub(crate) mod uuid_v7;
+mod uuid_v7;
 pub(crate) mod value_type;
 pub(crate) mod verification;

@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 
 use super::dataset::{Dataset, Kpi};
 use super::digest::digest;
+use super::id_source::IdSource;
 use super::ids::{KpiId, OrganizationId, UserId};
 use super::new_dataset::{NewDataset, NewKpi};
 use super::request::violation::Violations;
-use super::uuid_v7::IdSource;
 
 /// The revision of a dataset that was never changed.
 const FIRST_REVISION: i64 = 1;

@@ -1,7 +1,4 @@
-//! The generator of monotonic UUIDs of version 7, and the source of a store's ids.
-//!
-//! The ids of one call are consecutive, so one can be guessed from another. They identify and order datasets; they are
-//! not secrets, and knowing one grants no access.
+//! Fresh ids: UUIDs of version 7 that increase.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -16,7 +13,7 @@ static NEXT: Mutex<(u32, u64, u128)> = Mutex::new((0, 0, 0));
 
 /// A fresh UUIDv7, greater than every previous one of this process: across threads, within a millisecond, and even if
 /// the clock steps back.
-pub(crate) fn fresh_uuid() -> Uuid {
+pub(super) fn fresh_uuid() -> Uuid {
     Reserved::new(1).next()
 }
 
@@ -32,7 +29,7 @@ impl Reserved {
     /// The tail of the first id of a millisecond is random in 73 bits; the tails of the following ones increment it
     /// (<https://www.rfc-editor.org/rfc/rfc9562#section-6.2>, method 2), since random bits from the system for every id
     /// would cost more than storing a KPI.
-    fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         // A forked child has a copy of its parent's memory: of `NEXT`, and of the state of the random number generator
@@ -53,45 +50,10 @@ impl Reserved {
     }
 
     /// The next reserved id.
-    fn next(&mut self) -> Uuid {
+    pub(super) fn next(&mut self) -> Uuid {
         let (time, tail) = (u128::from(self.millis), self.tail);
         self.tail += 1;
         Uuid::from_u128(time << 80 | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & ((1 << 62) - 1))
-    }
-}
-
-/// The source of the ids that a request does not set.
-pub(crate) enum IdSource {
-    /// Fresh ids of version 7.
-    Fresh,
-    /// A function of the application.
-    Given(Box<dyn Fn() -> Uuid + Send + Sync>),
-}
-
-impl IdSource {
-    /// The ids of one call, at most `max`. Fresh ids are reserved together, since reading the clock and the process id
-    /// and taking the lock cost more than an id. Therefore they are consecutive.
-    pub(crate) fn ids(&self, max: usize) -> Ids<'_> {
-        match self {
-            IdSource::Fresh => Ids::Fresh(Reserved::new(max)),
-            IdSource::Given(id) => Ids::Given(id),
-        }
-    }
-}
-
-/// The ids of one call.
-pub(crate) enum Ids<'a> {
-    Fresh(Reserved),
-    Given(&'a (dyn Fn() -> Uuid + Send + Sync)),
-}
-
-impl Ids<'_> {
-    pub(crate) fn next<T: From<Uuid>>(&mut self) -> T {
-        match self {
-            Ids::Fresh(reserved) => reserved.next(),
-            Ids::Given(id) => id(),
-        }
-        .into()
     }
 }
 

@@ -19,8 +19,8 @@ use chrono::{DateTime, Utc};
 
 use crate::access::Access;
 use crate::error::{Error, Result};
+use crate::model::id_source::IdSource;
 use crate::model::time;
-use crate::model::uuid_v7::IdSource;
 
 /// A store of datasets: one SQLite file, or a database in memory.
 ///

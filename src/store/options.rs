@@ -12,8 +12,8 @@ use super::{Shared, Store};
 use crate::access::Access;
 use crate::error::Result;
 use crate::model::durability::Durability;
+use crate::model::id_source::IdSource;
 use crate::model::time;
-use crate::model::uuid_v7::IdSource;
 use crate::sqlite::database::Settings;
 use crate::sqlite::schema::{SCHEMA, Schema};
 
