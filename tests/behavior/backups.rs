@@ -32,7 +32,7 @@ fn a_backup_is_one_file_that_holds_what_the_store_holds() {
 
 #[test]
 fn a_backup_is_compact_and_no_larger_than_its_source() {
-    let (file, store, _) = large_store();
+    let (file, store, _) = large_store(400);
     let plain = plain_sqlite(&file.path);
     plain.execute_batch("DELETE FROM kpi WHERE dataset_seq > 50; DELETE FROM dataset WHERE seq > 50").unwrap();
     assert!(pragma(&file.path, "freelist_count") > 20, "the source has pages to spare");
@@ -101,7 +101,7 @@ fn a_target_beside_leftovers_of_another_file_is_refused() {
 
 #[test]
 fn a_backup_can_be_cancelled_while_it_is_verified() {
-    let (file, store, _) = large_store();
+    let (file, store, _) = large_store(400);
     let copy = file.folder.path().join("copy.db");
     let told = Arc::new(AtomicU64::new(0));
     let ends = Arc::clone(&told);
@@ -162,7 +162,7 @@ fn a_damaged_store_is_not_copied_and_the_error_names_what_is_damaged() {
 
 #[test]
 fn progress_rises_to_the_end_and_a_callback_may_use_the_store() {
-    let (file, store, created) = large_store();
+    let (file, store, created) = large_store(400);
     let (heard, progress) = mpsc::channel();
     let theirs = organization(&store);
     let copy = file.folder.path().join("copy.db");
@@ -182,7 +182,7 @@ fn progress_rises_to_the_end_and_a_callback_may_use_the_store() {
 
 #[test]
 fn a_backup_that_is_cancelled_at_any_moment_leaves_nothing() {
-    let (file, store, created) = large_store();
+    let (file, store, created) = large_store(60);
     let copy = file.folder.path().join("copy.db");
     let before = names(&file);
     let calls = (1..1_000).find(|&last| {
@@ -222,10 +222,10 @@ fn store_with(count: usize) -> (TestFile, Store, Vec<Dataset>) {
 }
 
 /// A store of some megabytes: large enough for several progress calls.
-fn large_store() -> (TestFile, Store, Vec<Dataset>) {
+fn large_store(datasets: usize) -> (TestFile, Store, Vec<Dataset>) {
     let file = TestFile::new();
     let store = Store::open(&file.path).unwrap();
-    let created = organization(&store).create_datasets((0..400).map(|_| request_with_kpis(100))).unwrap();
+    let created = organization(&store).create_datasets((0..datasets).map(|_| request_with_kpis(100))).unwrap();
     (file, store, created)
 }
 

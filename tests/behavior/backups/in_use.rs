@@ -84,7 +84,7 @@ fn the_harness_detects_a_copy_that_was_never_a_state_of_the_store() {
 
 #[test]
 fn writers_continue_during_a_backup() {
-    let (file, store, created) = large_store();
+    let (file, store, created) = large_store(400);
     let ours = organization(&store);
     let impatient = Store::options().busy_timeout(Duration::ZERO).open(&file.path).unwrap();
     let (theirs, copy) = (organization(&impatient), file.path.with_file_name("copy.db"));

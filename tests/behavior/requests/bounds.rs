@@ -88,7 +88,7 @@ fn a_batch_lists_a_thousand_violations_too_and_counts_those_of_every_item() {
 fn megabytes_of_keys_that_do_not_belong_take_little_memory() {
     let test = "requests::bounds::megabytes_of_keys_that_do_not_belong_take_little_memory";
     support::unprivileged::in_a_child(test, |_| {
-        check_memory(49, ["{", "\"\":0,", "\"\":0}"], 10);
+        check_memory(if support::is_long() { 49 } else { 10 }, ["{", "\"\":0,", "\"\":0}"], 10);
         check_memory(10, ["{", "\"name\":0,", "\"\":0}"], 10);
         check_memory(10, ["{\"kpis\":[{", "\"\":0,", "\"\":0}]}"], 10);
         check_memory(10, ["{", "\"kpis\":[{\"a\":1}],", "\"\":0}"], 10);
