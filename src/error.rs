@@ -207,7 +207,7 @@ pub enum Error {
     Corrupt {
         /// The damaged dataset, if it is known.
         dataset: Option<DatasetId>,
-        /// What is wrong.
+        /// A description of the damage.
         detail: Cow<'static, str>,
         /// SQLite's error.
         source: Option<Source>,

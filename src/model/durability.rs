@@ -1,6 +1,6 @@
 //! How durable a write is.
 
-/// What an acknowledged write survives.
+/// The failures that an acknowledged write survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Durability {
     /// A write that returned survives a crash of the process, a crash of the system, and a power cut, provided the disk

@@ -60,7 +60,7 @@ impl Default for StoreOptions {
 }
 
 impl StoreOptions {
-    /// What an acknowledged write survives. By default [`Durability::Full`]. It has no effect in memory.
+    /// The failures that an acknowledged write survives. By default [`Durability::Full`]. It has no effect in memory.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.settings.durability = durability;
         self

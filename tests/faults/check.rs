@@ -48,7 +48,7 @@ impl Tally {
         self.complaints += &other.complaints;
     }
 
-    pub(super) fn is_clean(&self) {
+    pub(super) fn assert_clean(&self) {
         assert!(self.breaches() == 0, "{self}\n{}", self.complaints);
     }
 }

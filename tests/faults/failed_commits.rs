@@ -43,7 +43,7 @@ fn a_commit_that_failed_on_a_full_disk_is_absent_after_any_power_cut() {
     }
     println!("commits that found the disk full: {refused}; {tally}");
     assert!(refused > 20, "the control: there was something to fail");
-    tally.is_clean();
+    tally.assert_clean();
 }
 
 /// A creation that fails, and then the same on a disk with room; none if the fault was not reached.
@@ -90,7 +90,7 @@ fn a_handle_used_after_a_lasting_failure_keeps_nothing_of_the_failed_commit() {
         tally.add(&run.tally(Durability::Full, if is_long() { 1 } else { 3 }, 2));
     }
     println!("syncs failed for a while: {tally}");
-    tally.is_clean();
+    tally.assert_clean();
 }
 
 /// The end of the log is then in the page cache only, and reads as if it were on the disk.
@@ -112,7 +112,7 @@ fn an_unsynced_log_of_a_killed_process_loses_nothing_once_the_next_process_has_o
     }
     println!("killed after a failed sync: {tally}; before the next process has opened the file: {doubtful}");
     assert!(doubtful.corrupt > 0, "the control: there is such a time");
-    tally.is_clean();
+    tally.assert_clean();
 }
 
 /// Two processes, one after the other, with the positions at which the first was killed and the second had checkpointed
@@ -172,7 +172,7 @@ fn after_any_fault_the_store_works_and_no_power_cut_loses_what_it_then_acknowled
         }
     }
     println!("faults: {faults}, then power cuts: {tally}; during a new opening: {while_opening}");
-    tally.is_clean();
+    tally.assert_clean();
 }
 
 /// Runs the scenario until it fails, repairs the disk, and continues; none if nothing failed. With it come the

@@ -26,7 +26,7 @@ fn every_scenario(durability: Durability) {
         tally.add(&Run::of(scenario, durability).tally(durability, step, by_chance));
     }
     println!("power cuts, {durability:?}: {tally}");
-    tally.is_clean();
+    tally.assert_clean();
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn the_first_opening_of_a_backup_is_as_safe_with_normal() {
     let tally =
         Run::of(scenario, Durability::Normal).tally(Durability::Normal, 100, if is_long() { 1_000 } else { 100 });
     println!("power cuts while a backup is opened, Normal: {tally}");
-    tally.is_clean();
+    tally.assert_clean();
 }
 
 #[test]
@@ -72,5 +72,5 @@ fn a_second_power_cut_during_recovery_changes_nothing() {
         });
     }
     println!("second power cuts, after {firsts} first ones: {tally}");
-    tally.is_clean();
+    tally.assert_clean();
 }

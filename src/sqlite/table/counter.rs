@@ -44,7 +44,7 @@ fn last(transaction: &Transaction<'_>) -> Result<i64, Failure> {
     }
 }
 
-/// What is wrong with the table `counter`, if anything.
+/// The damage of the table `counter`, if there is any.
 pub(in crate::sqlite) fn check(snapshot: &Snapshot<'_>) -> Result<Option<&'static str>, Failure> {
     let count: i64 = snapshot.connection().query_one(COUNT, [], |row| row.get(0))?;
     Ok((count != 1).then_some("the table counter must have exactly one row"))

@@ -79,7 +79,7 @@ impl fmt::Debug for LoadOptions<'_> {
     }
 }
 
-/// What a load has written: so far as its progress, in total as its result.
+/// The amount that a load has written: so far in its progress, in all in its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Loaded {

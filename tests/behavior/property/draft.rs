@@ -92,7 +92,7 @@ fn text((least, most): (usize, usize)) -> impl Strategy<Value = String> {
 }
 
 impl Draft {
-    /// What is wrong with it: paths and codes, in order.
+    /// Its violations: paths and codes, in order.
     pub(super) fn wrongs(&self) -> Vec<(String, &'static str)> {
         let mut wrongs = Vec::new();
         let mut check = |path: String, wrong: Option<&'static str>| wrongs.extend(wrong.map(|code| (path, code)));

@@ -10,21 +10,21 @@ use crate::internals::support::with_writer;
 use crate::{DatasetQuery, Error, NewDataset, OrganizationId, Store};
 
 #[test]
-fn every_connection_is_hardened_and_readers_cannot_write() {
+fn every_connection_assert_hardened_and_readers_cannot_write() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::new(folder.path());
     let store = Store::open(folder.path().join("kpis.db")).unwrap();
     let ours = store.organization(OrganizationId::new());
-    with_writer(&store, |writer| is_hardened(writer, true));
-    with_readers(&store, |reader| is_hardened(reader, false));
+    with_writer(&store, |writer| assert_hardened(writer, true));
+    with_readers(&store, |reader| assert_hardened(reader, false));
 
     disk.fail(Fault { kinds: vec![Kind::Sync], at: 1, cause: Cause::Io, lasting: false });
     let failed = ours.create_dataset(NewDataset::new("Lost"));
     assert!(matches!(failed, Err(Error::OutcomeUnknown { .. })), "{failed:?}");
-    with_writer(&store, |fresh| is_hardened(fresh, true));
-    with_readers(&store, |reader| is_hardened(reader, false));
+    with_writer(&store, |fresh| assert_hardened(fresh, true));
+    with_readers(&store, |reader| assert_hardened(reader, false));
 
-    with_writer(&Store::open_in_memory().unwrap(), |only| is_hardened(only, true));
+    with_writer(&Store::open_in_memory().unwrap(), |only| assert_hardened(only, true));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn with_readers(store: &Store, look: impl FnOnce(&Connection)) {
     readers.with_connection(look);
 }
 
-fn is_hardened(connection: &Connection, writes: bool) {
+fn assert_hardened(connection: &Connection, writes: bool) {
     for (feature, on) in [
         (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true),
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
