@@ -65,6 +65,73 @@ impl Lateness {
     }
 }
 
+/// Four processes of two threads create as fast as they can, with every commit on the disk, and get about as much done.
+/// The long form prints how long a create takes.
+#[test]
+fn processes_that_write_at_the_same_time_get_about_the_same_share() {
+    const TEST: &str = "processes_that_write_at_the_same_time_get_about_the_same_share";
+    if let Some(task) = child::task() {
+        return create_until_told(&task);
+    }
+    let file = TestFile::new();
+    Store::open(&file.path).unwrap().close().unwrap();
+    let mut children: Vec<_> = (0..PROCESSES).map(|seed| Child::start(TEST, "share", &file.path, seed)).collect();
+    for child in &mut children {
+        assert_eq!(child.receive().as_deref(), Some("ready"));
+    }
+    for child in &mut children {
+        child.send("begin");
+    }
+    std::thread::sleep(Duration::from_secs(if is_long() { 20 } else { 2 }));
+    for child in &mut children {
+        child.send("end");
+    }
+    let times: Vec<Vec<u64>> = children
+        .into_iter()
+        .map(|child| child.wait().unwrap().iter().map(|line| line.parse().unwrap()).collect())
+        .collect();
+
+    let shares: Vec<_> = times.iter().map(Vec::len).collect();
+    let (least, most) = (*shares.iter().min().unwrap(), *shares.iter().max().unwrap());
+    let mut all = times.concat();
+    all.sort_unstable();
+    let at = |permille: usize| Duration::from_micros(all[(all.len() - 1) * permille / 1_000]);
+    println!(
+        "locks: {PROCESSES} processes of 2 threads: {} creates, shares {shares:?} ({:.2} : 1), p50 {:?}, p99 {:?}, p99.9 \
+         {:?}, longest {:?}",
+        all.len(),
+        most as f64 / least as f64,
+        at(500),
+        at(990),
+        at(999),
+        at(1_000),
+    );
+    assert!(most < 2 * least, "{shares:?}");
+}
+
+fn create_until_told(task: &Task) {
+    let store = Store::open(&task.file).unwrap();
+    let is_over = AtomicBool::new(false);
+    child::send(["ready".to_owned()]);
+    child::receive();
+    let create = || {
+        let (ours, mut times) = (organization(&store), Vec::new());
+        while !is_over.load(Relaxed) {
+            let started = Instant::now();
+            ours.create_dataset(request_with_kpis(10)).unwrap();
+            times.push(started.elapsed().as_micros().to_string());
+        }
+        times
+    };
+    let times = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(create)).collect();
+        child::receive();
+        is_over.store(true, Relaxed);
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    child::send(times);
+}
+
 #[test]
 fn no_call_waits_past_the_timeout_and_a_tenth_while_a_lock_is_held_for_longer() {
     const TEST: &str = "no_call_waits_past_the_timeout_and_a_tenth_while_a_lock_is_held_for_longer";

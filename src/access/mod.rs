@@ -2,11 +2,12 @@
 //!
 //! - [`writer`]: the single writer, and the group commit of the jobs that wait for it at the same time.
 //! - [`job`]: a write that any thread can run. [`queue`]: the threads that wait for the writer, each with its job.
-//! - [`recovery`]: the writer's connection, and the recovery after a failed commit.
-//! - [`readers`]: the pool of connections for reading. [`deadline`]: how long a call may wait in total.
+//! - [`recovery`]: the writer's connection, and the recovery after a failed commit. [`log`]: how long the write-ahead log
+//!   may become.
+//! - [`readers`]: the pool of connections for reading.
 
-mod deadline;
 pub(crate) mod job;
+mod log;
 mod queue;
 pub(crate) mod readers;
 mod recovery;
@@ -48,7 +49,7 @@ impl Access {
         let (writer, reader) = if settings.read_only {
             (Writer::read_only(), Some(database.reading(first)))
         } else {
-            (Writer::new(first, Some(Arc::clone(&database)), busy_timeout), None)
+            (Writer::new(first, Some(Arc::clone(&database)), busy_timeout)?, None)
         };
         let readers = Readers::new(Arc::clone(&database), reader, busy_timeout);
         Ok(Self { readers: Some(readers), writer, database: Some(database), process: std::process::id() })
@@ -56,7 +57,7 @@ impl Access {
 
     /// Opens a new database in memory with a single connection: reads wait for writes.
     pub(crate) fn open_in_memory(busy_timeout: Duration) -> Result<Self> {
-        let writer = Writer::new(open::open_in_memory()?, None, busy_timeout);
+        let writer = Writer::new(open::open_in_memory()?, None, busy_timeout)?;
         Ok(Self { readers: None, writer, database: None, process: std::process::id() })
     }
 
@@ -68,7 +69,7 @@ impl Access {
     /// Runs the job in one transaction, possibly shared with other jobs, and returns it with its output.
     pub(crate) fn write<J: Job>(&self, job: J) -> Result<(J, J::Output)> {
         self.check_process()?;
-        self.writer.write(job)
+        self.writer.write(job, self.readers.as_ref())
     }
 
     /// Runs `work`, which may call code of the application, in a transaction of its own in this thread. If the outcome
@@ -79,7 +80,7 @@ impl Access {
         outcome_unknown: impl FnOnce(T, Option<Source>) -> Error,
     ) -> Result<()> {
         self.check_process()?;
-        self.writer.write_exclusively(work, outcome_unknown)
+        self.writer.write_exclusively(work, outcome_unknown, self.readers.as_ref())
     }
 
     /// Runs `work` on a snapshot of the store; the amount of work is bounded by the length of the file.
@@ -100,9 +101,21 @@ impl Access {
         self.writer.check_open()?;
         match &self.database {
             Some(database) => {
-                Ok(database.writer().and_then(|mut connection| work(&mut connection, Some(&database.file)))?)
+                let worked = database.writer().and_then(|mut connection| work(&mut connection, Some(&database.file)));
+                // Its snapshot was held for long, and the log may have grown meanwhile.
+                self.readers.iter().for_each(|readers| self.writer.keep_log_short(readers));
+                Ok(worked?)
             }
             None => self.writer.with_connection(|connection| work(connection, None)),
+        }
+    }
+
+    /// Copies the log into the file and truncates the log. Returns false if another thread or process prevents it.
+    pub(crate) fn checkpoint(&self) -> Result<bool> {
+        self.check_process()?;
+        match &self.readers {
+            Some(readers) => self.writer.checkpoint(readers),
+            None => self.writer.check_open().map(|()| true),
         }
     }
 

@@ -6,9 +6,9 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::sqlite::database::Database;
+use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::read_connection::ReadConnection;
 use crate::sqlite::snapshot::Snapshot;
@@ -29,12 +29,13 @@ struct Pool {
     in_use: usize,
     /// How many threads wait. Notifying unconditionally would cost a system call for every read.
     waiting: usize,
+    is_paused: bool,
     is_closed: bool,
 }
 
 impl Readers {
     pub(super) fn new(database: Arc<Database>, first: Option<ReadConnection>, busy_timeout: Duration) -> Self {
-        let pool = Pool { idle: Vec::from_iter(first), in_use: 0, waiting: 0, is_closed: false };
+        let pool = Pool { idle: Vec::from_iter(first), in_use: 0, waiting: 0, is_paused: false, is_closed: false };
         Self { pool: Mutex::new(pool), returned: Condvar::new(), database, busy_timeout }
     }
 
@@ -62,13 +63,22 @@ impl Readers {
         std::mem::forget(std::mem::take(&mut pool.idle));
     }
 
+    /// Lets no further read begin, and waits at most `timeout` until those in progress have ended.
+    pub(super) fn pause(&self, timeout: Duration) -> Paused<'_> {
+        let mut pool = self.lock();
+        pool.is_paused = true;
+        let is_in_use = |pool: &mut Pool| pool.in_use > 0;
+        let waited = self.returned.wait_timeout_while(pool, timeout, is_in_use).unwrap_or_else(PoisonError::into_inner);
+        Paused { readers: self, are_idle: waited.0.in_use == 0 }
+    }
+
     fn borrow(&self, deadline: &Deadline) -> Result<Reader<'_>, Failure> {
         let mut pool = self.lock();
         loop {
             if pool.is_closed {
                 return Err(Error::Closed.into());
             }
-            if pool.in_use < READERS_MAX {
+            if pool.in_use < READERS_MAX && !pool.is_paused {
                 pool.in_use += 1;
                 return Ok(Reader { readers: self, connection: pool.idle.pop() });
             }
@@ -130,8 +140,24 @@ impl Drop for Reader<'_> {
         if !pool.is_closed {
             pool.idle.extend(self.connection.take());
         }
-        if pool.waiting > 0 {
+        if pool.is_paused {
+            self.readers.returned.notify_all();
+        } else if pool.waiting > 0 {
             self.readers.returned.notify_one();
         }
+    }
+}
+
+/// While this exists, reads that have not begun wait. One thread at a time, the leader of the writer, may have it.
+pub(super) struct Paused<'a> {
+    readers: &'a Readers,
+    /// Whether no read is in progress.
+    pub(super) are_idle: bool,
+}
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        self.readers.lock().is_paused = false;
+        self.readers.returned.notify_all();
     }
 }

@@ -5,12 +5,14 @@
 //! sync failed: a later commit appended after them would be lost with them. And the frames of an incomplete commit may
 //! be completed by the next commit, which overwrites them from their start and contains some of the same pages, if the
 //! power fails in the middle of it. So before the next write a fresh connection checkpoints all of the log into the
-//! file, syncs the file, and truncates the log.
-
-use std::time::Duration;
+//! file, syncs the file, and truncates the log. Other connections that read from the log can prevent that.
+//!
+//! On a full disk only the second can happen, because SQLite writes all of a commit before it syncs any of it. Then it
+//! is enough to cut off what follows the last complete commit, which no reader prevents.
 
 use crate::error::Error;
 use crate::sqlite::database::Database;
+use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::transaction::WriteConnection;
 use crate::sqlite::wal;
@@ -24,32 +26,48 @@ pub(super) enum LeaderConnection {
     /// close, the next connection would recover the log from its start and treat the frames of the failed commit as
     /// committed.
     NeedsRecovery {
-        _discarded: Option<Box<WriteConnection>>,
+        discarded: Option<Box<WriteConnection>>,
+        log: Log,
     },
+}
+
+/// What is wrong with the log after a failed commit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Log {
+    /// Frames of an incomplete commit follow the last complete one.
+    EndsInIncompleteCommit,
+    /// Besides, earlier frames may not be on the disk, although they can be read.
+    MayBeLost,
 }
 
 impl LeaderConnection {
     /// Marks the connection as in need of recovery, after a failed commit.
-    pub(super) fn discard(&mut self) {
+    pub(super) fn discard(&mut self, log: Log) {
         if let Self::Ready(connection) = self.take()
             && connection.roll_back().is_ok()
         {
-            *self = Self::NeedsRecovery { _discarded: Some(connection) };
+            *self = Self::NeedsRecovery { discarded: Some(connection), log };
         }
     }
 
-    /// The connection, outside any transaction; after a failed commit a fresh one, which waits for other connections no
-    /// longer than `timeout`.
+    /// The connection, outside any transaction; after a failed commit a fresh one, which waits for other connections at
+    /// most until the deadline.
     pub(super) fn ready(
         &mut self,
         database: Option<&Database>,
-        timeout: Duration,
+        deadline: &Deadline,
     ) -> Result<&mut WriteConnection, Failure> {
         self.roll_back(database.is_none())?;
-        if let (Self::NeedsRecovery { .. }, Some(database)) = (&*self, database) {
-            let fresh = database.writer_within(timeout)?;
-            wal::checkpoint_and_truncate(&fresh, &database.file)?;
-            *self = Self::Ready(Box::new(WriteConnection::new(fresh)));
+        if let (Self::NeedsRecovery { discarded, log }, Some(database)) = (&*self, database) {
+            let fresh = database.writer_within(deadline.left())?;
+            match discarded {
+                Some(discarded) if *log == Log::EndsInIncompleteCommit => {
+                    wal::cut_incomplete_commit(&fresh, discarded.plain(), &database.file, deadline)?;
+                }
+                _ if wal::checkpoint_and_truncate(&fresh, &database.file, deadline.left())? => {}
+                _ => return Err(Error::busy(deadline.waited()).into()),
+            }
+            *self = Self::Ready(Box::new(WriteConnection::new(fresh)?));
         }
         match self {
             Self::Ready(connection) => Ok(connection),
@@ -76,6 +94,6 @@ impl LeaderConnection {
 
     /// Moves the connection out, and leaves [`NeedsRecovery`](Self::NeedsRecovery) behind.
     pub(super) fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::NeedsRecovery { _discarded: None })
+        std::mem::replace(self, Self::NeedsRecovery { discarded: None, log: Log::MayBeLost })
     }
 }

@@ -27,13 +27,14 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::deadline::Deadline;
 use super::job::Job;
+use super::log::{LogBound, WAIT_FOR_OTHERS};
 use super::queue::{Outcome, WaitQueue, Wake};
-use super::recovery::LeaderConnection;
+use super::readers::Readers;
+use super::recovery::{LeaderConnection, Log};
 use crate::error::{Error, Result, Source};
-use crate::sqlite::connection::set_busy_timeout;
 use crate::sqlite::database::Database;
+use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::{CommitFailure, Failure, ReadOnlyCause, cause};
 use crate::sqlite::snapshot::{self, Snapshot};
 use crate::sqlite::transaction::{Transaction, WriteConnection};
@@ -44,6 +45,7 @@ pub(crate) struct Writer {
     /// Opens a fresh connection; `None` in memory, where the connection is the database.
     database: Option<Arc<Database>>,
     busy_timeout: Duration,
+    log: LogBound,
 }
 
 struct State {
@@ -73,12 +75,16 @@ struct Reentrant;
 struct LeaderPanicked;
 
 impl Writer {
-    pub(super) fn new(first: Connection, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
-        let mut connection = LeaderConnection::Ready(Box::new(WriteConnection::new(first)));
+    pub(super) fn new(
+        first: Connection,
+        database: Option<Arc<Database>>,
+        busy_timeout: Duration,
+    ) -> Result<Self, Failure> {
+        let mut connection = LeaderConnection::Ready(Box::new(WriteConnection::new(first)?));
         if database.as_ref().is_some_and(|database| !database.is_log_durable) {
-            connection.discard();
+            connection.discard(Log::MayBeLost);
         }
-        Self::with(WriterState::Idle(connection), database, busy_timeout)
+        Ok(Self::with(WriterState::Idle(connection), database, busy_timeout))
     }
 
     /// A writer that refuses every write.
@@ -88,7 +94,7 @@ impl Writer {
 
     fn with(writer: WriterState, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
         let state = State { writer, queue: WaitQueue::default(), application_thread: None };
-        Self { state: Mutex::new(state), database, busy_timeout }
+        Self { state: Mutex::new(state), database, busy_timeout, log: LogBound::default() }
     }
 
     /// Fails if the store was closed.
@@ -97,11 +103,12 @@ impl Writer {
     }
 
     /// Runs the job in one transaction, possibly shared with other jobs, and returns it with its output.
-    pub(super) fn write<J: Job>(&self, job: J) -> Result<(J, J::Output)> {
+    pub(super) fn write<J: Job>(&self, job: J, readers: Option<&Readers>) -> Result<(J, J::Output)> {
         let deadline = Deadline::after(self.busy_timeout);
         match self.acquire(job, &deadline)? {
             Acquired::Leader { mut leader, job, alone } => {
                 let output = leader.run_group(&job, alone, &deadline).map_err(|failure| deadline.error(failure))?;
+                leader.keep_log_short(readers);
                 Ok((job, output))
             }
             Acquired::Done(done) => done.map_err(|error| deadline.error(error.into())),
@@ -113,6 +120,7 @@ impl Writer {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
         outcome_unknown: impl FnOnce(T, Option<Source>) -> Error,
+        readers: Option<&Readers>,
     ) -> Result<()> {
         let deadline = Deadline::after(self.busy_timeout);
         let mut leader = self.acquire_connection(&deadline)?;
@@ -127,10 +135,24 @@ impl Writer {
             CommitFailure::Unknown(source) => outcome_unknown(value, source),
             CommitFailure::WithoutEffect(error) => deadline.error(error.into()),
         })?;
-        if let (Some(database), LeaderConnection::Ready(connection)) = (&self.database, &leader.connection) {
-            wal::truncate_if_long(connection.plain(), &database.file);
-        }
+        leader.keep_log_short(readers);
         Ok(())
+    }
+
+    /// Begins the log anew if it is too long and no write is in progress for long.
+    pub(super) fn keep_log_short(&self, readers: &Readers) {
+        let is_long = self.database.as_ref().is_some_and(|database| LogBound::is_exceeded_by(database.log_length()));
+        if is_long && let Ok(leader) = self.acquire_connection(&Deadline::after(WAIT_FOR_OTHERS)) {
+            leader.keep_log_short(Some(readers));
+        }
+    }
+
+    /// Checkpoints all of the log and truncates it. Returns false if another thread or process prevents it.
+    pub(super) fn checkpoint(&self, readers: &Readers) -> Result<bool> {
+        let deadline = Deadline::after(self.busy_timeout);
+        let checkpointed =
+            self.acquire_connection(&deadline).and_then(|mut leader| leader.checkpoint(readers, &deadline));
+        if let Err(Error::Busy { .. }) = checkpointed { Ok(false) } else { checkpointed }
     }
 
     /// Runs `work` on a snapshot of a store in memory.
@@ -144,7 +166,7 @@ impl Writer {
         let mut leader = self.acquire_connection(&deadline)?;
         self.lock().application_thread = Some(std::thread::current().id());
         leader
-            .ready(Duration::ZERO)
+            .ready(&deadline)
             .and_then(|connection| work(connection.plain_mut()))
             .map_err(|failure| deadline.error(failure))
     }
@@ -165,7 +187,7 @@ impl Writer {
         let deadline = Deadline::after(self.busy_timeout);
         let mut leader = self.acquire_connection(&deadline)?;
         // The next opening must not recover the frames of a failed commit from the log.
-        let recovered = leader.ready(deadline.left()).map(drop).map_err(|failure| deadline.error(failure));
+        let recovered = leader.ready(&deadline).map(drop).map_err(|failure| deadline.error(failure));
         if matches!(recovered, Err(Error::Busy { .. })) {
             return recovered;
         }
@@ -333,9 +355,8 @@ impl Leader<'_> {
             database.check_unmoved()?;
         }
         let writer = self.writer;
-        let connection = self.ready(deadline.left())?;
-        set_busy_timeout(connection.plain(), deadline.left())?;
-        connection.begin(|connection| match &writer.database {
+        let connection = self.ready(deadline)?;
+        connection.begin(deadline, |connection| match &writer.database {
             Some(database) => database.check_version(connection),
             None => Ok(()),
         })
@@ -344,17 +365,35 @@ impl Leader<'_> {
     /// Records the result of a commit: after a failed one the log needs recovery, unless SQLite was busy and wrote
     /// nothing.
     fn after_commit(&mut self, committed: Result<(), CommitFailure>) -> Result<(), CommitFailure> {
-        if self.writer.database.is_some()
-            && !matches!(committed, Ok(()) | Err(CommitFailure::WithoutEffect(Error::Busy { .. })))
-        {
-            self.connection.discard();
+        if self.writer.database.is_some() {
+            match committed {
+                Ok(()) | Err(CommitFailure::WithoutEffect(Error::Busy { .. })) => {}
+                Err(CommitFailure::WithoutEffect(_)) => self.connection.discard(Log::EndsInIncompleteCommit),
+                Err(CommitFailure::Unknown(_)) => self.connection.discard(Log::MayBeLost),
+            }
         }
         committed
     }
 
     /// The connection, outside any transaction.
-    pub(crate) fn ready(&mut self, timeout: Duration) -> Result<&mut WriteConnection, Failure> {
-        self.connection.ready(self.writer.database.as_deref(), timeout)
+    pub(crate) fn ready(&mut self, deadline: &Deadline) -> Result<&mut WriteConnection, Failure> {
+        self.connection.ready(self.writer.database.as_deref(), deadline)
+    }
+
+    fn keep_log_short(&self, readers: Option<&Readers>) {
+        if let (Some(database), LeaderConnection::Ready(connection), Some(readers)) =
+            (&self.writer.database, &self.connection, readers)
+        {
+            self.writer.log.keep(connection.plain(), database.log_length(), readers);
+        }
+    }
+
+    fn checkpoint(&mut self, readers: &Readers, deadline: &Deadline) -> Result<bool> {
+        let Some(database) = &self.writer.database else { return Ok(true) };
+        database.check_unmoved()?;
+        let connection = self.ready(deadline)?;
+        let _paused = readers.pause(deadline.left());
+        Ok(wal::checkpoint_and_truncate(connection.plain(), &database.file, deadline.left())?)
     }
 }
 

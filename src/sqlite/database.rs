@@ -103,6 +103,11 @@ impl Database {
         if found > supported { Err(Error::TooNew { found, supported }.into()) } else { Ok(()) }
     }
 
+    /// The length of the file of the write-ahead log in bytes; 0 if it cannot be told.
+    pub(crate) fn log_length(&self) -> u64 {
+        companions::wal_length(&self.file).unwrap_or_default().unwrap_or_default()
+    }
+
     /// Fails if the name now belongs to another file or to none: writes to the old file would be lost.
     pub(crate) fn check_unmoved(&self) -> Result<(), Error> {
         if stat::identity(&self.file)? == self.identity { Ok(()) } else { Err(moved(&self.file, None)) }

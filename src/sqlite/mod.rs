@@ -3,6 +3,7 @@
 //! - [`mod@file`]: paths and file names, and all calls to the file system outside SQLite. [`open_files`]: which files this
 //!   process has open, for after a fork.
 //! - [`connection`]: hardened connections. [`database`]: a file that was opened, and further connections to it.
+//! - [`deadline`]: how long a call may wait, and how it waits for the write lock.
 //! - [`open`]: the steps from a path to the first connection to a file that is known to be a store.
 //! - [`schema`]: the objects that the file must and may contain, and the migrations that create them.
 //! - [`snapshot`]: what reads run on; [`read_connection`]: the connection for them; [`budget`]: a bound on reading a
@@ -18,6 +19,7 @@ pub(crate) mod backup;
 mod budget;
 pub(crate) mod connection;
 pub(crate) mod database;
+pub(crate) mod deadline;
 pub(crate) mod failure;
 mod file;
 mod integrity;

@@ -4,9 +4,11 @@
 
 use std::cell::Cell;
 use std::ops::Deref;
+use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
+use super::deadline::Deadline;
 use super::failure::{CommitFailure, Failure};
 use super::sequence::ReservedSeqs;
 use super::snapshot::Snapshot;
@@ -21,18 +23,22 @@ pub(crate) struct WriteConnection {
 }
 
 impl WriteConnection {
-    pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, numbers: Cell::default() }
+    pub(crate) fn new(connection: Connection) -> rusqlite::Result<Self> {
+        // Only BEGIN IMMEDIATE waits, and not in SQLite's busy handler.
+        connection.busy_timeout(Duration::ZERO)?;
+        Ok(Self { connection, numbers: Cell::default() })
     }
 
-    /// Begins a transaction. It takes the write lock at once, so that only this call waits for the lock.
+    /// Begins a transaction. It takes the write lock at once, so that only this call waits for the lock, until the
+    /// deadline.
     ///
     /// If another connection has changed the file since the last commit, `check_changed` checks it first.
     pub(crate) fn begin(
         &self,
+        deadline: &Deadline,
         check_changed: impl FnOnce(&Connection) -> Result<(), Failure>,
     ) -> Result<Transaction<'_>, Failure> {
-        begin(&self.connection)?;
+        begin(&self.connection, deadline)?;
         let (numbers, version) = (self.numbers.get(), data_version(&self.connection)?);
         if numbers.is_as_of(version) {
             return Ok(Transaction::new(self, numbers));
@@ -133,9 +139,14 @@ fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))
 }
 
-/// Begins a write transaction, which takes the write lock.
-pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
-    run(connection, "BEGIN IMMEDIATE")
+/// Begins a write transaction, which takes the write lock; waits for it until the deadline.
+pub(super) fn begin(connection: &Connection, deadline: &Deadline) -> rusqlite::Result<()> {
+    loop {
+        match run(connection, "BEGIN IMMEDIATE") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && deadline.pause() => {}
+            begun => return begun,
+        }
+    }
 }
 
 /// Commits the open transaction of the connection.

@@ -1,18 +1,19 @@
-//! The write-ahead log: when and how it is checkpointed and truncated.
+//! The write-ahead log: when and how it is checkpointed, restarted and truncated.
 
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::connection;
+use super::connection::{pragma, set_busy_timeout};
+use super::deadline::Deadline;
 use super::failure::Failure;
 use super::file::companions;
-use crate::error::Error;
+use super::transaction;
 
-/// A longer write-ahead log is truncated after a load. In bytes: four times the length at which SQLite checkpoints
-/// by itself.
-const LENGTH_MAX: u64 = 16 * 1024 * 1024;
+/// The lengths of the header of a log and of the header of each frame (<https://sqlite.org/fileformat2.html#walformat>).
+const HEADER: u64 = 32;
+const FRAME_HEADER: u64 = 24;
 
 /// Checkpoints as much of the log as readers allow, without waiting.
 pub(super) fn checkpoint_passive(connection: &Connection) -> rusqlite::Result<()> {
@@ -21,24 +22,31 @@ pub(super) fn checkpoint_passive(connection: &Connection) -> rusqlite::Result<()
     connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
-/// Checkpoints all of the log of `file` and truncates it, both durably; fails with [`Busy`](Error::Busy) if another
-/// connection prevents it.
-pub(crate) fn checkpoint_and_truncate(connection: &Connection, file: &Path) -> Result<(), Failure> {
-    if try_truncate(connection)? { Ok(companions::sync_log(file)?) } else { Err(Error::busy(Duration::ZERO).into()) }
+/// Checkpoints all of the log of `file` and truncates it, both durably. Waits for other connections at most `timeout`;
+/// returns false if one of them prevents it.
+pub(crate) fn checkpoint_and_truncate(
+    connection: &Connection,
+    file: &Path,
+    timeout: Duration,
+) -> Result<bool, Failure> {
+    let is_truncated = restart(connection, Restart::Truncated, timeout)?;
+    if is_truncated {
+        companions::sync_log(file)?;
+    }
+    Ok(is_truncated)
 }
 
-/// Checkpoints the log that a crash left beside `file`, makes that durable, and truncates the log unless another
-/// connection uses it. Does not wait. Returns false if the disk is full: then the file can be read, but nothing can be
-/// written yet.
+/// Checkpoints the log that an opening found beside `file` or has written, makes that durable, and truncates the log
+/// unless another connection uses it. Does not wait. Returns false if the disk is full: then the file can be read, but
+/// nothing can be written yet.
 ///
 /// The frames of a crashed process may be in the page cache only, marked as clean if a sync failed: a later commit
 /// appended after them would be lost with them. And the frames of an incomplete commit could be completed by a later
 /// commit that overwrites them and is itself incomplete.
-pub(super) fn checkpoint_leftover(connection: &Connection, file: &Path) -> Result<bool, Failure> {
+pub(super) fn checkpoint_at_opening(connection: &Connection, file: &Path) -> Result<bool, Failure> {
     let checkpointed = connection
         .query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-        .and_then(|()| connection.busy_timeout(Duration::ZERO))
-        .and_then(|()| try_truncate(connection));
+        .and_then(|()| restart(connection, Restart::Truncated, Duration::ZERO));
     match checkpointed {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => return Ok(false),
         checkpointed => checkpointed?,
@@ -51,18 +59,52 @@ pub(super) fn checkpoint_leftover(connection: &Connection, file: &Path) -> Resul
     Ok(true)
 }
 
-/// Truncates the log of `file` if a large transaction has made it long and no reader uses it. SQLite itself would
-/// overwrite the log, but shorten it only when the last connection is closed.
-///
-/// Best effort: a failure does not affect the transactions that were committed before.
-pub(crate) fn truncate_if_long(connection: &Connection, file: &Path) {
-    if companions::wal_length(file).is_ok_and(|length| length > Some(LENGTH_MAX)) {
-        let _ = connection::set_busy_timeout(connection, Duration::ZERO).and_then(|()| try_truncate(connection));
-    }
+/// Removes what a commit has left behind the last complete one, durably, while other connections may read. `writer` takes
+/// the write lock, and `other` tells how many frames belong to commits, which SQLite refuses inside a transaction.
+pub(crate) fn cut_incomplete_commit(
+    writer: &Connection,
+    other: &Connection,
+    file: &Path,
+    deadline: &Deadline,
+) -> Result<(), Failure> {
+    transaction::begin(writer, deadline)?;
+    let cut = length_of_commits(other).map_err(Failure::from).and_then(|length| {
+        companions::truncate_log(file, length)?;
+        Ok(())
+    });
+    transaction::roll_back(writer)?;
+    cut
 }
 
-/// Checkpoints all of the log, makes that durable and truncates the log. Returns false if another connection prevents it.
-fn try_truncate(connection: &Connection) -> rusqlite::Result<bool> {
-    let is_busy: bool = connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    Ok(!is_busy)
+/// The length of the log up to its last commit, in bytes. The file may be longer: SQLite overwrites a log from its start
+/// without shortening it.
+pub(crate) fn length_of_commits(connection: &Connection) -> rusqlite::Result<u64> {
+    let frames: i64 = connection.query_one("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
+    let page_size = pragma(connection, "page_size")?.cast_unsigned();
+    Ok(match frames {
+        ..=0 => 0,
+        frames => HEADER + frames.cast_unsigned() * (FRAME_HEADER + page_size),
+    })
+}
+
+/// What becomes of a log that was checkpointed to its end.
+#[derive(Clone, Copy)]
+pub(crate) enum Restart {
+    /// The next commit overwrites it from its start, which is faster than a log that grows.
+    Overwritten,
+    /// It has no bytes.
+    Truncated,
+}
+
+/// Checkpoints all of the log, makes that durable and lets the log begin anew. Waits for other connections at most
+/// `timeout`; returns false if one of them prevents it.
+pub(crate) fn restart(connection: &Connection, restart: Restart, timeout: Duration) -> rusqlite::Result<bool> {
+    set_busy_timeout(connection, timeout)?;
+    let sql = match restart {
+        Restart::Overwritten => "PRAGMA wal_checkpoint(RESTART)",
+        Restart::Truncated => "PRAGMA wal_checkpoint(TRUNCATE)",
+    };
+    let is_busy = connection.query_one(sql, [], |row| row.get(0));
+    set_busy_timeout(connection, Duration::ZERO)?;
+    is_busy.map(|is_busy: bool| !is_busy)
 }

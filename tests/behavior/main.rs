@@ -31,6 +31,8 @@ mod threads;
 
 /// Backups: complete, compact, verified, of a store in use; restoring them.
 mod backups;
+/// Checkpoints: what the file alone holds, and when the log cannot be copied into it.
+mod checkpoints;
 /// A full disk: a typed error, reads still work, writes work again once there is room.
 mod full_disk;
 

@@ -63,9 +63,10 @@ const ATTACKS: [(&str, Attack); 11] = [
 ];
 
 /// The calls of the application, which owns the file: each sees all organizations or none.
-const OF_THE_APPLICATION: [&str; 11] = [
+const OF_THE_APPLICATION: [&str; 12] = [
     "backup_to",
     "backup_to_with",
+    "checkpoint",
     "close",
     "open",
     "open_in_memory",

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use crate::access::job::Job;
 use crate::access::writer::Leader;
 use crate::error::{Error, Result, Source};
+use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::transaction::Transaction;
 use crate::{DatasetId, Store};
@@ -60,7 +61,7 @@ pub(super) fn waiting(store: &Store) -> usize {
 /// Runs `look` on the writer's connection; after a failed commit on a fresh one.
 pub(super) fn with_writer<T>(store: &Store, look: impl FnOnce(&mut Connection) -> T) -> T {
     let mut guard = hold(store);
-    let connection = guard.ready(Duration::from_secs(1)).map_err(|Failure(error)| error).unwrap();
+    let connection = guard.ready(&Deadline::after(Duration::from_secs(1))).map_err(|Failure(error)| error).unwrap();
     look(connection.plain_mut())
 }
 

@@ -74,6 +74,12 @@ pub(in crate::sqlite) fn sync_log(file: &Path) -> Result<(), Error> {
     disk::sync_file(&beside(file, "-wal")).map_err(|error| write_failed(file, error))
 }
 
+/// Shortens the log to `length` bytes, durably.
+pub(in crate::sqlite) fn truncate_log(file: &Path, length: u64) -> Result<(), Error> {
+    let log = beside(file, "-wal");
+    disk::truncate(&log, length).and_then(|()| disk::sync_file(&log)).map_err(|error| write_failed(file, error))
+}
+
 /// The numbers of the pages in the write-ahead log (<https://sqlite.org/fileformat2.html#walformat>).
 pub(in crate::sqlite) fn pages_in_log(file: &Path, page_size: u64) -> Result<HashSet<u64>, Error> {
     read_pages(&beside(file, "-wal"), page_size).map_err(|error| write_failed(file, error))

@@ -69,6 +69,16 @@ pub(super) fn sync_file(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Shortens a file on which SQLite holds no locks.
+pub(super) fn truncate(file: &Path, length: u64) -> io::Result<()> {
+    #[cfg(test)]
+    may(Kind::Truncate, file)?;
+    File::options().write(true).open(file)?.set_len(length)?;
+    #[cfg(test)]
+    done(file, |file| Operation::Truncate { file, length });
+    Ok(())
+}
+
 /// Renames a file within its folder.
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The first connection to a file that is opened for writing: inspects it, switches it to WAL mode and upgrades it.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -12,20 +12,17 @@ use crate::error::Error;
 use crate::model::durability::Durability;
 use crate::sqlite::connection::{self, OpenMode, set_pragma};
 use crate::sqlite::database::Database;
+use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::file::{companions, folder};
 use crate::sqlite::schema::{APPLICATION_ID, PAGE_SIZE};
 use crate::sqlite::{backup, wal};
 
-/// The pause between two attempts to switch to WAL mode.
-const PAUSE: Duration = Duration::from_millis(1);
-
 impl Database {
-    pub(super) fn first_writer(&mut self, started: Instant) -> Result<Connection, Failure> {
-        let left = || self.settings.busy_timeout.saturating_sub(started.elapsed());
+    pub(super) fn first_writer(&mut self, deadline: &Deadline) -> Result<Connection, Failure> {
         let wal = companions::wal_length(&self.file)?;
         refuse_foreign_log(&self.file, wal)?;
-        let mut connection = connection::connect(&self.file, OpenMode::ReadWrite, left())?;
+        let mut connection = connection::connect(&self.file, OpenMode::ReadWrite, deadline.left())?;
         // If the file is rejected, closing this connection, which may be the last one, must not checkpoint it.
         let keep_log = |connection: &Connection, keep| {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep && wal.is_some())
@@ -43,18 +40,19 @@ impl Database {
             // file.
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         }
-        switch_to_wal(&connection, started, self.settings.busy_timeout)?;
+        switch_to_wal(&connection, deadline)?;
         if self.settings.durability != Durability::Full {
             connection::set_durability(&connection, self.settings.durability)?;
         }
         keep_log(&connection, false)?;
         if wal.is_some_and(|length| length > 0) {
-            self.is_log_durable = wal::checkpoint_leftover(&connection, &self.file)?;
-            connection::set_busy_timeout(&connection, left())?;
+            self.is_log_durable = wal::checkpoint_at_opening(&connection, &self.file)?;
         }
         if found.version < self.schema.current() {
-            connection::set_busy_timeout(&connection, left())?;
-            migrate(&connection, self.schema, |version| self.back_up_before_upgrade(version))?;
+            connection.busy_timeout(Duration::ZERO)?;
+            migrate(&connection, self.schema, deadline, |version| self.back_up_before_upgrade(version))?;
+            // Until then even the schema is only in the log: a copy of the file alone would be an empty store.
+            self.is_log_durable = wal::checkpoint_at_opening(&connection, &self.file)?;
         }
         if found.version == 0 {
             folder::sync_folder(&self.file)?;
@@ -72,7 +70,7 @@ impl Database {
 }
 
 /// Switches to WAL mode. SQLite does not call its busy handler here, so this function retries.
-fn switch_to_wal(connection: &Connection, started: Instant, timeout: Duration) -> Result<(), Failure> {
+fn switch_to_wal(connection: &Connection, deadline: &Deadline) -> Result<(), Failure> {
     loop {
         // IMPORTANT: SQLite commits the switch after it has returned the row with the new mode. `query_one` asks for a
         // second row, so that it gets to the commit.
@@ -81,11 +79,9 @@ fn switch_to_wal(connection: &Connection, started: Instant, timeout: Duration) -
             Ok(_) => return Err(Error::Storage { source: None }.into()),
             Err(error) => {
                 let Failure(error) = error.into();
-                let waited = started.elapsed();
-                if !matches!(error, Error::Busy { .. }) || waited >= timeout {
-                    return Err(error.with_waited(waited).into());
+                if !matches!(error, Error::Busy { .. }) || !deadline.pause() {
+                    return Err(error.into());
                 }
-                std::thread::sleep(PAUSE);
             }
         }
     }

@@ -16,12 +16,13 @@ mod upgrade;
 pub(crate) mod upgrade_tests;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
 use super::connection;
 use super::database::{Database, Settings};
+use super::deadline::Deadline;
 use super::file::{companions, folder, path};
 use super::schema::{SCHEMA, Schema};
 use crate::error::Error;
@@ -38,13 +39,13 @@ impl Database {
     /// upgraded. The schema is an argument so that tests can upgrade.
     pub(crate) fn open(path: &Path, settings: Settings, schema: &'static Schema) -> Result<(Self, Connection), Error> {
         connection::check_sqlite()?;
-        let started = Instant::now();
+        let deadline = Deadline::after(settings.busy_timeout);
         let find = if settings.read_only { path::find_existing } else { path::find_or_create };
         let file = find(path)?;
         // An overlay file system copies a file when it is first opened for writing, which changes its inode once. If
         // the identity has changed, the file is opened again.
         for _ in 0..ATTEMPTS {
-            let (database, connection) = Self::open_file(path, file.clone(), settings, schema, started)?;
+            let (database, connection) = Self::open_file(path, file.clone(), settings, schema, &deadline)?;
             match database.check_unmoved() {
                 Ok(()) => return Ok((database, connection)),
                 Err(Error::InvalidPath { .. }) => {}
@@ -59,12 +60,12 @@ impl Database {
         file: PathBuf,
         settings: Settings,
         schema: &'static Schema,
-        started: Instant,
+        deadline: &Deadline,
     ) -> Result<(Self, Connection), Error> {
         let mut database = Self::new(file, settings, schema)?;
         companions::check_kind(&database.file)?;
-        let opened = if settings.read_only { database.first_reader() } else { database.first_writer(started) };
-        let refused = |Failure(error)| refused(error, path, &database.file).with_waited(started.elapsed());
+        let opened = if settings.read_only { database.first_reader() } else { database.first_writer(deadline) };
+        let refused = |Failure(error)| refused(error, path, &database.file).with_waited(deadline.waited());
         let connection = opened.map_err(refused)?;
         Ok((database, connection))
     }
@@ -74,7 +75,7 @@ impl Database {
 pub(crate) fn open_in_memory() -> Result<Connection, Failure> {
     connection::check_sqlite()?;
     let connection = connection::connect_in_memory()?;
-    upgrade::migrate(&connection, &SCHEMA, |_| Ok(None))?;
+    upgrade::migrate(&connection, &SCHEMA, &Deadline::after(Duration::ZERO), |_| Ok(None))?;
     Ok(connection)
 }
 

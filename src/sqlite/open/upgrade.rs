@@ -7,22 +7,24 @@ use rusqlite::Connection;
 use super::inspect::identify;
 use crate::error::Error;
 use crate::sqlite::connection::set_pragma;
+use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::{CommitFailure, Failure, damaged};
 use crate::sqlite::file::companions;
 use crate::sqlite::schema::{APPLICATION_ID, Schema, refinery};
 use crate::sqlite::{integrity, transaction};
 
 /// Runs the missing migrations. If the file is not empty, calls `back_up` with its version before the first change and
-/// under the write lock; `back_up` returns the path of the copy.
+/// under the write lock, for which it waits until the deadline; `back_up` returns the path of the copy.
 pub(super) fn migrate(
     connection: &Connection,
     schema: &Schema,
+    deadline: &Deadline,
     back_up: impl FnOnce(i64) -> Result<Option<PathBuf>, Failure>,
 ) -> Result<(), Failure> {
     // IMPORTANT: with foreign keys on, the DROP TABLE of a migration that rebuilds a table would delete every KPI. The
     // pragma has no effect inside a transaction, so it is set before, and always restored after.
     set_pragma(connection, "foreign_keys", 0)?;
-    let migrated = migrate_in_transaction(connection, schema, back_up);
+    let migrated = migrate_in_transaction(connection, schema, deadline, back_up);
     let rolled_back = transaction::roll_back(connection);
     set_pragma(connection, "foreign_keys", 1)?;
     migrated.and_then(|()| rolled_back.map_err(Failure::from))
@@ -31,9 +33,10 @@ pub(super) fn migrate(
 fn migrate_in_transaction(
     connection: &Connection,
     schema: &Schema,
+    deadline: &Deadline,
     back_up: impl FnOnce(i64) -> Result<Option<PathBuf>, Failure>,
 ) -> Result<(), Failure> {
-    transaction::begin(connection)?;
+    transaction::begin(connection, deadline)?;
     // Another process may have upgraded the file meanwhile.
     let version = identify(connection, schema)?.version;
     if version == schema.current() {

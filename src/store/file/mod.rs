@@ -1,6 +1,7 @@
 //! The operations on the file as a whole.
 
 mod backup;
+mod checkpoint;
 mod close;
 mod open;
 mod verify;

@@ -4,6 +4,7 @@ use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 
 use super::schemas::FIRST;
 use super::*;
+use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::schema::Migration;
 
@@ -66,7 +67,7 @@ fn after_a_failed_upgrade_foreign_keys_are_on_and_no_transaction_is_open() {
     for (what, code, schema) in failing().into_iter().take(6) {
         let place = Place::new();
         let connection = open(&place.file, &V1).unwrap();
-        let Failure(error) = migrate(&connection, schema, |_| Ok(None)).unwrap_err();
+        let Failure(error) = migrate(&connection, schema, &Deadline::after(Duration::ZERO), |_| Ok(None)).unwrap_err();
         assert_eq!(error.code(), code, "{what}");
         assert_eq!(pragma(&connection, "foreign_keys").unwrap(), 1, "{what}");
         assert!(connection.is_autocommit(), "{what}");
@@ -75,7 +76,7 @@ fn after_a_failed_upgrade_foreign_keys_are_on_and_no_transaction_is_open() {
     // The control: a successful upgrade.
     let place = Place::new();
     let connection = open(&place.file, &V1).unwrap();
-    migrate(&connection, &REBUILDS, |_| Ok(None)).unwrap();
+    migrate(&connection, &REBUILDS, &Deadline::after(Duration::ZERO), |_| Ok(None)).unwrap();
     assert_eq!(pragma(&connection, "foreign_keys").unwrap(), 1);
     assert!(schema_of(&connection) == schema_of_a_fresh_file(&REBUILDS));
 }
@@ -87,11 +88,11 @@ fn an_upgrade_on_a_full_disk_fails_with_storage_full_and_can_be_repeated() {
     let before = rows(&connection);
     let pages = pragma(&connection, "page_count").unwrap();
     connection.pragma_update(None, "max_page_count", pages).unwrap();
-    let Failure(error) = migrate(&connection, &REBUILDS, |_| Ok(None)).unwrap_err();
+    let Failure(error) = migrate(&connection, &REBUILDS, &Deadline::after(Duration::ZERO), |_| Ok(None)).unwrap_err();
     assert_eq!(error.code(), "storage_full", "{error:?}");
     assert_eq!(rows(&connection), before);
     connection.pragma_update(None, "max_page_count", pages * 2).unwrap();
-    migrate(&connection, &REBUILDS, |_| Ok(None)).unwrap();
+    migrate(&connection, &REBUILDS, &Deadline::after(Duration::ZERO), |_| Ok(None)).unwrap();
     assert_eq!(rows(&connection), before);
 }
 

@@ -8,6 +8,7 @@ use kpi_store_fault_vfs::{Cause, Fault, Kind};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 
 use super::groups::{Scene, create, request};
+use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::Failure;
 use crate::{DatasetId, DatasetQuery, Error, NewDataset, NewKpi};
 
@@ -115,7 +116,7 @@ fn a_job_that_does_not_fit_on_the_disk_does_not_fail_the_others_that_fit() {
     let scene = Scene::new();
     std::thread::scope(|scope| {
         let mut held = scene.hold();
-        let connection = held.ready(Duration::ZERO).map_err(|Failure(error)| error).unwrap().plain();
+        let connection = held.ready(&Deadline::after(Duration::ZERO)).map_err(|Failure(error)| error).unwrap().plain();
         let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         connection.pragma_update(None, "max_page_count", pages + 1).unwrap();
         let first = scene.enqueue(scope, create("first"));
@@ -213,7 +214,8 @@ fn a_job_that_cannot_be_rolled_back_is_not_committed_with_the_others() {
                 }
                 _ => Authorization::Allow,
             };
-            let connection = held.ready(Duration::ZERO).map_err(|Failure(error)| error).unwrap().plain_mut();
+            let connection =
+                held.ready(&Deadline::after(Duration::ZERO)).map_err(|Failure(error)| error).unwrap().plain_mut();
             // The oldest rusqlite of the range returns nothing here.
             let _ = connection.authorizer(Some(deny));
             let first = scene.enqueue(scope, create("first"));

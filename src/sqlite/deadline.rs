@@ -1,0 +1,77 @@
+//! How long a call may wait in total, and how it waits for the write lock of the file.
+//!
+//! SQLite's own busy handler would sleep up to 100 ms at a time, count the time that it means to sleep rather than the
+//! time that passes, and give each attempt the same chance, however long a connection has waited. Here the pauses
+//! become shorter with the time waited, so that between processes the one that has waited longest usually comes first,
+//! and the last pause ends at the deadline (figures: `docs/performance.md`).
+
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::sqlite::failure::Failure;
+
+/// The shortest pauses before another attempt, by the time waited; the longest are twice as long.
+const PAUSES: [(Duration, Duration); 3] = [
+    (Duration::from_millis(5), Duration::from_millis(1)),
+    (Duration::from_millis(20), Duration::from_micros(300)),
+    (Duration::from_millis(60), Duration::from_micros(100)),
+];
+const SHORTEST_PAUSE: Duration = Duration::from_micros(50);
+
+/// The one deadline of a call, shared by everything that it waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    started: Instant,
+    timeout: Duration,
+}
+
+impl Deadline {
+    pub(crate) fn after(timeout: Duration) -> Self {
+        Self { started: Instant::now(), timeout }
+    }
+
+    pub(crate) fn waited(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn left(&self) -> Duration {
+        self.timeout.saturating_sub(self.waited())
+    }
+
+    /// The error that the call returns: [`Busy`](Error::Busy) names the time that the call waited in total.
+    pub(crate) fn error(&self, Failure(error): Failure) -> Error {
+        error.with_waited(self.waited())
+    }
+
+    /// Sleeps before another attempt, at most until the deadline. Returns false, at once, if it has passed.
+    pub(super) fn pause(&self) -> bool {
+        let waited = self.waited();
+        let left = self.timeout.saturating_sub(waited);
+        if left.is_zero() {
+            return false;
+        }
+        let shortest = PAUSES.iter().find(|(until, _)| waited < *until).map_or(SHORTEST_PAUSE, |(_, pause)| *pause);
+        // The last digits of the time spread the attempts of processes that wait for the same lock.
+        let spread = shortest * (waited.subsec_nanos() % 1_000) / 1_000;
+        std::thread::sleep((shortest + spread).min(left));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_end_with_the_deadline_and_never_begin_after_it() {
+        let timeout = Duration::from_millis(80);
+        let deadline = Deadline::after(timeout);
+        let mut pauses = 0;
+        while deadline.pause() {
+            pauses += 1;
+        }
+        assert!(deadline.waited() >= timeout && deadline.left().is_zero());
+        assert!(pauses > 10, "the pauses become shorter: {pauses}");
+        assert!(!Deadline::after(Duration::ZERO).pause());
+    }
+}
