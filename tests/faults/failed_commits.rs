@@ -21,6 +21,7 @@ use super::session::Session;
 use super::{is_long, seed};
 use crate::sqlite::schema::SCHEMA;
 use crate::{Durability, Error};
+use kpi_store_test_support::plain_sqlite;
 
 /// SQLite writes the log before it syncs it, and a transaction is committed only once its last page is complete. The
 /// next transaction, which writes to the same offsets and partly the same bytes, must not complete the failed one.
@@ -28,15 +29,16 @@ use crate::{Durability, Error};
 fn a_commit_that_failed_on_a_full_disk_is_absent_after_any_power_cut() {
     let (step, by_chance) = if is_long() { (1, 6) } else { (20, 2) };
     let (mut refused, mut tally) = (0, Tally::default());
-    for (kind, lasting, kpis) in [
-        (Kind::Write, false, &[0][..]),
-        (Kind::TornWrite, false, &[0]),
-        (Kind::Write, true, &[1, 20]),
-        (Kind::TornWrite, true, &[1, 20]),
+    for (kind, lasting, kpis, beside_a_reader) in [
+        (Kind::Write, false, &[0][..], false),
+        (Kind::TornWrite, false, &[0], true),
+        (Kind::Write, true, &[1, 20], true),
+        (Kind::TornWrite, true, &[1, 20], false),
+        (Kind::TornWrite, true, &[0], true),
     ] {
         for at in 1.. {
             let fault = Fault { kinds: vec![kind], at, cause: Cause::Full, lasting };
-            let Some(run) = refused_for_want_of_room(fault, kpis) else { break };
+            let Some(run) = refused_for_want_of_room(fault, kpis, beside_a_reader) else { break };
             refused += 1;
             tally.add(&run.tally(Durability::Full, step, by_chance));
         }
@@ -46,14 +48,19 @@ fn a_commit_that_failed_on_a_full_disk_is_absent_after_any_power_cut() {
     tally.assert_clean();
 }
 
-/// A creation that fails, and then the same on a disk with room; none if the fault was not reached.
-fn refused_for_want_of_room(fault: Fault, kpis: &[usize]) -> Option<Run> {
+/// A creation that fails, and then the same on a disk with room; none if the fault was not reached. A snapshot that is
+/// older than all of it may be held, so that the log cannot be truncated.
+fn refused_for_want_of_room(fault: Fault, kpis: &[usize], beside_a_reader: bool) -> Option<Run> {
     let mut session = Session::new(Durability::Full);
     two_datasets(&mut session).unwrap();
     let what = format!("{fault:?}");
     let mut has_failed = false;
     let run = Run::recorded(&what, session, |session| {
         session.open().unwrap();
+        let reader = beside_a_reader.then(|| plain_sqlite(&session.file));
+        if let Some(reader) = &reader {
+            reader.execute_batch("BEGIN; SELECT count(*) FROM dataset").unwrap();
+        }
         session.create(1).unwrap();
         session.disk.fail(fault);
         let created = session.create_together(kpis);
