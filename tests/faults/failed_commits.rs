@@ -48,6 +48,23 @@ fn a_commit_that_failed_on_a_full_disk_is_absent_after_any_power_cut() {
     tally.assert_clean();
 }
 
+/// The last write of the next transaction is often the same as that of the failed one, since both reserve the same
+/// numbers. On its own it must not be what the failed one lacked.
+#[test]
+fn the_next_transaction_never_completes_one_that_failed_on_a_full_disk() {
+    let mut tally = Tally::default();
+    for beside_a_reader in [false, true] {
+        for at in 1.. {
+            let fault = Fault { kinds: vec![Kind::TornWrite], at, cause: Cause::Full, lasting: false };
+            let Some(run) = refused_for_want_of_room(fault, &[0], beside_a_reader) else { break };
+            let expected = run.expected(Durability::Full);
+            run.cut_at_syncs(|image, cut, what| tally.count(expected.check(image, cut), || what.to_owned()));
+        }
+    }
+    println!("the last write of a commit after one that found the disk full: {tally}");
+    tally.assert_clean();
+}
+
 /// A creation that fails, and then the same on a disk with room; none if the fault was not reached. A snapshot that is
 /// older than all of it may be held, so that the log cannot be truncated.
 fn refused_for_want_of_room(fault: Fault, kpis: &[usize], beside_a_reader: bool) -> Option<Run> {
@@ -62,6 +79,8 @@ fn refused_for_want_of_room(fault: Fault, kpis: &[usize], beside_a_reader: bool)
             reader.execute_batch("BEGIN; SELECT count(*) FROM dataset").unwrap();
         }
         session.create(1).unwrap();
+        // A commit of another connection, after which numbers are reserved anew.
+        plain_sqlite(&session.file).execute_batch("UPDATE counter SET last = last + 1").unwrap();
         session.disk.fail(fault);
         let created = session.create_together(kpis);
         has_failed = session.disk.has_failed();

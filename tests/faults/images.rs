@@ -38,6 +38,8 @@ pub(super) enum Kept {
     AllButTheLast,
     /// Of writes to the same offset, old ones and the newest.
     SomeOfTheFirstAndTheLast,
+    /// The same, with this number of old ones.
+    TheFirstAndTheLast(usize),
     AllButASector,
     AnyOfThem,
 }
@@ -136,6 +138,11 @@ impl<'a> SimulatedDisk<'a> {
         names.into_iter().map(str::to_owned).zip(numbers.into_iter().map(left)).collect()
     }
 
+    /// The largest number of changes that are not synced in a file.
+    pub(super) fn unsynced(&self) -> usize {
+        self.files.iter().map(|file| file.changes.len()).max().unwrap_or(0)
+    }
+
     fn file(&mut self, name: &str) -> &mut File<'a> {
         &mut self.files[self.names[name]]
     }
@@ -173,6 +180,7 @@ impl File<'_> {
                 Kept::AllButTheFirst => !is_first,
                 Kept::AllButTheLast => !is_last,
                 Kept::SomeOfTheFirstAndTheLast => index < some || is_last,
+                Kept::TheFirstAndTheLast(first) => index < first || is_last,
                 Kept::AllButASector => index != some,
                 Kept::AnyOfThem => random.percent(often),
             };

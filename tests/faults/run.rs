@@ -114,6 +114,23 @@ impl Run {
         }
     }
 
+    /// Calls `look` with the images at each sync in which the last write has reached the disk, and of those before it
+    /// only the first, in every number: the last write of a transaction over the remains of another.
+    pub(super) fn cut_at_syncs(&self, mut look: impl FnMut(&Image, usize, &str)) {
+        let mut random = Random::new(seed());
+        let mut disk = SimulatedDisk::new(&self.before);
+        for (cut, operation) in self.record.iter().enumerate() {
+            if matches!(operation, Operation::Sync { .. }) {
+                for first in 0..disk.unsynced() {
+                    let kept = Kept::TheFirstAndTheLast(first);
+                    let what = format!("seed {}, {}, cut {cut}, {kept:?}", seed(), self.name);
+                    look(&disk.image(kept, &mut random), cut, &what);
+                }
+            }
+            disk.apply(operation, &mut random);
+        }
+    }
+
     /// Checks every image that [`cut`](Self::cut) gives.
     pub(super) fn tally(&self, promise: Durability, step: usize, by_chance: usize) -> Tally {
         let (expected, mut tally) = (self.expected(promise), Tally::default());
