@@ -1,6 +1,6 @@
 //! Waiting for locks: eight threads in each of four processes create datasets in one file while another process
-//! repeatedly holds the write lock for longer than their timeout. No call waits longer than the timeout and a tenth of
-//! it, `Busy` reports the time waited, and every other call succeeds.
+//! repeatedly holds the write lock for longer than their timeout. No call waits past its timeout, `Busy` reports the time
+//! waited, and every other call succeeds. Processes that only compete with each other get about the same share.
 //!
 //! Three holds in the short form, fifty in the long one:
 //!
@@ -30,11 +30,11 @@ const THREADS: u64 = 8;
 
 const TIMEOUT: Duration = Duration::from_millis(400);
 
-/// The longest that a call may take: the timeout and a tenth of it, the lateness of the machine, which is not time
-/// spent waiting for a lock, and what 33 threads on two processors need for their own work.
+/// The longest that a call may take: the timeout, the lateness of the machine, which is not time spent waiting for a
+/// lock, and what 33 threads on two processors need for their own work.
 fn latest(lateness: Duration) -> Duration {
     // Less than two timeouts, so that waiting for two of them in a row is detected.
-    (TIMEOUT + TIMEOUT / 10 + Duration::from_millis(50) + lateness * 3).min(TIMEOUT * 19 / 10)
+    (TIMEOUT + Duration::from_millis(50) + lateness * 3).min(TIMEOUT * 19 / 10)
 }
 
 /// How late the machine wakes up a sleeping thread, at worst, until this is stopped.
@@ -133,8 +133,8 @@ fn create_until_told(task: &Task) {
 }
 
 #[test]
-fn no_call_waits_past_the_timeout_and_a_tenth_while_a_lock_is_held_for_longer() {
-    const TEST: &str = "no_call_waits_past_the_timeout_and_a_tenth_while_a_lock_is_held_for_longer";
+fn no_call_waits_past_the_timeout_while_a_lock_is_held_for_longer() {
+    const TEST: &str = "no_call_waits_past_the_timeout_while_a_lock_is_held_for_longer";
     if let Some(task) = child::task() {
         return run(&task);
     }
@@ -247,9 +247,8 @@ impl Report {
         if self.longest > latest(lateness) {
             return Err(format!("a call took {:?}, the machine was late by {lateness:?}", self.longest));
         }
-        // SQLite counts the time that it means to sleep, which may be a little less than the timeout.
         let reports_the_time = |(took, waited): &&(Duration, Duration)| {
-            took.checked_sub(*waited).is_some_and(|untold| untold < TIMEOUT / 10) && *waited > TIMEOUT * 9 / 10
+            took.checked_sub(*waited).is_some_and(|untold| untold < TIMEOUT / 10) && *waited >= TIMEOUT
         };
         match self.busy.iter().find(|times| !reports_the_time(times)) {
             Some((took, waited)) => Err(format!("a call of {took:?} reported {waited:?}")),
