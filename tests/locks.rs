@@ -97,10 +97,9 @@ fn processes_that_write_at_the_same_time_get_about_the_same_share() {
     all.sort_unstable();
     let at = |permille: usize| Duration::from_micros(all[(all.len() - 1) * permille / 1_000]);
     println!(
-        "locks: {PROCESSES} processes of 2 threads: {} creates, shares {shares:?} ({:.2} : 1), p50 {:?}, p99 {:?}, p99.9 \
+        "locks: {PROCESSES} processes of 2 threads: {} creates, shares {shares:?}, p50 {:?}, p99 {:?}, p99.9 \
          {:?}, longest {:?}",
         all.len(),
-        most as f64 / least as f64,
         at(500),
         at(990),
         at(999),

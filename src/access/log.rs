@@ -2,7 +2,7 @@
 //!
 //! SQLite copies the log into the file by itself, but begins the log anew only at a moment when nothing reads from it.
 //! Beside readers that overlap there is no such moment, and the log would grow without end. So a writer that finds it
-//! longer than [`LENGTH_MAX`] makes one: readers of this store begin no new reads for a moment, and SQLite waits for
+//! longer than [`Settings::log_max`] makes one: readers of this store begin no new reads for a moment, and SQLite waits for
 //! those of other processes (figures: `docs/performance.md`). A snapshot that is held for longer prevents that. Then
 //! each write tries without waiting, and one waits again whenever the log has grown by as much.
 
@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::readers::Readers;
+#[cfg(doc)]
+use crate::sqlite::database::Settings;
 use crate::sqlite::wal::{self, Restart};
-
-/// A longer log is begun anew. In bytes: four times the length at which SQLite checkpoints by itself.
-const LENGTH_MAX: u64 = 16 * 1024 * 1024;
 
 /// How long a writer waits for the reads of this store, and then for those of other processes. Short reads end long
 /// before, unless the machine is overloaded.
@@ -26,8 +25,9 @@ pub(super) const WAIT_FOR_OTHERS: Duration = Duration::from_millis(200);
 const SHORT_ATTEMPT: Duration = Duration::from_millis(1);
 
 /// Keeps the log short.
-#[derive(Default)]
 pub(super) struct LogBound {
+    /// A longer log is begun anew. In bytes.
+    max: u64,
     attempts: Mutex<Attempts>,
 }
 
@@ -40,30 +40,35 @@ struct Attempts {
 }
 
 impl LogBound {
+    pub(super) fn new(max: u64) -> Self {
+        Self { max, attempts: Mutex::default() }
+    }
+
     /// Whether a log of this length is to begin anew.
-    pub(super) fn is_exceeded_by(length: u64) -> bool {
-        length > LENGTH_MAX
+    pub(super) fn is_exceeded_by(&self, length: u64) -> bool {
+        length > self.max
     }
 
     /// Begins the log anew if it is too long. `length` is that of the file.
     ///
     /// Best effort: a failure does not affect the transactions that were committed before.
     pub(super) fn keep(&self, connection: &Connection, length: u64, readers: &Readers) {
-        if Self::is_exceeded_by(length) {
-            let _ = self.attempts.lock().unwrap_or_else(PoisonError::into_inner).attempt(connection, length, readers);
+        if self.is_exceeded_by(length) {
+            let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = attempts.attempt(connection, length, self.max, readers);
         }
     }
 }
 
 impl Attempts {
-    fn attempt(&mut self, connection: &Connection, length: u64, readers: &Readers) -> rusqlite::Result<()> {
+    fn attempt(&mut self, connection: &Connection, length: u64, max: u64, readers: &Readers) -> rusqlite::Result<()> {
         let started = Instant::now();
         if self.not_before.is_some_and(|not_before| started < not_before) {
             return Ok(());
         }
         // A log that has grown to twice the bound, beside a snapshot that was held, gives its space back.
-        let (used, is_to_shrink) = (wal::length_of_commits(connection)?, length > 2 * LENGTH_MAX);
-        if used <= LENGTH_MAX && !is_to_shrink {
+        let (used, is_to_shrink) = (wal::length_of_commits(connection)?, length > 2 * max);
+        if used <= max && !is_to_shrink {
             *self = Self::default();
             return Ok(());
         }
@@ -81,7 +86,7 @@ impl Attempts {
         }
         let took = started.elapsed();
         if waits {
-            self.waits_at = used + LENGTH_MAX;
+            self.waits_at = used + max;
         } else if took > SHORT_ATTEMPT {
             self.not_before = Some(started + took * 10);
         }

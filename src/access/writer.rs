@@ -94,7 +94,8 @@ impl Writer {
 
     fn with(writer: WriterState, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
         let state = State { writer, queue: WaitQueue::default(), application_thread: None };
-        Self { state: Mutex::new(state), database, busy_timeout, log: LogBound::default() }
+        let log = LogBound::new(database.as_ref().map_or(u64::MAX, |database| database.settings.log_max));
+        Self { state: Mutex::new(state), database, busy_timeout, log }
     }
 
     /// Fails if the store was closed.
@@ -141,7 +142,7 @@ impl Writer {
 
     /// Begins the log anew if it is too long and no write is in progress for long.
     pub(super) fn keep_log_short(&self, readers: &Readers) {
-        let is_long = self.database.as_ref().is_some_and(|database| LogBound::is_exceeded_by(database.log_length()));
+        let is_long = self.database.as_ref().is_some_and(|database| self.log.is_exceeded_by(database.log_length()));
         if is_long && let Ok(leader) = self.acquire_connection(&Deadline::after(WAIT_FOR_OTHERS)) {
             leader.keep_log_short(Some(readers));
         }

@@ -23,6 +23,13 @@ pub(crate) struct Settings {
     pub(crate) busy_timeout: Duration,
     pub(crate) read_only: bool,
     pub(crate) backup_before_upgrade: bool,
+    /// A longer log is begun anew. In bytes.
+    pub(crate) log_max: u64,
+}
+
+impl Settings {
+    /// Four times the length at which SQLite checkpoints by itself.
+    pub(crate) const LOG_MAX: u64 = 16 * 1024 * 1024;
 }
 
 /// An open file, from which further connections can be obtained.
@@ -34,7 +41,7 @@ pub(crate) struct Database {
     identity: Identity,
     _opened: Opened,
     pub(in crate::sqlite) mode: OpenMode,
-    pub(in crate::sqlite) settings: Settings,
+    pub(crate) settings: Settings,
     pub(in crate::sqlite) schema: &'static Schema,
     /// Whether the log that the file had when it was opened is durable. If not, no frame may be appended to it.
     pub(crate) is_log_durable: bool,
@@ -126,6 +133,7 @@ mod tests {
         busy_timeout: Duration::from_secs(5),
         read_only: false,
         backup_before_upgrade: true,
+        log_max: Settings::LOG_MAX,
     };
 
     #[test]

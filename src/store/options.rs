@@ -52,6 +52,7 @@ impl Default for StoreOptions {
                 busy_timeout: Duration::from_secs(5),
                 read_only: false,
                 backup_before_upgrade: true,
+                log_max: Settings::LOG_MAX,
             },
             clock: Box::new(time::system_clock),
             ids: IdSource::Fresh,
@@ -110,6 +111,13 @@ impl StoreOptions {
     /// copy, or an incomplete one with a name like `kpi-store-0123456789abcdef.draft`, which the next attempt removes.
     pub fn backup_before_upgrade(mut self, backup: bool) -> Self {
         self.settings.backup_before_upgrade = backup;
+        self
+    }
+
+    /// How long the log may become. By default [`Settings::LOG_MAX`].
+    #[cfg(test)]
+    pub(crate) fn log_max(mut self, bytes: u64) -> Self {
+        self.settings.log_max = bytes;
         self
     }
 

@@ -70,7 +70,7 @@ fn a_snapshot_of_another_process_delays_a_checkpoint_and_loses_nothing() {
     let created = ours.create_dataset(request_with_kpis(2)).unwrap();
 
     assert!(!store.checkpoint().unwrap());
-    assert_eq!(listed(&ours), [created.clone()]);
+    assert_eq!(listed(&ours), std::slice::from_ref(&created));
 
     reader.execute_batch("COMMIT").unwrap();
     assert!(store.checkpoint().unwrap());

@@ -13,7 +13,7 @@ pub(super) struct Scenario {
     pub(super) run: fn(&mut Session) -> Result<()>,
 }
 
-pub(super) const SCENARIOS: [Scenario; 19] = [
+pub(super) const SCENARIOS: [Scenario; 21] = [
     Scenario { name: "first opening", prepare: nothing, run: |session| session.open() },
     Scenario {
         name: "first opening, create, close, the same again",
@@ -102,6 +102,30 @@ pub(super) const SCENARIOS: [Scenario; 19] = [
             session.close_another()?;
             session.create(1)?;
             session.create(40)
+        },
+    },
+    Scenario {
+        name: "checkpoint, and the log from its start again",
+        prepare: two_datasets,
+        run: |session| {
+            session.open()?;
+            session.create(3)?;
+            session.checkpoint()?;
+            session.create(1)?;
+            session.create(40)?;
+            session.checkpoint()
+        },
+    },
+    Scenario {
+        name: "a log that outgrows its bound, once and by far",
+        prepare: two_datasets,
+        run: |session| {
+            session.open()?;
+            for kpis in [20, 20, 20, 20, 100] {
+                session.create(kpis)?;
+            }
+            session.create_together(&[100; 8])?;
+            session.create(1)
         },
     },
     Scenario {

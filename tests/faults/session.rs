@@ -51,6 +51,9 @@ pub(super) type Creation = ledger::Creation<DatasetId, Dataset>;
 
 pub(super) type Outcome = ledger::Outcome<Dataset>;
 
+/// So short that a few creates make the log begin anew.
+const LOG_MAX: u64 = 100_000;
+
 pub(super) struct Session {
     // Dropped in this order: the handles before the disk, the folder last.
     store: Option<Store>,
@@ -101,7 +104,8 @@ impl Session {
     }
 
     fn opened(&self) -> Result<Store> {
-        let options = Store::options().durability(self.durability).busy_timeout(Duration::from_secs(1));
+        let options =
+            Store::options().durability(self.durability).busy_timeout(Duration::from_secs(1)).log_max(LOG_MAX);
         options.read_only(self.is_read_only).open_with_schema(&self.file, self.schema)
     }
 
@@ -131,6 +135,11 @@ impl Session {
     pub(super) fn leave(&mut self) {
         self.others.clear();
         self.store = None;
+    }
+
+    /// Copies the log into the file; no other handle prevents it.
+    pub(super) fn checkpoint(&self) -> Result<()> {
+        self.store().checkpoint().map(|is_done| assert!(is_done))
     }
 
     pub(super) fn is_open(&self) -> bool {

@@ -81,6 +81,12 @@ impl World {
         self.compare("verify", &self.if_open(handle, Ok(self.model.counts())), &found, counts).map(drop)
     }
 
+    /// Other handles hold no snapshot, so nothing prevents a checkpoint.
+    pub(crate) fn checkpoint(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let found = self.handles[handle].store.checkpoint();
+        self.compare("checkpoint", &self.if_writable(handle, Ok(true)), &found, counts).map(drop)
+    }
+
     pub(crate) fn back_up(&mut self, handle: usize, counts: &mut Counts) -> Checked {
         let is_taken = self.random.percent(15);
         let copy = if is_taken { self.file.folder.path().to_owned() } else { self.file.folder.path().join("copy") };

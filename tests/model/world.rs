@@ -147,7 +147,8 @@ impl World {
     fn step(&mut self, counts: &mut Counts) -> Checked {
         let handle = self.random.below(self.handles.len());
         match self.random.below(100) {
-            0..20 => self.create(handle, counts),
+            0..17 => self.create(handle, counts),
+            17..20 => self.checkpoint(handle, counts),
             20..33 => self.create_together(handle, counts),
             33..41 => self.load(handle, counts),
             41..50 => self.get(handle, counts),

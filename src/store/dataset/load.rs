@@ -41,7 +41,7 @@ impl Organization {
     ///   inside.
     ///
     /// The clock is read once for each transaction. A panic in the caller's code is propagated: the current transaction
-    /// is rolled back, and the store stays usable. A write-ahead log that is longer than 16 MiB after a transaction is
+    /// is rolled back, and the store stays usable. A write-ahead log that is longer than 32 MiB after a transaction is
     /// truncated, unless a reader uses it.
     ///
     /// # Errors

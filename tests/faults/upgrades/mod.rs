@@ -35,6 +35,7 @@ const SETTINGS: Settings = Settings {
     busy_timeout: Duration::from_secs(30),
     read_only: false,
     backup_before_upgrade: true,
+    log_max: Settings::LOG_MAX,
 };
 
 /// A folder with a file of version 1.
