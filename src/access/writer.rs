@@ -30,6 +30,7 @@ use rusqlite::Connection;
 use super::deadline::Deadline;
 use super::job::Job;
 use super::queue::{Outcome, WaitQueue, Wake};
+use super::readers::Readers;
 use super::recovery::LeaderConnection;
 use crate::error::{Error, Result, Source};
 use crate::sqlite::connection::set_busy_timeout;
@@ -135,30 +136,21 @@ impl Writer {
 
     /// Runs `work` on a snapshot of a store in memory.
     pub(super) fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
-        self.with_connection(|connection| snapshot::read(connection, work))
-    }
-
-    /// Runs `work` on the only connection of a store in memory.
-    pub(super) fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
         let deadline = Deadline::after(self.busy_timeout);
         let mut leader = self.acquire_connection(&deadline)?;
-        self.lock().application_thread = Some(std::thread::current().id());
-        leader
-            .ready(Duration::ZERO)
-            .and_then(|connection| work(connection.plain_mut()))
-            .map_err(|failure| deadline.error(failure))
+        let connection = leader.ready(Duration::ZERO).map_err(|failure| deadline.error(failure))?;
+        snapshot::read(connection.plain(), work).map_err(|failure| deadline.error(failure))
     }
 
-    /// Closes the store once the write in progress is done. `close_readers` runs when no thread can write any more and
-    /// before the writer's connection is closed.
-    pub(super) fn close(&self, close_readers: impl FnOnce()) -> Result<()> {
+    /// Closes the store once the write in progress is done, and the readers when no thread can write any more.
+    pub(super) fn close(&self, readers: Option<&Readers>) -> Result<()> {
         {
             let mut state = self.lock();
             if let WriterState::ReadOnly = state.writer {
                 // There is no write to wait for and no log to checkpoint.
                 state.writer = WriterState::Closed;
                 drop(state);
-                close_readers();
+                readers.into_iter().for_each(Readers::close);
                 return Ok(());
             }
         }
@@ -170,9 +162,12 @@ impl Writer {
             return recovered;
         }
         leader.closes_store = true;
-        close_readers();
+        readers.into_iter().for_each(Readers::close);
         match leader.connection.take() {
-            LeaderConnection::Ready(connection) => Ok(connection.close()?),
+            LeaderConnection::Ready(connection) => Ok(connection.close(|connection| match readers {
+                Some(readers) => readers.keep_until_unused(connection),
+                None => Some(connection),
+            })?),
             LeaderConnection::NeedsRecovery { .. } => recovered,
         }
     }

@@ -134,6 +134,15 @@ impl From<UnexpectedValue> for Failure {
 #[error("the store was open when this process was forked; open it only after the fork")]
 pub(crate) struct Forked;
 
+/// The error of a file that was read without locks and changed meanwhile.
+pub(crate) fn changed_while_read() -> Error {
+    Error::Busy { waited: Duration::ZERO, source: cause(ChangedWhileRead) }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("another process changed the file while it was read")]
+struct ChangedWhileRead;
+
 /// Why a file cannot be written, or cannot be read without being written, if SQLite does not report it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadOnlyCause {

@@ -31,6 +31,9 @@ mod threads;
 
 /// Backups: complete, compact, verified, of a store in use; restoring them.
 mod backups;
+/// A file or a disk that becomes read-only while the store is open: everything that only reads goes on.
+#[cfg(unix)]
+mod became_read_only;
 /// A full disk: a typed error, reads still work, writes work again once there is room.
 mod full_disk;
 

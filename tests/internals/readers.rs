@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{DatasetQuery, Error, OrganizationId, Store};
+use crate::sqlite::failure::Failure;
+use crate::{DatasetQuery, Error, NewDataset, OrganizationId, Store};
 
 #[test]
 fn eight_threads_read_at_the_same_time_and_the_ninth_waits() {
@@ -48,4 +49,21 @@ fn a_thread_that_waits_for_a_reader_is_woken_when_one_is_returned_and_when_the_s
         drop(lent);
         assert_eq!(readers.counts().1 == 0, is_closed);
     }
+}
+
+/// The last connection copies the log into the file and removes it, which one that only reads cannot do.
+#[test]
+fn a_store_that_is_closed_during_a_read_leaves_no_log_when_the_read_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("kpis.db")).unwrap();
+    let ours = store.organization(OrganizationId::new());
+    ours.create_dataset(NewDataset::new("Water")).unwrap();
+    let names = || std::fs::read_dir(folder.path()).unwrap().count();
+    let readers = store.access().readers.as_ref().unwrap();
+    let mut lent = readers.lend();
+    lent.connection().map_err(|Failure(error)| error).unwrap();
+    store.clone().close().unwrap();
+    assert_eq!(names(), 3, "the read may go on");
+    drop(lent);
+    assert_eq!(names(), 1);
 }

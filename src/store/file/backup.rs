@@ -79,6 +79,6 @@ impl Store {
         callback: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Result<()> {
         let path = path.as_ref();
-        self.access().with_own_connection(|connection, file| backup::write(connection, file, path, Box::new(callback)))
+        self.access().with_own_connection(|source| backup::write(source, path, Box::new(callback)))
     }
 }

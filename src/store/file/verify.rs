@@ -64,7 +64,6 @@ impl Store {
         &self,
         callback: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Result<Verification> {
-        self.access()
-            .with_own_connection(|connection, file| verification::verify_reported(connection, file, Box::new(callback)))
+        self.access().with_own_connection(|reader| verification::verify_reported(reader, Box::new(callback)))
     }
 }
