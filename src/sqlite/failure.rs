@@ -1,7 +1,7 @@
 //! Converting the errors of SQLite and of the operating system to [`Error`]s.
 
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{ErrorCode, ffi};
@@ -152,6 +152,12 @@ pub(crate) enum ReadOnlyCause {
     OldVersion(i64),
     #[error("the write-ahead log beside the file cannot be used without writing")]
     UnusableLog(#[source] Source),
+    #[error(
+        "{} belongs to another account, and this one cannot write it; remove it while no process has the store open, \
+         unless it contains data",
+        _0.display()
+    )]
+    Companion(PathBuf, #[source] Source),
 }
 
 /// Whether this process or the system has too many open files: EMFILE and ENFILE, which have no `ErrorKind`.
