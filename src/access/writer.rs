@@ -16,9 +16,9 @@
 //! run as a follower, because callers with small jobs would wait for it; it leads when its turn comes. Waiting for the
 //! connection and waiting for SQLite's lock, which another store or process may hold, share one deadline.
 //!
-//! No code of the application runs here, with two exceptions: a load whose input is too large for memory, and in memory
-//! the callbacks of a verification or a backup. They have the writer to themselves. A call that the application's code
-//! makes from there and that needs the writer fails at once, because it would deadlock.
+//! No code of the application runs here, with one exception: a load into a file, whose input may be too large for
+//! memory. It has the writer to itself. A call that the application's code makes from there and that needs the writer
+//! fails at once, because it would deadlock.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

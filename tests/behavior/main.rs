@@ -34,6 +34,8 @@ mod backups;
 /// A file or a disk that becomes read-only while the store is open: everything that only reads goes on.
 #[cfg(unix)]
 mod became_read_only;
+/// Callbacks: what they may do is the same in a file and in memory, in stores of any size.
+mod callbacks;
 /// A full disk: a typed error, reads still work, writes work again once there is room.
 mod full_disk;
 

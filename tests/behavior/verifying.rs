@@ -1,9 +1,7 @@
 //! Verifying: every kind of damage is found and named, all at once, and an intended change can be accepted.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, Store, Verification};
 
@@ -174,38 +172,6 @@ fn nothing_is_accepted_that_is_not_there_or_that_this_crate_never_writes() {
     let refused = sample.organization.accept_dataset(sample.datasets[0].id).unwrap_err();
     assert!(matches!(refused, Error::Corrupt { dataset: Some(id), .. } if id == sample.datasets[0].id), "{refused:?}");
     assert_eq!(sample.organization.count_datasets(&DatasetQuery::new()).unwrap(), 3);
-}
-
-/// With a timeout of minutes, a callback that waits for its own caller would hang.
-#[test]
-fn a_callback_may_read_and_write_the_store_in_a_file_and_in_memory() {
-    let options = || Store::options().busy_timeout(Duration::from_mins(10));
-    for kpis in [1, 20_000] {
-        support::in_a_file_and_in_memory(options, |store, _| {
-            let organization = support::organization(store);
-            organization
-                .create_datasets((0..(kpis / 100).max(1)).map(|_| support::request_with_kpis(kpis.min(100))))
-                .unwrap();
-            let copies = TestFile::new();
-            let calls = |organization: Organization, called: Arc<AtomicU64>| {
-                move |_| {
-                    let created = organization.create_dataset(NewDataset::new("Meanwhile")).unwrap();
-                    assert_eq!(organization.dataset(created.id).unwrap(), Some(created));
-                    called.fetch_add(1, Relaxed);
-                    ControlFlow::Continue(())
-                }
-            };
-            let called = Arc::new(AtomicU64::new(0));
-            let before = organization.count_datasets(&DatasetQuery::new()).unwrap();
-            let verification = store.verify_with(calls(organization.clone(), Arc::clone(&called))).unwrap();
-            assert!(verification.is_whole() && verification.datasets == before, "{verification:?}");
-            store.backup_to_with(&copies.path, calls(organization.clone(), Arc::clone(&called))).unwrap();
-            assert!(called.load(Relaxed) >= if kpis > 1 { 10 } else { 3 }, "{called:?}");
-            let after = organization.count_datasets(&DatasetQuery::new()).unwrap();
-            assert_eq!(after, before + called.load(Relaxed));
-            assert!(store.verify().unwrap().is_whole());
-        });
-    }
 }
 
 #[test]
