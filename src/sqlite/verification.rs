@@ -121,7 +121,7 @@ fn walk(snapshot: &Snapshot<'_>, verification: &mut Verification, read: &AtomicU
             found(FindingKind::Dataset, "the id of the dataset or of its organization cannot be read".to_owned());
             continue;
         };
-        match dataset::read(snapshot, row, organization, id) {
+        match dataset::read_strictly(snapshot, row, organization, id) {
             Ok(dataset) => verification.kpis += dataset.kpis.len() as u64,
             Err(Failure(Error::Corrupt { detail, .. })) => found(FindingKind::Dataset, detail.into_owned()),
             Err(failure) => return Err(failure),
