@@ -1,11 +1,12 @@
-//! A load takes the same little memory however long it is. Measured is the peak resident memory of a process of its
-//! own, above what it had with the store open and some datasets in it.
+//! A load takes the same little memory however long it is, and a page a bounded amount. Measured is the peak resident
+//! memory of a process of its own, above what it had with the store open and some datasets in it.
 //!
 //! ```text
 //! KPI_STORE_LONG=1 cargo test --release --test memory -- --nocapture
 //! ```
 //!
-//! The long form loads a million KPIs, and many with texts as long as they may be.
+//! The long form loads a million KPIs, and many with texts as long as they may be, and reads a page of 1,000 such
+//! datasets.
 #![cfg(target_os = "linux")]
 #![allow(missing_debug_implementations, reason = "nothing here is printed")]
 
@@ -13,7 +14,7 @@ mod support;
 
 use std::fs;
 
-use kpi_store::{Durability, LoadOptions, NewDataset, NewKpi, Organization, Store};
+use kpi_store::{DatasetQuery, Durability, LoadOptions, NewDataset, NewKpi, Organization, Store};
 
 use support::child::{self, Child};
 use support::{TestFile, is_long, organization};
@@ -42,6 +43,40 @@ fn a_load_of_any_size_takes_the_same_little_memory() {
     let held = measure("create_datasets", 100_000);
     println!("create_datasets: {held} KiB for 100000 KPIs");
     assert!(held > 2 * MOST, "the measurement sees nothing: {held} KiB");
+}
+
+/// A page of 64 MiB, and what SQLite and the allocator take.
+const MOST_OF_A_PAGE: u64 = 96 * 1024;
+
+const TEST_OF_A_PAGE: &str = "a_page_takes_a_bounded_amount_of_memory";
+
+#[test]
+fn a_page_takes_a_bounded_amount_of_memory() {
+    if let Some(task) = child::task() {
+        return child::send([memory_of_a_page(&task).to_string()]);
+    }
+    let datasets = if is_long() { 1_000 } else { 120 };
+    let file = TestFile::in_memory();
+    let store = Store::options().durability(Durability::Normal).open(&file.path).unwrap();
+    // Four bytes to a code point.
+    let kpi = NewKpi::new("\u{1d11e}".repeat(255)).description("\u{1d11e}".repeat(2_000)).unit("\u{1d11e}".repeat(50));
+    let largest = NewDataset::new("Water").kpis(vec![kpi; 100]);
+    organization(&store).load_datasets((0..datasets).map(|_| largest.clone()), LoadOptions::new()).unwrap();
+    store.close().unwrap();
+    let sent = Child::start(TEST_OF_A_PAGE, "page", &file.path, 0).wait().unwrap();
+    let taken: u64 = sent[0].parse().unwrap();
+    println!("a page of {datasets} of the largest datasets: {taken} KiB");
+    assert!(taken < MOST_OF_A_PAGE, "{taken} KiB");
+    assert!(taken > MOST_OF_A_PAGE / 2, "the measurement sees nothing: {taken} KiB");
+}
+
+fn memory_of_a_page(task: &child::Task) -> u64 {
+    let store = Store::options().read_only(true).open(&task.file).unwrap();
+    let ours = store.organization(store.organizations().unwrap()[0]);
+    let before = most_resident();
+    let page = ours.datasets(&DatasetQuery::new().limit(1_000)).unwrap();
+    assert!(page.next.is_some());
+    most_resident() - before
 }
 
 /// The memory that a child takes in this role, in KiB.

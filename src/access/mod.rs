@@ -17,15 +17,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::Connection;
-
 use self::job::Job;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::error::{Error, Result, Source};
 use crate::sqlite::database::{Database, Settings};
 use crate::sqlite::failure::{Failure, Forked, cause};
-use crate::sqlite::open;
+use crate::sqlite::open::{self, First};
+use crate::sqlite::read_connection::OpenedReader;
 use crate::sqlite::schema::Schema;
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::transaction::Transaction;
@@ -46,10 +45,9 @@ impl Access {
     pub(crate) fn open(path: &Path, settings: Settings, schema: &'static Schema) -> Result<Self> {
         let (database, first) = Database::open(path, settings, schema)?;
         let (database, busy_timeout) = (Arc::new(database), settings.busy_timeout);
-        let (writer, reader) = if settings.read_only {
-            (Writer::read_only(), Some(database.reading(first)))
-        } else {
-            (Writer::new(first, Some(Arc::clone(&database)), busy_timeout)?, None)
+        let (writer, reader) = match first {
+            First::Writer(first) => (Writer::new(first, Some(Arc::clone(&database)), busy_timeout)?, None),
+            First::Reader(first) => (Writer::read_only(), Some(database.reading(first).map_err(Error::from)?)),
         };
         let readers = Readers::new(Arc::clone(&database), reader, busy_timeout);
         Ok(Self { readers: Some(readers), writer, database: Some(database), process: std::process::id() })
@@ -83,8 +81,9 @@ impl Access {
         self.writer.write_exclusively(work, outcome_unknown, self.readers.as_ref())
     }
 
-    /// Runs `work` on a snapshot of the store; the amount of work is bounded by the length of the file.
-    pub(crate) fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
+    /// Runs `work` on a snapshot of the store; the amount of work is bounded by the length of the file. It may be called
+    /// again, if the file changed while it was read without locks.
+    pub(crate) fn read<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         self.check_process()?;
         match &self.readers {
             Some(readers) => readers.read(work),
@@ -92,21 +91,18 @@ impl Access {
         }
     }
 
-    /// Runs `work` on a connection opened for it, to the file that it is given; in memory, on the only connection.
-    pub(crate) fn with_own_connection<T>(
-        &self,
-        work: impl FnOnce(&mut Connection, Option<&Path>) -> Result<T, Failure>,
-    ) -> Result<T> {
+    /// Runs `work`, which may call code of the application, on a connection of its own to the whole store; in memory,
+    /// to a copy of it.
+    pub(crate) fn with_own_connection<T>(&self, work: impl FnOnce(OpenedReader) -> Result<T, Failure>) -> Result<T> {
         self.check_process()?;
-        self.writer.check_open()?;
-        match &self.database {
-            Some(database) => {
-                let worked = database.writer().and_then(|mut connection| work(&mut connection, Some(&database.file)));
+        match &self.readers {
+            Some(readers) => {
+                let worked = readers.with_own_connection(work);
                 // Its snapshot was held for long, and the log may have grown meanwhile.
-                self.readers.iter().for_each(|readers| self.writer.keep_log_short(readers));
-                Ok(worked?)
+                self.writer.keep_log_short(readers);
+                worked
             }
-            None => self.writer.with_connection(|connection| work(connection, None)),
+            None => Ok(work(self.writer.read(OpenedReader::copy_of)?)?),
         }
     }
 
@@ -122,11 +118,7 @@ impl Access {
     /// Closes the store: later calls fail with [`Error::Closed`].
     pub(crate) fn close(&self) -> Result<()> {
         self.check_process()?;
-        self.writer.close(|| {
-            if let Some(readers) = &self.readers {
-                readers.close();
-            }
-        })
+        self.writer.close(self.readers.as_ref())
     }
 
     /// Fails in a forked child of the process that opened the file: a connection must not be carried across a fork

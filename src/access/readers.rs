@@ -6,11 +6,13 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rusqlite::Connection;
+
 use crate::error::{Error, Result};
 use crate::sqlite::database::Database;
 use crate::sqlite::deadline::Deadline;
-use crate::sqlite::failure::Failure;
-use crate::sqlite::read_connection::ReadConnection;
+use crate::sqlite::failure::{Failure, changed_while_read};
+use crate::sqlite::read_connection::{OpenedReader, ReadConnection};
 use crate::sqlite::snapshot::Snapshot;
 
 /// At most this many threads read at the same time; further threads wait.
@@ -30,20 +32,58 @@ struct Pool {
     /// How many threads wait. Notifying unconditionally would cost a system call for every read.
     waiting: usize,
     is_paused: bool,
+    /// How many connections are in use that were opened for one call and do not belong to the pool.
+    own: usize,
     is_closed: bool,
+    /// The writer's connection, after the store was closed while some connection was in use.
+    ///
+    /// IMPORTANT: it is closed last, since the last connection checkpoints the log and removes it, and only one that can
+    /// write can do so.
+    writer: Option<Connection>,
 }
 
 impl Readers {
     pub(super) fn new(database: Arc<Database>, first: Option<ReadConnection>, busy_timeout: Duration) -> Self {
-        let pool = Pool { idle: Vec::from_iter(first), in_use: 0, waiting: 0, is_paused: false, is_closed: false };
+        let pool = Pool {
+            idle: Vec::from_iter(first),
+            in_use: 0,
+            waiting: 0,
+            is_paused: false,
+            own: 0,
+            is_closed: false,
+            writer: None,
+        };
         Self { pool: Mutex::new(pool), returned: Condvar::new(), database, busy_timeout }
     }
 
     /// Runs `work` on a snapshot of the file.
-    pub(super) fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
+    pub(super) fn read<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         let deadline = Deadline::after(self.busy_timeout);
-        let read = self.borrow(&deadline).and_then(|mut reader| reader.connection()?.snapshot(work));
+        let read = self.borrow(&deadline).and_then(|mut reader| reader.read(&work, &deadline));
         read.map_err(|failure| deadline.error(failure))
+    }
+
+    /// Runs `work` on a connection opened for it.
+    pub(super) fn with_own_connection<T>(&self, work: impl FnOnce(OpenedReader) -> Result<T, Failure>) -> Result<T> {
+        {
+            let mut pool = self.lock();
+            if pool.is_closed {
+                return Err(Error::Closed);
+            }
+            pool.own += 1;
+        }
+        let _counted = Own { readers: self };
+        Ok(self.database.whole_reader().and_then(work)?)
+    }
+
+    /// Keeps the writer's connection of a closed store until no other connection is in use. Returns it if none is.
+    pub(super) fn keep_until_unused(&self, writer: Connection) -> Option<Connection> {
+        let mut pool = self.lock();
+        if pool.is_unused() {
+            return Some(writer);
+        }
+        pool.writer = Some(writer);
+        None
     }
 
     /// Closes the idle connections now, and the others when they are returned.
@@ -60,7 +100,7 @@ impl Readers {
     /// Leaks the connections: after a fork they belong to the parent.
     pub(super) fn leak(&mut self) {
         let pool = self.pool.get_mut().unwrap_or_else(PoisonError::into_inner);
-        std::mem::forget(std::mem::take(&mut pool.idle));
+        std::mem::forget((std::mem::take(&mut pool.idle), pool.writer.take()));
     }
 
     /// Lets no further read begin, and waits at most `timeout` until those in progress have ended.
@@ -100,7 +140,7 @@ impl Readers {
 
     /// Runs `work` on a connection for reading.
     #[cfg(test)]
-    pub(crate) fn with_connection<T>(&self, work: impl FnOnce(&rusqlite::Connection) -> T) -> T {
+    pub(crate) fn with_connection<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
         work(self.lend().connection().map_err(|Failure(error)| error).unwrap().plain())
     }
 
@@ -124,10 +164,29 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Runs `work` on a snapshot, again if the file changed meanwhile and the connection does not notice.
+    fn read<T>(
+        &mut self,
+        work: &impl Fn(&Snapshot<'_>) -> Result<T, Failure>,
+        deadline: &Deadline,
+    ) -> Result<T, Failure> {
+        loop {
+            let connection = self.connection()?;
+            let worked = connection.snapshot(work);
+            if connection.is_current()? {
+                return worked;
+            }
+            if deadline.left().is_zero() {
+                return Err(changed_while_read().into());
+            }
+        }
+    }
+
+    /// A connection that sees the file as it is now.
     pub(crate) fn connection(&mut self) -> Result<&ReadConnection, Failure> {
         let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.readers.database.reader()?,
+            Some(connection) if connection.is_current()? => connection,
+            _ => self.readers.database.reader()?,
         };
         Ok(self.connection.insert(connection))
     }
@@ -136,14 +195,44 @@ impl Reader<'_> {
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
         let mut pool = self.readers.lock();
-        pool.in_use -= 1;
-        if !pool.is_closed {
+        if pool.is_closed {
+            // Before the writer's connection, which must be the last.
+            drop(self.connection.take());
+        } else {
             pool.idle.extend(self.connection.take());
         }
+        pool.in_use -= 1;
         if pool.is_paused {
             self.readers.returned.notify_all();
         } else if pool.waiting > 0 {
             self.readers.returned.notify_one();
+        }
+        pool.close_if_unused();
+    }
+}
+
+/// A connection that was opened for one call and does not belong to the pool. Dropped after the connection.
+struct Own<'a> {
+    readers: &'a Readers,
+}
+
+impl Drop for Own<'_> {
+    fn drop(&mut self) {
+        let mut pool = self.readers.lock();
+        pool.own -= 1;
+        pool.close_if_unused();
+    }
+}
+
+impl Pool {
+    fn is_unused(&self) -> bool {
+        self.in_use == 0 && self.own == 0
+    }
+
+    /// Closes the writer's connection of a closed store, if it is the last.
+    fn close_if_unused(&mut self) {
+        if self.is_unused() {
+            drop(self.writer.take());
         }
     }
 }

@@ -16,9 +16,9 @@
 //! run as a follower, because callers with small jobs would wait for it; it leads when its turn comes. Waiting for the
 //! connection and waiting for SQLite's lock, which another store or process may hold, share one deadline.
 //!
-//! No code of the application runs here, with two exceptions: a load whose input is too large for memory, and in memory
-//! the callbacks of a verification or a backup. They have the writer to themselves. A call that the application's code
-//! makes from there and that needs the writer fails at once, because it would deadlock.
+//! No code of the application runs here, with one exception: a load into a file, whose input may be too large for
+//! memory. It has the writer to itself. A call that the application's code makes from there and that needs the writer
+//! fails at once, because it would deadlock.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -158,30 +158,21 @@ impl Writer {
 
     /// Runs `work` on a snapshot of a store in memory.
     pub(super) fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
-        self.with_connection(|connection| snapshot::read(connection, work))
-    }
-
-    /// Runs `work` on the only connection of a store in memory.
-    pub(super) fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Failure>) -> Result<T> {
         let deadline = Deadline::after(self.busy_timeout);
         let mut leader = self.acquire_connection(&deadline)?;
-        self.lock().application_thread = Some(std::thread::current().id());
-        leader
-            .ready(&deadline)
-            .and_then(|connection| work(connection.plain_mut()))
-            .map_err(|failure| deadline.error(failure))
+        let connection = leader.ready(&deadline).map_err(|failure| deadline.error(failure))?;
+        snapshot::read(connection.plain(), work).map_err(|failure| deadline.error(failure))
     }
 
-    /// Closes the store once the write in progress is done. `close_readers` runs when no thread can write any more and
-    /// before the writer's connection is closed.
-    pub(super) fn close(&self, close_readers: impl FnOnce()) -> Result<()> {
+    /// Closes the store once the write in progress is done, and the readers when no thread can write any more.
+    pub(super) fn close(&self, readers: Option<&Readers>) -> Result<()> {
         {
             let mut state = self.lock();
             if let WriterState::ReadOnly = state.writer {
                 // There is no write to wait for and no log to checkpoint.
                 state.writer = WriterState::Closed;
                 drop(state);
-                close_readers();
+                readers.into_iter().for_each(Readers::close);
                 return Ok(());
             }
         }
@@ -193,9 +184,12 @@ impl Writer {
             return recovered;
         }
         leader.closes_store = true;
-        close_readers();
+        readers.into_iter().for_each(Readers::close);
         match leader.connection.take() {
-            LeaderConnection::Ready(connection) => Ok(connection.close()?),
+            LeaderConnection::Ready(connection) => Ok(connection.close(|connection| match readers {
+                Some(readers) => readers.keep_until_unused(connection),
+                None => Some(connection),
+            })?),
             LeaderConnection::NeedsRecovery { .. } => recovered,
         }
     }

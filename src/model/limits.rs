@@ -40,6 +40,9 @@ pub const PAGE_MAX: u32 = 1_000;
 /// The default number of datasets in a page.
 pub const PAGE_DEFAULT: u32 = 50;
 
+/// The maximum size of a page in memory, in bytes: 64 MiB. A single dataset may be larger.
+pub const PAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// The earliest time: 0001-01-01T00:00:00Z, in microseconds since 1970-01-01T00:00:00Z.
 pub const TIME_MIN_MICROS: i64 = -62_135_596_800_000_000;
 

@@ -15,7 +15,8 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// The datasets of this page that cannot be read; empty in an intact file.
     pub damaged: Vec<Damage>,
-    /// The cursor of the next page; `None` on the last page.
+    /// The cursor of the next page; `None` on the last page. A page of large datasets may have fewer than the limit and
+    /// still a next one: it takes at most 64 MiB, unless it is a single dataset.
     pub next: Option<Cursor>,
 }
 

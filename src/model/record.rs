@@ -9,6 +9,7 @@ use super::digest::digest;
 use super::id_source::IdSource;
 use super::ids::{KpiId, OrganizationId, UserId};
 use super::new_dataset::{NewDataset, NewKpi};
+use super::request::validation::{check_description, check_name, check_sort_order, check_unit};
 use super::request::violation::Violations;
 
 /// The revision of a dataset that was never changed.
@@ -72,6 +73,20 @@ impl Record {
     /// Whether the digest matches the content.
     pub(crate) fn is_intact(&self) -> bool {
         self.digest == digest(self.revision, &self.dataset)
+    }
+
+    /// Whether every value is one that this crate writes: the CHECKs of the schema can be switched off, and SQLite does
+    /// not evaluate them on a connection that cannot write.
+    pub(crate) fn is_within_limits(&self) -> bool {
+        let Dataset { name, description, kpis, .. } = &self.dataset;
+        let is_allowed = |kpi: &Kpi| {
+            let texts = check_name(&kpi.name).and_then(|()| check_description(kpi.description.as_deref()));
+            texts.and_then(|()| check_unit(kpi.unit.as_deref())).and_then(|()| check_sort_order(kpi.sort_order)).is_ok()
+        };
+        check_name(name).and_then(|()| check_description(description.as_deref())).is_ok()
+            && self.revision >= FIRST_REVISION
+            && self.positions.iter().all(|position| *position >= 0)
+            && kpis.iter().all(is_allowed)
     }
 
     /// The same content as a new revision with a new digest.

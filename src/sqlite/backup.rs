@@ -17,23 +17,23 @@ use super::connection::{self, OpenMode, pragma};
 use super::file::draft::Draft;
 use super::file::{companions, path, stat};
 use super::progress::Callback;
+use super::read_connection::OpenedReader;
 use super::schema::{BACKUP_ID, Schema};
 use super::{progress, verification};
 use crate::error::Error;
 use crate::model::durability::Durability;
 use crate::sqlite::failure::{Failure, cause};
 
-/// Copies the database of `source`, which is `file` or in memory, to the file `target`, which must not exist.
-pub(crate) fn write(
-    source: &mut Connection,
-    file: Option<&Path>,
-    target: &Path,
-    callback: Callback,
-) -> Result<(), Failure> {
+/// Copies the database of `source` to the file `target`, which must not exist.
+pub(crate) fn write(mut source: OpenedReader, target: &Path, callback: Callback) -> Result<(), Failure> {
     let target = path::find_vacant(target)?;
     let draft = Draft::new(&target)?;
-    let (callback, size) = (progress::shared(callback), size(source)?);
-    copy(source, file, &draft, callback())?;
+    let (callback, size) = (progress::shared(callback), size(&source.connection)?);
+    let copied = copy(&mut source.connection, source.file.as_deref(), &draft, callback());
+    source.check_current()?;
+    copied?;
+    // A copy of a database in memory is not needed any more.
+    drop(source);
     let made = draft.path().to_owned();
     finish(draft, &target, |copy| {
         let verify = |copy: &Connection| verification::verify(copy, &AtomicU64::new(0));

@@ -31,9 +31,9 @@ pub(super) struct Budget {
 
 impl Budget {
     /// Bounds everything that the connection does from now on by the length of its file.
-    pub(super) fn install(connection: &mut Connection, file: PathBuf) -> Self {
+    pub(super) fn install(connection: &mut Connection, file: Option<PathBuf>) -> Self {
         let steps = Arc::new(AtomicU64::new(0));
-        let (counter, allowed) = (Arc::clone(&steps), steps_of_file(Some(file)));
+        let (counter, allowed) = (Arc::clone(&steps), steps_of_file(file));
         let is_exceeded = move || {
             let steps = counter.fetch_add(u64::from(STEPS_PER_CHECK.unsigned_abs()), Relaxed);
             steps > STEPS_MIN && steps > allowed()

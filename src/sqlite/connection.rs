@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
@@ -117,6 +118,13 @@ pub(super) fn connect_in_memory() -> Result<Connection, Failure> {
     let connection = Connection::open_in_memory()?;
     harden(&connection)?;
     Ok(connection)
+}
+
+/// A copy of a database in memory, in a new one.
+pub(super) fn copy_in_memory(source: &Connection) -> Result<Connection, Failure> {
+    let mut copy = connect_in_memory()?;
+    Backup::new(source, &mut copy)?.step(-1)?;
+    Ok(copy)
 }
 
 /// Sets how long SQLite waits for locks of other connections. It counts whole milliseconds, so the timeout is rounded

@@ -13,7 +13,7 @@ use crate::sqlite::connection::{self, OpenMode, set_pragma};
 use crate::sqlite::failure::{Failure, ReadOnlyCause, cause, moved};
 use crate::sqlite::file::companions;
 use crate::sqlite::file::stat::{self, Identity};
-use crate::sqlite::read_connection::ReadConnection;
+use crate::sqlite::read_connection::{OpenedReader, ReadConnection};
 use crate::sqlite::schema::Schema;
 
 /// How a store's connections are set up.
@@ -40,7 +40,6 @@ pub(crate) struct Database {
     /// The identity of the file when it was opened.
     identity: Identity,
     _opened: Opened,
-    pub(in crate::sqlite) mode: OpenMode,
     pub(crate) settings: Settings,
     pub(in crate::sqlite) schema: &'static Schema,
     /// Whether the log that the file had when it was opened is durable. If not, no frame may be appended to it.
@@ -51,38 +50,49 @@ impl Database {
     /// The file that has this name now. Opens no connection.
     pub(in crate::sqlite) fn new(file: PathBuf, settings: Settings, schema: &'static Schema) -> Result<Self, Error> {
         let identity = stat::identity(&file)?;
-        let mode = if settings.read_only { OpenMode::ReadOnly } else { OpenMode::ReadWrite };
-        Ok(Self { file, identity, _opened: Opened::new(identity)?, mode, settings, schema, is_log_durable: true })
+        Ok(Self { file, identity, _opened: Opened::new(identity)?, settings, schema, is_log_durable: true })
     }
 
-    /// Opens a further connection for writing.
-    pub(crate) fn writer(&self) -> Result<Connection, Failure> {
-        self.writer_within(self.settings.busy_timeout)
-    }
-
-    /// The same, with `timeout` as the busy timeout of the connection.
+    /// Opens a further connection for writing, with `timeout` as its busy timeout.
     pub(crate) fn writer_within(&self, timeout: Duration) -> Result<Connection, Failure> {
-        self.connect(self.mode, timeout)
+        self.connect(OpenMode::ReadWrite, timeout)
     }
 
     /// Opens a further connection for reading.
     pub(crate) fn reader(&self) -> Result<ReadConnection, Failure> {
-        Ok(self.reading(self.plain_reader()?))
+        self.reading(self.open_reader()?)
     }
 
     /// Wraps a connection of this file for reading.
-    pub(crate) fn reading(&self, connection: Connection) -> ReadConnection {
-        ReadConnection::new(connection, self.file.clone(), self.schema.current())
+    pub(crate) fn reading(&self, opened: OpenedReader) -> Result<ReadConnection, Failure> {
+        set_pragma(&opened.connection, "query_only", 1)?;
+        Ok(ReadConnection::new(opened, self.schema.current()))
     }
 
-    pub(in crate::sqlite) fn plain_reader(&self) -> Result<Connection, Failure> {
-        self.reader_with(self.mode)
+    /// Opens a connection for work on the file as a whole.
+    ///
+    /// If possible one that can write: SQLite evaluates CHECK constraints only there.
+    pub(crate) fn whole_reader(&self) -> Result<OpenedReader, Failure> {
+        if self.settings.read_only {
+            return self.open_only_reading();
+        }
+        match self.connect_in(OpenMode::ReadWrite) {
+            Err(Failure(Error::ReadOnly { .. })) => self.open_reader(),
+            opened => opened,
+        }
     }
 
-    pub(in crate::sqlite) fn reader_with(&self, mode: OpenMode) -> Result<Connection, Failure> {
+    /// Opens a connection that cannot write the file, though it can write a copy of it.
+    ///
+    /// Also in a store that writes, since reading must go on when the file can no longer be written. All connections
+    /// of a process share the index of the log, which the writer has opened for writing.
+    fn open_reader(&self) -> Result<OpenedReader, Failure> {
+        if self.settings.read_only { self.open_only_reading() } else { self.connect_in(OpenMode::ReadOnly) }
+    }
+
+    pub(in crate::sqlite) fn connect_in(&self, mode: OpenMode) -> Result<OpenedReader, Failure> {
         let connection = self.connect(mode, self.settings.busy_timeout)?;
-        set_pragma(&connection, "query_only", 1)?;
-        Ok(connection)
+        Ok(OpenedReader { connection, file: Some(self.file.clone()), frozen: None })
     }
 
     /// Opens a connection to a file that already has the current schema.

@@ -1,7 +1,7 @@
 //! Converting the errors of SQLite and of the operating system to [`Error`]s.
 
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{ErrorCode, ffi};
@@ -134,6 +134,15 @@ impl From<UnexpectedValue> for Failure {
 #[error("the store was open when this process was forked; open it only after the fork")]
 pub(crate) struct Forked;
 
+/// The error of a file that was read without locks and changed meanwhile.
+pub(crate) fn changed_while_read() -> Error {
+    Error::Busy { waited: Duration::ZERO, source: cause(ChangedWhileRead) }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("another process changed the file while it was read")]
+struct ChangedWhileRead;
+
 /// Why a file cannot be written, or cannot be read without being written, if SQLite does not report it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadOnlyCause {
@@ -143,6 +152,12 @@ pub(crate) enum ReadOnlyCause {
     OldVersion(i64),
     #[error("the write-ahead log beside the file cannot be used without writing")]
     UnusableLog(#[source] Source),
+    #[error(
+        "{} belongs to another account, and this one cannot write it; remove it while no process has the store open, \
+         unless it contains data",
+        _0.display()
+    )]
+    Companion(PathBuf, #[source] Source),
 }
 
 /// Whether this process or the system has too many open files: EMFILE and ENFILE, which have no `ErrorKind`.

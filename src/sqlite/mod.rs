@@ -6,8 +6,8 @@
 //! - [`deadline`]: how long a call may wait, and how it waits for the write lock.
 //! - [`open`]: the steps from a path to the first connection to a file that is known to be a store.
 //! - [`schema`]: the objects that the file must and may contain, and the migrations that create them.
-//! - [`snapshot`]: what reads run on; [`read_connection`]: the connection for them; [`budget`]: a bound on reading a
-//!   malformed file.
+//! - [`snapshot`]: what reads run on; [`read_connection`]: the connection for them; [`frozen`]: a file that is read
+//!   without locks; [`budget`]: a bound on reading a malformed file.
 //! - [`transaction`]: what writes run in, and the connection for them; [`sequence`]: the sequence numbers of datasets.
 //! - [`wal`]: checkpointing and truncating the write-ahead log.
 //! - [`table`]: the columns, statements and row mapper of each table.
@@ -22,6 +22,7 @@ pub(crate) mod database;
 pub(crate) mod deadline;
 pub(crate) mod failure;
 mod file;
+mod frozen;
 mod integrity;
 pub(crate) mod open;
 mod open_files;

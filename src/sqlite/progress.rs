@@ -1,8 +1,10 @@
 //! Progress callbacks of long statements, which can also cancel them.
 
+use std::any::Any;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
@@ -34,6 +36,8 @@ pub(super) fn shared(callback: Callback) -> impl Fn() -> Callback {
 /// Runs `work`, and calls `callback` regularly and at the end with `done` of `total`; the callback can cancel the work.
 /// The work is bounded by the length of `file`, unless the database is in memory, and by `max`, which `done` never exceeds
 /// for an intact file.
+///
+/// A panic of the callback continues when the statement has ended: rusqlite would turn it into an interruption.
 pub(super) fn reported<T>(
     connection: &mut Connection,
     file: Option<&Path>,
@@ -45,12 +49,24 @@ pub(super) fn reported<T>(
 ) -> Result<T, Failure> {
     let callback = shared(callback);
     let (mut during, mut at_the_end) = (callback(), callback());
+    let panicked = Arc::new(Mutex::new(None::<Box<dyn Any + Send>>));
+    let set_panicked = Arc::clone(&panicked);
+    let mut during = move |progress| {
+        catch_unwind(AssertUnwindSafe(|| during(progress))).unwrap_or_else(|payload| {
+            *set_panicked.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
+            ControlFlow::Break(())
+        })
+    };
     let steps = budget::steps_of_file(file.map(Path::to_owned));
     let verdict = move |taken| match done() {
         done if done > max || taken > steps() => Verdict::BudgetExceeded,
         done if during(Progress::new(done.min(total), total)).is_break() => Verdict::Cancelled,
         _ => Verdict::Continue,
     };
-    let worked = budget::run(connection, verdict, work)?;
+    let worked = budget::run(connection, verdict, work);
+    if let Some(payload) = panicked.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        resume_unwind(payload);
+    }
+    let worked = worked?;
     if at_the_end(Progress::new(total, total)).is_break() { Err(Error::Cancelled.into()) } else { Ok(worked) }
 }

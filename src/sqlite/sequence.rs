@@ -9,6 +9,12 @@
 //! the instructions of a create of 10 KPIs). A connection uses the numbers of its block until another connection
 //! writes, so that numbers increase in the order of commits; the rest of the block is never used.
 
+use std::ops::RangeInclusive;
+
+/// The numbers that are given. A listing in either direction begins beyond them: it would not find a dataset with the
+/// smallest or the largest integer.
+pub(super) const SEQS: RangeInclusive<i64> = 1..=i64::MAX - 1;
+
 /// The numbers that a connection has reserved and not used yet.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ReservedSeqs {

@@ -57,14 +57,16 @@ impl WriteConnection {
         &self.connection
     }
 
+    #[cfg(test)]
     pub(crate) fn plain_mut(&mut self) -> &mut Connection {
         &mut self.connection
     }
 
-    /// Checkpoints the write-ahead log as far as readers allow, without waiting, and closes the connection.
-    pub(crate) fn close(self) -> Result<(), Failure> {
+    /// Checkpoints the write-ahead log as far as readers allow, without waiting, and closes the connection unless `keep`
+    /// keeps it.
+    pub(crate) fn close(self, keep: impl FnOnce(Connection) -> Option<Connection>) -> Result<(), Failure> {
         let checkpointed = wal::checkpoint_passive(&self.connection);
-        let closed = self.connection.close().map_err(|(_, error)| error);
+        let closed = keep(self.connection).map_or(Ok(()), |last| last.close().map_err(|(_, error)| error));
         Ok(checkpointed.and(closed)?)
     }
 }

@@ -1,6 +1,5 @@
 //! Verifying every row: by SQLite's own checks, by the digests, and by a lookup in each index.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -9,6 +8,7 @@ use rusqlite::{Connection, ffi};
 use super::failure::{Failure, damaged};
 use super::integrity;
 use super::progress::{self, Callback};
+use super::read_connection::OpenedReader;
 use super::schema::SCHEMA;
 use super::snapshot::{self, Snapshot};
 use super::table::dataset::{self, column};
@@ -19,16 +19,13 @@ use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::verification::{Finding, FindingKind, Verification};
 
 /// Verifies everything in one snapshot, and calls `callback` with the number of datasets that were read.
-pub(crate) fn verify_reported(
-    connection: &mut Connection,
-    file: Option<&Path>,
-    callback: Callback,
-) -> Result<Verification, Failure> {
+pub(crate) fn verify_reported(mut reader: OpenedReader, callback: Callback) -> Result<Verification, Failure> {
+    let (connection, file) = (&mut reader.connection, reader.file.as_deref());
     let count = |connection: &Connection| snapshot::read(connection, audit::count_datasets);
     let total = progress::reported(connection, file, progress::ignored(), 0, u64::MAX, || 0, count).unwrap_or_default();
     let read = Arc::new(AtomicU64::new(0));
     let done = Arc::clone(&read);
-    progress::reported(
+    let verified = progress::reported(
         connection,
         file,
         callback,
@@ -36,7 +33,9 @@ pub(crate) fn verify_reported(
         u64::MAX,
         move || done.load(Relaxed),
         |connection| verify(connection, &read),
-    )
+    );
+    reader.check_current()?;
+    verified
 }
 
 /// Verifies everything in one snapshot, and updates `read`, the number of datasets that were read.
@@ -122,7 +121,7 @@ fn walk(snapshot: &Snapshot<'_>, verification: &mut Verification, read: &AtomicU
             found(FindingKind::Dataset, "the id of the dataset or of its organization cannot be read".to_owned());
             continue;
         };
-        match dataset::read(snapshot, row, organization, id) {
+        match dataset::read_strictly(snapshot, row, organization, id) {
             Ok(dataset) => verification.kpis += dataset.kpis.len() as u64,
             Err(Failure(Error::Corrupt { detail, .. })) => found(FindingKind::Dataset, detail.into_owned()),
             Err(failure) => return Err(failure),

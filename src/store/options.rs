@@ -80,9 +80,12 @@ impl StoreOptions {
     /// that would write fails with [`ReadOnly`](crate::Error::ReadOnly). So does opening a file with a write-ahead log
     /// that SQLite cannot use without writing.
     ///
-    /// If there is no log, and the file or its folder is not writable, the file is assumed not to change: later writes
-    /// by another process are not visible. Otherwise SQLite creates a `-wal` and a `-shm`, which a read-only store
-    /// cannot remove: they stay, without data, until a store that writes is closed.
+    /// If there is no log, SQLite creates a `-wal` and a `-shm`, which a read-only store cannot remove: they stay, without
+    /// data, until a store that writes is closed. It creates none if the file or its folder is not writable, or if the
+    /// file belongs to another account, which could not use them. Then the file is read without locks, and compared with
+    /// its state at the opening (its length, the time of its last change, a log beside it) before and after each read. A
+    /// read during which it changed runs again, up to the busy timeout; a verification or a backup fails with
+    /// [`Busy`](crate::Error::Busy).
     ///
     /// # Examples
     ///

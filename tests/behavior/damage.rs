@@ -1,6 +1,7 @@
 //! Damage: a row that is not as it was written is an error that names its dataset, never an answer. It hides no other
 //! dataset, and a listing continues after it.
 
+mod boundaries;
 mod order;
 mod types;
 

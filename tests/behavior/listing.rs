@@ -1,5 +1,7 @@
 //! Listing: every dataset once and in order at any limit, and cursors that work only where they come from.
 
+mod large;
+
 use kpi_store::{Cursor, Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Store};
 use uuid::Uuid;
 

@@ -31,6 +31,11 @@ mod threads;
 
 /// Backups: complete, compact, verified, of a store in use; restoring them.
 mod backups;
+/// A file or a disk that becomes read-only while the store is open: everything that only reads goes on.
+#[cfg(unix)]
+mod became_read_only;
+/// Callbacks: what they may do is the same in a file and in memory, in stores of any size.
+mod callbacks;
 /// Checkpoints: what the file alone holds, and when the log cannot be copied into it.
 mod checkpoints;
 /// A full disk: a typed error, reads still work, writes work again once there is room.

@@ -10,6 +10,8 @@ use kpi_store::{DatasetQuery, Error, NewDataset, OrganizationId, Result, Store};
 use crate::support::{TestFile, checkpointed_store, entries, listed, organization, request_with_kpis, with_suffix};
 
 #[cfg(unix)]
+mod accounts;
+#[cfg(unix)]
 mod permissions;
 
 fn open(path: &Path) -> Result<Store> {

@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, Store, Verification};
 
@@ -173,24 +172,6 @@ fn nothing_is_accepted_that_is_not_there_or_that_this_crate_never_writes() {
     let refused = sample.organization.accept_dataset(sample.datasets[0].id).unwrap_err();
     assert!(matches!(refused, Error::Corrupt { dataset: Some(id), .. } if id == sample.datasets[0].id), "{refused:?}");
     assert_eq!(sample.organization.count_datasets(&DatasetQuery::new()).unwrap(), 3);
-}
-
-/// In memory a callback runs while the one connection is held.
-#[test]
-fn a_callback_in_memory_that_calls_the_store_is_busy_at_once() {
-    let store = Store::options().busy_timeout(Duration::from_mins(10)).open_in_memory().unwrap();
-    let organization = support::organization(&store);
-    let asks = |organization: Organization| {
-        move |_| {
-            let asked = organization.count_datasets(&DatasetQuery::new());
-            assert!(matches!(asked, Err(Error::Busy { .. })), "{asked:?}");
-            ControlFlow::Continue(())
-        }
-    };
-    store.verify_with(asks(organization.clone())).unwrap();
-    let folder = TestFile::new();
-    store.backup_to_with(&folder.path, asks(organization.clone())).unwrap();
-    assert_eq!(organization.count_datasets(&DatasetQuery::new()).unwrap(), 0);
 }
 
 #[test]

@@ -52,6 +52,30 @@ fn endless_trees_do_not_hang_a_call() {
     }
 }
 
+/// The bound is that of the length of the file, for which the path must be passed on as it is.
+#[cfg(unix)]
+#[test]
+fn endless_trees_do_not_hang_a_call_where_the_path_is_not_utf_8() {
+    use std::os::unix::ffi::OsStrExt;
+    let hostile = Hostile::new();
+    let alive = watchdog();
+    for (name, then) in TREES {
+        let mut pages = hostile.pages.clone();
+        let root = pages.root(name);
+        pages.multiply(root, 18);
+        for is_read_only in [true, false] {
+            let what = format!("{name}, read-only: {is_read_only}");
+            alive.send(what.clone()).unwrap();
+            let mut file = TestFile::new();
+            file.path = file.folder.path().join(std::ffi::OsStr::from_bytes(b"kp\xff\xfe.db"));
+            fs::write(&file.path, &pages.0).unwrap();
+            let seen = look(&file.path, &hostile.original.stored, is_read_only, &what);
+            assert_eq!((seen.wrong, seen.is_open), (0, then != Refused), "{what}");
+            assert!(!seen.is_open || seen.findings.is_none_or(|findings| !findings.is_empty()), "{what}");
+        }
+    }
+}
+
 /// The control: SQLite reads these pages, and would never finish.
 #[test]
 fn plain_sqlite_reads_endless_trees_until_it_is_interrupted() {

@@ -1,8 +1,13 @@
 //! The pool of readers.
 
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::{DatasetQuery, Error, OrganizationId, Store};
+use crate::sqlite::failure::Failure;
+use crate::sqlite::table::dataset;
+use crate::{DatasetQuery, Error, NewDataset, OrganizationId, Store};
 
 #[test]
 fn eight_threads_read_at_the_same_time_and_the_ninth_waits() {
@@ -48,4 +53,94 @@ fn a_thread_that_waits_for_a_reader_is_woken_when_one_is_returned_and_when_the_s
         drop(lent);
         assert_eq!(readers.counts().1 == 0, is_closed);
     }
+}
+
+/// The last connection copies the log into the file and removes it, which one that only reads cannot do.
+#[test]
+fn a_store_that_is_closed_during_a_read_leaves_no_log_when_the_read_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("kpis.db")).unwrap();
+    let ours = store.organization(OrganizationId::new());
+    ours.create_dataset(NewDataset::new("Water")).unwrap();
+    let names = || std::fs::read_dir(folder.path()).unwrap().count();
+    let readers = store.access().readers.as_ref().unwrap();
+    let mut lent = readers.lend();
+    lent.connection().map_err(|Failure(error)| error).unwrap();
+    store.clone().close().unwrap();
+    assert_eq!(names(), 3, "the read may go on");
+    drop(lent);
+    assert_eq!(names(), 1);
+}
+
+/// Without locks SQLite would mix pages of two moments, and go on serving the old ones.
+#[test]
+fn a_read_without_locks_runs_again_if_the_file_changed_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kpis.db");
+    let id = OrganizationId::new();
+    let create = || {
+        let store = Store::open(&file).unwrap();
+        store.organization(id).create_dataset(NewDataset::new("Water")).unwrap();
+        store.close().unwrap();
+    };
+    create();
+    for (timeout, expected) in [(Duration::from_mins(1), Ok(3)), (Duration::ZERO, Err("busy"))] {
+        set_read_only(&file, true);
+        let store = Store::options().read_only(true).busy_timeout(timeout).open(&file).unwrap();
+        let before = store.organization(id).count_datasets(&DatasetQuery::new()).unwrap();
+        let calls = Cell::new(0);
+        let read = store.access().read(|snapshot| {
+            let count = dataset::count(snapshot, id)?;
+            calls.set(calls.get() + 1);
+            if calls.get() <= 2 {
+                assert_eq!(count, before + calls.get() - 1);
+                set_read_only(&file, false);
+                create();
+                set_read_only(&file, true);
+            }
+            Ok(count)
+        });
+        assert_eq!(read.map_err(|error| error.code()), expected);
+        assert_eq!(calls.get(), if timeout.is_zero() { 1 } else { 3 });
+        // A pooled connection that is not current is replaced.
+        let after = store.organization(id).count_datasets(&DatasetQuery::new()).unwrap();
+        assert_eq!(after, if timeout.is_zero() { before + 1 } else { before + 2 });
+        set_read_only(&file, false);
+    }
+}
+
+#[test]
+fn a_verification_or_backup_without_locks_is_busy_if_the_file_changed_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kpis.db");
+    let store = Store::open(&file).unwrap();
+    let create = |store: &Store| store.organization(OrganizationId::new()).create_dataset(NewDataset::new("Water"));
+    create(&store).unwrap();
+    store.close().unwrap();
+    let copy = folder.path().join("copy.db");
+    for is_backup in [false, true] {
+        set_read_only(&file, true);
+        let store = Store::options().read_only(true).open(&file).unwrap();
+        let path = file.clone();
+        let change = move |_| {
+            set_read_only(&path, false);
+            let writer = Store::open(&path).unwrap();
+            create(&writer).unwrap();
+            writer.close().unwrap();
+            set_read_only(&path, true);
+            ControlFlow::Continue(())
+        };
+        let done = if is_backup { store.backup_to_with(&copy, change) } else { store.verify_with(change).map(drop) };
+        assert_eq!(done.unwrap_err().code(), "busy", "backup: {is_backup}");
+        assert!(!copy.exists());
+        assert!(store.verify().unwrap().is_whole());
+        store.backup_to(&copy).unwrap();
+        std::fs::remove_file(&copy).unwrap();
+    }
+}
+
+fn set_read_only(file: &Path, is_read_only: bool) {
+    let mut permissions = std::fs::metadata(file).unwrap().permissions();
+    permissions.set_readonly(is_read_only);
+    std::fs::set_permissions(file, permissions).unwrap();
 }

@@ -9,6 +9,6 @@ mod json;
 mod json_object;
 mod request_json;
 pub(crate) mod rule;
-mod validation;
+pub(super) mod validation;
 pub(crate) mod violation;
 pub(crate) mod violations_builder;

@@ -8,7 +8,7 @@ use std::fs::Metadata;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::disk;
+use super::{disk, stat};
 use crate::error::Error;
 use crate::sqlite::failure::{damaged, invalid_path, write_failed};
 
@@ -29,7 +29,7 @@ pub(super) fn has_name_of_companion(path: &Path) -> bool {
 }
 
 /// Whether any companion of `file` exists.
-pub(super) fn has_any(file: &Path) -> Result<bool, Error> {
+pub(in crate::sqlite) fn has_any(file: &Path) -> Result<bool, Error> {
     for suffix in SUFFIXES {
         if look_up(&beside(file, suffix))?.is_some() {
             return Ok(true);
@@ -78,6 +78,16 @@ pub(in crate::sqlite) fn sync_log(file: &Path) -> Result<(), Error> {
 pub(in crate::sqlite) fn truncate_log(file: &Path, length: u64) -> Result<(), Error> {
     let log = beside(file, "-wal");
     disk::truncate(&log, length).and_then(|()| disk::sync_file(&log)).map_err(|error| write_failed(file, error))
+}
+
+/// Whether the permissions do not allow writing this log.
+pub(in crate::sqlite) fn is_unwritable(log: &Path) -> bool {
+    disk::open_to_write(log).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
+/// Whether the companion and the file belong to different accounts.
+pub(in crate::sqlite) fn has_another_owner(companion: &Path, file: &Path) -> bool {
+    matches!((stat::owner(companion), stat::owner(file)), (Ok(companion), Ok(file)) if companion != file)
 }
 
 /// The numbers of the pages in the write-ahead log (<https://sqlite.org/fileformat2.html#walformat>).

@@ -52,6 +52,13 @@ pub(super) fn open(file: &Path) -> io::Result<File> {
     File::open(file)
 }
 
+/// Opens a file on which SQLite holds no locks, for writing.
+pub(super) fn open_to_write(file: &Path) -> io::Result<File> {
+    #[cfg(test)]
+    may(Kind::Open, file)?;
+    File::options().write(true).open(file)
+}
+
 /// Opens a folder, which succeeds as long as file descriptors are left.
 pub(super) fn open_folder(folder: &Path) -> io::Result<File> {
     #[cfg(test)]

@@ -8,8 +8,12 @@ use super::companions::remove_with_companions;
 use super::disk;
 use super::folder::{folder_of, sync_folder};
 use super::path::refuse_taken;
+use super::stat;
 use crate::error::Error;
 use crate::sqlite::failure::write_failed;
+
+/// The user id of root.
+const ROOT: u32 = 0;
 
 /// A temporary file; removed if it is dropped without being published.
 pub(in crate::sqlite) struct Draft {
@@ -66,7 +70,16 @@ impl Drop for Draft {
     }
 }
 
-/// Whether the permissions allow creating a file in the folder of `file`; other failures count as yes.
-pub(in crate::sqlite) fn may_create_beside(file: &Path) -> bool {
-    !matches!(Draft::new(file), Err(Error::ReadOnly { .. }))
+/// Whether the companions that SQLite would create beside `file` would belong to its owner. SQLite gives those that root
+/// creates to the owner.
+pub(in crate::sqlite) fn may_create_companions(file: &Path) -> Result<bool, Error> {
+    match Draft::new(file) {
+        Ok(draft) => {
+            let ours = stat::owner(draft.path())?;
+            Ok(ours == ROOT || ours == stat::owner(file)?)
+        }
+        Err(Error::ReadOnly { .. }) => Ok(false),
+        // A full or failing disk: SQLite reports it too. An immutable connection would hide it.
+        Err(_) => Ok(true),
+    }
 }

@@ -39,6 +39,16 @@ pub(in crate::sqlite) fn last_change(file: &Path) -> Result<(u64, Option<SystemT
     Ok((metadata.len(), metadata.modified().ok()))
 }
 
+/// The user id of the owner of the file; on other systems than Unix always the same.
+pub(super) fn owner(file: &Path) -> Result<u32, Error> {
+    let metadata = stat(file)?;
+    #[cfg(unix)]
+    let owner = std::os::unix::fs::MetadataExt::uid(&metadata);
+    #[cfg(not(unix))]
+    let owner = u32::from(metadata.is_file());
+    Ok(owner)
+}
+
 fn stat(file: &Path) -> Result<Metadata, Error> {
     disk::metadata(file).map_err(|error| stat_failed(file, error))
 }

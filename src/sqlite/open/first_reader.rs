@@ -1,11 +1,11 @@
-//! The first connection to a file that is opened for reading only.
+//! The connections to a file that is opened for reading only.
 //!
 //! In WAL mode SQLite cannot read without a log and its index beside the file. It creates them, and a connection that
 //! may not write does not remove them. So a file that must be rejected is rejected before SQLite creates them; and if
-//! they cannot be created, or would cause errors later, the file is opened as immutable.
+//! they cannot be created, or the owner of the file could not use them, the file is opened as immutable.
 
+use rusqlite::ErrorCode;
 use rusqlite::ffi::{SQLITE_READONLY_CANTINIT, SQLITE_READONLY_DIRECTORY};
-use rusqlite::{Connection, ErrorCode};
 
 use super::inspect::refuse_foreign_log;
 use crate::error::{Error, Source};
@@ -13,51 +13,50 @@ use crate::sqlite::connection::OpenMode;
 use crate::sqlite::database::Database;
 use crate::sqlite::failure::{Failure, ReadOnlyCause, cause};
 use crate::sqlite::file::{companions, draft, folder, stat};
+use crate::sqlite::frozen::Frozen;
+use crate::sqlite::read_connection::OpenedReader;
 
 impl Database {
-    /// Opens the first connection: an ordinary one, or an immutable one if the file or its folder is not writable.
-    pub(super) fn first_reader(&mut self) -> Result<Connection, Failure> {
+    /// Opens the first connection.
+    pub(super) fn first_reader(&self) -> Result<OpenedReader, Failure> {
         refuse_foreign_log(&self.file, companions::wal_length(&self.file)?)?;
         self.inspect_immutable()?;
-        if companions::has_journal(&self.file)? {
-            return self.plain_reader();
+        self.open_only_reading()
+    }
+
+    /// Opens a connection: an ordinary one if there is a log or SQLite may create one, otherwise an immutable one.
+    pub(in crate::sqlite) fn open_only_reading(&self) -> Result<OpenedReader, Failure> {
+        let Some(frozen) = Frozen::now(&self.file)? else { return self.open_in_use() };
+        // SQLite would create a log with the permissions of the file and, unless this is root, the owner of this
+        // process. It would stay read-only when the file is made writable again, or keep the owner of the file from
+        // writing.
+        if !stat::is_read_only(&self.file)? && draft::may_create_companions(&self.file)? {
+            return self.connect_in(OpenMode::ReadOnly);
         }
+        Ok(OpenedReader { frozen: Some(frozen), ..self.connect_in(OpenMode::Immutable)? })
+    }
+
+    /// Opens a connection to a file that has a log or a journal.
+    fn open_in_use(&self) -> Result<OpenedReader, Failure> {
         let log = companions::wal_length(&self.file)?;
-        // SQLite would create a log with the permissions of the file, which would stay read-only even if the file were
-        // made writable again.
-        let is_read_only = log.is_none() && stat::is_read_only(&self.file)?;
-        if !is_read_only {
-            let ordinary = self.plain_reader();
-            let Some(source) = ordinary.as_ref().err().and_then(needs_to_write) else { return ordinary };
-            if let Some(error) = folder::lack_of_descriptors(&self.file) {
-                return Err(error.into());
-            }
+        let opened = self.connect_in(OpenMode::ReadOnly);
+        let Some(source) = opened.as_ref().err().and_then(needs_to_write).filter(|_| log.is_some()) else {
+            return opened;
+        };
+        match folder::lack_of_descriptors(&self.file) {
+            Some(error) => Err(error.into()),
             // Even if the log is empty: another process may be about to write to it.
-            if log.is_some() {
-                return Err(Error::ReadOnly { source: cause(ReadOnlyCause::UnusableLog(source)) }.into());
-            }
-            // A full or failing disk causes the same error. Then the file is not opened as immutable, since later
-            // writes would not be seen.
-            if draft::may_create_beside(&self.file) {
-                return ordinary;
-            }
+            None => Err(Error::ReadOnly { source: cause(ReadOnlyCause::UnusableLog(source)) }.into()),
         }
-        self.mode = OpenMode::Immutable;
-        self.plain_reader()
     }
 
     /// Rejects a file that is not a store before SQLite creates a write-ahead log beside it, which a connection for
     /// reading cannot remove.
     fn inspect_immutable(&self) -> Result<(), Failure> {
-        let is_in_use =
-            || Ok::<_, Error>(companions::wal_length(&self.file)?.is_some() || companions::has_journal(&self.file)?);
-        let before = stat::last_change(&self.file)?;
-        if is_in_use()? {
-            return Ok(());
-        }
+        let Some(frozen) = Frozen::now(&self.file)? else { return Ok(()) };
         // If another process changed the file meanwhile, the ordinary connection inspects it again, with locks.
-        match self.reader_with(OpenMode::Immutable) {
-            Err(rejection) if !is_in_use()? && stat::last_change(&self.file)? == before => Err(rejection),
+        match self.connect_in(OpenMode::Immutable) {
+            Err(rejection) if frozen.is_unchanged()? => Err(rejection),
             _ => Ok(()),
         }
     }

@@ -1,10 +1,11 @@
 //! The first connection to a file that is opened for writing: inspects it, switches it to WAL mode and upgrades it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::ffi::{SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_READONLY_CANTINIT};
+use rusqlite::{Connection, ErrorCode};
 
 use super::inspect::{inspect, refuse_foreign_log};
 use super::upgrade::migrate;
@@ -13,13 +14,26 @@ use crate::model::durability::Durability;
 use crate::sqlite::connection::{self, OpenMode, set_pragma};
 use crate::sqlite::database::Database;
 use crate::sqlite::deadline::Deadline;
-use crate::sqlite::failure::Failure;
+use crate::sqlite::failure::{Failure, ReadOnlyCause, cause};
 use crate::sqlite::file::{companions, folder};
 use crate::sqlite::schema::{APPLICATION_ID, PAGE_SIZE};
-use crate::sqlite::{backup, wal};
+use crate::sqlite::{backup, transaction, wal};
 
 impl Database {
+    /// Opens the first connection. Fails if a companion of the file cannot be written, and names it.
     pub(super) fn first_writer(&mut self, deadline: &Deadline) -> Result<Connection, Failure> {
+        let has_companions = companions::has_any(&self.file)?;
+        self.open_to_write(deadline)
+            .and_then(|connection| {
+                if has_companions {
+                    check_writable(&connection)?;
+                }
+                Ok(connection)
+            })
+            .map_err(|failure| if has_companions { unwritable_companion(&self.file, failure) } else { failure })
+    }
+
+    fn open_to_write(&mut self, deadline: &Deadline) -> Result<Connection, Failure> {
         let wal = companions::wal_length(&self.file)?;
         refuse_foreign_log(&self.file, wal)?;
         let mut connection = connection::connect(&self.file, OpenMode::ReadWrite, deadline.left())?;
@@ -67,6 +81,33 @@ impl Database {
         let connection = connection::connect(&self.file, OpenMode::ReadWrite, self.settings.busy_timeout)?;
         backup::before_upgrade(connection, &self.file, version, self.schema).map(Some)
     }
+}
+
+/// Fails if SQLite opened the log or its index for reading only, which it reports at the first write.
+fn check_writable(connection: &Connection) -> Result<(), Failure> {
+    connection.busy_timeout(Duration::ZERO)?;
+    match transaction::begin(connection, &Deadline::after(Duration::ZERO)) {
+        // Another connection writes, and SQLite would have reported this before.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+        begun => Ok(begun.and_then(|()| transaction::roll_back(connection))?),
+    }
+}
+
+/// The error of an opening that failed because of a companion that this account cannot write; any other as it is.
+fn unwritable_companion(file: &Path, failure: Failure) -> Failure {
+    let Failure(Error::ReadOnly { source: Some(source) } | Error::Storage { source: Some(source) }) = &failure else {
+        return failure;
+    };
+    let code = source.downcast_ref().and_then(rusqlite::Error::sqlite_error).map(|error| error.extended_code);
+    let (log, index) = (companions::beside(file, "-wal"), companions::beside(file, "-shm"));
+    let companion = match code {
+        Some(SQLITE_READONLY | SQLITE_READONLY_CANTINIT | SQLITE_CANTOPEN) if companions::is_unwritable(&log) => log,
+        // The index is not opened here: closing its descriptor would drop the locks of another store of this process.
+        Some(SQLITE_READONLY | SQLITE_READONLY_CANTINIT) => index,
+        Some(SQLITE_CANTOPEN) if companions::has_another_owner(&index, file) => index,
+        _ => return failure,
+    };
+    Error::ReadOnly { source: cause(ReadOnlyCause::Companion(companion, source.clone())) }.into()
 }
 
 /// Switches to WAL mode. SQLite does not call its busy handler here, so this function retries.

@@ -63,6 +63,9 @@ pub(in crate::sqlite) fn identify(connection: &Connection, schema: &Schema) -> R
         (APPLICATION_ID | BACKUP_ID, version) if version > schema.current() => {
             Err(Error::TooNew { found: version, supported: schema.current() }.into())
         }
+        (APPLICATION_ID | BACKUP_ID, 1..) if !is_utf_8(connection)? => {
+            Err(damaged("its texts are stored in UTF-16, and this crate stores UTF-8").into())
+        }
         (APPLICATION_ID | BACKUP_ID, 1..) => Ok(Inspection { version, is_backup }),
         (APPLICATION_ID | BACKUP_ID, _) => Err(damaged("the schema version was altered").into()),
         _ => refuse("it is the database of another application"),
@@ -71,10 +74,14 @@ pub(in crate::sqlite) fn identify(connection: &Connection, schema: &Schema) -> R
 
 /// Whether an empty database has the settings of this crate, or the file has no bytes.
 fn is_fresh(connection: &Connection) -> rusqlite::Result<bool> {
-    let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
-    let has_our_settings =
-        encoding == "UTF-8" && pragma(connection, "page_size")? == PAGE_SIZE && pragma(connection, "auto_vacuum")? == 0;
+    let has_our_settings = is_utf_8(connection)?
+        && pragma(connection, "page_size")? == PAGE_SIZE
+        && pragma(connection, "auto_vacuum")? == 0;
     Ok(has_our_settings || pragma(connection, "page_count")? == 0)
+}
+
+fn is_utf_8(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.pragma_query_value(None, "encoding", |row| Ok(row.get_ref(0)?.as_str() == Ok("UTF-8")))
 }
 
 /// Rejects a truncated file, unless its log or journal contains the missing pages.

@@ -24,6 +24,7 @@ use super::connection;
 use super::database::{Database, Settings};
 use super::deadline::Deadline;
 use super::file::{companions, folder, path};
+use super::read_connection::OpenedReader;
 use super::schema::{SCHEMA, Schema};
 use crate::error::Error;
 use crate::sqlite::failure::{Failure, invalid_path, moved};
@@ -32,12 +33,29 @@ use crate::sqlite::failure::{Failure, invalid_path, moved};
 /// it was opened for writing, and one in reserve.
 const ATTEMPTS: u32 = 3;
 
+/// The first connection to a file.
+pub(crate) enum First {
+    Writer(Connection),
+    /// The settings are read-only.
+    Reader(OpenedReader),
+}
+
+#[cfg(test)]
+impl First {
+    pub(crate) fn into_connection(self) -> Connection {
+        match self {
+            First::Writer(connection) => connection,
+            First::Reader(opened) => opened.connection,
+        }
+    }
+}
+
 impl Database {
     /// Opens the file at `path` with a first connection.
     ///
     /// Unless the settings are read-only, the connection can write, a missing file is created and an older file is
     /// upgraded. The schema is an argument so that tests can upgrade.
-    pub(crate) fn open(path: &Path, settings: Settings, schema: &'static Schema) -> Result<(Self, Connection), Error> {
+    pub(crate) fn open(path: &Path, settings: Settings, schema: &'static Schema) -> Result<(Self, First), Error> {
         connection::check_sqlite()?;
         let deadline = Deadline::after(settings.busy_timeout);
         let find = if settings.read_only { path::find_existing } else { path::find_or_create };
@@ -61,10 +79,14 @@ impl Database {
         settings: Settings,
         schema: &'static Schema,
         deadline: &Deadline,
-    ) -> Result<(Self, Connection), Error> {
+    ) -> Result<(Self, First), Error> {
         let mut database = Self::new(file, settings, schema)?;
         companions::check_kind(&database.file)?;
-        let opened = if settings.read_only { database.first_reader() } else { database.first_writer(deadline) };
+        let opened = if settings.read_only {
+            database.first_reader().map(First::Reader)
+        } else {
+            database.first_writer(deadline).map(First::Writer)
+        };
         let refused = |Failure(error)| refused(error, path, &database.file).with_waited(deadline.waited());
         let connection = opened.map_err(refused)?;
         Ok((database, connection))

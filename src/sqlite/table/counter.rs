@@ -2,6 +2,7 @@
 
 use super::row::Columns;
 use crate::sqlite::failure::{Failure, damaged};
+use crate::sqlite::sequence::SEQS;
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::transaction::Transaction;
 
@@ -14,7 +15,9 @@ const LAST: &str = "
 const RESERVE: &str = "UPDATE counter SET last = ?1 WHERE id = 1";
 
 /// Counts row by row, because counting a whole table is one step of SQLite that cannot be interrupted.
-const COUNT: &str = "SELECT count(*) FROM counter WHERE id IS NOT NULL";
+const COUNT: &str = "
+    SELECT count(*), ifnull(min(id = 1 AND typeof(last) = 'integer' AND last BETWEEN 0 AND ?1), 0)
+    FROM counter WHERE id IS NOT NULL";
 
 /// Takes `count` consecutive unused numbers and returns the first.
 pub(super) fn take(transaction: &Transaction<'_>, count: usize) -> Result<i64, Failure> {
@@ -24,7 +27,7 @@ pub(super) fn take(transaction: &Transaction<'_>, count: usize) -> Result<i64, F
         first
     } else {
         let last = last(transaction)?;
-        let block = count.max(BLOCK).min(i64::MAX - last);
+        let block = count.max(BLOCK).min(SEQS.end().saturating_sub(last));
         numbers = numbers.with_block(last, block);
         let first = numbers.take(count).ok_or_else(|| damaged("no sequence number is left for a dataset"))?;
         transaction.connection().prepare_cached(RESERVE)?.execute([last + block])?;
@@ -46,6 +49,11 @@ fn last(transaction: &Transaction<'_>) -> Result<i64, Failure> {
 
 /// The damage of the table `counter`, if there is any.
 pub(in crate::sqlite) fn check(snapshot: &Snapshot<'_>) -> Result<Option<&'static str>, Failure> {
-    let count: i64 = snapshot.connection().query_one(COUNT, [], |row| row.get(0))?;
-    Ok((count != 1).then_some("the table counter must have exactly one row"))
+    let counts: (i64, i64) =
+        snapshot.connection().query_one(COUNT, [SEQS.end()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(match counts {
+        (1, 1) => None,
+        (1, _) => Some("the table counter has a value that is never written"),
+        _ => Some("the table counter must have exactly one row"),
+    })
 }

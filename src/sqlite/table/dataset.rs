@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::model::dataset::Dataset;
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::record::Record;
-use crate::sqlite::failure::{Failure, damaged};
+use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
+use crate::sqlite::sequence::SEQS;
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::transaction::Transaction;
 
@@ -120,6 +121,19 @@ pub(in crate::sqlite) fn read(
     intact(record(row, organization, id, |parent| kpi::of_dataset(snapshot, parent))?)
 }
 
+/// The same for a verification, which also reports values that this crate never writes but can read.
+pub(in crate::sqlite) fn read_strictly(
+    snapshot: &Snapshot<'_>,
+    row: &Row<'_>,
+    organization: OrganizationId,
+    id: DatasetId,
+) -> Result<Dataset, Failure> {
+    let record = record(row, organization, id, |parent| kpi::of_dataset(snapshot, parent))?;
+    let (seq, is_within_limits) = (Columns(row).integer(column::SEQ)?, record.is_within_limits());
+    let dataset = intact(record)?;
+    if is_within_limits && SEQS.contains(&seq) { Ok(dataset) } else { Err(UnexpectedValue.into()) }
+}
+
 /// The dataset of a record that matches its digest. The digest covers the requested organization and id, so it also
 /// proves that the row is theirs.
 pub(super) fn intact(record: Record) -> Result<Dataset, Failure> {
@@ -176,6 +190,8 @@ pub(crate) fn accept(
             _ => Err(damaged("an index refers to another dataset").into()),
         })
     })?;
+    let stored =
+        stored.and_then(|stored| if stored.is_within_limits() { Ok(stored) } else { Err(UnexpectedValue.into()) });
     let accepted = stored.map_err(|Failure(error)| Failure(error.with_dataset(id)))?.revised();
     connection.prepare_cached(ACCEPT)?.execute(params![seq, accepted.revision, accepted.digest.cast_signed()])?;
     Ok(accepted.dataset)

@@ -7,15 +7,16 @@
 use std::sync::LazyLock;
 
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
-use rusqlite::{Rows, params};
+use rusqlite::{Row, Rows, params};
 
-use super::dataset::{self, column, intact, record, select};
+use super::dataset::{column, intact, record, select};
 use super::kpi::{self, KpiRows, Parent};
 use super::row::Columns;
 use crate::error::Error;
 use crate::model::cursor::Order;
 use crate::model::dataset::Dataset;
 use crate::model::ids::{DatasetId, OrganizationId};
+use crate::model::limits::PAGE_BYTES_MAX;
 use crate::model::page::Damage;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
@@ -60,7 +61,8 @@ pub(crate) struct RawPage {
     pub(crate) next: Option<i64>,
 }
 
-/// Reads at most `limit` datasets of this organization after the `seq` `after`.
+/// Reads at most `limit` datasets of this organization after the `seq` `after`, and at most 64 MiB of them, unless the
+/// first one is larger.
 pub(crate) fn page(
     snapshot: &Snapshot<'_>,
     organization: OrganizationId,
@@ -79,6 +81,7 @@ pub(crate) fn page(
         statements,
         last: after.unwrap_or(statements.start),
         limit: limit as usize,
+        bytes: 0,
         page: RawPage { items: Vec::new(), damaged: Vec::new(), next: None },
     };
     while let Step::Restart = walk.run()? {}
@@ -94,6 +97,8 @@ struct Walk<'a> {
     /// The `seq` of the last dataset that was read.
     last: i64,
     limit: usize,
+    /// The size of the items of the page.
+    bytes: usize,
     page: RawPage,
 }
 
@@ -130,27 +135,41 @@ impl Walk<'_> {
             if !self.order.is_after(self.last, seq) {
                 return Ok(self.end_damaged(damaged("an index is out of order").into()));
             }
-            let read = Columns(row)
-                .id(column::ID)
-                .map_err(Failure::from)
-                .and_then(|id| intact(record(row, self.organization, id, |parent| kpis.of_next(parent))?));
-            match read {
-                Ok(dataset) => self.page.items.push(dataset),
+            let (sized, step) = match self.read(row, |parent| kpis.of_next(parent)) {
                 Err(failure) if failure.is_damage() => {
-                    let alone = Columns(row).id(column::ID).map_err(Failure::from);
-                    match alone.and_then(|id| dataset::read(self.snapshot, row, self.organization, id)) {
-                        Ok(dataset) => self.page.items.push(dataset),
-                        Err(failure) if failure.is_damage() => return Ok(self.skip_damaged(seq, failure)),
-                        Err(failure) => return Err(failure),
-                    }
-                    self.last = seq;
-                    return Ok(Step::Restart);
+                    let alone = self.read(row, |parent| kpi::of_dataset(self.snapshot, parent));
+                    (alone, Some(Step::Restart))
                 }
+                read => (read, None),
+            };
+            match sized {
+                Ok((bytes, dataset)) if self.page.items.is_empty() || self.bytes + bytes <= PAGE_BYTES_MAX => {
+                    self.page.items.push(dataset);
+                    self.bytes += bytes;
+                }
+                Ok(_) => {
+                    self.page.next = Some(self.last);
+                    return Ok(Step::Done);
+                }
+                Err(failure) if failure.is_damage() => return Ok(self.skip_damaged(seq, failure)),
                 Err(failure) => return Err(failure),
             }
             self.last = seq;
+            if let Some(step) = step {
+                return Ok(step);
+            }
         }
         Ok(Step::Done)
+    }
+
+    /// Reads the dataset of a row, with its size in memory.
+    fn read(
+        &self,
+        row: &Row<'_>,
+        kpis: impl FnOnce(Parent) -> Result<KpiRows, Failure>,
+    ) -> Result<(usize, Dataset), Failure> {
+        let record = record(row, self.organization, Columns(row).id(column::ID)?, kpis)?;
+        Ok((record.bytes(), intact(record)?))
     }
 
     /// Skips a row that SQLite cannot read and whose `seq` is read from the index alone, unless the page is full.

@@ -5,6 +5,9 @@
 //! rest of a batch that is larger than a chunk, and the whole input of an all-or-nothing load, are pulled inside the
 //! transaction. The alternatives were to keep the input in memory, which has no bound, or in a temporary file, which
 //! writes everything twice.
+//!
+//! A store in memory has a single connection, for which its code would wait when it calls the store. But there the data
+//! must fit in memory anyway, so the whole input of a transaction is pulled before it begins.
 
 use std::iter::Fuse;
 use std::time::{Duration, Instant};
@@ -33,12 +36,14 @@ impl Organization {
     /// datasets; to know their ids, [set](NewDataset::id) them.
     ///
     /// - **All or nothing** is one transaction. The iterator, the progress callback and the id source run inside it, in
-    ///   the calling thread. Other writers wait until it ends, or fail after their busy timeouts; readers of a file do
-    ///   not wait. A call from inside to this store that needs the writer, in memory also a read, fails with
-    ///   [`Error::Busy`] at once.
+    ///   the calling thread. Other writers wait until it ends, or fail after their busy timeouts; readers do not wait. A
+    ///   call from inside to this store that writes fails with [`Error::Busy`] at once.
     /// - **[In batches](LoadOptions::in_batches_of)** each batch is a transaction; other writers proceed between
     ///   batches. The iterator and the callback run between transactions, and for a batch of more than 256 KiB also
     ///   inside.
+    ///
+    /// A store in memory takes the whole input of a transaction, and reports it as progress, before the transaction
+    /// begins: no other call waits meanwhile, and every call from inside is answered.
     ///
     /// The clock is read once for each transaction. A panic in the caller's code is propagated: the current transaction
     /// is rolled back, and the store stays usable. A write-ahead log that is longer than 32 MiB after a transaction is
@@ -86,6 +91,7 @@ impl Organization {
             organization: self,
             new: new.into_iter().fuse(),
             batch,
+            is_in_memory: self.store.path().is_none(),
             progress: options.progress,
             started,
             pulled: 0,
@@ -103,11 +109,13 @@ struct Load<'a, I> {
     new: Fuse<I>,
     /// The maximum number of datasets in a transaction; `None` if all are stored in one.
     batch: Option<u64>,
+    /// Whether the whole input of a transaction is pulled before it begins.
+    is_in_memory: bool,
     progress: Option<ProgressCallback<'a>>,
     started: Instant,
     /// The number of datasets that were pulled from the iterator.
     pulled: usize,
-    /// What was inserted, committed or not.
+    /// What was inserted, committed or not; in memory also what is about to be inserted.
     written: Loaded,
     /// The number of datasets that were committed.
     stored: u64,
@@ -125,7 +133,11 @@ impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
     fn run(&mut self) -> Result<()> {
         while !self.is_at_end {
             let mut batch = Batch { author: self.organization.author()?, left: self.batch.unwrap_or(u64::MAX) };
-            let first = self.batch.map(|_| self.pull(&mut batch, false)).transpose()?;
+            let first = match self.batch {
+                _ if self.is_in_memory => Some(self.pull_all(&mut batch)?),
+                Some(_) => Some(self.pull(&mut batch, false)?),
+                None => None,
+            };
             if self.stored > 0 && first.as_ref().is_some_and(Vec::is_empty) {
                 break;
             }
@@ -154,23 +166,40 @@ impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
                 None => self.pull(&mut batch, true)?,
             };
             dataset::insert(transaction, &chunk)?;
-            self.written.datasets += chunk.len() as u64;
-            self.written.kpis += chunk.iter().map(|record| record.dataset.kpis.len() as u64).sum::<u64>();
             last = chunk.last().map(|record| record.dataset.id).or(last);
-            let is_complete = batch.left == 0;
-            // In a load in batches, the end of a batch is reported after its commit.
-            if !is_complete || self.batch.is_none() {
-                self.report()?;
+            if !self.is_in_memory {
+                self.count(&batch, &chunk)?;
             }
-            if is_complete {
+            if batch.left == 0 {
                 return Ok(last);
             }
         }
     }
 
-    /// Pulls the next chunk of the batch. If the input is slow, a chunk ends early inside the transaction, where it is
-    /// inserted at once. Before the transaction it does not, since the rest would then be pulled inside.
-    fn pull(&mut self, batch: &mut Batch, is_inside: bool) -> Result<Vec<Record>> {
+    /// Pulls the whole batch.
+    fn pull_all(&mut self, batch: &mut Batch) -> Result<Vec<Record>> {
+        let mut all = Vec::new();
+        loop {
+            let chunk = self.pull(batch, self.batch.is_none())?;
+            self.count(batch, &chunk)?;
+            all.extend(chunk);
+            if batch.left == 0 {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Counts a chunk as written, and reports it. In a load in batches, the end of a batch is reported after its commit.
+    fn count(&mut self, batch: &Batch, chunk: &[Record]) -> Result<()> {
+        self.written.datasets += chunk.len() as u64;
+        self.written.kpis += chunk.iter().map(|record| record.dataset.kpis.len() as u64).sum::<u64>();
+        if batch.left > 0 || self.batch.is_none() { self.report() } else { Ok(()) }
+    }
+
+    /// Pulls the next chunk of the batch. If the input is slow and the chunk `may_end_early`, it does, so that it is
+    /// inserted and reported at once. The first chunk of a batch may not, since the rest would be pulled inside the
+    /// transaction.
+    fn pull(&mut self, batch: &mut Batch, may_end_early: bool) -> Result<Vec<Record>> {
         let (mut chunk, mut bytes, mut reported) = (Vec::new(), 0, Instant::now());
         while batch.left > 0 && bytes < CHUNK_BYTES {
             let Some(new) = self.new.next() else {
@@ -184,7 +213,7 @@ impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
             bytes += record.bytes();
             chunk.push(record);
             if reported.elapsed() >= REPORT_INTERVAL {
-                if is_inside {
+                if may_end_early {
                     break;
                 }
                 self.report()?;

@@ -57,7 +57,7 @@ impl DatasetQuery {
     }
 
     /// At most this many datasets per page: 1 to 1,000, by default 50. Out-of-range values are rejected when the query
-    /// runs.
+    /// runs. A page also ends before it takes more than 64 MiB in memory, though not before its first dataset.
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = limit;
         self

@@ -9,7 +9,8 @@ use crate::sqlite::backup;
 use crate::store::Store;
 
 impl Store {
-    /// Copies a snapshot of the store into one new file, compact and verified, while reads and writes continue.
+    /// Copies a snapshot of the store into one new file, compact and verified, while reads and writes continue. A store
+    /// in memory is copied in memory first.
     ///
     /// The file gets its name only when it is complete and durable. It is not encrypted; it is created with mode 0600,
     /// so only its owner can read it. It is itself a store; open it with [`read_only`](crate::StoreOptions::read_only)
@@ -53,7 +54,8 @@ impl Store {
     /// [`backup_to`](Self::backup_to) with a progress callback.
     ///
     /// It is called regularly and at the end with the number of copied bytes. If it returns
-    /// [`Break`](ControlFlow::Break), the backup is cancelled and no file is created.
+    /// [`Break`](ControlFlow::Break), the backup is cancelled and no file is created. It may use the store. A panic is
+    /// propagated, and no file is created either.
     ///
     /// # Errors
     ///
@@ -79,6 +81,6 @@ impl Store {
         callback: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Result<()> {
         let path = path.as_ref();
-        self.access().with_own_connection(|connection, file| backup::write(connection, file, path, Box::new(callback)))
+        self.access().with_own_connection(|source| backup::write(source, path, Box::new(callback)))
     }
 }

@@ -12,8 +12,8 @@ impl Store {
     /// Verifies every row of the file: SQLite's own check, foreign keys, the digest of each dataset, its entry in each
     /// index, counts and order. Every finding is listed, not only the first.
     ///
-    /// It reads one snapshot, while reads and writes continue, except in memory. It takes about as long as reading
-    /// everything twice.
+    /// It reads one snapshot, while reads and writes continue. It takes about as long as reading everything twice. A
+    /// store in memory is copied first, which takes as much memory again.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl Store {
     /// [`verify`](Self::verify) with a progress callback.
     ///
     /// It is called regularly and at the end with the number of verified datasets. If it returns
-    /// [`Break`](ControlFlow::Break), the verification is cancelled.
+    /// [`Break`](ControlFlow::Break), the verification is cancelled. It may use the store. A panic is propagated.
     ///
     /// # Errors
     ///
@@ -64,7 +64,6 @@ impl Store {
         &self,
         callback: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Result<Verification> {
-        self.access()
-            .with_own_connection(|connection, file| verification::verify_reported(connection, file, Box::new(callback)))
+        self.access().with_own_connection(|reader| verification::verify_reported(reader, Box::new(callback)))
     }
 }

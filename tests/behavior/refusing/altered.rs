@@ -306,6 +306,35 @@ enum Log {
     LeftBehind,
 }
 
+/// SQLite would convert every text that it reads and writes, and the CHECKs look at the bytes.
+#[test]
+fn refuses_a_store_in_utf_16_and_leaves_it_unchanged() {
+    for encoding in ["UTF-16le", "UTF-16be"] {
+        for mark in ["0x4B504953", "0x4B504942"] {
+            let file = TestFile::new();
+            let original = checkpointed_store();
+            let (from, to) = (plain_sqlite(&original.path), plain_sqlite(&file.path));
+            to.execute_batch(&format!("PRAGMA encoding = '{encoding}'")).unwrap();
+            let mut objects = from.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").unwrap();
+            for sql in objects.query_map([], |row| row.get::<_, String>(0)).unwrap() {
+                to.execute_batch(&sql.unwrap()).unwrap();
+            }
+            let (name, time, sum): (String, String, String) = from
+                .query_row("SELECT name, applied_on, checksum FROM kpi_store_migration", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
+                .unwrap();
+            to.execute("INSERT INTO kpi_store_migration VALUES (1, ?1, ?2, ?3)", [name, time, sum]).unwrap();
+            let marks = format!("PRAGMA application_id = {mark}; PRAGMA user_version = 1");
+            to.execute_batch(&format!("INSERT INTO counter VALUES (1, 0); {marks}")).unwrap();
+            to.close().unwrap();
+            refuses_either_way(encoding, &file, "corrupt");
+            let error = Store::open(&file.path).map(drop).unwrap_err();
+            assert!(error.to_string().contains("UTF-16"), "{error}");
+        }
+    }
+}
+
 /// Alters the file by plain SQL; it is then refused and stays as it was.
 fn refuses_altered(what: &str, code: &str, sql: &str, log: Log, make: impl Fn() -> TestFile) {
     let what = format!("{what} ({log:?})");

@@ -83,7 +83,7 @@ impl Place {
 }
 
 fn open(file: &Path, schema: &'static Schema) -> Result<Connection, Error> {
-    Database::open(file, SETTINGS, schema).map(|(_, connection)| connection)
+    Database::open(file, SETTINGS, schema).map(|(_, first)| first.into_connection())
 }
 
 fn plain(file: &Path) -> Connection {

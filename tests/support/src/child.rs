@@ -60,11 +60,14 @@ pub struct Child {
 impl Child {
     /// Starts a child that runs `test` of this binary and gets this task there.
     pub fn start(test: &str, role: &str, file: &Path, seed: u64) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        Self::start_by(Command::new(std::env::current_exe().unwrap()), test, role, file, seed)
+    }
+
+    pub(crate) fn start_by(mut command: Command, test: &str, role: &str, file: &Path, seed: u64) -> Self {
         command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
         command.env(ROLE, role).env(FILE, file).env(SEED, seed.to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
+        let mut process = spawn(&mut command);
         let output = BufReader::new(process.stdout.take().unwrap());
         Self { process, output }
     }
@@ -113,6 +116,16 @@ impl Child {
         let mut bytes = Vec::new();
         self.process.stderr.take().unwrap().read_to_end(&mut bytes).unwrap();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// A process that another test is just starting may still hold a copy of the program open for writing.
+fn spawn(command: &mut Command) -> std::process::Child {
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            spawned => return spawned.unwrap(),
+        }
     }
 }
 
