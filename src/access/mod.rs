@@ -82,8 +82,9 @@ impl Access {
         self.writer.write_exclusively(work, outcome_unknown)
     }
 
-    /// Runs `work` on a snapshot of the store; the amount of work is bounded by the length of the file.
-    pub(crate) fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
+    /// Runs `work` on a snapshot of the store, again if a read fails; the amount of work is bounded by the length of the
+    /// file.
+    pub(crate) fn read<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         self.check_process()?;
         match &self.readers {
             Some(readers) => readers.read(work),
@@ -91,18 +92,20 @@ impl Access {
         }
     }
 
-    /// Runs `work` on a connection opened for it, to the file that it is given; in memory, on the only connection.
+    /// Runs `work` on a connection opened for it, to the file that it is given, again if a read fails; in memory, on the
+    /// only connection. It is also given whether what SQLite calls malformed is known to be damage.
     pub(crate) fn with_own_connection<T>(
         &self,
-        work: impl FnOnce(&mut Connection, Option<&Path>) -> Result<T, Failure>,
+        work: impl Fn(&mut Connection, Option<&Path>, bool) -> Result<T, Failure>,
     ) -> Result<T> {
         self.check_process()?;
         self.writer.check_open()?;
         match &self.database {
             Some(database) => {
-                Ok(database.writer().and_then(|mut connection| work(&mut connection, Some(&database.file)))?)
+                let work = |is_known| work(&mut database.writer()?, Some(&database.file), is_known);
+                Ok(database.diagnosed(work)?)
             }
-            None => self.writer.with_connection(|connection| work(connection, None)),
+            None => self.writer.with_connection(|connection| work(connection, None, true)),
         }
     }
 

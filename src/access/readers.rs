@@ -38,10 +38,12 @@ impl Readers {
         Self { pool: Mutex::new(pool), returned: Condvar::new(), database, busy_timeout }
     }
 
-    /// Runs `work` on a snapshot of the file.
-    pub(super) fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
+    /// Runs `work` on a snapshot of the file, again if a read fails.
+    pub(super) fn read<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         let deadline = Deadline::after(self.busy_timeout);
-        let read = self.borrow(&deadline).and_then(|mut reader| reader.connection()?.snapshot(work));
+        let read = self.database.diagnosed(|damage_is_known| {
+            self.borrow(&deadline).and_then(|mut reader| reader.connection()?.snapshot(damage_is_known, &work))
+        });
         read.map_err(|failure| deadline.error(failure))
     }
 

@@ -101,7 +101,8 @@ impl Writer {
         let deadline = Deadline::after(self.busy_timeout);
         match self.acquire(job, &deadline)? {
             Acquired::Leader { mut leader, job, alone } => {
-                let output = leader.run_group(&job, alone, &deadline).map_err(|failure| deadline.error(failure))?;
+                let output = self.diagnosed(|| leader.run_group(&job, alone, &deadline));
+                let output = output.map_err(|failure| deadline.error(failure))?;
                 Ok((job, output))
             }
             Acquired::Done(done) => done.map_err(|error| deadline.error(error.into())),
@@ -122,7 +123,11 @@ impl Writer {
             let value = work(&transaction)?;
             Ok((value, transaction.commit()))
         });
-        let (value, committed) = written.map_err(|failure| deadline.error(failure))?;
+        let diagnosed = |failure| match &self.database {
+            Some(database) => database.diagnosed_error(failure),
+            None => failure,
+        };
+        let (value, committed) = written.map_err(|failure| deadline.error(diagnosed(failure)))?;
         leader.after_commit(committed).map_err(|failed| match failed {
             CommitFailure::Unknown(source) => outcome_unknown(value, source),
             CommitFailure::WithoutEffect(error) => deadline.error(error.into()),
@@ -135,7 +140,7 @@ impl Writer {
 
     /// Runs `work` on a snapshot of a store in memory.
     pub(super) fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
-        self.with_connection(|connection| snapshot::read(connection, work))
+        self.with_connection(|connection| snapshot::read(connection, true, work))
     }
 
     /// Runs `work` on the only connection of a store in memory.
@@ -165,15 +170,27 @@ impl Writer {
         let deadline = Deadline::after(self.busy_timeout);
         let mut leader = self.acquire_connection(&deadline)?;
         // The next opening must not recover the frames of a failed commit from the log.
-        let recovered = leader.ready(deadline.left()).map(drop).map_err(|failure| deadline.error(failure));
+        let recovered = self.diagnosed(|| leader.ready(deadline.left()).map(drop));
+        let recovered = recovered.map_err(|failure| deadline.error(failure));
         if matches!(recovered, Err(Error::Busy { .. })) {
             return recovered;
         }
         leader.closes_store = true;
         close_readers();
         match leader.connection.take() {
-            LeaderConnection::Ready(connection) => Ok(connection.close()?),
+            LeaderConnection::Ready(connection) => {
+                let checkpointed = self.diagnosed(|| Ok(wal::checkpoint_passive(connection.plain())?));
+                Ok(checkpointed.and(connection.close())?)
+            }
             LeaderConnection::NeedsRecovery { .. } => recovered,
+        }
+    }
+
+    /// Runs `work` up to three times, so that a read that failed is not answered as damage.
+    fn diagnosed<T>(&self, mut work: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+        match &self.database {
+            Some(database) => database.diagnosed(|_| work()),
+            None => work(),
         }
     }
 

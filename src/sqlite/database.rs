@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::diagnosis::Diagnosis;
 use super::open::inspect::inspect;
 use super::open_files::Opened;
 use crate::error::Error;
@@ -36,6 +37,7 @@ pub(crate) struct Database {
     pub(in crate::sqlite) mode: OpenMode,
     pub(in crate::sqlite) settings: Settings,
     pub(in crate::sqlite) schema: &'static Schema,
+    diagnosis: Diagnosis,
     /// Whether the log that the file had when it was opened is durable. If not, no frame may be appended to it.
     pub(crate) is_log_durable: bool,
 }
@@ -45,7 +47,19 @@ impl Database {
     pub(in crate::sqlite) fn new(file: PathBuf, settings: Settings, schema: &'static Schema) -> Result<Self, Error> {
         let identity = stat::identity(&file)?;
         let mode = if settings.read_only { OpenMode::ReadOnly } else { OpenMode::ReadWrite };
-        Ok(Self { file, identity, _opened: Opened::new(identity)?, mode, settings, schema, is_log_durable: true })
+        let (_opened, diagnosis) = (Opened::new(identity)?, Diagnosis::default());
+        Ok(Self { file, identity, _opened, mode, settings, schema, diagnosis, is_log_durable: true })
+    }
+
+    /// Runs `work` up to three times, so that a read that failed is not answered as damage. It is given whether the file
+    /// is known to be damaged, to [read](crate::sqlite::snapshot::read) with.
+    pub(crate) fn diagnosed<T>(&self, work: impl FnMut(bool) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.diagnosis.decide(&self.file, self.mode, work)
+    }
+
+    /// The error of work that cannot be done again: damage only if the file is damaged.
+    pub(crate) fn diagnosed_error(&self, failure: Failure) -> Failure {
+        self.diagnosis.decide_error(&self.file, self.mode, failure)
     }
 
     /// Opens a further connection for writing.

@@ -10,6 +10,7 @@
 //! - [`transaction`]: what writes run in, and the connection for them; [`sequence`]: the sequence numbers of datasets.
 //! - [`wal`]: checkpointing and truncating the write-ahead log.
 //! - [`table`]: the columns, statements and row mapper of each table.
+//! - [`diagnosis`]: whether what SQLite calls malformed is damage, or a read that failed.
 //! - [`verification`], [`integrity`]: a check of every row, and SQLite's own; [`backup`]: a copy of the database;
 //!   [`progress`]: their progress callbacks.
 //! - [`failure`]: converting the errors of SQLite and of the operating system.
@@ -18,6 +19,7 @@ pub(crate) mod backup;
 mod budget;
 pub(crate) mod connection;
 pub(crate) mod database;
+mod diagnosis;
 pub(crate) mod failure;
 mod file;
 mod integrity;

@@ -25,8 +25,12 @@ impl ReadConnection {
 
     /// Runs `work` on a snapshot of the file, and interrupts it if it exceeds its budget. Fails if a later version of
     /// this crate has upgraded the file since it was opened: its schema is unknown here.
-    pub(crate) fn snapshot<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
-        self.budget.spend(|| snapshot::read_supported(self.supported, &self.connection, work))
+    pub(crate) fn snapshot<T>(
+        &self,
+        damage_is_known: bool,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.budget.spend(|| snapshot::read_supported(self.supported, &self.connection, damage_is_known, work))
     }
 
     /// The connection itself.

@@ -10,7 +10,6 @@ use rusqlite::Connection;
 use super::failure::{CommitFailure, Failure};
 use super::sequence::ReservedSeqs;
 use super::snapshot::Snapshot;
-use super::wal;
 
 /// A connection for writing. Every write uses a [`Transaction`].
 #[derive(Debug)]
@@ -55,11 +54,8 @@ impl WriteConnection {
         &mut self.connection
     }
 
-    /// Checkpoints the write-ahead log as far as readers allow, without waiting, and closes the connection.
     pub(crate) fn close(self) -> Result<(), Failure> {
-        let checkpointed = wal::checkpoint_passive(&self.connection);
-        let closed = self.connection.close().map_err(|(_, error)| error);
-        Ok(checkpointed.and(closed)?)
+        Ok(self.connection.close().map_err(|(_, error)| error)?)
     }
 }
 
@@ -82,7 +78,7 @@ impl<'a> Deref for Transaction<'a> {
 
 impl<'a> Transaction<'a> {
     fn new(connection: &'a WriteConnection, numbers: ReservedSeqs) -> Self {
-        Self { snapshot: Snapshot(&connection.connection), connection, numbers: Cell::new(numbers) }
+        Self { snapshot: Snapshot::new(&connection.connection, false), connection, numbers: Cell::new(numbers) }
     }
 
     /// The connection itself.

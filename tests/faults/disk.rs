@@ -39,8 +39,9 @@ fn each_kind_of_operation_is_counted_and_only_the_requested_one_fails() {
         failing.fail(fault(kind, 1));
         let error = work(&file);
         assert!(failing.has_failed(), "{kind:?}");
-        // A file that cannot be deleted is left, and the call succeeds.
-        assert!(error.is_err() || kind == Kind::Delete, "{kind:?}");
+        // A file that cannot be deleted is left, and SQLite tries again to take a lock in shared memory: the call succeeds.
+        // So it does where a second read works.
+        assert!(error.is_err() || matches!(kind, Kind::Delete | Kind::ShmLock | Kind::Read), "{kind:?}");
     }
 }
 

@@ -20,8 +20,9 @@ use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::connection;
+use super::connection::{self, OpenMode};
 use super::database::{Database, Settings};
+use super::diagnosis::Diagnosis;
 use super::file::{companions, folder, path};
 use super::schema::{SCHEMA, Schema};
 use crate::error::Error;
@@ -61,12 +62,14 @@ impl Database {
         schema: &'static Schema,
         started: Instant,
     ) -> Result<(Self, Connection), Error> {
-        let mut database = Self::new(file, settings, schema)?;
-        companions::check_kind(&database.file)?;
-        let opened = if settings.read_only { database.first_reader() } else { database.first_writer(started) };
-        let refused = |Failure(error)| refused(error, path, &database.file).with_waited(started.elapsed());
-        let connection = opened.map_err(refused)?;
-        Ok((database, connection))
+        let mode = if settings.read_only { OpenMode::ReadOnly } else { OpenMode::ReadWrite };
+        let opened = Diagnosis::default().decide(&file, mode, |_| {
+            let mut database = Self::new(file.clone(), settings, schema)?;
+            companions::check_kind(&database.file)?;
+            let connection = if settings.read_only { database.first_reader() } else { database.first_writer(started) }?;
+            Ok((database, connection))
+        });
+        opened.map_err(|Failure(error)| refused(error, path, &file).with_waited(started.elapsed()))
     }
 }
 

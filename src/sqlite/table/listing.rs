@@ -122,7 +122,7 @@ impl Walk<'_> {
                     return Ok(Step::Done);
                 }
                 Ok(Some(row)) => row,
-                Err(failure) if failure.is_damage() => return self.skip_unreadable(failure, count == left),
+                Err(failure) if self.snapshot.is_damage(&failure) => return self.skip_unreadable(failure, count == left),
                 Err(failure) => return Err(failure),
             };
             let seq = Columns(row).integer(column::SEQ)?;
@@ -136,11 +136,11 @@ impl Walk<'_> {
                 .and_then(|id| intact(record(row, self.organization, id, |parent| kpis.of_next(parent))?));
             match read {
                 Ok(dataset) => self.page.items.push(dataset),
-                Err(failure) if failure.is_damage() => {
+                Err(failure) if self.snapshot.is_damage(&failure) => {
                     let alone = Columns(row).id(column::ID).map_err(Failure::from);
                     match alone.and_then(|id| dataset::read(self.snapshot, row, self.organization, id)) {
                         Ok(dataset) => self.page.items.push(dataset),
-                        Err(failure) if failure.is_damage() => return Ok(self.skip_damaged(seq, failure)),
+                        Err(failure) if self.snapshot.is_damage(&failure) => return Ok(self.skip_damaged(seq, failure)),
                         Err(failure) => return Err(failure),
                     }
                     self.last = seq;
@@ -164,7 +164,7 @@ impl Walk<'_> {
             }
             Ok(Some(seq)) if self.order.is_after(self.last, seq) => Ok(self.skip_damaged(seq, failure)),
             Ok(_) => Ok(self.end_damaged(failure)),
-            Err(second) if second.is_damage() => Ok(self.end_damaged(failure)),
+            Err(second) if self.snapshot.is_damage(&second) => Ok(self.end_damaged(failure)),
             Err(second) => Err(second),
         }
     }

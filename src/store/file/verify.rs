@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use crate::error::Result;
 use crate::model::progress::Progress;
 use crate::model::verification::Verification;
-use crate::sqlite::verification;
+use crate::sqlite::{progress, verification};
 use crate::store::Store;
 
 impl Store {
@@ -64,7 +64,9 @@ impl Store {
         &self,
         callback: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Result<Verification> {
-        self.access()
-            .with_own_connection(|connection, file| verification::verify_reported(connection, file, Box::new(callback)))
+        let callback = progress::shared(Box::new(callback));
+        self.access().with_own_connection(|connection, file, damage_is_known| {
+            verification::verify_reported(connection, file, callback(), damage_is_known)
+        })
     }
 }
