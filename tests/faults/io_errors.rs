@@ -108,11 +108,12 @@ fn faults() -> impl Iterator<Item = Fault> {
     let one_by_one = Kind::ALL.map(|kind| (vec![kind], Cause::Io));
     let full = [Kind::Write, Kind::TornWrite, Kind::Open, Kind::Rename].map(|kind| (vec![kind], Cause::Full));
     let other = [Kind::Open, Kind::Read, Kind::Lock, Kind::Shm].map(|kind| (vec![kind], Cause::Other));
-    let all_together = [(Kind::ALL.into_iter().filter(|kind| *kind != Kind::ShmLock).collect(), Cause::Io)];
-    let kinds_and_causes = one_by_one.into_iter().chain(full).chain(other).chain(all_together);
+    let all_together = [(Kind::ALL.to_vec(), Cause::Io)];
+    let lock = [(vec![Kind::ShmLock], Cause::Io)];
+    let kinds_and_causes = one_by_one.into_iter().chain(full).chain(other).chain(lock).chain(all_together);
     kinds_and_causes
         .flat_map(|(kinds, cause)| [false, true].map(|lasting| Fault { kinds: kinds.clone(), at: 1, cause, lasting }))
-        // SQLite waits ten seconds for a lock in shared memory before it gives up; see `disk`.
+        // SQLite would wait for the whole busy timeout, or longer, at every call.
         .filter(|fault| !(fault.lasting && is_answered_as_busy(fault)))
 }
 

@@ -9,7 +9,7 @@ use super::disk;
 use super::folder::{folder_of, sync_folder};
 use super::path::refuse_taken;
 use crate::error::Error;
-use crate::sqlite::failure::write_failed;
+use crate::sqlite::failure::{cause, write_failed};
 
 /// A temporary file; removed if it is dropped without being published.
 pub(in crate::sqlite) struct Draft {
@@ -64,6 +64,15 @@ impl Drop for Draft {
     fn drop(&mut self) {
         remove_with_companions(&self.file);
     }
+}
+
+/// The error if the file system of the folder has no locks. SQLite reports a lock that cannot be taken for this reason
+/// like one that is held.
+pub(in crate::sqlite) fn lack_of_locks(file: &Path) -> Option<Error> {
+    let draft = Draft::new(file).ok()?;
+    let error = disk::try_lock(draft.path()).err()?;
+    // Without a code the error is of a system for which the standard library has no locks.
+    error.raw_os_error().map(|_| Error::Storage { source: cause(error) })
 }
 
 /// Whether the permissions allow creating a file in the folder of `file`; other failures count as yes.

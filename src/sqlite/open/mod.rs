@@ -23,7 +23,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::connection::{self, OpenMode};
 use super::database::{Database, Settings};
 use super::diagnosis::Diagnosis;
-use super::file::{companions, folder, path};
+use super::file::{companions, draft, folder, path};
 use super::schema::{SCHEMA, Schema};
 use crate::error::Error;
 use crate::sqlite::failure::{Failure, invalid_path, moved};
@@ -81,8 +81,12 @@ pub(crate) fn open_in_memory() -> Result<Connection, Failure> {
     Ok(connection)
 }
 
-/// The error of a file that could not be opened; a failure to open it or to recognize it concerns the given path.
+/// The error of a file that could not be opened; a failure to open it or to recognize it concerns the given path. A file
+/// that was busy all the time may be on a file system without locks.
 fn refused(error: Error, path: &Path, file: &Path) -> Error {
+    if let Error::Busy { .. } = error {
+        return draft::lack_of_locks(file).unwrap_or(error);
+    }
     let (Error::Storage { source: Some(source) } | Error::Corrupt { source: Some(source), .. }) = &error else {
         return error;
     };
