@@ -35,7 +35,7 @@ pub(crate) fn write(
     let target = path::find_vacant(target)?;
     let draft = Draft::new(&target)?;
     let size = size(source)?;
-    copy(source, file, &draft, callback())?;
+    copy(source, file, &draft, size, callback())?;
     let made = draft.path().to_owned();
     finish(draft, &target, |copy, damage_is_known| {
         let verify = |copy: &Connection| verification::verify(copy, damage_is_known, &AtomicU64::new(0));
@@ -70,7 +70,8 @@ pub(super) fn before_upgrade(
     }
     let target = path::find_vacant(&target)?;
     let draft = Draft::replacing(&target)?;
-    copy(&mut source, Some(file), &draft, progress::ignored())?;
+    let size = size(&source)?;
+    copy(&mut source, Some(file), &draft, size, progress::ignored())?;
     finish(draft, &target, |copy, damage_is_known| {
         schema.check(copy, version)?;
         let findings = snapshot::read(copy, damage_is_known, verification::integrity)?;
@@ -82,8 +83,14 @@ pub(super) fn before_upgrade(
     Ok(target)
 }
 
-fn copy(source: &mut Connection, file: Option<&Path>, draft: &Draft, callback: Callback) -> Result<(), Failure> {
-    let total = size(source)?;
+/// Copies the database, which has `total` bytes before the copy has its snapshot.
+fn copy(
+    source: &mut Connection,
+    file: Option<&Path>,
+    draft: &Draft,
+    total: u64,
+    callback: Callback,
+) -> Result<(), Failure> {
     let path = draft.path().to_owned();
     let copied = move || stat::length(&path).unwrap_or(0);
     let max = length_max(file.map(Path::to_owned), total);

@@ -26,7 +26,8 @@ pub(crate) fn verify_reported(
     damage_is_known: bool,
 ) -> Result<Verification, Failure> {
     let count = |connection: &Connection| snapshot::read(connection, damage_is_known, audit::count_datasets);
-    let total = progress::reported(connection, file, progress::ignored(), 0, || u64::MAX, || 0, count).unwrap_or_default();
+    let total =
+        progress::reported(connection, file, progress::ignored(), 0, || u64::MAX, || 0, count).unwrap_or_default();
     let read = Arc::new(AtomicU64::new(0));
     let done = Arc::clone(&read);
     progress::reported(

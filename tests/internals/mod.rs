@@ -1,5 +1,6 @@
 //! Tests that need the inside of the crate: its connections, the writer and its queue, the statements.
 
+mod backups;
 mod durability;
 mod readers;
 mod statements;

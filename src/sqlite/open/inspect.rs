@@ -124,7 +124,8 @@ pub(in crate::sqlite) fn refuse_foreign_log(file: &Path, wal_length: Option<u64>
     let application_id = || pragma(&without_log, "application_id").map_err(Failure::from);
     // The read may fail only once. If SQLite calls the file malformed again, the file is no backup, since a backup can
     // always be read without a log.
-    let found = application_id().or_else(|failure| if failure.may_be_failed_read() { application_id() } else { Err(failure) });
+    let found =
+        application_id().or_else(|failure| if failure.may_be_failed_read() { application_id() } else { Err(failure) });
     let is_backup = match found {
         Err(failure) if failure.is_damage() => false,
         found => found? == BACKUP_ID,

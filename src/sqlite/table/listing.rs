@@ -122,7 +122,9 @@ impl Walk<'_> {
                     return Ok(Step::Done);
                 }
                 Ok(Some(row)) => row,
-                Err(failure) if self.snapshot.is_damage(&failure) => return self.skip_unreadable(failure, count == left),
+                Err(failure) if self.snapshot.is_damage(&failure) => {
+                    return self.skip_unreadable(failure, count == left);
+                }
                 Err(failure) => return Err(failure),
             };
             let seq = Columns(row).integer(column::SEQ)?;
