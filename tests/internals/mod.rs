@@ -5,4 +5,5 @@ mod durability;
 mod readers;
 mod statements;
 mod support;
+mod unnamed_files;
 mod writer;

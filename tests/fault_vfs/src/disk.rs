@@ -196,7 +196,7 @@ impl Disk {
         self.shared.lock().counts.get(&kind.counted_as()).copied().unwrap_or(0)
     }
 
-    /// How many unnamed files SQLite has opened in this process since the first disk. They are in the system's temporary
+    /// How many unnamed files SQLite has opened in this thread since the first disk. They are in the system's temporary
     /// folder, and so on no disk.
     #[must_use]
     pub fn unnamed_files() -> u64 {

@@ -3,10 +3,10 @@
 //! A file of this VFS is a small header with the platform's file after it, in memory that SQLite provides. SQLite uses
 //! a file from one thread at a time, and not after it was closed.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Once, OnceLock};
 
 use rusqlite::ffi;
@@ -84,7 +84,7 @@ unsafe extern "C" fn open(
     // SAFETY: the memory is as long as `szOsFile` says and aligned for pointers; SQLite closes no file without methods.
     unsafe { file.cast::<Header>().write(Header { methods: std::ptr::null(), tracked: std::ptr::null_mut() }) };
     if path.is_none() || flags & ffi::SQLITE_OPEN_DELETEONCLOSE != 0 {
-        UNNAMED_FILES.fetch_add(1, Relaxed);
+        UNNAMED_FILES.set(UNNAMED_FILES.get() + 1);
     }
     if let Some((_, cause)) = found.as_ref().and_then(|(disk, name)| disk.failure(&[Kind::Open], name, None)) {
         return code_of_open(cause, flags);
@@ -152,11 +152,12 @@ fn is_there(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok()
 }
 
-/// How many files without a name were opened.
-static UNNAMED_FILES: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    static UNNAMED_FILES: Cell<u64> = const { Cell::new(0) };
+}
 
 pub(crate) fn unnamed_files() -> u64 {
-    UNNAMED_FILES.load(Relaxed)
+    UNNAMED_FILES.get()
 }
 
 /// The code with which SQLite's VFS for Unix answers the failure of an operation; the functions are those of its
