@@ -82,7 +82,7 @@ impl Access {
     }
 
     /// Runs `work` on a snapshot of the store; the amount of work is bounded by the length of the file. It may be called
-    /// again, if the file changed while it was read without locks.
+    /// again, if a read failed or the file changed while it was read without locks.
     pub(crate) fn read<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         self.check_process()?;
         match &self.readers {
@@ -92,8 +92,9 @@ impl Access {
     }
 
     /// Runs `work`, which may call code of the application, on a connection of its own to the whole store; in memory,
-    /// to a copy of it.
-    pub(crate) fn with_own_connection<T>(&self, work: impl FnOnce(OpenedReader) -> Result<T, Failure>) -> Result<T> {
+    /// to a copy of it. It is also given whether what SQLite calls malformed is known to be damage, and called again if a
+    /// read fails.
+    pub(crate) fn with_own_connection<T>(&self, work: impl Fn(OpenedReader, bool) -> Result<T, Failure>) -> Result<T> {
         self.check_process()?;
         match &self.readers {
             Some(readers) => {
@@ -102,7 +103,7 @@ impl Access {
                 self.writer.keep_log_short(readers);
                 worked
             }
-            None => Ok(work(self.writer.read(OpenedReader::copy_of)?)?),
+            None => Ok(work(self.writer.read(OpenedReader::copy_of)?, true)?),
         }
     }
 

@@ -87,6 +87,8 @@ impl<J: Job> Waiter for QueuedJob<J> {
         });
         self.ran = match ran? {
             Ok(output) => Some(Ok(output)),
+            // A read may have failed, and SQLite refuses to write in this transaction from now on.
+            Err(Some(failure)) if failure.may_be_failed_read() => return Err(TransactionLost),
             Err(failure) => failure.map(Err),
         };
         Ok(())

@@ -56,15 +56,17 @@ impl Readers {
         Self { pool: Mutex::new(pool), returned: Condvar::new(), database, busy_timeout }
     }
 
-    /// Runs `work` on a snapshot of the file.
+    /// Runs `work` on a snapshot of the file, again if a read fails.
     pub(super) fn read<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         let deadline = Deadline::after(self.busy_timeout);
-        let read = self.borrow(&deadline).and_then(|mut reader| reader.read(&work, &deadline));
+        let read = self.database.diagnosed(|damage_is_known| {
+            self.borrow(&deadline).and_then(|mut reader| reader.read(damage_is_known, &work, &deadline))
+        });
         read.map_err(|failure| deadline.error(failure))
     }
 
-    /// Runs `work` on a connection opened for it.
-    pub(super) fn with_own_connection<T>(&self, work: impl FnOnce(OpenedReader) -> Result<T, Failure>) -> Result<T> {
+    /// Runs `work` on a connection opened for it, again if a read fails.
+    pub(super) fn with_own_connection<T>(&self, work: impl Fn(OpenedReader, bool) -> Result<T, Failure>) -> Result<T> {
         {
             let mut pool = self.lock();
             if pool.is_closed {
@@ -73,7 +75,7 @@ impl Readers {
             pool.own += 1;
         }
         let _counted = Own { readers: self };
-        Ok(self.database.whole_reader().and_then(work)?)
+        Ok(self.database.diagnosed(|damage_is_known| work(self.database.whole_reader()?, damage_is_known))?)
     }
 
     /// Keeps the writer's connection of a closed store until no other connection is in use. Returns it if none is.
@@ -167,12 +169,13 @@ impl Reader<'_> {
     /// Runs `work` on a snapshot, again if the file changed meanwhile and the connection does not notice.
     fn read<T>(
         &mut self,
+        damage_is_known: bool,
         work: &impl Fn(&Snapshot<'_>) -> Result<T, Failure>,
         deadline: &Deadline,
     ) -> Result<T, Failure> {
         loop {
             let connection = self.connection()?;
-            let worked = connection.snapshot(work);
+            let worked = connection.snapshot(damage_is_known, work);
             if connection.is_current()? {
                 return worked;
             }

@@ -108,7 +108,8 @@ impl Writer {
         let deadline = Deadline::after(self.busy_timeout);
         match self.acquire(job, &deadline)? {
             Acquired::Leader { mut leader, job, alone } => {
-                let output = leader.run_group(&job, alone, &deadline).map_err(|failure| deadline.error(failure))?;
+                let output = self.diagnosed(|| leader.run_group(&job, alone, &deadline));
+                let output = output.map_err(|failure| deadline.error(failure))?;
                 leader.keep_log_short(readers);
                 Ok((job, output))
             }
@@ -131,7 +132,11 @@ impl Writer {
             let value = work(&transaction)?;
             Ok((value, transaction.commit()))
         });
-        let (value, committed) = written.map_err(|failure| deadline.error(failure))?;
+        let diagnosed = |failure| match &self.database {
+            Some(database) => database.diagnosed_error(failure),
+            None => failure,
+        };
+        let (value, committed) = written.map_err(|failure| deadline.error(diagnosed(failure)))?;
         leader.after_commit(committed).map_err(|failed| match failed {
             CommitFailure::Unknown(source) => outcome_unknown(value, source),
             CommitFailure::WithoutEffect(error) => deadline.error(error.into()),
@@ -161,7 +166,7 @@ impl Writer {
         let deadline = Deadline::after(self.busy_timeout);
         let mut leader = self.acquire_connection(&deadline)?;
         let connection = leader.ready(&deadline).map_err(|failure| deadline.error(failure))?;
-        snapshot::read(connection.plain(), work).map_err(|failure| deadline.error(failure))
+        snapshot::read(connection.plain(), true, work).map_err(|failure| deadline.error(failure))
     }
 
     /// Closes the store once the write in progress is done, and the readers when no thread can write any more.
@@ -179,18 +184,31 @@ impl Writer {
         let deadline = Deadline::after(self.busy_timeout);
         let mut leader = self.acquire_connection(&deadline)?;
         // The next opening must not recover the frames of a failed commit from the log.
-        let recovered = leader.ready(&deadline).map(drop).map_err(|failure| deadline.error(failure));
+        let recovered = self.diagnosed(|| leader.ready(&deadline).map(drop));
+        let recovered = recovered.map_err(|failure| deadline.error(failure));
         if matches!(recovered, Err(Error::Busy { .. })) {
             return recovered;
         }
         leader.closes_store = true;
         readers.into_iter().for_each(Readers::close);
         match leader.connection.take() {
-            LeaderConnection::Ready(connection) => Ok(connection.close(|connection| match readers {
-                Some(readers) => readers.keep_until_unused(connection),
-                None => Some(connection),
-            })?),
+            LeaderConnection::Ready(connection) => {
+                let checkpointed = self.diagnosed(|| Ok(wal::checkpoint_passive(connection.plain())?));
+                let closed = connection.close(|connection| match readers {
+                    Some(readers) => readers.keep_until_unused(connection),
+                    None => Some(connection),
+                });
+                Ok(checkpointed.and(closed)?)
+            }
             LeaderConnection::NeedsRecovery { .. } => recovered,
+        }
+    }
+
+    /// Runs `work` up to three times, so that a read that failed is not answered as damage.
+    fn diagnosed<T>(&self, mut work: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+        match &self.database {
+            Some(database) => database.diagnosed(|_| work()),
+            None => work(),
         }
     }
 

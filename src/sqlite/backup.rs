@@ -14,30 +14,33 @@ use rusqlite::Connection;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use super::connection::{self, OpenMode, pragma};
+use super::diagnosis::Diagnosis;
 use super::file::draft::Draft;
 use super::file::{companions, path, stat};
 use super::progress::Callback;
 use super::read_connection::OpenedReader;
 use super::schema::{BACKUP_ID, Schema};
-use super::{progress, verification};
+use super::{budget, progress, snapshot, verification};
 use crate::error::Error;
 use crate::model::durability::Durability;
 use crate::sqlite::failure::{Failure, cause};
 
-/// Copies the database of `source` to the file `target`, which must not exist.
-pub(crate) fn write(mut source: OpenedReader, target: &Path, callback: Callback) -> Result<(), Failure> {
+/// Copies the database of `source` to the file `target`, which must not exist. `callback` returns the callback for each
+/// part of the work.
+pub(crate) fn write(mut source: OpenedReader, target: &Path, callback: impl Fn() -> Callback) -> Result<(), Failure> {
     let target = path::find_vacant(target)?;
     let draft = Draft::new(&target)?;
-    let (callback, size) = (progress::shared(callback), size(&source.connection)?);
-    let copied = copy(&mut source.connection, source.file.as_deref(), &draft, callback());
+    let size = size(&source.connection)?;
+    let copied = copy(&mut source.connection, source.file.as_deref(), &draft, size, callback());
     source.check_current()?;
     copied?;
     // A copy of a database in memory is not needed any more.
     drop(source);
     let made = draft.path().to_owned();
-    finish(draft, &target, |copy| {
-        let verify = |copy: &Connection| verification::verify(copy, &AtomicU64::new(0));
-        let verification = progress::reported(copy, Some(&made), callback(), size, u64::MAX, move || size, verify)?;
+    finish(draft, &target, |copy, damage_is_known| {
+        let verify = |copy: &Connection| verification::verify(copy, damage_is_known, &AtomicU64::new(0));
+        let (unbounded, done) = (|| u64::MAX, move || size);
+        let verification = progress::reported(copy, Some(&made), callback(), size, unbounded, done, verify)?;
         match verification.findings.into_iter().next() {
             Some(finding) => Err(verification::damage(finding).into()),
             None => Ok(()),
@@ -67,10 +70,12 @@ pub(super) fn before_upgrade(
     }
     let target = path::find_vacant(&target)?;
     let draft = Draft::replacing(&target)?;
-    copy(&mut source, Some(file), &draft, progress::ignored())?;
-    finish(draft, &target, |copy| {
+    let size = size(&source)?;
+    copy(&mut source, Some(file), &draft, size, progress::ignored())?;
+    finish(draft, &target, |copy, damage_is_known| {
         schema.check(copy, version)?;
-        match verification::integrity(copy)?.into_iter().next() {
+        let findings = snapshot::read(copy, damage_is_known, verification::integrity)?;
+        match findings.into_iter().next() {
             Some(finding) => Err(verification::damage(finding).into()),
             None => Ok(()),
         }
@@ -78,18 +83,35 @@ pub(super) fn before_upgrade(
     Ok(target)
 }
 
-fn copy(source: &mut Connection, file: Option<&Path>, draft: &Draft, callback: Callback) -> Result<(), Failure> {
-    let total = size(source)?;
+/// Copies the database, which has `total` bytes before the copy has its snapshot.
+fn copy(
+    source: &mut Connection,
+    file: Option<&Path>,
+    draft: &Draft,
+    total: u64,
+    callback: Callback,
+) -> Result<(), Failure> {
     let path = draft.path().to_owned();
     let copied = move || stat::length(&path).unwrap_or(0);
-    connection::with_attach(source, |source| {
-        // A copy is compact, so one that grows far beyond its source can only come from a malformed file.
-        progress::reported(source, file, callback, total, total.saturating_mul(2), copied, |source| {
+    let max = length_max(file.map(Path::to_owned), total);
+    let done = connection::with_attach(source, |source| {
+        progress::reported(source, file, callback, total, max, copied, |source| {
             // Bound as bytes, since a path need not be UTF-8.
             let target = ToSqlOutput::Borrowed(ValueRef::Text(draft.path().as_os_str().as_encoded_bytes()));
             source.execute("VACUUM INTO ?1", [target]).map(drop).map_err(vacuum_failed)
         })
-    })
+    });
+    // SQLite also reads the copy, which may be on another disk than its source.
+    done.map_err(|failure| Diagnosis::default().decide_copy(draft.path(), failure))
+}
+
+/// The maximum length of a copy. It is compact, so one that grows far beyond its source can only come from a malformed
+/// file. The file may grow until the copy has its snapshot, so its present length counts.
+fn length_max(file: Option<PathBuf>, length_in_memory: u64) -> impl Fn() -> u64 {
+    move || {
+        let Some(file) = file.as_deref() else { return length_in_memory.saturating_mul(2) };
+        budget::length_with_log(file).map_or(u64::MAX, |length| length.saturating_mul(2))
+    }
 }
 
 /// If SQLite cannot read the length of the draft, it reports that the file already exists. That is not damage.
@@ -107,15 +129,18 @@ fn size(connection: &Connection) -> Result<u64, Failure> {
     Ok((pragma(connection, "page_count")? * pragma(connection, "page_size")?).cast_unsigned())
 }
 
+/// Marks, checks and publishes the draft. `check` is given whether the copy is known to be damaged.
 fn finish(
     draft: Draft,
     target: &Path,
-    check: impl FnOnce(&mut Connection) -> Result<(), Failure>,
+    check: impl Fn(&mut Connection, bool) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut copy = connection::connect(draft.path(), OpenMode::ReadWrite, std::time::Duration::ZERO)?;
-    connection::set_durability(&copy, Durability::Full)?;
-    copy.pragma_update(None, "application_id", BACKUP_ID)?;
-    check(&mut copy)?;
-    copy.close().map_err(|(_, error)| error)?;
+    Diagnosis::default().decide(draft.path(), |damage_is_known| {
+        let mut copy = connection::connect(draft.path(), OpenMode::ReadWrite, std::time::Duration::ZERO)?;
+        connection::set_durability(&copy, Durability::Full)?;
+        copy.pragma_update(None, "application_id", BACKUP_ID)?;
+        check(&mut copy, damage_is_known)?;
+        Ok(copy.close().map_err(|(_, error)| error)?)
+    })?;
     Ok(draft.publish(target)?)
 }

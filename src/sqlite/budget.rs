@@ -4,7 +4,7 @@
 //! follows the references. So the number of steps of every read is bounded: by what an intact file of the same length
 //! needs, or by what a schema needs. A read of ordered rows also checks their order.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -103,7 +103,12 @@ pub(super) fn steps_of_file(file: Option<PathBuf>) -> impl Fn() -> u64 + Send + 
     move || {
         let Some(file) = file.as_deref() else { return u64::MAX };
         // If the length cannot be read now, there is no bound until the next check.
-        let (Ok(length), Ok(log)) = (stat::length(file), companions::wal_length(file)) else { return u64::MAX };
-        (length + log.unwrap_or_default()).saturating_mul(STEPS_PER_BYTE).saturating_add(STEPS_MIN)
+        let Ok(length) = length_with_log(file) else { return u64::MAX };
+        length.saturating_mul(STEPS_PER_BYTE).saturating_add(STEPS_MIN)
     }
+}
+
+/// The present length of the file with its write-ahead log in bytes.
+pub(super) fn length_with_log(file: &Path) -> Result<u64, Error> {
+    Ok(stat::length(file)?.saturating_add(companions::wal_length(file)?.unwrap_or_default()))
 }

@@ -171,6 +171,8 @@ fn harden(connection: &Connection) -> Result<(), Failure> {
         expect_set("limit", connection.limit(limit)? == value)?;
     }
     set_pragma(connection, "cell_size_check", 1)?;
+    // MEMORY: a long statement journal would be a file in the system's temporary folder, which may be full or missing.
+    set_pragma(connection, "temp_store", 2)?;
     // The pragma returns the new value; in memory there is nothing to map, and it returns no row.
     match connection.pragma_update_and_check(None, "mmap_size", 0, |row| row.get::<_, i64>(0)) {
         Ok(size) => expect_set("mmap_size", size == 0),

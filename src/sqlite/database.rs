@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::diagnosis::Diagnosis;
 use super::open::inspect::inspect;
 use super::open_files::Opened;
 use crate::error::Error;
@@ -42,6 +43,7 @@ pub(crate) struct Database {
     _opened: Opened,
     pub(crate) settings: Settings,
     pub(in crate::sqlite) schema: &'static Schema,
+    diagnosis: Diagnosis,
     /// Whether the log that the file had when it was opened is durable. If not, no frame may be appended to it.
     pub(crate) is_log_durable: bool,
 }
@@ -50,7 +52,19 @@ impl Database {
     /// The file that has this name now. Opens no connection.
     pub(in crate::sqlite) fn new(file: PathBuf, settings: Settings, schema: &'static Schema) -> Result<Self, Error> {
         let identity = stat::identity(&file)?;
-        Ok(Self { file, identity, _opened: Opened::new(identity)?, settings, schema, is_log_durable: true })
+        let (_opened, diagnosis) = (Opened::new(identity)?, Diagnosis::default());
+        Ok(Self { file, identity, _opened, settings, schema, diagnosis, is_log_durable: true })
+    }
+
+    /// Runs `work` up to three times, so that a read that failed is not answered as damage. It is given whether the file
+    /// is known to be damaged, to [read](crate::sqlite::snapshot::read) with.
+    pub(crate) fn diagnosed<T>(&self, work: impl FnMut(bool) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.diagnosis.decide(&self.file, work)
+    }
+
+    /// The error of work that cannot be done again: damage only if the file is damaged.
+    pub(crate) fn diagnosed_error(&self, failure: Failure) -> Failure {
+        self.diagnosis.decide_error(&self.file, failure)
     }
 
     /// Opens a further connection for writing, with `timeout` as its busy timeout.

@@ -1,12 +1,16 @@
 //! SQLite's own checks, in a file that may have other tables than this crate's.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 
 use super::connection;
 use super::failure::Failure;
 use super::schema::Schema;
+use super::snapshot::Snapshot;
 
 const CHECK: &str = "PRAGMA integrity_check(1000000)";
+
+/// Reads every page too, but does not compare the indexes with the tables.
+const QUICK_CHECK: &str = "PRAGMA quick_check(1000)";
 
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'";
 
@@ -14,10 +18,11 @@ const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND su
 ///
 /// If there are other tables, whose CHECK constraints may fail in any way, the whole file is checked without CHECK
 /// constraints, and then this crate's tables with them.
-pub(super) fn texts(connection: &Connection, schema: &Schema) -> Result<Vec<String>, Failure> {
+pub(super) fn texts(snapshot: &Snapshot<'_>, schema: &Schema) -> Result<Vec<String>, Failure> {
+    let connection = snapshot.connection();
     let tables = match tables(connection, schema) {
         // The check of the whole file reports this damage in more detail.
-        Err(failure) if failure.is_damage() => Tables::default(),
+        Err(failure) if snapshot.is_damage(&failure) => Tables::default(),
         tables => tables?,
     };
     if !tables.has_others {
@@ -29,6 +34,23 @@ pub(super) fn texts(connection: &Connection, schema: &Schema) -> Result<Vec<Stri
         texts.extend(of_table.into_iter().filter(|text| !texts.contains(text)).collect::<Vec<_>>());
     }
     Ok(texts)
+}
+
+/// The messages of the quick check of the whole file, up to damage that ends it.
+pub(super) fn quick_check(connection: &Connection) -> Result<Vec<String>, Failure> {
+    connection.pragma_update(None, "ignore_check_constraints", 1)?;
+    let mut statement = connection.prepare(QUICK_CHECK)?;
+    let mut rows = statement.query([])?;
+    let mut texts = Vec::new();
+    loop {
+        match rows.next().map_err(Failure::from) {
+            Ok(Some(row)) => texts.push(row.get(0)?),
+            Ok(None) => break,
+            Err(failure) if failure.is_damage() && !texts.is_empty() => break,
+            Err(failure) => return Err(failure),
+        }
+    }
+    found(texts)
 }
 
 /// The number of rows of this crate's tables that refer to a row that does not exist. Foreign keys of other tables are
@@ -70,6 +92,24 @@ fn tables(connection: &Connection, schema: &Schema) -> Result<Tables, Failure> {
 fn check(connection: &Connection, sql: &str) -> Result<Vec<String>, Failure> {
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let texts = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(texts.into_iter().filter(|text| text != "ok").collect())
+    found(rows.collect::<rusqlite::Result<Vec<_>>>()?)
+}
+
+/// The messages of a check that found something. Fails if one is that of a failed read, which a check reports like
+/// damage.
+fn found(mut texts: Vec<String>) -> Result<Vec<String>, Failure> {
+    texts.retain(|text| text != "ok");
+    // One text may have several lines, each with a message.
+    texts.iter().flat_map(|text| text.lines()).try_for_each(check_was_read)?;
+    Ok(texts)
+}
+
+fn check_was_read(text: &str) -> Result<(), Failure> {
+    let code = match text.rsplit_once("unable to get the page. error code=") {
+        Some((_, code)) => code.trim().parse().ok(),
+        None => text.contains("failed to get page").then_some(ffi::SQLITE_IOERR),
+    };
+    let Some(code) = code else { return Ok(()) };
+    let failure = Failure::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(text.to_owned())));
+    if failure.is_damage() { Ok(()) } else { Err(failure) }
 }

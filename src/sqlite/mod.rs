@@ -11,6 +11,7 @@
 //! - [`transaction`]: what writes run in, and the connection for them; [`sequence`]: the sequence numbers of datasets.
 //! - [`wal`]: checkpointing and truncating the write-ahead log.
 //! - [`table`]: the columns, statements and row mapper of each table.
+//! - [`diagnosis`]: whether what SQLite calls malformed is damage, or a read that failed.
 //! - [`verification`], [`integrity`]: a check of every row, and SQLite's own; [`backup`]: a copy of the database;
 //!   [`progress`]: their progress callbacks.
 //! - [`failure`]: converting the errors of SQLite and of the operating system.
@@ -20,6 +21,7 @@ mod budget;
 pub(crate) mod connection;
 pub(crate) mod database;
 pub(crate) mod deadline;
+mod diagnosis;
 pub(crate) mod failure;
 mod file;
 mod frozen;

@@ -23,8 +23,8 @@ pub(super) fn ignored() -> Callback {
     Box::new(|_| ControlFlow::Continue(()))
 }
 
-/// Copies of one callback, for several statements.
-pub(super) fn shared(callback: Callback) -> impl Fn() -> Callback {
+/// Copies of one callback, for several statements and attempts.
+pub(crate) fn shared(callback: Callback) -> impl Fn() -> Callback {
     let callback = Arc::new(Mutex::new(callback));
     move || {
         let callback = Arc::clone(&callback);
@@ -35,7 +35,7 @@ pub(super) fn shared(callback: Callback) -> impl Fn() -> Callback {
 
 /// Runs `work`, and calls `callback` regularly and at the end with `done` of `total`; the callback can cancel the work.
 /// The work is bounded by the length of `file`, unless the database is in memory, and by `max`, which `done` never exceeds
-/// for an intact file.
+/// for an intact file. Both bounds are read at every check: other connections may write meanwhile.
 ///
 /// A panic of the callback continues when the statement has ended: rusqlite would turn it into an interruption.
 pub(super) fn reported<T>(
@@ -43,7 +43,7 @@ pub(super) fn reported<T>(
     file: Option<&Path>,
     callback: Callback,
     total: u64,
-    max: u64,
+    max: impl Fn() -> u64 + Send + 'static,
     done: impl Fn() -> u64 + Send + 'static,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
@@ -59,7 +59,7 @@ pub(super) fn reported<T>(
     };
     let steps = budget::steps_of_file(file.map(Path::to_owned));
     let verdict = move |taken| match done() {
-        done if done > max || taken > steps() => Verdict::BudgetExceeded,
+        done if done > max() || taken > steps() => Verdict::BudgetExceeded,
         done if during(Progress::new(done.min(total), total)).is_break() => Verdict::Cancelled,
         _ => Verdict::Continue,
     };

@@ -54,8 +54,12 @@ impl ReadConnection {
     /// this crate has upgraded the file since it was opened: its schema is unknown here.
     ///
     /// IMPORTANT: it is a snapshot only if the connection [is current](Self::is_current) before and after.
-    pub(crate) fn snapshot<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
-        self.budget.spend(|| snapshot::read_supported(self.supported, &self.connection, work))
+    pub(crate) fn snapshot<T>(
+        &self,
+        damage_is_known: bool,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.budget.spend(|| snapshot::read_supported(self.supported, &self.connection, damage_is_known, work))
     }
 
     /// Whether the connection sees the file as it is now.

@@ -12,7 +12,6 @@ use super::deadline::Deadline;
 use super::failure::{CommitFailure, Failure};
 use super::sequence::ReservedSeqs;
 use super::snapshot::Snapshot;
-use super::wal;
 
 /// A connection for writing. Every write uses a [`Transaction`].
 #[derive(Debug)]
@@ -62,12 +61,9 @@ impl WriteConnection {
         &mut self.connection
     }
 
-    /// Checkpoints the write-ahead log as far as readers allow, without waiting, and closes the connection unless `keep`
-    /// keeps it.
+    /// Closes the connection unless `keep` keeps it.
     pub(crate) fn close(self, keep: impl FnOnce(Connection) -> Option<Connection>) -> Result<(), Failure> {
-        let checkpointed = wal::checkpoint_passive(&self.connection);
-        let closed = keep(self.connection).map_or(Ok(()), |last| last.close().map_err(|(_, error)| error));
-        Ok(checkpointed.and(closed)?)
+        Ok(keep(self.connection).map_or(Ok(()), |last| last.close().map_err(|(_, error)| error))?)
     }
 }
 
@@ -90,7 +86,7 @@ impl<'a> Deref for Transaction<'a> {
 
 impl<'a> Transaction<'a> {
     fn new(connection: &'a WriteConnection, numbers: ReservedSeqs) -> Self {
-        Self { snapshot: Snapshot(&connection.connection), connection, numbers: Cell::new(numbers) }
+        Self { snapshot: Snapshot::new(&connection.connection, false), connection, numbers: Cell::new(numbers) }
     }
 
     /// The connection itself.

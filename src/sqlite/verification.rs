@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use rusqlite::{Connection, ffi};
+use rusqlite::Connection;
 
 use super::failure::{Failure, damaged};
 use super::integrity;
@@ -19,10 +19,15 @@ use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::verification::{Finding, FindingKind, Verification};
 
 /// Verifies everything in one snapshot, and calls `callback` with the number of datasets that were read.
-pub(crate) fn verify_reported(mut reader: OpenedReader, callback: Callback) -> Result<Verification, Failure> {
+pub(crate) fn verify_reported(
+    mut reader: OpenedReader,
+    callback: Callback,
+    damage_is_known: bool,
+) -> Result<Verification, Failure> {
     let (connection, file) = (&mut reader.connection, reader.file.as_deref());
-    let count = |connection: &Connection| snapshot::read(connection, audit::count_datasets);
-    let total = progress::reported(connection, file, progress::ignored(), 0, u64::MAX, || 0, count).unwrap_or_default();
+    let count = |connection: &Connection| snapshot::read(connection, damage_is_known, audit::count_datasets);
+    let total =
+        progress::reported(connection, file, progress::ignored(), 0, || u64::MAX, || 0, count).unwrap_or_default();
     let read = Arc::new(AtomicU64::new(0));
     let done = Arc::clone(&read);
     let verified = progress::reported(
@@ -30,66 +35,60 @@ pub(crate) fn verify_reported(mut reader: OpenedReader, callback: Callback) -> R
         file,
         callback,
         total,
-        u64::MAX,
+        || u64::MAX,
         move || done.load(Relaxed),
-        |connection| verify(connection, &read),
+        |connection| verify(connection, damage_is_known, &read),
     );
     reader.check_current()?;
     verified
 }
 
 /// Verifies everything in one snapshot, and updates `read`, the number of datasets that were read.
-pub(super) fn verify(connection: &Connection, read: &AtomicU64) -> Result<Verification, Failure> {
-    snapshot::read(connection, |snapshot| {
-        let mut verification = Verification::new(integrity(snapshot.connection())?);
+pub(super) fn verify(
+    connection: &Connection,
+    damage_is_known: bool,
+    read: &AtomicU64,
+) -> Result<Verification, Failure> {
+    snapshot::read(connection, damage_is_known, |snapshot| {
+        let findings = integrity(snapshot)?;
+        // The walk meets the damage that the check has found.
+        let damage_is_known = damage_is_known || findings.iter().any(|finding| finding.kind == FindingKind::Integrity);
+        let snapshot = &Snapshot::new(snapshot.connection(), damage_is_known);
+        let mut verification = Verification::new(findings);
         // Damage to the structure of a table ends the walk early. It becomes a finding, even if SQLite's check missed
         // it.
         let walked = walk(snapshot, &mut verification, read).and_then(|()| counts(snapshot, &mut verification));
         if let Err(failure) = walked {
-            verification.findings.push(unreadable(failure)?);
+            verification.findings.push(unreadable(snapshot, failure)?);
         }
         Ok(verification)
     })
 }
 
 /// The findings of SQLite's own checks.
-pub(super) fn integrity(connection: &Connection) -> Result<Vec<Finding>, Failure> {
+pub(super) fn integrity(snapshot: &Snapshot<'_>) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
-    match integrity::texts(connection, &SCHEMA) {
-        Ok(texts) => {
-            // One text may have several lines, each with a message.
-            texts.iter().flat_map(|text| text.lines()).try_for_each(check_disk_error)?;
-            findings.extend(texts.into_iter().map(|text| Finding::new(FindingKind::Integrity, text)));
-        }
-        Err(failure) => findings.push(unreadable(failure)?),
+    match integrity::texts(snapshot, &SCHEMA) {
+        Ok(texts) => findings.extend(texts.into_iter().map(|text| Finding::new(FindingKind::Integrity, text))),
+        Err(failure) => findings.push(unreadable(snapshot, failure)?),
     }
-    match integrity::orphans(connection, &SCHEMA) {
+    match integrity::orphans(snapshot.connection(), &SCHEMA) {
         Ok(0) => {}
         Ok(orphans) => {
             findings.push(Finding::new(FindingKind::ForeignKey, format!("{orphans} KPIs belong to no dataset")));
         }
-        Err(failure) => findings.push(unreadable(failure)?),
+        Err(failure) => findings.push(unreadable(snapshot, failure)?),
     }
     Ok(findings)
 }
 
-/// Fails if the message is that of a failed read: SQLite's check reports it like damage.
-fn check_disk_error(text: &str) -> Result<(), Failure> {
-    let code = match text.rsplit_once("unable to get the page. error code=") {
-        Some((_, code)) => code.trim().parse().ok(),
-        None => text.contains("failed to get page").then_some(ffi::SQLITE_IOERR),
-    };
-    code.map_or(Ok(()), |code| {
-        let failure = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(text.to_owned()));
-        unreadable(failure.into()).map(drop)
-    })
-}
-
 /// Converts damage to a finding; any other error is returned.
-fn unreadable(Failure(error): Failure) -> Result<Finding, Failure> {
-    match error {
-        Error::Corrupt { dataset, detail, .. } => Ok(Finding::new(FindingKind::Integrity, detail).about(None, dataset)),
-        error => Err(error.into()),
+fn unreadable(snapshot: &Snapshot<'_>, failure: Failure) -> Result<Finding, Failure> {
+    match failure {
+        Failure(Error::Corrupt { dataset, detail, .. }) if snapshot.is_damage(&failure) => {
+            Ok(Finding::new(FindingKind::Integrity, detail).about(None, dataset))
+        }
+        failure => Err(failure),
     }
 }
 
@@ -123,7 +122,7 @@ fn walk(snapshot: &Snapshot<'_>, verification: &mut Verification, read: &AtomicU
         };
         match dataset::read_strictly(snapshot, row, organization, id) {
             Ok(dataset) => verification.kpis += dataset.kpis.len() as u64,
-            Err(Failure(Error::Corrupt { detail, .. })) => found(FindingKind::Dataset, detail.into_owned()),
+            Err(failure) if failure.is_damage() => found(FindingKind::Dataset, unreadable(snapshot, failure)?.detail),
             Err(failure) => return Err(failure),
         }
         let mut found = |kind, detail: String| {

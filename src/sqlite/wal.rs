@@ -16,7 +16,7 @@ const HEADER: u64 = 32;
 const FRAME_HEADER: u64 = 24;
 
 /// Checkpoints as much of the log as readers allow, without waiting.
-pub(super) fn checkpoint_passive(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn checkpoint_passive(connection: &Connection) -> rusqlite::Result<()> {
     // If the first read of a connection failed, it has not mapped the log's index, and SQLite checkpoints nothing.
     connection.query_one("PRAGMA user_version", [], |_| Ok(()))?;
     connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))

@@ -2,6 +2,11 @@
 //! call hangs, no memory or disk is exhausted, and no organization sees another's rows.
 
 use std::fs;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use kpi_store::Store;
 
 use crate::look::look;
 use crate::pages::{Pages, header_of, number};
@@ -73,6 +78,34 @@ fn endless_trees_do_not_hang_a_call_where_the_path_is_not_utf_8() {
             assert_eq!((seen.wrong, seen.is_open), (0, then != Refused), "{what}");
             assert!(!seen.is_open || seen.findings.is_none_or(|findings| !findings.is_empty()), "{what}");
         }
+    }
+}
+
+#[test]
+fn a_backup_of_an_endless_tree_does_not_fill_the_disk() {
+    let hostile = Hostile::new();
+    for name in ["kpi", "dataset"] {
+        let mut pages = hostile.pages.clone();
+        let root = pages.root(name);
+        pages.multiply(root, 18);
+        let file = TestFile::with(&pages.0);
+        let store = Store::open(&file.path).unwrap();
+        let folder = file.folder.path().to_owned();
+        let longest = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&longest);
+        let copied = store.backup_to_with(file.path.with_extension("copy"), move |_| {
+            let drafts = fs::read_dir(&folder)
+                .unwrap()
+                .map(|entry| entry.unwrap())
+                .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "draft"));
+            for draft in drafts {
+                seen.fetch_max(draft.metadata().unwrap().len(), Relaxed);
+            }
+            ControlFlow::Continue(())
+        });
+        assert_eq!(copied.unwrap_err().code(), "corrupt", "{name}");
+        let (longest, length) = (longest.load(Relaxed), pages.0.len() as u64);
+        assert!(longest <= 2 * length, "{name}: a copy of {length} bytes grew to {longest}");
     }
 }
 

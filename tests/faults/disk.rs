@@ -1,5 +1,8 @@
 //! The simulated disk fails and records as it says: the other tests here rest on that.
 
+use std::error::Error as _;
+use std::time::Duration;
+
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind, Operation};
 use kpi_store_test_support::{TestFile, plain_sqlite};
 
@@ -39,8 +42,8 @@ fn each_kind_of_operation_is_counted_and_only_the_requested_one_fails() {
         failing.fail(fault(kind, 1));
         let error = work(&file);
         assert!(failing.has_failed(), "{kind:?}");
-        // A file that cannot be deleted is left, and the call succeeds.
-        assert!(error.is_err() || kind == Kind::Delete, "{kind:?}");
+        // A file that cannot be deleted is left, and a read is tried again: the call succeeds.
+        assert!(error.is_err() || matches!(kind, Kind::Delete | Kind::Read), "{kind:?}");
     }
 }
 
@@ -103,6 +106,27 @@ fn replaying_the_record_gives_the_same_files() {
     assert_eq!(files.keys().collect::<Vec<_>>(), ["kpis.copy", "kpis.db", "kpis.db-wal"]);
     for (name, bytes) in files {
         assert!(std::fs::read(file.path.with_file_name(&name)).unwrap() == bytes, "{name} differs");
+    }
+}
+
+/// SQLite reports a lock that the file system does not have like one that is held.
+#[test]
+fn a_file_system_without_locks_is_an_error_of_the_storage_and_not_busy() {
+    let (disk, file) = disk();
+    Store::open(&file.path).unwrap().close().unwrap();
+    let options = |read_only| Store::options().busy_timeout(Duration::from_millis(20)).read_only(read_only);
+    for read_only in [false, true] {
+        disk.fail(Fault { kinds: vec![Kind::Lock], at: 1, cause: Cause::Other, lasting: true });
+        let error = options(read_only).open(&file.path).unwrap_err();
+        disk.calm();
+        let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+        assert_eq!((error.code(), source.and_then(std::io::Error::raw_os_error)), ("storage", Some(37)), "{error:?}");
+        assert_eq!(std::fs::read_dir(file.folder.path()).unwrap().count(), 1, "a file is left");
+
+        let plain = plain_sqlite(&file.path);
+        plain.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+        let held = options(read_only).open(&file.path).unwrap_err();
+        assert_eq!(held.code(), "busy", "the control: {held:?}");
     }
 }
 

@@ -7,6 +7,7 @@
 //!   promised.
 //! - [`power_cuts`]: the power is cut at every operation. [`failed_commits`]: operations fail, then the power is cut.
 //! - [`io_errors`]: every operation fails, also in the scenarios of [`io_scenarios`].
+//! - [`unreadable`]: every page in turn cannot be read.
 //! - [`controls`]: losses are detected.
 //!
 //! It is compiled into the crate, since it opens files with other lists of migrations than the released one.
@@ -28,6 +29,7 @@ mod power_cuts;
 mod run;
 mod scenarios;
 mod session;
+mod unreadable;
 
 use kpi_store_test_support::is_long;
 

@@ -1,7 +1,9 @@
 //! Tests that need the inside of the crate: its connections, the writer and its queue, the statements.
 
+mod backups;
 mod durability;
 mod readers;
 mod statements;
 mod support;
+mod unnamed_files;
 mod writer;

@@ -1,6 +1,6 @@
 //! Every call to the file system outside SQLite, so that a simulated disk can record it and make it fail in tests.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -84,6 +84,16 @@ pub(super) fn truncate(file: &Path, length: u64) -> io::Result<()> {
     #[cfg(test)]
     done(file, |file| Operation::Truncate { file, length });
     Ok(())
+}
+
+/// Takes a lock on a file of this crate and releases it. A lock that is held elsewhere is no error.
+pub(super) fn try_lock(file: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    may(Kind::Lock, file)?;
+    match File::options().write(true).open(file)?.try_lock() {
+        Err(TryLockError::Error(error)) => Err(error),
+        Ok(()) | Err(TryLockError::WouldBlock) => Ok(()),
+    }
 }
 
 /// Renames a file within its folder.

@@ -10,7 +10,7 @@ use super::folder::{folder_of, sync_folder};
 use super::path::refuse_taken;
 use super::stat;
 use crate::error::Error;
-use crate::sqlite::failure::write_failed;
+use crate::sqlite::failure::{cause, write_failed};
 
 /// The user id of root.
 const ROOT: u32 = 0;
@@ -82,4 +82,13 @@ pub(in crate::sqlite) fn may_create_companions(file: &Path) -> Result<bool, Erro
         // A full or failing disk: SQLite reports it too. An immutable connection would hide it.
         Err(_) => Ok(true),
     }
+}
+
+/// The error if the file system of the folder has no locks. SQLite reports a lock that cannot be taken for this reason
+/// like one that is held.
+pub(in crate::sqlite) fn lack_of_locks(file: &Path) -> Option<Error> {
+    let draft = Draft::new(file).ok()?;
+    let error = disk::try_lock(draft.path()).err()?;
+    // Without a code the error is of a system for which the standard library has no locks.
+    error.raw_os_error().map(|_| Error::Storage { source: cause(error) })
 }

@@ -34,7 +34,7 @@ pub(in crate::sqlite) fn inspect(
     had_wal: bool,
 ) -> Result<Inspection, Failure> {
     budget::bounded_by_schema(connection, |connection| {
-        snapshot::read(connection, |_| {
+        snapshot::read(connection, false, |_| {
             let found = identify(connection, schema)?;
             if found.version > 0 {
                 schema.check(connection, found.version)?;
@@ -128,8 +128,16 @@ pub(in crate::sqlite) fn refuse_foreign_log(file: &Path, wal_length: Option<u64>
         return Err(damaged("the write-ahead log beside it has an unknown version").into());
     }
     let without_log = connection::connect(file, OpenMode::Immutable, Duration::ZERO)?;
-    // A backup can always be read without a log.
-    if pragma(&without_log, "application_id").is_ok_and(|id| id == BACKUP_ID) {
+    let application_id = || pragma(&without_log, "application_id").map_err(Failure::from);
+    // The read may fail only once. If SQLite calls the file malformed again, the file is no backup, since a backup can
+    // always be read without a log.
+    let found =
+        application_id().or_else(|failure| if failure.may_be_failed_read() { application_id() } else { Err(failure) });
+    let is_backup = match found {
+        Err(failure) if failure.is_damage() => false,
+        found => found? == BACKUP_ID,
+    };
+    if is_backup {
         return Err(
             damaged("it is a backup, and the write-ahead log of another file lies beside it; remove the log").into()
         );

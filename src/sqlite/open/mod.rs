@@ -23,7 +23,8 @@ use rusqlite::{Connection, ErrorCode};
 use super::connection;
 use super::database::{Database, Settings};
 use super::deadline::Deadline;
-use super::file::{companions, folder, path};
+use super::diagnosis::Diagnosis;
+use super::file::{companions, draft, folder, path};
 use super::read_connection::OpenedReader;
 use super::schema::{SCHEMA, Schema};
 use crate::error::Error;
@@ -80,16 +81,17 @@ impl Database {
         schema: &'static Schema,
         deadline: &Deadline,
     ) -> Result<(Self, First), Error> {
-        let mut database = Self::new(file, settings, schema)?;
-        companions::check_kind(&database.file)?;
-        let opened = if settings.read_only {
-            database.first_reader().map(First::Reader)
-        } else {
-            database.first_writer(deadline).map(First::Writer)
-        };
-        let refused = |Failure(error)| refused(error, path, &database.file).with_waited(deadline.waited());
-        let connection = opened.map_err(refused)?;
-        Ok((database, connection))
+        let opened = Diagnosis::default().decide(&file, |_| {
+            let mut database = Self::new(file.clone(), settings, schema)?;
+            companions::check_kind(&database.file)?;
+            let first = if settings.read_only {
+                First::Reader(database.first_reader()?)
+            } else {
+                First::Writer(database.first_writer(deadline)?)
+            };
+            Ok((database, first))
+        });
+        opened.map_err(|Failure(error)| refused(error, path, &file).with_waited(deadline.waited()))
     }
 }
 
@@ -101,8 +103,12 @@ pub(crate) fn open_in_memory() -> Result<Connection, Failure> {
     Ok(connection)
 }
 
-/// The error of a file that could not be opened; a failure to open it or to recognize it concerns the given path.
+/// The error of a file that could not be opened; a failure to open it or to recognize it concerns the given path. A file
+/// that was busy all the time may be on a file system without locks.
 fn refused(error: Error, path: &Path, file: &Path) -> Error {
+    if let Error::Busy { .. } = error {
+        return draft::lack_of_locks(file).unwrap_or(error);
+    }
     let (Error::Storage { source: Some(source) } | Error::Corrupt { source: Some(source), .. }) = &error else {
         return error;
     };

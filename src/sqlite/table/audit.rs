@@ -58,7 +58,7 @@ impl Index {
         let wanted = params![organization.as_bytes(), id.as_bytes(), seq];
         match statement.query_one(wanted, |row| row.get::<_, i64>(0)).optional().map_err(Failure::from) {
             Ok(found) => Ok(found == Some(seq)),
-            Err(failure) if failure.is_damage() => Ok(false),
+            Err(failure) if snapshot.is_damage(&failure) => Ok(false),
             Err(failure) => Err(failure),
         }
     }
@@ -90,7 +90,7 @@ pub(in crate::sqlite) fn has_repeated_position(snapshot: &Snapshot<'_>, seq: i64
             Ok(Some(_)) => {}
             Ok(None) => return Ok(false),
             // The read of the dataset has reported this damage.
-            Err(failure) if failure.is_damage() => return Ok(false),
+            Err(failure) if snapshot.is_damage(&failure) => return Ok(false),
             Err(failure) => return Err(failure),
         }
     }

@@ -127,7 +127,9 @@ impl Walk<'_> {
                     return Ok(Step::Done);
                 }
                 Ok(Some(row)) => row,
-                Err(failure) if failure.is_damage() => return self.skip_unreadable(failure, count == left),
+                Err(failure) if self.snapshot.is_damage(&failure) => {
+                    return self.skip_unreadable(failure, count == left);
+                }
                 Err(failure) => return Err(failure),
             };
             let seq = Columns(row).integer(column::SEQ)?;
@@ -136,7 +138,7 @@ impl Walk<'_> {
                 return Ok(self.end_damaged(damaged("an index is out of order").into()));
             }
             let (sized, step) = match self.read(row, |parent| kpis.of_next(parent)) {
-                Err(failure) if failure.is_damage() => {
+                Err(failure) if self.snapshot.is_damage(&failure) => {
                     let alone = self.read(row, |parent| kpi::of_dataset(self.snapshot, parent));
                     (alone, Some(Step::Restart))
                 }
@@ -183,7 +185,7 @@ impl Walk<'_> {
             }
             Ok(Some(seq)) if self.order.is_after(self.last, seq) => Ok(self.skip_damaged(seq, failure)),
             Ok(_) => Ok(self.end_damaged(failure)),
-            Err(second) if second.is_damage() => Ok(self.end_damaged(failure)),
+            Err(second) if self.snapshot.is_damage(&second) => Ok(self.end_damaged(failure)),
             Err(second) => Err(second),
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::model::progress::Progress;
-use crate::sqlite::backup;
+use crate::sqlite::{backup, progress};
 use crate::store::Store;
 
 impl Store {
@@ -80,7 +80,7 @@ impl Store {
         path: impl AsRef<Path>,
         callback: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Result<()> {
-        let path = path.as_ref();
-        self.access().with_own_connection(|source| backup::write(source, path, Box::new(callback)))
+        let (path, callback) = (path.as_ref(), progress::shared(Box::new(callback)));
+        self.access().with_own_connection(|source, _| backup::write(source, path, &callback))
     }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use crate::error::Result;
 use crate::model::progress::Progress;
 use crate::model::verification::Verification;
-use crate::sqlite::verification;
+use crate::sqlite::{progress, verification};
 use crate::store::Store;
 
 impl Store {
@@ -64,6 +64,9 @@ impl Store {
         &self,
         callback: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
     ) -> Result<Verification> {
-        self.access().with_own_connection(|reader| verification::verify_reported(reader, Box::new(callback)))
+        let callback = progress::shared(Box::new(callback));
+        self.access().with_own_connection(|reader, damage_is_known| {
+            verification::verify_reported(reader, callback(), damage_is_known)
+        })
     }
 }

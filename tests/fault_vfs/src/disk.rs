@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,8 +30,10 @@ pub enum Kind {
     Length,
     /// Taking a lock on a file; releasing it does not fail.
     Lock,
-    /// Mapping shared memory, or taking a lock in it.
+    /// Opening, extending or mapping shared memory.
     Shm,
+    /// Taking a lock in shared memory; releasing it does not fail.
+    ShmLock,
     /// Renaming a file, which only the program does.
     Rename,
     /// Syncing the folder, where the program does it.
@@ -38,7 +41,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind.
+    /// Every kind, except [`ShmLock`](Self::ShmLock): SQLite waits for ten seconds before it gives up.
     pub const ALL: [Kind; 12] = [
         Kind::Open,
         Kind::Read,
@@ -60,14 +63,34 @@ impl Kind {
     }
 }
 
-/// The reason that a failure gives.
+/// The reason that a failure gives. The platform's VFS answers some operations with different codes for different
+/// reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The device failed.
+    /// The device failed: EIO.
     Io,
-    /// There is no room; for operations other than writing, creating and renaming this is the same as [`Io`](Self::Io).
+    /// There is no room: ENOSPC. For operations other than writing, creating and renaming this is the same as
+    /// [`Io`](Self::Io).
     Full,
+    /// Another reason: for a read one that is not of the device, such as ESTALE; for a lock that the file system has
+    /// none, ENOLCK; for opening a file that its metadata cannot be read; for mapping memory that the file cannot be
+    /// extended. For other operations this is the same as [`Io`](Self::Io).
+    Other,
 }
+
+impl Cause {
+    /// The error of the program's own operation.
+    fn error(self, kind: Kind) -> io::Error {
+        match (kind, self) {
+            (Kind::Open | Kind::Write | Kind::Rename, Cause::Full) => io::ErrorKind::StorageFull.into(),
+            (Kind::Lock, Cause::Other) => io::Error::from_raw_os_error(ENOLCK),
+            _ => io::Error::from_raw_os_error(EIO),
+        }
+    }
+}
+
+const EIO: i32 = 5;
+const ENOLCK: i32 = 37;
 
 /// Which operations are to fail, and how.
 #[derive(Clone, Debug)]
@@ -149,7 +172,19 @@ impl Disk {
         self.shared.lock().fault = None;
     }
 
-    /// Whether an operation failed since [`fail`](Self::fail).
+    /// Makes every read fail that touches these bytes of the file, in place of an earlier such range, until
+    /// [`heal`](Self::heal): a sector that the device cannot read any more.
+    pub fn wear_out(&self, file: &str, bytes: Range<u64>) {
+        let mut state = self.shared.lock();
+        (state.unreadable, state.has_failed) = (Some((file.to_owned(), bytes)), false);
+    }
+
+    /// Makes every byte readable again. Whether a read failed is kept.
+    pub fn heal(&self) {
+        self.shared.lock().unreadable = None;
+    }
+
+    /// Whether an operation failed since [`fail`](Self::fail) or [`wear_out`](Self::wear_out).
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.shared.lock().has_failed
@@ -159,6 +194,13 @@ impl Disk {
     #[must_use]
     pub fn count(&self, kind: Kind) -> u64 {
         self.shared.lock().counts.get(&kind.counted_as()).copied().unwrap_or(0)
+    }
+
+    /// How many unnamed files SQLite has opened in this thread since the first disk. They are in the system's temporary
+    /// folder, and so on no disk.
+    #[must_use]
+    pub fn unnamed_files() -> u64 {
+        vfs::unnamed_files()
     }
 
     /// Starts a new record.
@@ -193,10 +235,9 @@ impl Drop for Disk {
 ///
 /// If the operation is to fail.
 pub fn may(kind: Kind, file: &Path) -> io::Result<()> {
-    match Shared::of(file).and_then(|(disk, _)| disk.failure(&[kind])) {
+    match Shared::of(file).and_then(|(disk, name)| disk.failure(&[kind], &name, None)) {
         None => Ok(()),
-        Some((Kind::Open | Kind::Rename, Cause::Full)) => Err(io::ErrorKind::StorageFull.into()),
-        Some(_) => Err(io::Error::other("the disk was told to fail")),
+        Some((kind, cause)) => Err(cause.error(kind)),
     }
 }
 
@@ -221,6 +262,8 @@ struct State {
     matched: u64,
     has_failed: bool,
     counts: HashMap<Kind, u64>,
+    /// A file and the bytes of it that cannot be read.
+    unreadable: Option<(String, Range<u64>)>,
     record: Option<Vec<Operation>>,
 }
 
@@ -232,10 +275,19 @@ impl Shared {
         Some((found, name.to_owned()))
     }
 
-    /// Counts an operation of the first of these kinds; returns the one by which it is to fail, if any.
-    pub(crate) fn failure(&self, kinds: &[Kind]) -> Option<(Kind, Cause)> {
+    /// Counts an operation of the first of these kinds on this file; returns the one by which it is to fail, if any.
+    /// `read` are the bytes that a read wants.
+    pub(crate) fn failure(&self, kinds: &[Kind], file: &str, read: Option<Range<u64>>) -> Option<(Kind, Cause)> {
         let mut state = self.lock();
         *state.counts.entry(kinds[0]).or_default() += 1;
+        if let (Some((name, bytes)), Some(read)) = (&state.unreadable, read)
+            && name == file
+            && read.start < bytes.end
+            && bytes.start < read.end
+        {
+            state.has_failed = true;
+            return Some((Kind::Read, Cause::Io));
+        }
         let fault = state.fault.as_ref()?;
         let kind = kinds.iter().copied().find(|kind| fault.kinds.contains(kind))?;
         let (at, cause, lasting) = (fault.at, fault.cause, fault.lasting);

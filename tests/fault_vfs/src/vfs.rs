@@ -3,7 +3,9 @@
 //! A file of this VFS is a small header with the platform's file after it, in memory that SQLite provides. SQLite uses
 //! a file from one thread at a time, and not after it was closed.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once, OnceLock};
 
@@ -81,8 +83,11 @@ unsafe extern "C" fn open(
     let found = path.as_deref().and_then(Shared::of);
     // SAFETY: the memory is as long as `szOsFile` says and aligned for pointers; SQLite closes no file without methods.
     unsafe { file.cast::<Header>().write(Header { methods: std::ptr::null(), tracked: std::ptr::null_mut() }) };
-    if let Some((kind, cause)) = found.as_ref().and_then(|(disk, _)| disk.failure(&[Kind::Open])) {
-        return code(kind, cause);
+    if path.is_none() || flags & ffi::SQLITE_OPEN_DELETEONCLOSE != 0 {
+        UNNAMED_FILES.set(UNNAMED_FILES.get() + 1);
+    }
+    if let Some((_, cause)) = found.as_ref().and_then(|(disk, name)| disk.failure(&[Kind::Open], name, None)) {
+        return code_of_open(cause, flags);
     }
     let is_new = path.is_some_and(|path| !is_there(&path));
     // SAFETY: behind the header there is as much memory as the platform asks for; its VFS is given with its own method.
@@ -117,18 +122,21 @@ unsafe extern "C" fn open(
 unsafe extern "C" fn delete(_: *mut sqlite3_vfs, name: *const c_char, sync_folder: c_int) -> c_int {
     // SAFETY: SQLite gives a name that ends with NUL.
     let found = unsafe { path(name) }.as_deref().and_then(Shared::of);
-    if let Some((kind, cause)) = found.as_ref().and_then(|(disk, _)| disk.failure(&[Kind::Delete])) {
+    if let Some((kind, cause)) = found.as_ref().and_then(|(disk, name)| disk.failure(&[Kind::Delete], name, None)) {
         return code(kind, cause);
     }
     // SAFETY: the platform's VFS is given with its own method.
-    let code = unsafe { (*platform()).xDelete.expect("every VFS deletes")(platform(), name, sync_folder) };
-    if let Some((disk, file)) = found.filter(|_| code == ffi::SQLITE_OK) {
-        disk.note(|| Operation::Delete { file });
+    let deleted = unsafe { (*platform()).xDelete.expect("every VFS deletes")(platform(), name, sync_folder) };
+    if let Some((disk, file)) = found.filter(|_| deleted == ffi::SQLITE_OK) {
+        disk.note(|| Operation::Delete { file: file.clone() });
         if cfg!(unix) && sync_folder != 0 {
+            if let Some((kind, cause)) = disk.failure(&[Kind::SyncFolder], &file, None) {
+                return code(kind, cause);
+            }
             disk.note(|| Operation::SyncFolder);
         }
     }
-    code
+    deleted
 }
 
 /// # Safety
@@ -144,21 +152,56 @@ fn is_there(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok()
 }
 
-/// SQLite's error code for the failure of an operation.
+thread_local! {
+    static UNNAMED_FILES: Cell<u64> = const { Cell::new(0) };
+}
+
+pub(crate) fn unnamed_files() -> u64 {
+    UNNAMED_FILES.get()
+}
+
+/// The code with which SQLite's VFS for Unix answers the failure of an operation; the functions are those of its
+/// `os_unix.c`.
+///
+/// It never fails at three others: a lookup of a name that fails counts as a missing file (`unixAccess`); a folder that
+/// cannot be synced after a new journal or log was is passed over (`unixSync`), and so is a lock that cannot be released
+/// in shared memory.
 fn code(kind: Kind, cause: Cause) -> c_int {
     match (kind, cause) {
         (Kind::Open, _) => ffi::SQLITE_CANTOPEN,
+        // `unixWrite`: ENOSPC, and a write of nothing; anything else, EDQUOT among it, is an I/O error.
         (Kind::Write | Kind::TornWrite, Cause::Full) => ffi::SQLITE_FULL,
-        (Kind::Write | Kind::TornWrite, Cause::Io) => ffi::SQLITE_IOERR_WRITE,
-        (Kind::Read, _) => ffi::SQLITE_IOERR_READ,
+        (Kind::Write | Kind::TornWrite, _) => ffi::SQLITE_IOERR_WRITE,
+        // `unixRead`: EIO, ENXIO, ERANGE and EDEVERR; then anything else.
+        (Kind::Read, Cause::Io | Cause::Full) => ffi::SQLITE_IOERR_CORRUPTFS,
+        (Kind::Read, Cause::Other) => ffi::SQLITE_IOERR_READ,
+        // `unixSync`, whatever the reason.
         (Kind::Sync, _) => ffi::SQLITE_IOERR_FSYNC,
+        // `unixDelete`, for the folder of the deleted file.
         (Kind::SyncFolder, _) => ffi::SQLITE_IOERR_DIR_FSYNC,
+        // `unixTruncate`, `unixDelete`, `unixFileSize`.
         (Kind::Truncate, _) => ffi::SQLITE_IOERR_TRUNCATE,
         (Kind::Delete, _) => ffi::SQLITE_IOERR_DELETE,
         (Kind::Length, _) => ffi::SQLITE_IOERR_FSTAT,
+        // `unixLock`, `sqliteErrorFromPosixError`: ENOLCK is answered like a lock that is held.
+        (Kind::Lock, Cause::Other) => ffi::SQLITE_BUSY,
         (Kind::Lock, _) => ffi::SQLITE_IOERR_LOCK,
-        (Kind::Shm, _) => ffi::SQLITE_IOERR_SHMMAP,
-        (Kind::Rename, _) => ffi::SQLITE_IOERR,
+        // `unixShmMap`: mmap; then a file that cannot be extended, or whose length cannot be read.
+        (Kind::Shm, Cause::Io) => ffi::SQLITE_IOERR_SHMMAP,
+        (Kind::Shm, _) => ffi::SQLITE_IOERR_SHMSIZE,
+        // `unixShmSystemLock`, whatever the reason.
+        (Kind::ShmLock, _) => ffi::SQLITE_BUSY,
+        (Kind::Rename, _) => unreachable!("SQLite renames nothing"),
+    }
+}
+
+/// `unixOpen`: a file that cannot be opened or created is answered with `SQLITE_CANTOPEN`. Where the metadata cannot be
+/// read, `findInodeInfo` answers for the main file, and `getFileMode` for a journal or log that is to be created.
+fn code_of_open(cause: Cause, flags: c_int) -> c_int {
+    match cause {
+        Cause::Other if flags & ffi::SQLITE_OPEN_MAIN_DB != 0 => ffi::SQLITE_IOERR,
+        Cause::Other if flags & ffi::SQLITE_OPEN_CREATE != 0 => ffi::SQLITE_IOERR_FSTAT,
+        _ => ffi::SQLITE_CANTOPEN,
     }
 }
 
@@ -188,7 +231,13 @@ fn tracked<'a>(file: *mut sqlite3_file) -> Option<&'a mut Tracked> {
 
 /// How an operation is to fail, if it is.
 fn failure(file: *mut sqlite3_file, kind: Kind) -> Option<c_int> {
-    tracked(file)?.disk.failure(&[kind]).map(|(kind, cause)| code(kind, cause))
+    failure_within(file, kind, None)
+}
+
+/// The same for a read of these bytes.
+fn failure_within(file: *mut sqlite3_file, kind: Kind, read: Option<Range<u64>>) -> Option<c_int> {
+    let Tracked { disk, name, .. } = tracked(file)?;
+    disk.failure(&[kind], name, read).map(|(kind, cause)| code(kind, cause))
 }
 
 unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
@@ -201,7 +250,9 @@ unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
 }
 
 unsafe extern "C" fn read(file: *mut sqlite3_file, buffer: *mut c_void, length: c_int, offset: sqlite3_int64) -> c_int {
-    failure(file, Kind::Read).unwrap_or_else(|| platform!(file.xRead(buffer, length, offset)))
+    let begin = offset.cast_unsigned();
+    let bytes = begin..begin + u64::from(length.unsigned_abs());
+    failure_within(file, Kind::Read, Some(bytes)).unwrap_or_else(|| platform!(file.xRead(buffer, length, offset)))
 }
 
 unsafe extern "C" fn write(
@@ -214,7 +265,7 @@ unsafe extern "C" fn write(
         return platform!(file.xWrite(data, length, offset));
     };
     let whole = usize::try_from(length).expect("lengths are not negative");
-    let failure = disk.failure(&[Kind::Write, Kind::TornWrite]);
+    let failure = disk.failure(&[Kind::Write, Kind::TornWrite], name, None);
     let written = match failure {
         None => whole,
         Some((Kind::TornWrite, _)) => {
@@ -277,7 +328,11 @@ unsafe extern "C" fn unlock(file: *mut sqlite3_file, level: c_int) -> c_int {
 }
 
 unsafe extern "C" fn is_reserved(file: *mut sqlite3_file, result: *mut c_int) -> c_int {
-    failure(file, Kind::Lock).unwrap_or_else(|| platform!(file.xCheckReservedLock(result)))
+    // `unixCheckReservedLock` has one answer for every reason.
+    match failure(file, Kind::Lock) {
+        Some(_) => ffi::SQLITE_IOERR_CHECKRESERVEDLOCK,
+        None => platform!(file.xCheckReservedLock(result)),
+    }
 }
 
 unsafe extern "C" fn control(file: *mut sqlite3_file, operation: c_int, argument: *mut c_void) -> c_int {
@@ -303,7 +358,7 @@ unsafe extern "C" fn shm_map(
 }
 
 unsafe extern "C" fn shm_lock(file: *mut sqlite3_file, offset: c_int, count: c_int, flags: c_int) -> c_int {
-    let failure = if flags & ffi::SQLITE_SHM_LOCK == 0 { None } else { failure(file, Kind::Shm) };
+    let failure = if flags & ffi::SQLITE_SHM_LOCK == 0 { None } else { failure(file, Kind::ShmLock) };
     failure.unwrap_or_else(|| platform!(file.xShmLock(offset, count, flags)))
 }
 

@@ -14,7 +14,7 @@ fn the_backup_is_beside_the_file_and_equals_the_file_before_the_upgrade() {
     // It is a store of that version, also when it is opened for reading only.
     let settings = Settings { read_only: true, ..SETTINGS };
     let (_, reader) = Database::open(&backup, settings, &V1).unwrap();
-    assert!(verification::verify(&reader.into_connection(), &AtomicU64::new(0)).unwrap().is_whole());
+    assert!(verification::verify(&reader.into_connection(), true, &AtomicU64::new(0)).unwrap().is_whole());
     open(&backup, &V1).unwrap();
     assert_eq!(pragma(&plain(&backup), "application_id").unwrap(), APPLICATION_ID);
     is_version_1(&backup);

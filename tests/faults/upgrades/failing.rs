@@ -53,7 +53,7 @@ fn a_failed_upgrade_leaves_the_file_unchanged_to_the_byte_and_no_copies() {
         }
         is_version_1(&place.file);
         let opened = open(&place.file, &V1).unwrap();
-        assert!(verification::verify(&opened, &AtomicU64::new(0)).unwrap().is_whole(), "{what}");
+        assert!(verification::verify(&opened, true, &AtomicU64::new(0)).unwrap().is_whole(), "{what}");
         drop(opened);
         // A later upgrade succeeds.
         open(&place.file, &REBUILDS).unwrap();

@@ -143,7 +143,7 @@ fn an_upgraded_file_has_the_schema_of_a_fresh_one_and_every_row() {
         assert_eq!(before.len(), 15);
         let upgraded = open(&place.file, schema).unwrap();
         assert_eq!(rows(&upgraded), before);
-        assert!(verification::verify(&upgraded, &AtomicU64::new(0)).unwrap().is_whole());
+        assert!(verification::verify(&upgraded, true, &AtomicU64::new(0)).unwrap().is_whole());
         drop(upgraded);
 
         let found = plain(&place.file);

@@ -25,7 +25,7 @@ fn an_upgrade_leaves_other_tables_unchanged_and_the_backup_has_them() {
         let (before, before_of_others) = (rows(&plain(&place.file)), rows_of_others(&place.file));
         let upgraded = open(&place.file, schema).unwrap();
         assert_eq!(rows(&upgraded), before);
-        assert!(verification::verify(&upgraded, &AtomicU64::new(0)).unwrap().is_whole());
+        assert!(verification::verify(&upgraded, true, &AtomicU64::new(0)).unwrap().is_whole());
         drop(upgraded);
         let backup = place.folder.path().join("kpis.db.v1.backup");
         for (file, version) in [(&place.file, schema.current()), (&backup, 1)] {

@@ -62,6 +62,7 @@ fn assert_hardened(connection: &Connection, writes: bool) {
         (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_WRITE, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
     ] {
         assert_eq!(connection.db_config(feature).unwrap(), on, "{feature:?}");
     }
@@ -79,7 +80,7 @@ fn assert_hardened(connection: &Connection, writes: bool) {
     ] {
         assert_eq!(connection.limit(limit).unwrap(), value, "{limit:?}");
     }
-    for (pragma, value) in [("cell_size_check", 1), ("foreign_keys", 1), ("synchronous", 2)] {
+    for (pragma, value) in [("cell_size_check", 1), ("temp_store", 2), ("foreign_keys", 1), ("synchronous", 2)] {
         assert_eq!(connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap(), value, "{pragma}");
     }
     attaches_nothing(connection);
