@@ -47,8 +47,8 @@ impl Database {
     pub(in crate::sqlite) fn new(file: PathBuf, settings: Settings, schema: &'static Schema) -> Result<Self, Error> {
         let identity = stat::identity(&file)?;
         let mode = if settings.read_only { OpenMode::ReadOnly } else { OpenMode::ReadWrite };
-        let (_opened, diagnosis) = (Opened::new(identity)?, Diagnosis::default());
-        Ok(Self { file, identity, _opened, mode, settings, schema, diagnosis, is_log_durable: true })
+        let (opened, diagnosis) = (Opened::new(identity)?, Diagnosis::default());
+        Ok(Self { file, identity, _opened: opened, mode, settings, schema, diagnosis, is_log_durable: true })
     }
 
     /// Runs `work` up to three times, so that a read that failed is not answered as damage. It is given whether the file

@@ -26,7 +26,7 @@ fn a_backup_has_what_a_large_commit_adds_before_its_snapshot() {
     };
     let copy = folder.path().join("copy");
     let written =
-        store.access().with_own_connection(|connection, file, _| backup::write(connection, file, &copy, &callback));
+        store.access().with_own_connection(|connection, file, _| backup::write(connection, file, &copy, callback));
     written.unwrap();
     assert!(is_committed.get());
     let copied = Store::options().read_only(true).open(&copy).unwrap().verify().unwrap();

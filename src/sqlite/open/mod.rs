@@ -15,7 +15,7 @@ mod upgrade;
 #[path = "../../../tests/faults/upgrades/mod.rs"]
 pub(crate) mod upgrade_tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
@@ -45,7 +45,7 @@ impl Database {
         // An overlay file system copies a file when it is first opened for writing, which changes its inode once. If
         // the identity has changed, the file is opened again.
         for _ in 0..ATTEMPTS {
-            let (database, connection) = Self::open_file(path, file.clone(), settings, schema, started)?;
+            let (database, connection) = Self::open_file(path, &file, settings, schema, started)?;
             match database.check_unmoved() {
                 Ok(()) => return Ok((database, connection)),
                 Err(Error::InvalidPath { .. }) => {}
@@ -57,19 +57,19 @@ impl Database {
 
     fn open_file(
         path: &Path,
-        file: PathBuf,
+        file: &Path,
         settings: Settings,
         schema: &'static Schema,
         started: Instant,
     ) -> Result<(Self, Connection), Error> {
         let mode = if settings.read_only { OpenMode::ReadOnly } else { OpenMode::ReadWrite };
-        let opened = Diagnosis::default().decide(&file, mode, |_| {
-            let mut database = Self::new(file.clone(), settings, schema)?;
+        let opened = Diagnosis::default().decide(file, mode, |_| {
+            let mut database = Self::new(file.to_owned(), settings, schema)?;
             companions::check_kind(&database.file)?;
             let connection = if settings.read_only { database.first_reader() } else { database.first_writer(started) }?;
             Ok((database, connection))
         });
-        opened.map_err(|Failure(error)| refused(error, path, &file).with_waited(started.elapsed()))
+        opened.map_err(|Failure(error)| refused(error, path, file).with_waited(started.elapsed()))
     }
 }
 
