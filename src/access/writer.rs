@@ -156,8 +156,9 @@ impl Writer {
     /// Checkpoints all of the log and truncates it. Returns false if another thread or process prevents it.
     pub(super) fn checkpoint(&self, readers: &Readers) -> Result<bool> {
         let deadline = Deadline::after(self.busy_timeout);
-        let checkpointed =
-            self.acquire_connection(&deadline).and_then(|mut leader| leader.checkpoint(readers, &deadline));
+        let checkpointed = self
+            .acquire_connection(&deadline)
+            .and_then(|mut leader| Ok(self.diagnosed(|| leader.checkpoint(readers, &deadline))?));
         if let Err(Error::Busy { .. }) = checkpointed { Ok(false) } else { checkpointed }
     }
 
@@ -401,12 +402,12 @@ impl Leader<'_> {
         }
     }
 
-    fn checkpoint(&mut self, readers: &Readers, deadline: &Deadline) -> Result<bool> {
+    fn checkpoint(&mut self, readers: &Readers, deadline: &Deadline) -> Result<bool, Failure> {
         let Some(database) = &self.writer.database else { return Ok(true) };
         database.check_unmoved()?;
         let connection = self.ready(deadline)?;
         let _paused = readers.pause(deadline.left());
-        Ok(wal::checkpoint_and_truncate(connection.plain(), &database.file, deadline.left())?)
+        wal::checkpoint_and_truncate(connection.plain(), &database.file, deadline.left())
     }
 }
 

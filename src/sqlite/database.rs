@@ -52,8 +52,8 @@ impl Database {
     /// The file that has this name now. Opens no connection.
     pub(in crate::sqlite) fn new(file: PathBuf, settings: Settings, schema: &'static Schema) -> Result<Self, Error> {
         let identity = stat::identity(&file)?;
-        let (_opened, diagnosis) = (Opened::new(identity)?, Diagnosis::default());
-        Ok(Self { file, identity, _opened, settings, schema, diagnosis, is_log_durable: true })
+        let (opened, diagnosis) = (Opened::new(identity)?, Diagnosis::default());
+        Ok(Self { file, identity, _opened: opened, settings, schema, diagnosis, is_log_durable: true })
     }
 
     /// Runs `work` up to three times, so that a read that failed is not answered as damage. It is given whether the file

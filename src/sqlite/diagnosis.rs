@@ -114,7 +114,10 @@ impl Failure {
 }
 
 fn is_ambiguous(source: &Source) -> bool {
-    let failure = source.downcast_ref().and_then(rusqlite::Error::sqlite_error);
+    // That of a migration is inside an error of refinery.
+    let first: &(dyn std::error::Error + 'static) = &**source;
+    let mut chain = std::iter::successors(Some(first), |error| error.source());
+    let failure = chain.find_map(|error| error.downcast_ref::<rusqlite::Error>()?.sqlite_error());
     // An extended code tells what kind of damage it is.
     failure.is_some_and(|failure| failure.extended_code == rusqlite::ffi::SQLITE_CORRUPT)
 }

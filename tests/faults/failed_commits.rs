@@ -10,9 +10,10 @@
 //! KPI_STORE_LONG=1 cargo test --release --lib failed_commits -- --nocapture
 //! ```
 
+use std::cell::Cell;
 use std::ops::Range;
 
-use kpi_store_fault_vfs::{Cause, Fault, Kind};
+use kpi_store_fault_vfs::{Cause, Fault, Kind, Operation};
 
 use super::check::Tally;
 use super::run::Run;
@@ -128,8 +129,15 @@ fn a_handle_used_after_a_lasting_failure_keeps_nothing_of_the_failed_commit() {
 fn an_unsynced_log_of_a_killed_process_loses_nothing_once_the_next_process_has_opened_the_file() {
     let (step, by_chance) = if is_long() { (1, 6) } else { (3, 2) };
     let (mut tally, mut doubtful) = (Tally::default(), Tally::default());
-    for (kpis, is_full) in [(0, false), (1, false), (100, false), (1, true)] {
-        let (run, kill, settled) = failed_sync_then_kill_then_write(kpis, is_full);
+    for (kpis, room) in [
+        (0, Room::Enough),
+        (1, Room::Enough),
+        (100, Room::Enough),
+        (1, Room::FreedBeforeTheFirstWrite),
+        (100, Room::FreedBeforeTheFirstWrite),
+        (1, Room::FreedAfterTheFirstWrite),
+    ] {
+        let (run, kill, settled) = failed_sync_then_kill_then_write(kpis, room);
         let expected = run.expected(Durability::Full);
         run.cut(step, by_chance, |image, cut, what| {
             let tally = if (kill + 1..settled).contains(&cut) { &mut doubtful } else { &mut tally };
@@ -141,9 +149,44 @@ fn an_unsynced_log_of_a_killed_process_loses_nothing_once_the_next_process_has_o
     tally.assert_clean();
 }
 
+/// The control: the opening must sync the log that it has cut. If the power could undo that, old frames would hide newer
+/// pages of the file until the first write.
+#[test]
+fn the_harness_detects_that_the_disk_ignores_the_sync_of_a_truncated_log() {
+    let (run, _, settled) = failed_sync_then_kill_then_write(100, Room::Enough);
+    let is_truncated = Cell::new(false);
+    let run = run.without(|operation| match operation {
+        Operation::Truncate { file, length: 0 } if file.ends_with("-wal") => {
+            is_truncated.set(true);
+            false
+        }
+        Operation::Sync { file } if file.ends_with("-wal") => is_truncated.replace(false),
+        _ => false,
+    });
+    let (expected, mut tally) = (run.expected(Durability::Full), Tally::default());
+    run.cut(1, 4, |image, cut, what| {
+        // The sync that is left out comes before the end of the opening.
+        if cut + 1 >= settled {
+            tally.count(expected.check(image, cut), || what.to_owned());
+        }
+    });
+    println!("control, no sync of the truncated log: {tally}");
+    assert!(tally.breaches() > 0, "{tally}");
+}
+
+/// What the second process finds on the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Enough,
+    /// The opening finds the disk full; the first write does not.
+    FreedBeforeTheFirstWrite,
+    /// The first write finds it full too, and fails.
+    FreedAfterTheFirstWrite,
+}
+
 /// Two processes, one after the other, with the positions at which the first was killed and the second had checkpointed
-/// the log. The second may find the disk full.
-fn failed_sync_then_kill_then_write(kpis: usize, is_full: bool) -> (Run, usize, usize) {
+/// the log.
+fn failed_sync_then_kill_then_write(kpis: usize, room: Room) -> (Run, usize, usize) {
     let mut session = Session::new(Durability::Full);
     two_datasets(&mut session).unwrap();
     let mut kill = 0;
@@ -159,14 +202,16 @@ fn failed_sync_then_kill_then_write(kpis: usize, is_full: bool) -> (Run, usize, 
     session.organization = killed.organization;
     let mut settled = kill;
     let next = Run::recorded("another process", session, |session| {
-        if is_full {
+        if room != Room::Enough {
             session.disk.fail(Fault { kinds: vec![Kind::Write], at: 1, cause: Cause::Full, lasting: true });
         }
         session.open().unwrap();
-        if is_full {
+        if room != Room::Enough {
             assert!(session.disk.has_failed(), "the log is not copied into the file");
             session.read().unwrap();
-            session.create(1).unwrap_err();
+            if room == Room::FreedAfterTheFirstWrite {
+                session.create(1).unwrap_err();
+            }
             session.disk.calm();
             session.create(1).unwrap();
         }

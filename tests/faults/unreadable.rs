@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 
+use kpi_store_fault_vfs::Kind;
+
 use super::images::{self, Image};
 use super::scenarios::two_datasets;
 use super::session::Session;
@@ -17,8 +19,10 @@ use crate::{Durability, Error, Result};
 
 const PAGE: u64 = 4096;
 
+type Call = (&'static str, fn(&mut Session) -> Result<()>);
+
 /// The calls, each on a handle that is open, except where it opens one itself.
-const CALLS: [(&str, fn(&mut Session) -> Result<()>); 9] = [
+const CALLS: [Call; 9] = [
     ("open", Session::open),
     ("open for reading only", |session| {
         session.is_read_only = true;
@@ -150,18 +154,11 @@ fn an_overwritten_page_is_answered_as_damage_by_every_call_that_meets_it() {
             continue;
         }
         let mut session = copy_of(&prepared, &image);
-        let overwrite = |session: &Session| {
-            let mut bytes = fs::read(&session.file).unwrap();
-            let begin = usize::try_from(page * PAGE).unwrap();
-            bytes[begin + 100..begin + 4096].fill(0xA5);
-            bytes[begin..begin + if page == 0 { 0 } else { 100 }].fill(0xA5);
-            fs::write(&session.file, bytes).unwrap();
-        };
         if is_open {
             session.open().unwrap();
-            overwrite(&session);
+            overwrite(&session, page);
         } else {
-            overwrite(&session);
+            overwrite(&session, page);
             if session.open().map_err(|error| assert_eq!(error.code(), "corrupt", "page {page}: {error:?}")).is_err() {
                 continue;
             }
@@ -179,7 +176,35 @@ fn an_overwritten_page_is_answered_as_damage_by_every_call_that_meets_it() {
     }
 }
 
-type Case = (u64, (&'static str, fn(&mut Session) -> Result<()>), bool);
+type Case = (u64, Call, bool);
+
+/// Overwrites a page; of the first not the header of the file.
+fn overwrite(session: &Session, page: u64) {
+    let mut bytes = fs::read(&session.file).unwrap();
+    let begin = usize::try_from(page * PAGE).unwrap();
+    let header = if page == 0 { 100 } else { 0 };
+    bytes[begin + header..begin + 4096].fill(0xA5);
+    fs::write(&session.file, bytes).unwrap();
+}
+
+/// The check of every page opens a connection; once it has found damage, no call makes it again.
+#[test]
+fn a_damaged_file_is_checked_once_while_it_is_open() {
+    let prepared = prepared();
+    let mut session = copy_of(&prepared, &images::read(prepared.path()));
+    session.open().unwrap();
+    overwrite(&session, pages(&prepared, "").end - 1);
+    let opened = |session: &Session, read: &dyn Fn() -> Result<()>| {
+        let before = session.disk.count(Kind::Open);
+        assert_eq!(read().unwrap_err().code(), "corrupt");
+        session.disk.count(Kind::Open) - before
+    };
+    let read = || session.read().map(drop);
+    assert!(opened(&session, &read) > 1, "the first read opens a connection, and so does the check");
+    for _ in 0..3 {
+        assert_eq!(opened(&session, &read), 0);
+    }
+}
 
 /// Every call with every page, on a handle that was open before and on one that was not.
 fn cases(pages: Range<u64>) -> impl Iterator<Item = Case> {

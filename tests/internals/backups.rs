@@ -25,7 +25,7 @@ fn a_backup_has_what_a_large_commit_adds_before_its_snapshot() {
         Box::new(|_| ControlFlow::Continue(()))
     };
     let copy = folder.path().join("copy");
-    let written = store.access().with_own_connection(|source, _| backup::write(source, &copy, &callback));
+    let written = store.access().with_own_connection(|source, _| backup::write(source, &copy, callback));
     written.unwrap();
     assert!(is_committed.get());
     let copied = Store::options().read_only(true).open(&copy).unwrap().verify().unwrap();

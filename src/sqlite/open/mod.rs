@@ -15,7 +15,7 @@ mod upgrade;
 #[path = "../../../tests/faults/upgrades/mod.rs"]
 pub(crate) mod upgrade_tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
@@ -64,7 +64,7 @@ impl Database {
         // An overlay file system copies a file when it is first opened for writing, which changes its inode once. If
         // the identity has changed, the file is opened again.
         for _ in 0..ATTEMPTS {
-            let (database, connection) = Self::open_file(path, file.clone(), settings, schema, &deadline)?;
+            let (database, connection) = Self::open_file(path, &file, settings, schema, &deadline)?;
             match database.check_unmoved() {
                 Ok(()) => return Ok((database, connection)),
                 Err(Error::InvalidPath { .. }) => {}
@@ -76,13 +76,13 @@ impl Database {
 
     fn open_file(
         path: &Path,
-        file: PathBuf,
+        file: &Path,
         settings: Settings,
         schema: &'static Schema,
         deadline: &Deadline,
     ) -> Result<(Self, First), Error> {
-        let opened = Diagnosis::default().decide(&file, |_| {
-            let mut database = Self::new(file.clone(), settings, schema)?;
+        let opened = Diagnosis::default().decide(file, |_| {
+            let mut database = Self::new(file.to_owned(), settings, schema)?;
             companions::check_kind(&database.file)?;
             let first = if settings.read_only {
                 First::Reader(database.first_reader()?)
@@ -91,7 +91,7 @@ impl Database {
             };
             Ok((database, first))
         });
-        opened.map_err(|Failure(error)| refused(error, path, &file).with_waited(deadline.waited()))
+        opened.map_err(|Failure(error)| refused(error, path, file).with_waited(deadline.waited()))
     }
 }
 

@@ -153,7 +153,7 @@ impl Walk<'_> {
                     self.page.next = Some(self.last);
                     return Ok(Step::Done);
                 }
-                Err(failure) if failure.is_damage() => return Ok(self.skip_damaged(seq, failure)),
+                Err(failure) if self.snapshot.is_damage(&failure) => return Ok(self.skip_damaged(seq, failure)),
                 Err(failure) => return Err(failure),
             }
             self.last = seq;

@@ -163,9 +163,8 @@ pub(crate) fn unnamed_files() -> u64 {
 /// The code with which SQLite's VFS for Unix answers the failure of an operation; the functions are those of its
 /// `os_unix.c`.
 ///
-/// It never fails at three others: a lookup of a name that fails counts as a missing file (`unixAccess`); a folder that
-/// cannot be synced after a new journal or log was is passed over (`unixSync`), and so is a lock that cannot be released
-/// in shared memory.
+/// Some failures it does not report, and they are not simulated: a name that cannot be looked up counts as missing
+/// (`unixAccess`), and a folder that cannot be synced with its new journal or log is passed over (`unixSync`).
 fn code(kind: Kind, cause: Cause) -> c_int {
     match (kind, cause) {
         (Kind::Open, _) => ffi::SQLITE_CANTOPEN,
@@ -183,14 +182,13 @@ fn code(kind: Kind, cause: Cause) -> c_int {
         (Kind::Truncate, _) => ffi::SQLITE_IOERR_TRUNCATE,
         (Kind::Delete, _) => ffi::SQLITE_IOERR_DELETE,
         (Kind::Length, _) => ffi::SQLITE_IOERR_FSTAT,
-        // `unixLock`, `sqliteErrorFromPosixError`: ENOLCK is answered like a lock that is held.
-        (Kind::Lock, Cause::Other) => ffi::SQLITE_BUSY,
+        // `unixLock`, `sqliteErrorFromPosixError`: ENOLCK is answered like a lock that is held; `unixShmSystemLock` answers
+        // every reason like that.
+        (Kind::Lock, Cause::Other) | (Kind::ShmLock, _) => ffi::SQLITE_BUSY,
         (Kind::Lock, _) => ffi::SQLITE_IOERR_LOCK,
         // `unixShmMap`: mmap; then a file that cannot be extended, or whose length cannot be read.
         (Kind::Shm, Cause::Io) => ffi::SQLITE_IOERR_SHMMAP,
         (Kind::Shm, _) => ffi::SQLITE_IOERR_SHMSIZE,
-        // `unixShmSystemLock`, whatever the reason.
-        (Kind::ShmLock, _) => ffi::SQLITE_BUSY,
         (Kind::Rename, _) => unreachable!("SQLite renames nothing"),
     }
 }
@@ -329,10 +327,10 @@ unsafe extern "C" fn unlock(file: *mut sqlite3_file, level: c_int) -> c_int {
 
 unsafe extern "C" fn is_reserved(file: *mut sqlite3_file, result: *mut c_int) -> c_int {
     // `unixCheckReservedLock` has one answer for every reason.
-    match failure(file, Kind::Lock) {
-        Some(_) => ffi::SQLITE_IOERR_CHECKRESERVEDLOCK,
-        None => platform!(file.xCheckReservedLock(result)),
+    if failure(file, Kind::Lock).is_some() {
+        return ffi::SQLITE_IOERR_CHECKRESERVEDLOCK;
     }
+    platform!(file.xCheckReservedLock(result))
 }
 
 unsafe extern "C" fn control(file: *mut sqlite3_file, operation: c_int, argument: *mut c_void) -> c_int {
