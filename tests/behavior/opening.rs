@@ -206,3 +206,33 @@ fn closing_copies_the_log_into_the_file_also_while_another_handle_is_open() {
     assert_eq!(found(&file), Some(created));
     drop(first);
 }
+
+/// SQLite never writes the page that contains the bytes that it locks, at 1 GiB: it is in no log either.
+#[test]
+fn opens_a_file_that_a_log_lengthens_beyond_the_page_of_locks() {
+    const PAGES: u64 = (1 << 30) / 4_096;
+    let file = TestFile::in_memory();
+    Store::open(&file.path).unwrap().close().unwrap();
+    // The file is sparse, and the header counts all of its pages.
+    let mut bytes = fs::read(&file.path).unwrap();
+    bytes[28..32].copy_from_slice(&u32::try_from(PAGES).unwrap().to_be_bytes());
+    fs::write(&file.path, bytes).unwrap();
+    fs::File::options().write(true).open(&file.path).unwrap().set_len(1 << 30).unwrap();
+
+    let store = Store::open(&file.path).unwrap();
+    let ours = organization(&store);
+    let created = ours.create_datasets((0..3).map(|_| request_with_kpis(100))).unwrap();
+    assert_eq!(fs::metadata(&file.path).unwrap().len(), 1 << 30, "the control: the new pages are in the log");
+    assert!(fs::metadata(with_suffix(&file.path, "-wal")).unwrap().len() > 0);
+    for read_only in [true, false] {
+        let again = Store::options().read_only(read_only).open(&file.path).unwrap();
+        assert_eq!(listed(&again.organization(ours.id())), created);
+    }
+    store.close().unwrap();
+    let pages: u64 = plain_sqlite(&file.path)
+        .query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))
+        .unwrap()
+        .cast_unsigned();
+    assert!(pages > PAGES + 1, "the control: {pages} pages, of which the next after the {PAGES} is never written");
+    assert_eq!(listed(&Store::open(&file.path).unwrap().organization(ours.id())), created);
+}

@@ -2,6 +2,7 @@
 
 mod backups;
 mod durability;
+mod opening;
 mod readers;
 mod statements;
 mod support;

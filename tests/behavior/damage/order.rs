@@ -52,15 +52,38 @@ fn place_of(whole: &Whole, dataset: &Dataset) -> usize {
     whole.datasets.iter().position(|stored| stored == dataset).expect("what was stored")
 }
 
-/// A copy in which the cell pointers of the index of listings, all on one page, are changed.
+/// A copy in which the cell pointers of the index of listings are changed.
 fn with_entries(whole: &Whole, change: impl FnOnce(&mut [[u8; 2]])) -> TestFile {
+    with_cells(whole, "dataset_by_organization", 10, change)
+}
+
+/// A copy in which the cell pointers of a tree, all on one page of this kind, are changed.
+fn with_cells(whole: &Whole, tree: &str, kind: u8, change: impl FnOnce(&mut [[u8; 2]])) -> TestFile {
     let file = TestFile::with(&whole.file);
-    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'dataset_by_organization'";
-    let root: u16 = plain_sqlite(&file.path).query_row(root, [], |row| row.get(0)).unwrap();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    let root: u16 = plain_sqlite(&file.path).query_row(root, [tree], |row| row.get(0)).unwrap();
     let mut bytes = whole.file.clone();
     let page = &mut bytes[usize::from(root - 1) * 4_096..][..4_096];
-    assert_eq!(page[..5], [10, 0, 0, 0, 5], "a leaf of an index with five entries");
+    assert_eq!(page[..5], [kind, 0, 0, 0, 5], "a leaf with five entries");
     change(page[8..18].as_chunks_mut().0);
     fs::write(&file.path, bytes).unwrap();
     file
+}
+
+/// Rows that go back might never end, so the walk over them stops; SQLite's own check only reports their order.
+#[test]
+fn verify_ends_where_the_rows_of_a_table_are_out_of_order() {
+    let whole = Whole::new();
+    for exchange in [true, false] {
+        let file =
+            with_cells(&whole, "dataset", 13, |cells| if exchange { cells.swap(0, 1) } else { cells[1] = cells[0] });
+        for read_only in [true, false] {
+            let store = Store::options().read_only(read_only).open(&file.path).unwrap();
+            let found = store.verify().unwrap();
+            let details: Vec<_> = found.findings.iter().map(|finding| finding.detail.as_str()).collect();
+            let what = format!("exchanged: {exchange}: {found:?}");
+            assert!(details.contains(&"the rows of the datasets are out of order"), "{what}");
+            assert_eq!(found.datasets, 2, "{what}");
+        }
+    }
 }

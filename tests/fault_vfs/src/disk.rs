@@ -184,6 +184,17 @@ impl Disk {
         self.shared.lock().unreadable = None;
     }
 
+    /// Runs `act` before the operation `at`, counted from now and from 1, of this kind.
+    pub fn before(&self, kind: Kind, at: u64, act: impl FnOnce() + Send + 'static) {
+        self.shared.lock().act = Some(Act { kind, left: at, run: Box::new(act) });
+    }
+
+    /// Whether an action still waits for its operation.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.shared.lock().act.is_some()
+    }
+
     /// Whether an operation failed since [`fail`](Self::fail) or [`wear_out`](Self::wear_out).
     #[must_use]
     pub fn has_failed(&self) -> bool {
@@ -265,6 +276,29 @@ struct State {
     /// A file and the bytes of it that cannot be read.
     unreadable: Option<(String, Range<u64>)>,
     record: Option<Vec<Operation>>,
+    act: Option<Act>,
+}
+
+/// What happens before an operation.
+struct Act {
+    kind: Kind,
+    left: u64,
+    run: Box<dyn FnOnce() + Send>,
+}
+
+impl std::fmt::Debug for Act {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Act").field("kind", &self.kind).field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// What is to be done before an operation of this kind.
+    fn take_act(&mut self, kind: Kind) -> Option<Act> {
+        let act = self.act.as_mut().filter(|act| act.kind == kind)?;
+        act.left -= 1;
+        if act.left == 0 { self.act.take() } else { None }
+    }
 }
 
 impl Shared {
@@ -278,6 +312,11 @@ impl Shared {
     /// Counts an operation of the first of these kinds on this file; returns the one by which it is to fail, if any.
     /// `read` are the bytes that a read wants.
     pub(crate) fn failure(&self, kinds: &[Kind], file: &str, read: Option<Range<u64>>) -> Option<(Kind, Cause)> {
+        // Without the lock, since it may use the disk itself.
+        let act = self.lock().take_act(kinds[0]);
+        if let Some(act) = act {
+            (act.run)();
+        }
         let mut state = self.lock();
         *state.counts.entry(kinds[0]).or_default() += 1;
         if let (Some((name, bytes)), Some(read)) = (&state.unreadable, read)
