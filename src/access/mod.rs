@@ -116,6 +116,12 @@ impl Access {
         }
     }
 
+    /// Fails if the store was closed.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.check_process()?;
+        self.writer.check_open()
+    }
+
     /// Closes the store: later calls fail with [`Error::Closed`].
     pub(crate) fn close(&self) -> Result<()> {
         self.check_process()?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::backup::Backup;
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
@@ -123,8 +123,12 @@ pub(super) fn connect_in_memory() -> Result<Connection, Failure> {
 /// A copy of a database in memory, in a new one.
 pub(super) fn copy_in_memory(source: &Connection) -> Result<Connection, Failure> {
     let mut copy = connect_in_memory()?;
-    Backup::new(source, &mut copy)?.step(-1)?;
-    Ok(copy)
+    let step = Backup::new(source, &mut copy)?.step(-1)?;
+    match step {
+        StepResult::Done => Ok(copy),
+        // Of a database with a single connection, only if it has an open transaction.
+        _ => Err(Error::busy(Duration::ZERO).into()),
+    }
 }
 
 /// Sets how long SQLite waits for locks of other connections. It counts whole milliseconds, so the timeout is rounded
