@@ -22,6 +22,7 @@ use self::job::Job;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::error::{Error, Result, Source};
+use crate::sqlite::connection::set_keeps_log;
 use crate::sqlite::database::{Database, Settings};
 use crate::sqlite::failure::{Failure, Forked, cause};
 use crate::sqlite::open;
@@ -44,6 +45,7 @@ impl Access {
     /// Opens the file at `path`.
     pub(crate) fn open(path: &Path, settings: Settings, schema: &'static Schema) -> Result<Self> {
         let (database, first) = Database::open(path, settings, schema)?;
+        set_keeps_log(&first, true)?;
         let (database, busy_timeout) = (Arc::new(database), settings.busy_timeout);
         let (writer, reader) = if settings.read_only {
             (Writer::read_only(), Some(database.reading(first)))
@@ -100,7 +102,13 @@ impl Access {
         self.writer.check_open()?;
         match &self.database {
             Some(database) => {
-                Ok(database.writer().and_then(|mut connection| work(&mut connection, Some(&database.file)))?)
+                let mut connection = database.writer()?;
+                let worked = work(&mut connection, Some(&database.file));
+                if self.writer.check_open().is_err() {
+                    // The store was closed meanwhile: it may be the last connection.
+                    let _ = database.release_log(&connection);
+                }
+                Ok(worked?)
             }
             None => self.writer.with_connection(|connection| work(connection, None)),
         }
@@ -110,6 +118,9 @@ impl Access {
     pub(crate) fn close(&self) -> Result<()> {
         self.check_process()?;
         self.writer.close(|| {
+            if let Some(database) = &self.database {
+                database.forget_log();
+            }
             if let Some(readers) = &self.readers {
                 readers.close();
             }
@@ -133,6 +144,9 @@ impl Drop for Access {
         if self.was_forked() {
             self.writer.leak();
             self.readers.iter_mut().for_each(Readers::leak);
+        } else if let Some(database) = &self.database {
+            self.writer.release_log();
+            database.forget_log();
         }
     }
 }

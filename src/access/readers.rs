@@ -115,6 +115,7 @@ pub(crate) struct Reader<'a> {
 
 impl Reader<'_> {
     pub(crate) fn connection(&mut self) -> Result<&ReadConnection, Failure> {
+        self.readers.database.check_log_was_kept()?;
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.readers.database.reader()?,
@@ -129,6 +130,9 @@ impl Drop for Reader<'_> {
         pool.in_use -= 1;
         if !pool.is_closed {
             pool.idle.extend(self.connection.take());
+        } else if let Some(connection) = &self.connection {
+            // It may be the last connection of the store.
+            let _ = connection.release_log(&self.readers.database);
         }
         if pool.waiting > 0 {
             self.readers.returned.notify_one();

@@ -24,7 +24,7 @@ pub(super) enum LeaderConnection {
     /// close, the next connection would recover the log from its start and treat the frames of the failed commit as
     /// committed.
     NeedsRecovery {
-        _discarded: Option<Box<WriteConnection>>,
+        discarded: Option<Box<WriteConnection>>,
     },
 }
 
@@ -34,7 +34,7 @@ impl LeaderConnection {
         if let Self::Ready(connection) = self.take()
             && connection.roll_back().is_ok()
         {
-            *self = Self::NeedsRecovery { _discarded: Some(connection) };
+            *self = Self::NeedsRecovery { discarded: Some(connection) };
         }
     }
 
@@ -69,6 +69,16 @@ impl LeaderConnection {
         rolled_back
     }
 
+    /// See [`Database::release_log`].
+    pub(super) fn release_log(&self, database: &Database) -> Result<(), Failure> {
+        match self {
+            Self::Ready(connection) | Self::NeedsRecovery { discarded: Some(connection) } => {
+                database.release_log(connection.plain())
+            }
+            Self::NeedsRecovery { discarded: None } => Ok(()),
+        }
+    }
+
     /// Leaks the connection: after a fork it belongs to the parent.
     pub(super) fn leak(&mut self) {
         std::mem::forget(self.take());
@@ -76,6 +86,6 @@ impl LeaderConnection {
 
     /// Moves the connection out, and leaves [`NeedsRecovery`](Self::NeedsRecovery) behind.
     pub(super) fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::NeedsRecovery { _discarded: None })
+        std::mem::replace(self, Self::NeedsRecovery { discarded: None })
     }
 }

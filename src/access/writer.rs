@@ -171,9 +171,21 @@ impl Writer {
         }
         leader.closes_store = true;
         close_readers();
-        match leader.connection.take() {
+        let connection = leader.connection.take();
+        if let Some(database) = &self.database {
+            connection.release_log(database)?;
+        }
+        match connection {
             LeaderConnection::Ready(connection) => Ok(connection.close()?),
             LeaderConnection::NeedsRecovery { .. } => recovered,
+        }
+    }
+
+    /// Before the writer is dropped: see [`Database::release_log`].
+    pub(super) fn release_log(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let (WriterState::Idle(connection), Some(database)) = (&state.writer, &self.database) {
+            let _ = connection.release_log(database);
         }
     }
 
@@ -330,7 +342,7 @@ impl Leader<'_> {
     /// Begins a write transaction.
     fn begin(&mut self, deadline: &Deadline) -> Result<Transaction<'_>, Failure> {
         if let Some(database) = &self.writer.database {
-            database.check_unmoved()?;
+            database.check_files()?;
         }
         let writer = self.writer;
         let connection = self.ready(deadline.left())?;
@@ -349,7 +361,12 @@ impl Leader<'_> {
         {
             self.connection.discard();
         }
-        committed
+        committed?;
+        // If the log was removed after the check before the transaction, the commit is where no other process finds it.
+        match &self.writer.database {
+            Some(database) => database.check_log().map_err(|error| CommitFailure::Unknown(cause(error))),
+            None => Ok(()),
+        }
     }
 
     /// The connection, outside any transaction.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 
 use super::budget::Budget;
+use super::database::Database;
 use super::failure::Failure;
 use super::snapshot::{self, Snapshot};
 
@@ -27,6 +28,11 @@ impl ReadConnection {
     /// this crate has upgraded the file since it was opened: its schema is unknown here.
     pub(crate) fn snapshot<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
         self.budget.spend(|| snapshot::read_supported(self.supported, &self.connection, work))
+    }
+
+    /// See [`Database::release_log`].
+    pub(crate) fn release_log(&self, database: &Database) -> Result<(), Failure> {
+        database.release_log(&self.connection)
     }
 
     /// The connection itself.

@@ -42,6 +42,9 @@ mod errors;
 mod file_format;
 /// Limits: the schema repeats each as a CHECK, and the docs state it.
 mod limits;
+/// Logs that are removed or replaced while the store is open, such as after the process has read its own file.
+#[cfg(unix)]
+mod lost_log;
 /// Private files: modes, whatever the umask.
 #[cfg(unix)]
 mod modes;

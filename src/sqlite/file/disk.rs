@@ -31,13 +31,6 @@ pub(super) fn look_up(file: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// The metadata of the file, following links.
-pub(super) fn metadata(file: &Path) -> io::Result<Metadata> {
-    #[cfg(test)]
-    may(Kind::Length, file)?;
-    fs::metadata(file)
-}
-
 /// The absolute path without symbolic links of a file or folder that exists.
 pub(super) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     #[cfg(test)]

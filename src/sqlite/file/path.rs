@@ -91,7 +91,8 @@ fn find(path: &Path, metadata: &Metadata) -> Result<PathBuf, Error> {
     let (real, metadata) = if metadata.is_symlink() {
         let dangles = |error| lookup_failed(path, "the symbolic link is dangling", error);
         let real = disk::canonicalize(path).map_err(dangles)?;
-        let metadata = disk::metadata(&real).map_err(dangles)?;
+        let metadata = disk::look_up(&real).and_then(|found| found.ok_or_else(|| ErrorKind::NotFound.into()));
+        let metadata = metadata.map_err(dangles)?;
         (real, metadata)
     } else {
         (real_path(path)?, metadata.clone())

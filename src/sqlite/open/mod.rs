@@ -44,9 +44,15 @@ impl Database {
         // An overlay file system copies a file when it is first opened for writing, which changes its inode once. If
         // the identity has changed, the file is opened again.
         for _ in 0..ATTEMPTS {
-            let (database, connection) = Self::open_file(path, file.clone(), settings, schema, started)?;
+            let (mut database, connection) = Self::open_file(path, file.clone(), settings, schema, started)?;
             match database.check_unmoved() {
-                Ok(()) => return Ok((database, connection)),
+                Ok(()) => {
+                    if let Err(error) = database.remember_log() {
+                        connection::set_keeps_log(&connection, true).map_err(|Failure(error)| error)?;
+                        return Err(error);
+                    }
+                    return Ok((database, connection));
+                }
                 Err(Error::InvalidPath { .. }) => {}
                 Err(error) => return Err(error),
             }
