@@ -48,6 +48,9 @@ mod lost_log;
 /// Private files: modes, whatever the umask.
 #[cfg(unix)]
 mod modes;
+/// Files that are mounted: refused under the name of the mount, since each name would have a log of its own.
+#[cfg(target_os = "linux")]
+mod mounted;
 /// Files that are renamed, replaced or removed while they are open, which only Unix allows.
 #[cfg(unix)]
 mod moved;

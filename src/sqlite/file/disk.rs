@@ -38,6 +38,11 @@ pub(super) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path)
 }
 
+/// The mounts of this process, as Linux lists them. Fails elsewhere, and where `/proc` is not mounted.
+pub(super) fn mounts() -> io::Result<Vec<u8>> {
+    if cfg!(target_os = "linux") { fs::read("/proc/self/mountinfo") } else { Err(ErrorKind::Unsupported.into()) }
+}
+
 /// Opens a file on which SQLite holds no locks, for reading. In tests a failing read fails here, with the same effect.
 pub(super) fn open(file: &Path) -> io::Result<File> {
     #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::folder::folder_of;
-use super::{companions, disk};
+use super::{companions, disk, mounts};
 use crate::error::Error;
 use crate::sqlite::failure::{creation_failed, invalid_path, lookup_failed};
 
@@ -98,6 +98,13 @@ fn find(path: &Path, metadata: &Metadata) -> Result<PathBuf, Error> {
         (real_path(path)?, metadata.clone())
     };
     check_kind(path, &metadata)?;
+    if mounts::is_mount_point(&real) {
+        return Err(invalid_path(
+            path,
+            "the file is mounted by itself, and so has another name; mount its folder",
+            None,
+        ));
+    }
     match metadata.len() {
         0 => companions::refuse_orphaned_log(&real)?,
         // SQLite treats a file of one byte as empty and overwrites it.
@@ -115,7 +122,8 @@ fn check_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     if !metadata.is_file() {
         return refuse("it is not a regular file");
     }
-    // Each name would have its own write-ahead log, and the handles would overwrite each other's commits.
+    // Each name would have its own write-ahead log, and the handles would overwrite each other's commits. So would those
+    // of a file that is mounted under a second name.
     #[cfg(unix)]
     if std::os::unix::fs::MetadataExt::nlink(metadata) > 1 {
         return refuse("the file has more than one hard link");
