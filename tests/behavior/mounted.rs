@@ -49,7 +49,9 @@ fn a_store_in_a_mounted_folder_is_one_store_under_both_names() {
             organization(store).create_dataset(request_with_kpis(2)).unwrap();
         }
     }
-    stores.into_iter().for_each(|store| store.close().unwrap());
+    for store in stores {
+        store.close().unwrap();
+    }
     assert_eq!(ids_in_a_sound_file(&original.path).len(), 10);
 }
 

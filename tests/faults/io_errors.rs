@@ -106,7 +106,8 @@ fn a_failed_acceptance_is_complete_or_absent_and_can_be_retried() {
 /// Only writing and creating can run out of room.
 fn faults() -> impl Iterator<Item = Fault> {
     let one_by_one = Kind::ALL.map(|kind| (vec![kind], Cause::Io));
-    let full = [Kind::Write, Kind::TornWrite, Kind::Open, Kind::Rename].map(|kind| (vec![kind], Cause::Full));
+    let full =
+        [Kind::Write, Kind::TornWrite, Kind::Open, Kind::Link, Kind::Rename].map(|kind| (vec![kind], Cause::Full));
     let all_together = [(Kind::ALL.to_vec(), Cause::Io)];
     let kinds_and_causes = one_by_one.into_iter().chain(full).chain(all_together);
     kinds_and_causes

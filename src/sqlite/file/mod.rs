@@ -3,7 +3,7 @@
 //! - [`path`]: resolving a path to the real file.
 //! - [`stat`]: the identity, the length and the last change of a file.
 //! - [`companions`]: the `-wal`, `-journal` and `-shm` that SQLite keeps beside it.
-//! - [`draft`]: a temporary file that is renamed when it is complete.
+//! - [`draft`]: a temporary file that gets its name when it is complete.
 //! - [`folder`]: the folder of a file.
 //! - [`mounts`]: files that are mount points.
 //! - [`disk`]: all calls to the file system.

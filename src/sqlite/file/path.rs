@@ -61,12 +61,16 @@ pub(in crate::sqlite) fn is_taken(file: &Path) -> Result<bool, Error> {
 
 pub(super) fn refuse_taken(path: &Path, real: &Path) -> Result<(), Error> {
     if look_up(real)?.is_some() {
-        return Err(invalid_path(path, "the file already exists", None));
+        return Err(already_exists(path));
     }
     if companions::has_any(real)? {
         return Err(invalid_path(path, "a -wal, -shm or -journal of another file lies beside it", None));
     }
     Ok(())
+}
+
+pub(super) fn already_exists(path: &Path) -> Error {
+    invalid_path(path, "the file already exists", None)
 }
 
 fn look_up(path: &Path) -> Result<Option<Metadata>, Error> {
@@ -126,7 +130,10 @@ fn check_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     // of a file that is mounted under a second name.
     #[cfg(unix)]
     if std::os::unix::fs::MetadataExt::nlink(metadata) > 1 {
-        return refuse("the file has more than one hard link");
+        return refuse(
+            "the file has more than one hard link; if it is a backup, a killed process left another name of it \
+            beside it: remove the kpi-store-*.draft",
+        );
     }
     Ok(())
 }

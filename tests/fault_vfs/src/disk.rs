@@ -31,6 +31,8 @@ pub enum Kind {
     Lock,
     /// Mapping shared memory, or taking a lock in it.
     Shm,
+    /// Giving a file a second name, which only the program does.
+    Link,
     /// Renaming a file, which only the program does.
     Rename,
     /// Syncing the folder, where the program does it.
@@ -39,7 +41,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Open,
         Kind::Read,
         Kind::Write,
@@ -50,6 +52,7 @@ impl Kind {
         Kind::Length,
         Kind::Lock,
         Kind::Shm,
+        Kind::Link,
         Kind::Rename,
         Kind::SyncFolder,
     ];
@@ -65,7 +68,8 @@ impl Kind {
 pub enum Cause {
     /// The device failed.
     Io,
-    /// There is no room; for operations other than writing, creating and renaming this is the same as [`Io`](Self::Io).
+    /// There is no room; for operations other than writing, creating, linking and renaming this is the same as
+    /// [`Io`](Self::Io).
     Full,
 }
 
@@ -107,6 +111,11 @@ pub enum Operation {
     },
     Delete {
         file: String,
+    },
+    /// The file has both names.
+    Link {
+        from: String,
+        to: String,
     },
     Rename {
         from: String,
@@ -161,6 +170,11 @@ impl Disk {
         self.shared.lock().counts.get(&kind.counted_as()).copied().unwrap_or(0)
     }
 
+    /// Makes the file system one that does not have this operation, of those that the program itself does.
+    pub fn lack(&self, kind: Kind) {
+        self.shared.lock().lacking.push(kind);
+    }
+
     /// Starts a new record.
     pub fn record(&self) {
         self.shared.lock().record = Some(Vec::new());
@@ -193,9 +207,13 @@ impl Drop for Disk {
 ///
 /// If the operation is to fail.
 pub fn may(kind: Kind, file: &Path) -> io::Result<()> {
-    match Shared::of(file).and_then(|(disk, _)| disk.failure(&[kind])) {
+    let Some((disk, _)) = Shared::of(file) else { return Ok(()) };
+    if disk.lock().lacking.contains(&kind) {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    match disk.failure(&[kind]) {
         None => Ok(()),
-        Some((Kind::Open | Kind::Rename, Cause::Full)) => Err(io::ErrorKind::StorageFull.into()),
+        Some((Kind::Open | Kind::Link | Kind::Rename, Cause::Full)) => Err(io::ErrorKind::StorageFull.into()),
         Some(_) => Err(io::Error::other("the disk was told to fail")),
     }
 }
@@ -222,6 +240,8 @@ struct State {
     has_failed: bool,
     counts: HashMap<Kind, u64>,
     record: Option<Vec<Operation>>,
+    /// The operations that the file system does not have.
+    lacking: Vec<Kind>,
 }
 
 impl Shared {

@@ -158,7 +158,7 @@ fn code(kind: Kind, cause: Cause) -> c_int {
         (Kind::Length, _) => ffi::SQLITE_IOERR_FSTAT,
         (Kind::Lock, _) => ffi::SQLITE_IOERR_LOCK,
         (Kind::Shm, _) => ffi::SQLITE_IOERR_SHMMAP,
-        (Kind::Rename, _) => ffi::SQLITE_IOERR,
+        (Kind::Link | Kind::Rename, _) => ffi::SQLITE_IOERR,
     }
 }
 
