@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use kpi_store::{Durability, Store};
+use kpi_store::{Durability, Error, Store};
 
 use crate::support::unprivileged::{in_a_child, in_a_child_with_umask};
 use crate::support::{organization, request_with_kpis, with_suffix};
@@ -149,5 +149,22 @@ fn a_store_is_made_and_backed_up_in_a_folder_that_cannot_be_read() {
             assert_eq!(again.dataset(created.id).unwrap().as_ref(), Some(&created), "{name}");
         }
         fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    });
+}
+
+#[test]
+fn a_log_that_may_not_be_read_is_named() {
+    in_a_child("modes::a_log_that_may_not_be_read_is_named", |own| {
+        let file = own.join("kpis.db");
+        let store = Store::open(&file).unwrap();
+        organization(&store).create_dataset(request_with_kpis(2)).unwrap();
+        let other = own.join("other.db");
+        for suffix in ["", "-wal"] {
+            fs::copy(with_suffix(&file, suffix), with_suffix(&other, suffix)).unwrap();
+        }
+        let log = with_suffix(&other, "-wal");
+        fs::set_permissions(&log, Permissions::from_mode(0o000)).unwrap();
+        let error = Store::open(&other).unwrap_err();
+        assert!(matches!(&error, Error::InvalidPath { path, .. } if *path == log), "{error:?}");
     });
 }

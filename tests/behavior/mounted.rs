@@ -11,7 +11,8 @@ use std::process::Command;
 use kpi_store::{Error, Store};
 
 use crate::support::{
-    TestFile, checkpointed_store, entries, ids_in_a_sound_file, may_mount, organization, request_with_kpis, skipped,
+    TestFile, checkpointed_store, entries, folder_in_memory, ids_in_a_sound_file, may_mount, organization,
+    request_with_kpis, skipped,
 };
 
 #[test]
@@ -55,12 +56,35 @@ fn a_store_in_a_mounted_folder_is_one_store_under_both_names() {
     assert_eq!(ids_in_a_sound_file(&original.path).len(), 10);
 }
 
+/// An overlay copies a file when it is first opened for writing, which changes its inode once on
+/// some kernels.
+#[test]
+fn a_store_in_the_lower_folder_of_an_overlay_is_opened_and_written() {
+    let (lower, upper, place) = (checkpointed_store(), folder_in_memory(), TestFile::new());
+    let [changes, work] = ["changes", "work"].map(|name| upper.path().join(name));
+    fs::create_dir(&changes).unwrap();
+    fs::create_dir(&work).unwrap();
+    let before = fs::read(&lower.path).unwrap();
+    let folders = [("lowerdir", lower.folder.path()), ("upperdir", &changes), ("workdir", &work)];
+    let options = folders.map(|(name, folder)| format!("{name}={}", folder.display())).join(",");
+    let Some(_mount) = Mount::new(&["-t", "overlay", "-o", &options, "overlay"], place.folder.path()) else { return };
+    let store = Store::open(&place.path).unwrap();
+    organization(&store).create_dataset(request_with_kpis(2)).unwrap();
+    store.close().unwrap();
+    assert_eq!(ids_in_a_sound_file(&place.path).len(), 2);
+    assert!(fs::read(&lower.path).unwrap() == before, "the lower file stays");
+}
+
 /// A mount; it ends when this is dropped.
 struct Mount(PathBuf);
 
 impl Mount {
     fn bind(original: &Path, place: &Path) -> Option<Self> {
-        let done = Command::new("mount").arg("--bind").args([original, place]).output();
+        Self::new(&["--bind", original.to_str().unwrap()], place)
+    }
+
+    fn new(arguments: &[&str], place: &Path) -> Option<Self> {
+        let done = Command::new("mount").args(arguments).arg(place).output();
         if done.is_ok_and(|done| done.status.success()) {
             return Some(Self(place.to_owned()));
         }

@@ -102,6 +102,12 @@ impl Drop for Draft {
     }
 }
 
+/// The error if the disk has no room for another file. SQLite's own error does not tell this reason why it cannot open a
+/// file.
+pub(in crate::sqlite) fn lack_of_room_beside(file: &Path) -> Option<Error> {
+    Draft::new(file).err().filter(|error| matches!(error, Error::StorageFull { .. }))
+}
+
 /// Whether the permissions allow creating a file in the folder of `file`; other failures count as yes.
 pub(in crate::sqlite) fn may_create_beside(file: &Path) -> bool {
     !matches!(Draft::new(file), Err(Error::ReadOnly { .. }))

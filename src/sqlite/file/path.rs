@@ -5,13 +5,17 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::folder::folder_of;
+use super::folder::{folder_of, lack_of_descriptors};
 use super::{companions, disk, mounts};
 use crate::error::Error;
 use crate::sqlite::failure::{creation_failed, invalid_path, lookup_failed};
 
 /// The maximum length of a path in bytes: SQLite's Unix VFS opens 512, including the suffix `-journal`.
 const PATH_MAX_BYTES: usize = 504;
+
+/// The maximum length of the path of a folder in bytes: SQLite must also open the draft of a backup there, whose name has
+/// 32 bytes.
+const FOLDER_MAX_BYTES: usize = PATH_MAX_BYTES - 33;
 
 /// Held from the lookup of a path until the file that is created there is closed.
 static CREATING: Mutex<()> = Mutex::new(());
@@ -28,6 +32,10 @@ pub(in crate::sqlite) fn find_or_create(path: &Path) -> Result<PathBuf, Error> {
     }
     let real = real_path(path)?;
     companions::refuse_orphaned_log(&real)?;
+    // Otherwise the new file would be left, though SQLite cannot open it.
+    if let Some(error) = lack_of_descriptors(&real) {
+        return Err(error);
+    }
     create(path, real)
 }
 
@@ -158,6 +166,11 @@ fn real_path(path: &Path) -> Result<PathBuf, Error> {
     if cfg!(unix) && real.as_os_str().len() > PATH_MAX_BYTES {
         return Err(invalid_path(path, "the path is longer than 504 bytes, the limit of SQLite", None));
     }
+    if cfg!(unix) && folder.as_os_str().len() > FOLDER_MAX_BYTES {
+        const REASON: &str = "the path of its folder is longer than 471 bytes, and SQLite could open no backup there";
+        return Err(invalid_path(path, REASON, None));
+    }
+    companions::check_names(path, &real)?;
     Ok(real)
 }
 

@@ -22,7 +22,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::connection;
 use super::database::{Database, Settings};
-use super::file::{companions, folder, path};
+use super::file::{companions, draft, folder, path};
 use super::schema::{SCHEMA, Schema};
 use crate::error::Error;
 use crate::sqlite::failure::{Failure, invalid_path, moved};
@@ -91,6 +91,8 @@ fn refused(error: Error, path: &Path, file: &Path) -> Error {
     };
     match source.downcast_ref().and_then(rusqlite::Error::sqlite_error_code) {
         Some(ErrorCode::CannotOpen) => folder::lack_of_descriptors(file)
+            .or_else(|| companions::unreadable(file))
+            .or_else(|| draft::lack_of_room_beside(file))
             .unwrap_or_else(|| invalid_path(path, "SQLite cannot open the file", Some(source.clone()))),
         Some(ErrorCode::NotADatabase) => {
             Error::NotAStore { reason: "not a SQLite database", source: Some(source.clone()) }
