@@ -54,7 +54,7 @@ impl Deref for Source {
 /// | [`ReadOnly`](Self::ReadOnly) | the file or its folder cannot be written | nothing | change the permissions, or open without `read_only` |
 /// | [`Closed`](Self::Closed) | the store was closed | nothing | open it again |
 /// | [`Cancelled`](Self::Cancelled) | the progress callback cancelled a long operation | nothing | |
-/// | [`InvalidPath`](Self::InvalidPath) | the path cannot be used for a store or a backup, or the file was moved while open | nothing | choose another path, or put the file back |
+/// | [`InvalidPath`](Self::InvalidPath) | the path cannot be used for a store or a backup, or the file or its log was moved while open | nothing | choose another path, or put the file back; after the loss of a log, close and open again |
 /// | [`NotAStore`](Self::NotAStore) | the file is not one of this crate | nothing, the file is unchanged | choose another path |
 /// | [`TooNew`](Self::TooNew) | a later version of this crate created or upgraded the file | nothing, the file is unchanged | update the application |
 /// | [`UnsupportedSqlite`](Self::UnsupportedSqlite) | the linked SQLite can lose commits | nothing | link a newer SQLite, or use the feature `bundled` |

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use kpi_store::{NewDataset, NewKpi, Result, Store};
 
-use support::{TestFile, organization, with_suffix};
+use support::{TestFile, entries, organization, with_suffix};
 
 const IS_LIMITED: &str = "KPI_STORE_DESCRIPTORS_ARE_LIMITED";
 
@@ -37,16 +37,27 @@ fn a_shortage_of_descriptors_is_not_reported_as_damage_and_hides_no_later_write(
         }
     }
     assert!(short > 8, "the control: descriptors did run short");
+    for left in 0..8 {
+        let file = TestFile::new();
+        let opened = with_descriptors_left(left, || Store::open(&file.path));
+        match opened.map_err(|error| error.code()) {
+            Ok(_) => assert!(left > 1, "a new file, descriptors left: {left}"),
+            Err("storage") => assert_eq!(entries(file.folder.path()), [], "descriptors left: {left}"),
+            Err(code) => panic!("a new file, descriptors left: {left}: {code}"),
+        }
+    }
+}
+
+fn with_descriptors_left<T>(left: usize, work: impl FnOnce() -> T) -> T {
+    let mut held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    held.truncate(held.len() - left);
+    work()
 }
 
 fn open_with(left: usize, has_log: bool, read_only: bool, what: &str) -> Result<()> {
     let file = TestFile::new();
     lay_down(&file.path.with_file_name("live.db"), &file.path, has_log);
-    let mut held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-    held.truncate(held.len() - left);
-    let opened = Store::options().read_only(read_only).open(&file.path);
-    drop(held);
-    let store = opened?;
+    let store = with_descriptors_left(left, || Store::options().read_only(read_only).open(&file.path))?;
     let before = store.organizations().unwrap().len();
     let other = Store::open(&file.path).unwrap();
     organization(&other).create_dataset(NewDataset::new("Later")).unwrap();

@@ -21,6 +21,7 @@ use self::job::Job;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::error::{Error, Result, Source};
+use crate::sqlite::connection::set_keeps_log;
 use crate::sqlite::database::{Database, Settings};
 use crate::sqlite::failure::{Failure, Forked, cause};
 use crate::sqlite::open::{self, First};
@@ -44,6 +45,7 @@ impl Access {
     /// Opens the file at `path`.
     pub(crate) fn open(path: &Path, settings: Settings, schema: &'static Schema) -> Result<Self> {
         let (database, first) = Database::open(path, settings, schema)?;
+        set_keeps_log(first.connection(), true)?;
         let (database, busy_timeout) = (Arc::new(database), settings.busy_timeout);
         let (writer, reader) = match first {
             First::Writer(first) => (Writer::new(first, Some(Arc::clone(&database)), busy_timeout)?, None),
@@ -145,6 +147,9 @@ impl Drop for Access {
         if self.was_forked() {
             self.writer.leak();
             self.readers.iter_mut().for_each(Readers::leak);
+        } else if let Some(database) = &self.database {
+            self.writer.release_log();
+            database.forget_log();
         }
     }
 }

@@ -187,6 +187,7 @@ impl Reader<'_> {
 
     /// A connection that sees the file as it is now.
     pub(crate) fn connection(&mut self) -> Result<&ReadConnection, Failure> {
+        self.readers.database.check_log_was_kept()?;
         let connection = match self.connection.take() {
             Some(connection) if connection.is_current()? => connection,
             _ => self.readers.database.reader()?,

@@ -87,6 +87,16 @@ impl LeaderConnection {
         rolled_back
     }
 
+    /// See [`Database::release_log`].
+    pub(super) fn release_log(&self, database: &Database) -> Result<(), Failure> {
+        match self {
+            Self::Ready(connection) | Self::NeedsRecovery { discarded: Some(connection), .. } => {
+                database.release_log(connection.plain())
+            }
+            Self::NeedsRecovery { discarded: None, .. } => Ok(()),
+        }
+    }
+
     /// Leaks the connection: after a fork it belongs to the parent.
     pub(super) fn leak(&mut self) {
         std::mem::forget(self.take());

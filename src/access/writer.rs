@@ -147,8 +147,11 @@ impl Writer {
 
     /// Begins the log anew if it is too long and no write is in progress for long.
     pub(super) fn keep_log_short(&self, readers: &Readers) {
-        let is_long = self.database.as_ref().is_some_and(|database| self.log.is_exceeded_by(database.log_length()));
-        if is_long && let Ok(leader) = self.acquire_connection(&Deadline::after(WAIT_FOR_OTHERS)) {
+        let Some(Ok(length)) = self.database.as_ref().map(|database| database.check_log()) else { return };
+        if self.log.is_exceeded_by(length)
+            && let Ok(mut leader) = self.acquire_connection(&Deadline::after(WAIT_FOR_OTHERS))
+        {
+            leader.log_length = length;
             leader.keep_log_short(Some(readers));
         }
     }
@@ -191,8 +194,15 @@ impl Writer {
             return recovered;
         }
         leader.closes_store = true;
+        if let Some(database) = &self.database {
+            database.forget_log();
+        }
         readers.into_iter().for_each(Readers::close);
-        match leader.connection.take() {
+        let connection = leader.connection.take();
+        if let Some(database) = &self.database {
+            connection.release_log(database)?;
+        }
+        match connection {
             LeaderConnection::Ready(connection) => {
                 let checkpointed = self.diagnosed(|| Ok(wal::checkpoint_passive(connection.plain())?));
                 let closed = connection.close(|connection| match readers {
@@ -210,6 +220,14 @@ impl Writer {
         match &self.database {
             Some(database) => database.diagnosed(|_| work()),
             None => work(),
+        }
+    }
+
+    /// Before the writer is dropped: see [`Database::release_log`].
+    pub(super) fn release_log(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let (WriterState::Idle(connection), Some(database)) = (&state.writer, &self.database) {
+            let _ = connection.release_log(database);
         }
     }
 
@@ -267,7 +285,7 @@ impl Writer {
     }
 
     fn leader(&self, connection: LeaderConnection) -> Leader<'_> {
-        Leader { writer: self, connection, closes_store: false, application_process: None }
+        Leader { writer: self, connection, log_length: 0, closes_store: false, application_process: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -327,6 +345,8 @@ impl Job for ConnectionWanted {
 pub(crate) struct Leader<'a> {
     writer: &'a Writer,
     connection: LeaderConnection,
+    /// The length of the log after the last commit of this leader.
+    log_length: u64,
     /// The store is closed when this leader is dropped.
     closes_store: bool,
     /// The process that opened the file; set while code of the application runs, since it may fork.
@@ -366,7 +386,7 @@ impl Leader<'_> {
     /// Begins a write transaction.
     fn begin(&mut self, deadline: &Deadline) -> Result<Transaction<'_>, Failure> {
         if let Some(database) = &self.writer.database {
-            database.check_unmoved()?;
+            database.check_files()?;
         }
         let writer = self.writer;
         let connection = self.ready(deadline)?;
@@ -386,7 +406,12 @@ impl Leader<'_> {
                 Err(CommitFailure::Unknown(_)) => self.connection.discard(Log::MayBeLost),
             }
         }
-        committed
+        committed?;
+        // If the log was removed after the check before the transaction, the commit is where no other process finds it.
+        if let Some(database) = &self.writer.database {
+            self.log_length = database.check_log().map_err(|error| CommitFailure::Unknown(cause(error)))?;
+        }
+        Ok(())
     }
 
     /// The connection, outside any transaction.
@@ -395,16 +420,14 @@ impl Leader<'_> {
     }
 
     fn keep_log_short(&self, readers: Option<&Readers>) {
-        if let (Some(database), LeaderConnection::Ready(connection), Some(readers)) =
-            (&self.writer.database, &self.connection, readers)
-        {
-            self.writer.log.keep(connection.plain(), database.log_length(), readers);
+        if let (LeaderConnection::Ready(connection), Some(readers)) = (&self.connection, readers) {
+            self.writer.log.keep(connection.plain(), self.log_length, readers);
         }
     }
 
     fn checkpoint(&mut self, readers: &Readers, deadline: &Deadline) -> Result<bool, Failure> {
         let Some(database) = &self.writer.database else { return Ok(true) };
-        database.check_unmoved()?;
+        database.check_files()?;
         let connection = self.ready(deadline)?;
         let _paused = readers.pause(deadline.left());
         wal::checkpoint_and_truncate(connection.plain(), &database.file, deadline.left())

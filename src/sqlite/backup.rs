@@ -1,8 +1,8 @@
 //! Copying a database into one compact file, which is verified before it gets its name.
 //!
 //! VACUUM INTO reads one snapshot while writers continue. The copy is written under a temporary name in the target's
-//! folder, marked as a backup, verified, synced, and only then renamed to the target; if anything fails, the draft is
-//! removed.
+//! folder, marked as a backup, verified, synced, and only then gets the name of the target; if anything fails, the draft
+//! is removed.
 //!
 //! The mark is a special `application_id`. A backup is complete without a write-ahead log. If a log lies beside it, the
 //! backup has replaced a file that crashed, and SQLite would apply that file's log to the backup: opening fails.
@@ -66,6 +66,8 @@ pub(super) fn before_upgrade(
         if !path::is_taken(&target)? {
             break;
         }
+        // Otherwise the copy that this draft became could not be opened.
+        Draft::remove_leftover(&target);
         target = name(number);
     }
     let target = path::find_vacant(&target)?;

@@ -212,6 +212,14 @@ pub(super) fn set_pragma(connection: &Connection, name: &'static str, value: i64
     expect_set(name, found == value)
 }
 
+/// Sets whether the connection keeps the log when it is closed as the last one. Otherwise SQLite checkpoints and removes
+/// the log. As long as a store is open all of its connections keep the log, since the store relies on it: even a
+/// connection that is closed after a failure, before a fresh one replaces it.
+pub(crate) fn set_keeps_log(connection: &Connection, keeps: bool) -> Result<(), Failure> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps)?;
+    Ok(())
+}
+
 fn expect_set(setting: &'static str, is_set: bool) -> Result<(), Failure> {
     if is_set { Ok(()) } else { Err(Error::Storage { source: cause(NotSet(setting)) }.into()) }
 }

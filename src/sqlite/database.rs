@@ -1,6 +1,7 @@
 //! An open file, and further connections to it.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -11,7 +12,7 @@ use super::open_files::Opened;
 use crate::error::Error;
 use crate::model::durability::Durability;
 use crate::sqlite::connection::{self, OpenMode, set_pragma};
-use crate::sqlite::failure::{Failure, ReadOnlyCause, cause, moved};
+use crate::sqlite::failure::{Failure, ReadOnlyCause, cause, lost_log, moved};
 use crate::sqlite::file::companions;
 use crate::sqlite::file::stat::{self, Identity};
 use crate::sqlite::read_connection::{OpenedReader, ReadConnection};
@@ -40,7 +41,14 @@ pub(crate) struct Database {
     pub(crate) file: PathBuf,
     /// The identity of the file when it was opened.
     identity: Identity,
-    _opened: Opened,
+    /// The path of the write-ahead log.
+    log: PathBuf,
+    /// The identity of the log that the connections use; `None` before the first connection is set up, and if there is
+    /// no log: an immutable file, or one that is read in rollback mode.
+    log_identity: Option<Identity>,
+    /// Whether the log was found removed or replaced.
+    is_log_lost: AtomicBool,
+    opened: Opened,
     pub(crate) settings: Settings,
     pub(in crate::sqlite) schema: &'static Schema,
     diagnosis: Diagnosis,
@@ -52,8 +60,21 @@ impl Database {
     /// The file that has this name now. Opens no connection.
     pub(in crate::sqlite) fn new(file: PathBuf, settings: Settings, schema: &'static Schema) -> Result<Self, Error> {
         let identity = stat::identity(&file)?;
-        let (opened, diagnosis) = (Opened::new(identity)?, Diagnosis::default());
-        Ok(Self { file, identity, _opened: opened, settings, schema, diagnosis, is_log_durable: true })
+        let log = companions::beside(&file, "-wal");
+        let opened = Opened::new(identity, &log)?;
+        let (log_identity, is_log_lost, diagnosis) = (None, AtomicBool::new(false), Diagnosis::default());
+        Ok(Self {
+            file,
+            identity,
+            log,
+            log_identity,
+            is_log_lost,
+            opened,
+            settings,
+            schema,
+            diagnosis,
+            is_log_durable: true,
+        })
     }
 
     /// Runs `work` up to three times, so that a read that failed is not answered as damage. It is given whether the file
@@ -111,9 +132,10 @@ impl Database {
 
     /// Opens a connection to a file that already has the current schema.
     fn connect(&self, mode: OpenMode, timeout: Duration) -> Result<Connection, Failure> {
-        self.check_unmoved()?;
+        self.check_files()?;
         let has_wal = companions::wal_length(&self.file)?.is_some();
         let mut connection = connection::connect(&self.file, mode, timeout)?;
+        connection::set_keeps_log(&connection, true)?;
         let version = inspect(&self.file, self.schema, &mut connection, has_wal)?.version;
         if version == 0 {
             return Err(Error::NotAStore { reason: "the file is empty", source: None }.into());
@@ -134,14 +156,65 @@ impl Database {
         if found > supported { Err(Error::TooNew { found, supported }.into()) } else { Ok(()) }
     }
 
-    /// The length of the file of the write-ahead log in bytes; 0 if it cannot be told.
-    pub(crate) fn log_length(&self) -> u64 {
-        companions::wal_length(&self.file).unwrap_or_default().unwrap_or_default()
+    /// Remembers which log the first connection uses. The connection has read from the file, so SQLite has opened the
+    /// log, unless it `is_immutable`.
+    pub(in crate::sqlite) fn remember_log(&mut self, is_immutable: bool) -> Result<(), Error> {
+        if is_immutable {
+            return Ok(());
+        }
+        self.log_identity = self.opened.register_log(self.identity, &self.log)?;
+        let is_missing = self.log_identity.is_none() && !self.settings.read_only;
+        if is_missing { Err(lost_log(&self.log)) } else { Ok(()) }
     }
 
-    /// Fails if the name now belongs to another file or to none: writes to the old file would be lost.
-    pub(crate) fn check_unmoved(&self) -> Result<(), Error> {
+    /// Lets other stores of this process use another log. Call it before the last connection is closed.
+    pub(crate) fn forget_log(&self) {
+        self.opened.forget_log();
+    }
+
+    /// Fails if the name of the file or of its log now belongs to another file or to none: writes to the old ones would
+    /// be lost.
+    pub(crate) fn check_files(&self) -> Result<(), Error> {
+        self.check_unmoved()?;
+        self.check_log().map(drop)
+    }
+
+    pub(in crate::sqlite) fn check_unmoved(&self) -> Result<(), Error> {
         if stat::identity(&self.file)? == self.identity { Ok(()) } else { Err(moved(&self.file, None)) }
+    }
+
+    /// Fails if the log was removed or replaced: once it was, SQLite's index of the log, which this process keeps in
+    /// memory, belongs to no log that another process can see. Returns the length of its file; 0 if there is no log.
+    ///
+    /// That happens without a defect of SQLite. If this process opens and closes the file by other means, the locks of
+    /// its connections are dropped; the next process that closes the file is then the last one, and removes the log.
+    pub(crate) fn check_log(&self) -> Result<u64, Error> {
+        self.check_log_was_kept()?;
+        if self.log_identity.is_none() {
+            return Ok(0);
+        }
+        match stat::identity_and_length(&self.log)? {
+            Some((identity, length)) if Some(identity) == self.log_identity => Ok(length),
+            _ => {
+                self.is_log_lost.store(true, Ordering::Relaxed);
+                Err(lost_log(&self.log))
+            }
+        }
+    }
+
+    /// Fails if a check has found that the log was removed or replaced. Makes no system call.
+    pub(crate) fn check_log_was_kept(&self) -> Result<(), Error> {
+        if self.is_log_lost.load(Ordering::Relaxed) { Err(lost_log(&self.log)) } else { Ok(()) }
+    }
+
+    /// Before the last connection of a store is closed: lets it checkpoint and remove the log, and fails if the log is
+    /// not its own any more.
+    pub(crate) fn release_log(&self, connection: &Connection) -> Result<(), Failure> {
+        // If the file itself was moved, SQLite leaves the log alone, which may have been moved with it.
+        if self.check_unmoved().is_ok() {
+            self.check_log()?;
+        }
+        connection::set_keeps_log(connection, false)
     }
 }
 
@@ -167,14 +240,14 @@ mod tests {
         let (database, _connection) = Database::open(&file, SETTINGS, &SCHEMA).unwrap();
         let disk = Disk::new(folder.path());
         disk.fail(Fault { kinds: vec![Kind::Length], at: 1, cause: Cause::Io, lasting: true });
-        assert_eq!(database.check_unmoved().unwrap_err().code(), "storage");
+        assert_eq!(database.check_files().unwrap_err().code(), "storage");
         disk.calm();
         let before = disk.count(Kind::Length);
-        assert!(database.check_unmoved().is_ok());
-        assert_eq!(disk.count(Kind::Length), before + 1, "one stat before each write");
+        assert!(database.check_files().is_ok());
+        assert_eq!(disk.count(Kind::Length), before + 2, "two lookups before each write");
         std::fs::rename(&file, folder.path().join("other.db")).unwrap();
-        assert_eq!(database.check_unmoved().unwrap_err().code(), "invalid_path");
+        assert_eq!(database.check_files().unwrap_err().code(), "invalid_path");
         std::fs::write(&file, "").unwrap();
-        assert_eq!(database.check_unmoved().unwrap_err().code(), "invalid_path");
+        assert_eq!(database.check_files().unwrap_err().code(), "invalid_path");
     }
 }

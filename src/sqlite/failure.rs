@@ -55,6 +55,13 @@ pub(super) fn moved(file: &Path, source: Option<Source>) -> Error {
     invalid_path(file, "the file was moved, replaced or removed while it was open", source)
 }
 
+/// The error of a store whose write-ahead log does not have its name any more.
+pub(super) fn lost_log(log: &Path) -> Error {
+    const REASON: &str = "the write-ahead log was removed or replaced while the store was open; \
+        close every store of this process and open it again";
+    invalid_path(log, REASON, None)
+}
+
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error as Sqlite;

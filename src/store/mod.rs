@@ -57,6 +57,11 @@ struct Shared {
 
 impl Store {
     /// The absolute path of the file, with symbolic links resolved; `None` for a store in memory.
+    ///
+    /// Do not open the file in this process while the store is open, neither to read nor to copy it, nor the `-wal` and
+    /// the `-shm` beside it: closing any descriptor of a file drops the locks that SQLite holds on it for the whole
+    /// process, and other processes then remove or overwrite what this one uses. To archive, hash or upload the store,
+    /// call [`backup_to`](Self::backup_to) and use the copy.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.shared.access.file()

@@ -1,6 +1,7 @@
 //! Backups: one complete, compact, private file with what the store held at one moment, or no file at all.
 
 mod in_use;
+mod racing;
 mod restoring;
 
 use std::fs;

@@ -79,6 +79,38 @@ fn a_store_cannot_be_made_on_a_full_disk_but_once_there_is_room() {
     assert!(store.verify().unwrap().is_whole());
 }
 
+/// Neither the file nor those of SQLite beside it can be made.
+#[test]
+fn a_first_opening_without_inodes_is_storage_full() {
+    let mut full = 0;
+    for inodes in 1.. {
+        let Some(disk) = Disk::mount_with(&format!("size=1m,nr_inodes={inodes}")) else { return };
+        match Store::open(disk.file()) {
+            Ok(_) => break,
+            Err(error) => is_full(&error, &format!("{inodes} inodes")),
+        }
+        full += 1;
+    }
+    assert!(full >= 3, "the file, its log, the index: {full}");
+}
+
+/// A reader needs a log, too. The file is not opened as one that does not change, since later writes would not be seen.
+#[test]
+fn opening_for_reading_only_without_inodes_is_storage_full() {
+    let Some(disk) = Disk::mount_with("size=1m,nr_inodes=20") else { return };
+    let store = Store::open(disk.file()).unwrap();
+    organization(&store).create_dataset(request_with_kpis(3)).unwrap();
+    store.close().unwrap();
+    let more = |number: usize| fs::write(disk.folder().join(format!("more {number}")), "");
+    let taken = (0..100).take_while(|number| more(*number).is_ok()).count();
+    let open = || Store::options().read_only(true).open(disk.file());
+    is_full(&open().unwrap_err(), "no inodes");
+    for number in 0..taken {
+        fs::remove_file(disk.folder().join(format!("more {number}"))).unwrap();
+    }
+    assert!(open().unwrap().verify().unwrap().is_whole());
+}
+
 fn is_full(error: &Error, what: &str) {
     assert!(matches!(error, Error::StorageFull { .. }) && error.is_retryable(), "{what}: {error:?}");
 }
@@ -92,9 +124,13 @@ struct Disk(TestFile);
 
 impl Disk {
     fn mount() -> Option<Self> {
+        Self::mount_with("size=1m")
+    }
+
+    fn mount_with(options: &str) -> Option<Self> {
         let file = TestFile::new();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(file.folder.path());
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(file.folder.path());
         if mount.output().is_ok_and(|done| done.status.success()) {
             return Some(Self(file));
         }

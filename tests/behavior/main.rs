@@ -49,9 +49,15 @@ mod errors;
 mod file_format;
 /// Limits: the schema repeats each as a CHECK, and the docs state it.
 mod limits;
+/// Logs that are removed or replaced while the store is open, such as after the process has read its own file.
+#[cfg(unix)]
+mod lost_log;
 /// Private files: modes, whatever the umask.
 #[cfg(unix)]
 mod modes;
+/// Files that are mounted: refused under the name of the mount, since each name would have a log of its own.
+#[cfg(target_os = "linux")]
+mod mounted;
 /// Files that are renamed, replaced or removed while they are open, which only Unix allows.
 #[cfg(unix)]
 mod moved;

@@ -11,9 +11,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use kpi_store::{Durability, Store};
+use kpi_store::{Durability, Error, Store};
 
-use crate::support::unprivileged::in_a_child_with_umask;
+use crate::support::unprivileged::{in_a_child, in_a_child_with_umask};
 use crate::support::{organization, request_with_kpis, with_suffix};
 
 #[test]
@@ -31,6 +31,24 @@ fn only_the_owner_can_read_files_under_a_permissive_umask() {
 fn only_the_owner_can_read_files_under_a_restrictive_umask() {
     let test = "modes::only_the_owner_can_read_files_under_a_restrictive_umask";
     in_a_child_with_umask("077", test, all_files_are_private);
+}
+
+#[test]
+fn the_owner_can_write_files_under_a_umask_that_forbids_it() {
+    let test = "modes::the_owner_can_write_files_under_a_umask_that_forbids_it";
+    in_a_child_with_umask("277", test, |folder| {
+        fs::write(folder.join("control"), b"").unwrap();
+        assert_eq!(modes(folder).get("control"), Some(&0o400), "the umask is in force");
+        fs::remove_file(folder.join("control")).unwrap();
+        let store = Store::open(folder.join("kpis.db")).unwrap();
+        organization(&store).create_dataset(request_with_kpis(2)).unwrap();
+        store.backup_to(folder.join("copy.db")).unwrap();
+        assert!(modes(folder).values().all(|mode| *mode == 0o600), "{:?}", modes(folder));
+        store.close().unwrap();
+        for name in ["kpis.db", "copy.db"] {
+            organization(&Store::open(folder.join(name)).unwrap()).create_dataset(request_with_kpis(2)).unwrap();
+        }
+    });
 }
 
 /// The control: a file that is created with default permissions and made private later is detected.
@@ -112,4 +130,41 @@ fn modes(folder: &Path) -> BTreeMap<String, u32> {
         Some((entry.file_name().into_string().unwrap(), metadata.mode() & 0o7777))
     };
     entries.filter_map(mode).collect()
+}
+
+/// Such a folder cannot be opened, and so not be synced; SQLite passes over that too.
+#[test]
+fn a_store_is_made_and_backed_up_in_a_folder_that_cannot_be_read() {
+    in_a_child("modes::a_store_is_made_and_backed_up_in_a_folder_that_cannot_be_read", |own| {
+        let folder = own.join("unreadable");
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o300)).unwrap();
+        assert!(fs::read_dir(&folder).is_err(), "the control");
+        let store = Store::open(folder.join("kpis.db")).unwrap();
+        let created = organization(&store).create_dataset(request_with_kpis(2)).unwrap();
+        store.backup_to(folder.join("copy.db")).unwrap();
+        store.close().unwrap();
+        for name in ["kpis.db", "copy.db"] {
+            let again = Store::open(folder.join(name)).unwrap().organization(created.organization_id);
+            assert_eq!(again.dataset(created.id).unwrap().as_ref(), Some(&created), "{name}");
+        }
+        fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    });
+}
+
+#[test]
+fn a_log_that_may_not_be_read_is_named() {
+    in_a_child("modes::a_log_that_may_not_be_read_is_named", |own| {
+        let file = own.join("kpis.db");
+        let store = Store::open(&file).unwrap();
+        organization(&store).create_dataset(request_with_kpis(2)).unwrap();
+        let other = own.join("other.db");
+        for suffix in ["", "-wal"] {
+            fs::copy(with_suffix(&file, suffix), with_suffix(&other, suffix)).unwrap();
+        }
+        let log = with_suffix(&other, "-wal");
+        fs::set_permissions(&log, Permissions::from_mode(0o000)).unwrap();
+        let error = Store::open(&other).unwrap_err();
+        assert!(matches!(&error, Error::InvalidPath { path, .. } if *path == log), "{error:?}");
+    });
 }

@@ -45,6 +45,13 @@ const EVENTS: &[(&str, Event)] = &[
         std::os::unix::fs::symlink("missing", file).unwrap();
         Some(back(file, &with_suffix(file, ".aside")))
     }),
+    ("moved into another folder and a link to it in its place", |file| {
+        fs::create_dir(file.with_file_name("synced")).unwrap();
+        let other = file.with_file_name("synced").join("kpis.db");
+        fs::rename(file, &other).unwrap();
+        std::os::unix::fs::symlink(&other, file).unwrap();
+        Some(back(file, &other))
+    }),
     ("renamed and replaced by another store", |file| {
         rename(file, ".aside");
         fs::copy(checkpointed_store().path, file).unwrap();

@@ -55,6 +55,12 @@ const PATHS_ON_UNIX: &[(&str, Make)] = &[
     ("a link to a folder", |folder| link(folder, "link", ".")),
     ("a link to a device", |folder| link(folder, "link", "/dev/null")),
     ("a path longer than SQLite opens", |folder| long_path(folder, 505)),
+    ("a name with which no journal can be named", |folder| folder.join("n".repeat(248))),
+    ("the longest name", |folder| folder.join("n".repeat(255))),
+    ("a folder in which SQLite can open no draft of a backup", |folder| {
+        let path = long_path(folder, 480);
+        path.with_file_name("n".repeat(path.file_name().unwrap().len() - 8)).join("kpis.db")
+    }),
 ];
 
 #[test]

@@ -33,6 +33,14 @@ fn each_kind_of_operation_is_counted_and_only_the_requested_one_fails() {
             store.organizations()?;
             store.close()
         };
+        // Files are renamed only where they cannot be linked.
+        let disk = || {
+            let (disk, file) = disk();
+            if kind == Kind::Rename {
+                disk.lack(Kind::Link);
+            }
+            (disk, file)
+        };
         let (calm, file) = disk();
         work(&file).unwrap();
         assert!(calm.count(kind) > 0, "{kind:?} is never seen");
@@ -44,6 +52,49 @@ fn each_kind_of_operation_is_counted_and_only_the_requested_one_fails() {
         assert!(failing.has_failed(), "{kind:?}");
         // A file that cannot be deleted is left, and a read is tried again: the call succeeds.
         assert!(error.is_err() || matches!(kind, Kind::Delete | Kind::Read), "{kind:?}");
+    }
+}
+
+/// Some file systems cannot sync a folder, or link a file.
+#[test]
+fn a_store_is_opened_and_backed_up_where_folders_cannot_be_synced_nor_files_linked() {
+    for lacking in [&[Kind::SyncFolder][..], &[Kind::Link], &[Kind::SyncFolder, Kind::Link]] {
+        let (disk, file) = disk();
+        for kind in lacking {
+            disk.lack(*kind);
+        }
+        let store = Store::open(&file.path).unwrap();
+        let created = create(&store).unwrap();
+        let copy = file.path.with_extension("copy");
+        store.backup_to(&copy).unwrap();
+        assert_eq!(store.backup_to(&copy).unwrap_err().code(), "invalid_path");
+        let backup = Store::options().read_only(true).open(&copy).unwrap();
+        let found = backup.organization(created.organization_id).dataset(created.id).unwrap();
+        assert_eq!(found, Some(created), "without {lacking:?}");
+    }
+}
+
+/// An empty file claims the name.
+#[test]
+fn of_threads_that_back_up_to_one_name_one_succeeds_where_files_cannot_be_linked() {
+    const THREADS: usize = 4;
+    let (disk, file) = disk();
+    disk.lack(Kind::Link);
+    let store = Store::open(&file.path).unwrap();
+    create(&store).unwrap();
+    for round in 0..60 {
+        let (copy, barrier) = (file.with_suffix(&format!(".copy{round}")), std::sync::Barrier::new(THREADS));
+        let back_up = || {
+            barrier.wait();
+            store.backup_to(&copy).map_err(|error| error.code())
+        };
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let threads = [(); THREADS].map(|()| scope.spawn(back_up));
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let refused: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+        assert_eq!(refused, ["invalid_path"; THREADS - 1], "round {round}");
+        Store::options().read_only(true).open(&copy).unwrap();
     }
 }
 
@@ -96,6 +147,10 @@ fn replaying_the_record_gives_the_same_files() {
                 files.get_mut(&file).unwrap().resize(usize::try_from(length).unwrap(), 0);
             }
             Operation::Delete { file } => drop(files.remove(&file).unwrap()),
+            Operation::Link { from, to } => {
+                let bytes = files[&from].clone();
+                files.insert(to, bytes);
+            }
             Operation::Rename { from, to } => {
                 let bytes = files.remove(&from).unwrap();
                 files.insert(to, bytes);

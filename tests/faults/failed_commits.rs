@@ -254,8 +254,9 @@ fn failing(scenario: &Scenario, at: u64, lasting: bool) -> Option<(Run, Range<us
     let name = format!("{}, operation {at} fails, lasting: {lasting}", scenario.name);
     let (mut has_failed, mut doubtful) = (false, 0..0);
     let run = Run::recorded(&name, session, |session| {
-        let kinds = [Kind::Write, Kind::Sync, Kind::Truncate, Kind::Delete, Kind::Open, Kind::Rename, Kind::SyncFolder];
-        session.disk.fail(Fault { kinds: kinds.to_vec(), at, cause: Cause::Io, lasting });
+        let changes = [Kind::Write, Kind::Sync, Kind::Truncate, Kind::Delete, Kind::Open];
+        let kinds = [&changes[..], &[Kind::Link, Kind::Rename, Kind::SyncFolder]].concat();
+        session.disk.fail(Fault { kinds, at, cause: Cause::Io, lasting });
         let result = (scenario.run)(session);
         has_failed = session.disk.has_failed();
         if has_failed {

@@ -18,7 +18,24 @@ pub(super) type Image = BTreeMap<String, Vec<u8>>;
 
 pub(super) fn write(image: &Image, folder: &Path) {
     for (name, bytes) in image {
-        fs::write(folder.join(name), bytes).unwrap();
+        // A backup has the contents of its draft only while both are names of one file.
+        let draft = image.iter().find(|(draft, content)| is_draft(Path::new(draft)) && *content == bytes);
+        match draft.map(|(draft, _)| folder.join(draft)) {
+            Some(draft) if draft.exists() => fs::hard_link(draft, folder.join(name)).unwrap(),
+            _ => fs::write(folder.join(name), bytes).unwrap(),
+        }
+    }
+}
+
+fn is_draft(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "draft")
+}
+
+/// Does what the refusal of a file with two names advises.
+pub(super) fn remove_drafts(folder: &Path) {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    for draft in paths.filter(|path| is_draft(path)) {
+        fs::remove_file(draft).unwrap();
     }
 }
 
@@ -82,6 +99,7 @@ enum Change<'a> {
 enum Naming<'a> {
     Create(&'a str, usize),
     Delete(&'a str),
+    Link(&'a str, &'a str),
     Rename(&'a str, &'a str),
 }
 
@@ -101,6 +119,7 @@ impl<'a> SimulatedDisk<'a> {
                 self.rename(Naming::Create(file, self.files.len() - 1));
             }
             Operation::Delete { file } => self.rename(Naming::Delete(file)),
+            Operation::Link { from, to } => self.rename(Naming::Link(from, to)),
             Operation::Rename { from, to } => self.rename(Naming::Rename(from, to)),
             Operation::SyncFolder => {
                 self.durable_names.clone_from(&self.names);
@@ -158,6 +177,7 @@ impl<'a> Naming<'a> {
         match self {
             Naming::Create(name, number) => drop(names.insert(name, number)),
             Naming::Delete(name) => drop(names.remove(name)),
+            Naming::Link(from, to) => drop(names.insert(to, names[from])),
             Naming::Rename(from, to) => {
                 let number = names.remove(from).unwrap();
                 names.insert(to, number);

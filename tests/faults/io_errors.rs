@@ -106,7 +106,8 @@ fn a_failed_acceptance_is_complete_or_absent_and_can_be_retried() {
 /// Only writing and creating can run out of room. Where the platform has a second code for other reasons, that too.
 fn faults() -> impl Iterator<Item = Fault> {
     let one_by_one = Kind::ALL.map(|kind| (vec![kind], Cause::Io));
-    let full = [Kind::Write, Kind::TornWrite, Kind::Open, Kind::Rename].map(|kind| (vec![kind], Cause::Full));
+    let full =
+        [Kind::Write, Kind::TornWrite, Kind::Open, Kind::Link, Kind::Rename].map(|kind| (vec![kind], Cause::Full));
     let other = [Kind::Open, Kind::Read, Kind::Lock, Kind::Shm].map(|kind| (vec![kind], Cause::Other));
     let all_together = [(Kind::ALL.to_vec(), Cause::Io)];
     let lock = [(vec![Kind::ShmLock], Cause::Io)];

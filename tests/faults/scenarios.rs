@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::session::Session;
+use kpi_store_fault_vfs::Kind;
+
+use super::session::{CLAIMED_BACKUP, Session};
 use crate::Result;
 use crate::sqlite::open::upgrade_tests::schemas::{ADDS_A_COLUMN, REBUILDS};
 
@@ -13,7 +15,7 @@ pub(super) struct Scenario {
     pub(super) run: fn(&mut Session) -> Result<()>,
 }
 
-pub(super) const SCENARIOS: [Scenario; 21] = [
+pub(super) const SCENARIOS: [Scenario; 22] = [
     Scenario { name: "first opening", prepare: nothing, run: |session| session.open() },
     Scenario {
         name: "first opening, create, close, the same again",
@@ -161,6 +163,16 @@ pub(super) const SCENARIOS: [Scenario; 21] = [
             session.back_up("first.copy")?;
             session.create(1)?;
             session.back_up("second.copy")
+        },
+    },
+    Scenario {
+        name: "backup where there are no hard links",
+        prepare: two_datasets,
+        run: |session| {
+            session.disk.lack(Kind::Link);
+            session.open()?;
+            session.create(1)?;
+            session.back_up(CLAIMED_BACKUP)
         },
     },
     Scenario {

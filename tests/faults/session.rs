@@ -354,6 +354,9 @@ fn outcome_of<T>(answer: &Result<T>, stored: impl FnOnce(&T) -> Vec<Dataset>) ->
     }
 }
 
+/// The name of the backup that is made without hard links.
+pub(super) const CLAIMED_BACKUP: &str = "claimed.copy";
+
 pub(super) const BACKUP_OF_UPGRADE: &str = "kpis.db.v1.backup";
 
 pub(super) fn request(kpis: usize) -> NewDataset {

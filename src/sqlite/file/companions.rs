@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::{disk, stat};
 use crate::error::Error;
-use crate::sqlite::failure::{damaged, invalid_path, write_failed};
+use crate::sqlite::failure::{cause, damaged, invalid_path, lookup_failed, write_failed};
 
 /// The suffixes of the files that SQLite keeps beside a database.
 const SUFFIXES: [&str; 3] = ["-journal", "-wal", "-shm"];
@@ -26,6 +26,27 @@ pub(in crate::sqlite) fn beside(file: &Path, suffix: &str) -> PathBuf {
 pub(super) fn has_name_of_companion(path: &Path) -> bool {
     let text = path.as_os_str().as_encoded_bytes();
     SUFFIXES.iter().any(|suffix| text.ends_with(suffix.as_bytes()))
+}
+
+/// Fails if the file system allows no companion of `file`, given as `path`, because their names are too long.
+pub(super) fn check_names(path: &Path, file: &Path) -> Result<(), Error> {
+    const REASON: &str = "the file name is too long: SQLite keeps a file beside it with -journal appended to the name";
+    match disk::look_up(&beside(file, "-journal")) {
+        Err(error) if error.kind() == ErrorKind::InvalidFilename => Err(invalid_path(path, REASON, cause(error))),
+        found => found.map(drop).map_err(|error| lookup_failed(path, "the file cannot be found", error)),
+    }
+}
+
+/// The error that names the log or the journal, if its permissions forbid reading it.
+pub(in crate::sqlite) fn unreadable(file: &Path) -> Option<Error> {
+    const REASON: &str = "SQLite must open this file too, but its permissions forbid it";
+    let companions = [beside(file, "-wal"), beside(file, "-journal")];
+    companions.into_iter().find_map(|companion| match disk::open(&companion) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Some(invalid_path(&companion, REASON, cause(error)))
+        }
+        _ => None,
+    })
 }
 
 /// Whether any companion of `file` exists.

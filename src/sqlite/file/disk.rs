@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[cfg(test)]
 use kpi_store_fault_vfs::{Kind, Operation, done, may};
 
-/// Creates an empty file with mode 0600; it never has another mode.
+/// Creates an empty file with mode 0600; it never has a wider mode.
 pub(super) fn create_private(file: &Path) -> io::Result<()> {
     #[cfg(test)]
     may(Kind::Open, file)?;
@@ -15,10 +15,23 @@ pub(super) fn create_private(file: &Path) -> io::Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)?;
+    let created = options.open(file)?;
+    #[cfg(unix)]
+    give_to_owner(&created);
+    drop(created);
     #[cfg(test)]
     done(file, |file| Operation::Create { file });
     Ok(())
+}
+
+/// Lets the owner read and write the file where the umask took that away. Best effort: a file system without modes
+/// refuses it, and a file that its owner cannot use is refused when it is opened.
+#[cfg(unix)]
+fn give_to_owner(created: &File) {
+    use std::os::unix::fs::PermissionsExt;
+    if created.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o600 != 0o600) {
+        let _ = created.set_permissions(fs::Permissions::from_mode(0o600));
+    }
 }
 
 /// The metadata of the directory entry, without following a link; `None` only if it does not exist.
@@ -31,18 +44,16 @@ pub(super) fn look_up(file: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// The metadata of the file, following links.
-pub(super) fn metadata(file: &Path) -> io::Result<Metadata> {
-    #[cfg(test)]
-    may(Kind::Length, file)?;
-    fs::metadata(file)
-}
-
 /// The absolute path without symbolic links of a file or folder that exists.
 pub(super) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     #[cfg(test)]
     may(Kind::Length, path).and_then(|()| may(Kind::Length, &path.join("any")))?;
     fs::canonicalize(path)
+}
+
+/// The mounts of this process, as Linux lists them. Fails elsewhere, and where `/proc` is not mounted.
+pub(super) fn mounts() -> io::Result<Vec<u8>> {
+    if cfg!(target_os = "linux") { fs::read("/proc/self/mountinfo") } else { Err(ErrorKind::Unsupported.into()) }
 }
 
 /// Opens a file on which SQLite holds no locks, for reading. In tests a failing read fails here, with the same effect.
@@ -94,6 +105,16 @@ pub(super) fn try_lock(file: &Path) -> io::Result<()> {
         Err(TryLockError::Error(error)) => Err(error),
         Ok(()) | Err(TryLockError::WouldBlock) => Ok(()),
     }
+}
+
+/// Gives a file a second name in its folder. Fails if the name is taken.
+pub(super) fn link(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    may(Kind::Link, from)?;
+    fs::hard_link(from, to)?;
+    #[cfg(test)]
+    done(from, |from| Operation::Link { from, to: to.file_name().unwrap().to_string_lossy().into() });
+    Ok(())
 }
 
 /// Renames a file within its folder.

@@ -1,5 +1,6 @@
 //! Drafts: temporary files that get their final name only when they are complete and durable.
 
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -7,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::companions::remove_with_companions;
 use super::disk;
 use super::folder::{folder_of, sync_folder};
-use super::path::refuse_taken;
+use super::path::{already_exists, refuse_taken};
 use super::stat;
 use crate::error::Error;
 use crate::sqlite::failure::{cause, write_failed};
@@ -29,9 +30,12 @@ impl Draft {
 
     /// The same for a caller that excludes other processes: a draft left by a killed process is replaced.
     pub(in crate::sqlite) fn replacing(target: &Path) -> Result<Self, Error> {
-        let number = xxh3_64(target.as_os_str().as_encoded_bytes());
-        remove_with_companions(&Self::path_of(target, number));
-        Self::named(target, number)
+        Self::remove_leftover(target);
+        Self::named(target, Self::number_of(target))
+    }
+
+    fn number_of(target: &Path) -> u64 {
+        xxh3_64(target.as_os_str().as_encoded_bytes())
     }
 
     fn named(target: &Path, number: u64) -> Result<Self, Error> {
@@ -49,19 +53,51 @@ impl Draft {
         &self.file
     }
 
-    /// Syncs the draft and renames it to `target`, unless a file of that name exists.
+    /// Removes the draft of `target` that a killed process left, which excluded others as for
+    /// [`replacing`](Self::replacing).
+    pub(in crate::sqlite) fn remove_leftover(target: &Path) {
+        remove_with_companions(&Self::path_of(target, Self::number_of(target)));
+    }
+
+    /// Syncs the draft and gives it the name `target`, unless a file of that name exists. Of several callers with the
+    /// same target, one succeeds.
     ///
-    /// Race: a file created under that name between the check and the rename is overwritten. A hard link would prevent
-    /// that, but a crash could leave a file with two names, which cannot be opened.
+    /// A process that is killed between the two changes of names leaves a complete file with two names, which cannot be
+    /// opened until the draft is removed.
     pub(in crate::sqlite) fn publish(self, target: &Path) -> Result<(), Error> {
         let failed = |error| write_failed(target, error);
         // No connection has the draft open any more, so closing this descriptor drops no locks.
         disk::sync_file(&self.file).map_err(failed)?;
         refuse_taken(target, target)?;
-        disk::rename(&self.file, target).map_err(failed)?;
+        self.name(target)?;
         // A copy that may not survive a power cut is useless, and would block the name for the next attempt.
         sync_folder(target).inspect_err(|_| remove_with_companions(target))
     }
+
+    /// Gives the draft the name `target` instead of its own.
+    fn name(&self, target: &Path) -> Result<(), Error> {
+        let failed = |error| write_failed(target, error);
+        // Unlike a rename, a link fails if the name was taken meanwhile.
+        match disk::link(&self.file, target) {
+            Ok(()) => disk::remove(&self.file).map_err(failed).inspect_err(|_| remove_with_companions(target)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(already_exists(target)),
+            Err(error) if has_no_links(&error) => {
+                // The name is claimed by an empty file, which the rename replaces. Until then another process could
+                // take it for a new store.
+                disk::create_private(target).map_err(|error| match error.kind() {
+                    ErrorKind::AlreadyExists => already_exists(target),
+                    _ => failed(error),
+                })?;
+                disk::rename(&self.file, target).map_err(failed).inspect_err(|_| remove_with_companions(target))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// Whether the file system has no hard links: EPERM, ENOTSUP, ENOSYS or EMLINK.
+fn has_no_links(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::TooManyLinks)
 }
 
 impl Drop for Draft {
@@ -91,4 +127,10 @@ pub(in crate::sqlite) fn lack_of_locks(file: &Path) -> Option<Error> {
     let error = disk::try_lock(draft.path()).err()?;
     // Without a code the error is of a system for which the standard library has no locks.
     error.raw_os_error().map(|_| Error::Storage { source: cause(error) })
+}
+
+/// The error if the disk has no room for another file. SQLite's own error does not tell this reason why it cannot open a
+/// file.
+pub(in crate::sqlite) fn lack_of_room_beside(file: &Path) -> Option<Error> {
+    Draft::new(file).err().filter(|error| matches!(error, Error::StorageFull { .. }))
 }

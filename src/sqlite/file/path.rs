@@ -5,13 +5,17 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::folder::folder_of;
-use super::{companions, disk};
+use super::folder::{folder_of, lack_of_descriptors};
+use super::{companions, disk, mounts};
 use crate::error::Error;
 use crate::sqlite::failure::{creation_failed, invalid_path, lookup_failed};
 
 /// The maximum length of a path in bytes: SQLite's Unix VFS opens 512, including the suffix `-journal`.
 const PATH_MAX_BYTES: usize = 504;
+
+/// The maximum length of the path of a folder in bytes: SQLite must also open the draft of a backup there, whose name has
+/// 32 bytes.
+const FOLDER_MAX_BYTES: usize = PATH_MAX_BYTES - 33;
 
 /// Held from the lookup of a path until the file that is created there is closed.
 static CREATING: Mutex<()> = Mutex::new(());
@@ -28,6 +32,10 @@ pub(in crate::sqlite) fn find_or_create(path: &Path) -> Result<PathBuf, Error> {
     }
     let real = real_path(path)?;
     companions::refuse_orphaned_log(&real)?;
+    // Otherwise the new file would be left, though SQLite cannot open it.
+    if let Some(error) = lack_of_descriptors(&real) {
+        return Err(error);
+    }
     create(path, real)
 }
 
@@ -61,12 +69,16 @@ pub(in crate::sqlite) fn is_taken(file: &Path) -> Result<bool, Error> {
 
 pub(super) fn refuse_taken(path: &Path, real: &Path) -> Result<(), Error> {
     if look_up(real)?.is_some() {
-        return Err(invalid_path(path, "the file already exists", None));
+        return Err(already_exists(path));
     }
     if companions::has_any(real)? {
         return Err(invalid_path(path, "a -wal, -shm or -journal of another file lies beside it", None));
     }
     Ok(())
+}
+
+pub(super) fn already_exists(path: &Path) -> Error {
+    invalid_path(path, "the file already exists", None)
 }
 
 fn look_up(path: &Path) -> Result<Option<Metadata>, Error> {
@@ -91,12 +103,20 @@ fn find(path: &Path, metadata: &Metadata) -> Result<PathBuf, Error> {
     let (real, metadata) = if metadata.is_symlink() {
         let dangles = |error| lookup_failed(path, "the symbolic link is dangling", error);
         let real = disk::canonicalize(path).map_err(dangles)?;
-        let metadata = disk::metadata(&real).map_err(dangles)?;
+        let metadata = disk::look_up(&real).and_then(|found| found.ok_or_else(|| ErrorKind::NotFound.into()));
+        let metadata = metadata.map_err(dangles)?;
         (real, metadata)
     } else {
         (real_path(path)?, metadata.clone())
     };
     check_kind(path, &metadata)?;
+    if mounts::is_mount_point(&real) {
+        return Err(invalid_path(
+            path,
+            "the file is mounted by itself, and so has another name; mount its folder",
+            None,
+        ));
+    }
     match metadata.len() {
         0 => companions::refuse_orphaned_log(&real)?,
         // SQLite treats a file of one byte as empty and overwrites it.
@@ -114,10 +134,14 @@ fn check_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     if !metadata.is_file() {
         return refuse("it is not a regular file");
     }
-    // Each name would have its own write-ahead log, and the handles would overwrite each other's commits.
+    // Each name would have its own write-ahead log, and the handles would overwrite each other's commits. So would those
+    // of a file that is mounted under a second name.
     #[cfg(unix)]
     if std::os::unix::fs::MetadataExt::nlink(metadata) > 1 {
-        return refuse("the file has more than one hard link");
+        return refuse(
+            "the file has more than one hard link; if it is a backup, a killed process left another name of it \
+            beside it: remove the kpi-store-*.draft",
+        );
     }
     Ok(())
 }
@@ -142,6 +166,11 @@ fn real_path(path: &Path) -> Result<PathBuf, Error> {
     if cfg!(unix) && real.as_os_str().len() > PATH_MAX_BYTES {
         return Err(invalid_path(path, "the path is longer than 504 bytes, the limit of SQLite", None));
     }
+    if cfg!(unix) && folder.as_os_str().len() > FOLDER_MAX_BYTES {
+        const REASON: &str = "the path of its folder is longer than 471 bytes, and SQLite could open no backup there";
+        return Err(invalid_path(path, REASON, None));
+    }
+    companions::check_names(path, &real)?;
     Ok(real)
 }
 

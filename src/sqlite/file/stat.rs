@@ -6,21 +6,33 @@ use std::time::SystemTime;
 
 use super::disk;
 use crate::error::Error;
-use crate::sqlite::failure::stat_failed;
+use crate::sqlite::failure::{moved, stat_failed};
 
 /// The identity of a file, independent of its name: device and inode. On other systems than Unix an open file cannot be
 /// renamed, so none is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sqlite) struct Identity(u64, u64);
 
-/// The identity of the file that has this name now.
+/// The identity of the regular file that has this name now.
 pub(in crate::sqlite) fn identity(file: &Path) -> Result<Identity, Error> {
-    let metadata = stat(file)?;
+    identity_if_any(file)?.ok_or_else(|| moved(file, None))
+}
+
+/// The same; `None` if there is no regular file of this name. A symbolic link is none, wherever it leads: SQLite would
+/// keep a log beside the file that it leads to.
+pub(in crate::sqlite) fn identity_if_any(file: &Path) -> Result<Option<Identity>, Error> {
+    Ok(identity_and_length(file)?.map(|(identity, _)| identity))
+}
+
+/// The same with the length of the file in bytes.
+pub(in crate::sqlite) fn identity_and_length(file: &Path) -> Result<Option<(Identity, u64)>, Error> {
+    let found = disk::look_up(file).map_err(|error| stat_failed(file, error))?;
+    let Some(metadata) = found.filter(Metadata::is_file) else { return Ok(None) };
     #[cfg(unix)]
     let identity = (std::os::unix::fs::MetadataExt::dev(&metadata), std::os::unix::fs::MetadataExt::ino(&metadata));
     #[cfg(not(unix))]
-    let identity = (0, u64::from(metadata.is_file()));
-    Ok(Identity(identity.0, identity.1))
+    let identity = (0, 1);
+    Ok(Some((Identity(identity.0, identity.1), metadata.len())))
 }
 
 /// The length of the file in bytes.
@@ -50,5 +62,6 @@ pub(super) fn owner(file: &Path) -> Result<u32, Error> {
 }
 
 fn stat(file: &Path) -> Result<Metadata, Error> {
-    disk::metadata(file).map_err(|error| stat_failed(file, error))
+    let found = disk::look_up(file).map_err(|error| stat_failed(file, error))?;
+    found.ok_or_else(|| moved(file, None))
 }

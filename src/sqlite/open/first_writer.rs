@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::config::DbConfig;
 use rusqlite::ffi::{SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_READONLY_CANTINIT};
 use rusqlite::{Connection, ErrorCode};
 
@@ -38,10 +37,7 @@ impl Database {
         refuse_foreign_log(&self.file, wal)?;
         let mut connection = connection::connect(&self.file, OpenMode::ReadWrite, deadline.left())?;
         // If the file is rejected, closing this connection, which may be the last one, must not checkpoint it.
-        let keep_log = |connection: &Connection, keep| {
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep && wal.is_some())
-        };
-        keep_log(&connection, true)?;
+        connection::set_keeps_log(&connection, wal.is_some())?;
         let found = inspect(&self.file, self.schema, &mut connection, wal.is_some())?;
         if found.version == 0 {
             set_pragma(&connection, "page_size", PAGE_SIZE)?;
@@ -58,7 +54,7 @@ impl Database {
         if self.settings.durability != Durability::Full {
             connection::set_durability(&connection, self.settings.durability)?;
         }
-        keep_log(&connection, false)?;
+        connection::set_keeps_log(&connection, false)?;
         if wal.is_some_and(|length| length > 0) {
             self.is_log_durable = wal::checkpoint_at_opening(&connection, &self.file)?;
         }
@@ -71,6 +67,8 @@ impl Database {
         if found.version == 0 {
             folder::sync_folder(&self.file)?;
         }
+        // SQLite opens the log with the first read after the switch to WAL mode.
+        self.check_version(&connection)?;
         Ok(connection)
     }
 

@@ -41,8 +41,20 @@ pub(crate) enum First {
     Reader(OpenedReader),
 }
 
-#[cfg(test)]
 impl First {
+    pub(crate) fn connection(&self) -> &Connection {
+        match self {
+            First::Writer(connection) => connection,
+            First::Reader(opened) => &opened.connection,
+        }
+    }
+
+    /// Whether the connection reads the file without locks and without a log.
+    fn is_immutable(&self) -> bool {
+        matches!(self, First::Reader(OpenedReader { frozen: Some(_), .. }))
+    }
+
+    #[cfg(test)]
     pub(crate) fn into_connection(self) -> Connection {
         match self {
             First::Writer(connection) => connection,
@@ -64,9 +76,15 @@ impl Database {
         // An overlay file system copies a file when it is first opened for writing, which changes its inode once. If
         // the identity has changed, the file is opened again.
         for _ in 0..ATTEMPTS {
-            let (database, connection) = Self::open_file(path, &file, settings, schema, &deadline)?;
+            let (mut database, first) = Self::open_file(path, &file, settings, schema, &deadline)?;
             match database.check_unmoved() {
-                Ok(()) => return Ok((database, connection)),
+                Ok(()) => {
+                    if let Err(error) = database.remember_log(first.is_immutable()) {
+                        connection::set_keeps_log(first.connection(), true).map_err(|Failure(error)| error)?;
+                        return Err(error);
+                    }
+                    return Ok((database, first));
+                }
                 Err(Error::InvalidPath { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -114,6 +132,8 @@ fn refused(error: Error, path: &Path, file: &Path) -> Error {
     };
     match source.downcast_ref().and_then(rusqlite::Error::sqlite_error_code) {
         Some(ErrorCode::CannotOpen) => folder::lack_of_descriptors(file)
+            .or_else(|| companions::unreadable(file))
+            .or_else(|| draft::lack_of_room_beside(file))
             .unwrap_or_else(|| invalid_path(path, "SQLite cannot open the file", Some(source.clone()))),
         Some(ErrorCode::NotADatabase) => {
             Error::NotAStore { reason: "not a SQLite database", source: Some(source.clone()) }

@@ -23,8 +23,8 @@ impl Organization {
     /// - [`Error::AlreadyExists`] if a given id is taken.
     /// - [`Error::ClockOutOfRange`] if the clock is outside the years 0001 to 9999.
     /// - [`Error::Busy`] if another writer, in this process or another, held the store past the busy timeout.
-    /// - [`Error::InvalidPath`] if the file was moved, replaced or removed since it was opened, and [`Error::TooNew`]
-    ///   if a later version of this crate has upgraded it.
+    /// - [`Error::InvalidPath`] if the file or its write-ahead log was moved, replaced or removed since it was opened,
+    ///   and [`Error::TooNew`] if a later version of this crate has upgraded it.
     /// - [`Error::StorageFull`], [`Error::ReadOnly`], [`Error::Corrupt`], [`Error::Closed`], [`Error::Storage`].
     /// - [`Error::OutcomeUnknown`] if the commit failed and its outcome is unknown; the error describes how to find
     ///   out.

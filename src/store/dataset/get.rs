@@ -15,8 +15,8 @@ impl Organization {
     ///
     /// - [`Corrupt`](crate::Error::Corrupt) if the stored rows are not the ones that were written.
     /// - [`Busy`](crate::Error::Busy) if all eight readers, or in memory the writer, were in use past the busy timeout.
-    /// - [`InvalidPath`](crate::Error::InvalidPath) if the file was moved, replaced or removed since it was opened, and
-    ///   [`TooNew`](crate::Error::TooNew) if a later version of this crate has upgraded it.
+    /// - [`InvalidPath`](crate::Error::InvalidPath) if the file or its write-ahead log was moved, replaced or removed
+    ///   since it was opened, and [`TooNew`](crate::Error::TooNew) if a later version of this crate has upgraded it.
     /// - [`Closed`](crate::Error::Closed), [`Storage`](crate::Error::Storage).
     ///
     /// # Examples

@@ -29,8 +29,15 @@ impl Store {
     /// - [`StorageFull`](crate::Error::StorageFull), [`ReadOnly`](crate::Error::ReadOnly),
     ///   [`Storage`](crate::Error::Storage), [`Closed`](crate::Error::Closed).
     ///
-    /// With every error there is no new file. A killed process may leave an incomplete one in the same folder, with a
-    /// name like `kpi-store-0123456789abcdef.draft`.
+    /// With every error there is no new file. Of several calls with the same path, in any process, one succeeds.
+    ///
+    /// A killed process may leave an incomplete file in the same folder, with a name like
+    /// `kpi-store-0123456789abcdef.draft`. If it is killed while the backup gets its name, the complete file may have both
+    /// names; it is refused as one with two hard links until the draft is removed. Where the file system has no hard
+    /// links, an empty file of that name may be left instead.
+    ///
+    /// A folder that cannot be synced is passed over, as SQLite does: where the file system does not offer it, a power
+    /// cut right after the call may take the name of the file.
     ///
     /// # Examples
     ///

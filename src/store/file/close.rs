@@ -16,6 +16,8 @@ impl Store {
     /// - [`Busy`](crate::Error::Busy) if a write was in progress past the busy timeout, or if the log cannot be
     ///   recovered after a failed commit because another process or store reads it. The store stays open.
     /// - [`Closed`](crate::Error::Closed) if it was already closed.
+    /// - [`InvalidPath`](crate::Error::InvalidPath) if the write-ahead log was removed or replaced while the store was
+    ///   open. The store is closed, and leaves the file and what lies beside it as they are.
     /// - [`StorageFull`](crate::Error::StorageFull), [`Storage`](crate::Error::Storage) if the log could not be
     ///   checkpointed; the next opening does that. The store is closed.
     ///

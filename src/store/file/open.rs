@@ -15,7 +15,10 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// - [`InvalidPath`](crate::Error::InvalidPath) if the path cannot be used: a folder, a device, a missing folder, a dangling link.
+    /// - [`InvalidPath`](crate::Error::InvalidPath) if the path cannot be used: a folder, a device, a missing folder, a
+    ///   dangling link; or if the file has another name, beside which SQLite would keep another log: one with several hard
+    ///   links or, where Linux tells it in `/proc`, one that is mounted by itself (mount its folder). Also if this process
+    ///   has the file open and its write-ahead log was removed or replaced.
     /// - [`NotAStore`](crate::Error::NotAStore) if the file was not created by this crate.
     /// - [`TooNew`](crate::Error::TooNew) if a later version of this crate created or upgraded it.
     /// - [`Corrupt`](crate::Error::Corrupt) if it is a store, but its schema or history was altered, or it was truncated.

@@ -34,6 +34,8 @@ pub enum Kind {
     Shm,
     /// Taking a lock in shared memory; releasing it does not fail.
     ShmLock,
+    /// Giving a file a second name, which only the program does.
+    Link,
     /// Renaming a file, which only the program does.
     Rename,
     /// Syncing the folder, where the program does it.
@@ -42,7 +44,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, except [`ShmLock`](Self::ShmLock): SQLite waits for ten seconds before it gives up.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Open,
         Kind::Read,
         Kind::Write,
@@ -53,6 +55,7 @@ impl Kind {
         Kind::Length,
         Kind::Lock,
         Kind::Shm,
+        Kind::Link,
         Kind::Rename,
         Kind::SyncFolder,
     ];
@@ -69,7 +72,7 @@ impl Kind {
 pub enum Cause {
     /// The device failed: EIO.
     Io,
-    /// There is no room: ENOSPC. For operations other than writing, creating and renaming this is the same as
+    /// There is no room: ENOSPC. For operations other than writing, creating, linking and renaming this is the same as
     /// [`Io`](Self::Io).
     Full,
     /// Another reason: for a read one that is not of the device, such as ESTALE; for a lock that the file system has
@@ -82,7 +85,7 @@ impl Cause {
     /// The error of the program's own operation.
     fn error(self, kind: Kind) -> io::Error {
         match (kind, self) {
-            (Kind::Open | Kind::Write | Kind::Rename, Cause::Full) => io::ErrorKind::StorageFull.into(),
+            (Kind::Open | Kind::Write | Kind::Link | Kind::Rename, Cause::Full) => io::ErrorKind::StorageFull.into(),
             (Kind::Lock, Cause::Other) => io::Error::from_raw_os_error(ENOLCK),
             _ => io::Error::from_raw_os_error(EIO),
         }
@@ -130,6 +133,11 @@ pub enum Operation {
     },
     Delete {
         file: String,
+    },
+    /// The file has both names.
+    Link {
+        from: String,
+        to: String,
     },
     Rename {
         from: String,
@@ -214,6 +222,11 @@ impl Disk {
         vfs::unnamed_files()
     }
 
+    /// Makes the file system one that does not have this operation, of those that the program itself does.
+    pub fn lack(&self, kind: Kind) {
+        self.shared.lock().lacking.push(kind);
+    }
+
     /// Starts a new record.
     pub fn record(&self) {
         self.shared.lock().record = Some(Vec::new());
@@ -246,7 +259,11 @@ impl Drop for Disk {
 ///
 /// If the operation is to fail.
 pub fn may(kind: Kind, file: &Path) -> io::Result<()> {
-    match Shared::of(file).and_then(|(disk, name)| disk.failure(&[kind], &name, None)) {
+    let Some((disk, name)) = Shared::of(file) else { return Ok(()) };
+    if disk.lock().lacking.contains(&kind) {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    match disk.failure(&[kind], &name, None) {
         None => Ok(()),
         Some((kind, cause)) => Err(cause.error(kind)),
     }
@@ -277,6 +294,8 @@ struct State {
     unreadable: Option<(String, Range<u64>)>,
     record: Option<Vec<Operation>>,
     act: Option<Act>,
+    /// The operations that the file system does not have.
+    lacking: Vec<Kind>,
 }
 
 /// What happens before an operation.

@@ -189,7 +189,7 @@ fn code(kind: Kind, cause: Cause) -> c_int {
         // `unixShmMap`: mmap; then a file that cannot be extended, or whose length cannot be read.
         (Kind::Shm, Cause::Io) => ffi::SQLITE_IOERR_SHMMAP,
         (Kind::Shm, _) => ffi::SQLITE_IOERR_SHMSIZE,
-        (Kind::Rename, _) => unreachable!("SQLite renames nothing"),
+        (Kind::Link | Kind::Rename, _) => unreachable!("SQLite links and renames nothing"),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
+use kpi_store_test_support::with_suffix;
 
 use crate::internals::support::{hold, with_writer, write_dataset};
 use crate::{
@@ -228,6 +229,25 @@ fn a_store_in_memory_keeps_its_connection_and_data_after_a_failed_commit() {
     let after = ours.create_dataset(request()).unwrap();
     assert_eq!(listed(&ours), [before, after]);
     assert!(store.verify().unwrap().is_whole());
+}
+
+/// The log of the store is replaced after the recovery: neither the fresh connection nor any other may remove it.
+#[cfg(unix)]
+#[test]
+fn a_recovered_store_leaves_a_log_alone_that_replaces_its_own() {
+    let scene = Scene::new();
+    fail_the_next_commit(&scene.store);
+    unknown(scene.ours.create_dataset(request()));
+    let created = scene.ours.create_dataset(request()).unwrap();
+    let [log, copy] = ["-wal", ".copy"].map(|suffix| with_suffix(&scene.file, suffix));
+    fs::copy(&log, &copy).unwrap();
+    fs::rename(&copy, &log).unwrap();
+    assert_eq!(scene.ours.create_dataset(request()).unwrap_err().code(), "invalid_path");
+    let Scene { _folder, file, store, ours } = scene;
+    let (before, id) = (fs::read(&log).unwrap(), ours.id());
+    drop((store, ours));
+    assert_eq!(fs::read(&log).unwrap(), before);
+    is_all(&file, id, &[created]);
 }
 
 /// A store in a file that is removed after the test.

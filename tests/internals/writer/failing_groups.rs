@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use kpi_store_fault_vfs::{Cause, Fault, Kind};
+use kpi_store_test_support::with_suffix;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 
 use super::groups::{Scene, create, request};
@@ -191,6 +192,30 @@ fn the_jobs_of_a_lost_transaction_each_run_alone() {
     });
     assert_eq!(scene.commits(), 3, "each alone");
     assert_eq!(scene.names(), ["first", "second", "last"]);
+}
+
+/// The log is checked after the commit too, since it may be removed between the check before the transaction and the
+/// commit.
+#[cfg(unix)]
+#[test]
+fn a_group_whose_log_is_removed_before_the_commit_is_answered_outcome_unknown() {
+    let scene = Scene::new();
+    std::thread::scope(|scope| {
+        let held = scene.hold();
+        let first = scene.enqueue(scope, create("first"));
+        let removing = scene.enqueue(scope, |scene| {
+            let log = with_suffix(scene.store.path().unwrap(), "-wal");
+            scene.write(move |_| {
+                std::fs::remove_file(&log).unwrap();
+                Ok(())
+            })
+        });
+        drop(held);
+        for failed in [first.join().unwrap().map(drop), removing.join().unwrap()] {
+            assert!(matches!(failed, Err(Error::OutcomeUnknown { .. })), "{failed:?}");
+        }
+    });
+    assert_eq!(scene.ours.create_dataset(request("later")).unwrap_err().code(), "invalid_path");
 }
 
 /// If the savepoint of a job cannot be rolled back, the whole transaction is, and each job runs alone.
