@@ -105,7 +105,11 @@ impl Access {
                 self.writer.keep_log_short(readers);
                 worked
             }
-            None => Ok(work(self.writer.read(OpenedReader::copy_of)?, true)?),
+            None => {
+                let attempt = || work(self.writer.read(OpenedReader::copy_of)?, true);
+                // Reads of a database in memory do not fail, but those of the file that a backup writes do.
+                Ok(attempt().or_else(|failure| if failure.may_be_failed_read() { attempt() } else { Err(failure) })?)
+            }
         }
     }
 

@@ -147,7 +147,7 @@ impl Writer {
 
     /// Begins the log anew if it is too long and no write is in progress for long.
     pub(super) fn keep_log_short(&self, readers: &Readers) {
-        let Some(Ok(length)) = self.database.as_ref().map(|database| database.check_log()) else { return };
+        let Some(Ok(length)) = self.database.as_ref().map(|database| database.check_files()) else { return };
         if self.log.is_exceeded_by(length)
             && let Ok(mut leader) = self.acquire_connection(&Deadline::after(WAIT_FOR_OTHERS))
         {

@@ -173,10 +173,10 @@ impl Database {
     }
 
     /// Fails if the name of the file or of its log now belongs to another file or to none: writes to the old ones would
-    /// be lost.
-    pub(crate) fn check_files(&self) -> Result<(), Error> {
+    /// be lost. Returns the length of the log.
+    pub(crate) fn check_files(&self) -> Result<u64, Error> {
         self.check_unmoved()?;
-        self.check_log().map(drop)
+        self.check_log()
     }
 
     pub(in crate::sqlite) fn check_unmoved(&self) -> Result<(), Error> {

@@ -96,6 +96,9 @@ fn unwritable_companion(file: &Path, failure: Failure) -> Failure {
     let Failure(Error::ReadOnly { source: Some(source) } | Error::Storage { source: Some(source) }) = &failure else {
         return failure;
     };
+    if companions::unreadable(file).is_some() {
+        return failure;
+    }
     let code = source.downcast_ref().and_then(rusqlite::Error::sqlite_error).map(|error| error.extended_code);
     let (log, index) = (companions::beside(file, "-wal"), companions::beside(file, "-shm"));
     let companion = match code {
