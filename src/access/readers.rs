@@ -90,6 +90,7 @@ impl Readers {
 
     /// Closes the idle connections now, and the others when they are returned.
     pub(crate) fn close(&self) {
+        self.database.forget_log();
         let idle = {
             let mut pool = self.lock();
             pool.is_closed = true;

@@ -194,9 +194,6 @@ impl Writer {
             return recovered;
         }
         leader.closes_store = true;
-        if let Some(database) = &self.database {
-            database.forget_log();
-        }
         readers.into_iter().for_each(Readers::close);
         let connection = leader.connection.take();
         if let Some(database) = &self.database {

@@ -131,12 +131,12 @@ struct Batch {
 
 impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
     fn run(&mut self) -> Result<()> {
-        if self.batch.is_none() {
-            // Nothing is pulled for a store that is closed.
-            self.organization.store.access().check_open()?;
-        }
         while !self.is_at_end {
             let mut batch = Batch { author: self.organization.author()?, left: self.batch.unwrap_or(u64::MAX) };
+            if self.batch.is_none() {
+                // Nothing is pulled for a store that is closed.
+                self.organization.store.access().check_open()?;
+            }
             let first = match self.batch {
                 _ if self.is_in_memory => Some(self.pull_all(&mut batch)?),
                 Some(_) => Some(self.pull(&mut batch, false)?),
