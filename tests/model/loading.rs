@@ -16,6 +16,7 @@ impl World {
         }
         let load = Load {
             batch: if self.random.percent(60) { Some(self.random.below(5)) } else { None },
+            is_in_memory: self.is_in_memory,
             cancelled_at: if self.random.percent(25) { Some(self.random.below(new.len() + 1)) } else { None },
         };
         let mut pulled = 0;

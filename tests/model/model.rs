@@ -52,6 +52,7 @@ pub(crate) struct Load {
     /// The most datasets to a transaction; none if all are stored in one.
     pub(crate) batch: Option<usize>,
     /// The callback cancels it once this number was written.
+    pub(crate) is_in_memory: bool,
     pub(crate) cancelled_at: Option<usize>,
 }
 
@@ -109,10 +110,13 @@ impl Model {
             let valid: Vec<_> = part.iter().flatten().cloned().collect();
             let admitted = if valid.len() < part.len() { Err("invalid") } else { Ok(()) };
             let (first, then) = if is_in_batches { (admitted, writable) } else { (writable, admitted) };
-            let kept = first.and(then).and_then(|()| self.keep(&valid));
+            let is_cancelled = load.cancelled_at.is_some_and(|at| stored + part.len() >= at);
+            let cancelled = if is_cancelled { Err("cancelled") } else { Ok(()) };
+            // In memory all of the input is reported before any of it is inserted.
+            let before_it = if load.is_in_memory && !is_in_batches { cancelled } else { Ok(()) };
+            let kept = first.and(then).and(before_it).and_then(|()| self.keep(&valid));
             stored += if kept.is_ok() { part.len() } else { 0 };
-            let is_cancelled = load.cancelled_at.is_some_and(|at| stored >= at);
-            let stopped = kept.and(if is_cancelled { Err("cancelled") } else { Ok(()) });
+            let stopped = kept.and(cancelled);
             let takes_back = if is_in_batches {
                 !self.rules.a_stopped_load_keeps_its_batches
             } else {
