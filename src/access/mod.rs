@@ -1,12 +1,14 @@
 //! Concurrency: when a thread may read or write. This layer knows nothing of datasets and has no SQL.
 //!
 //! - [`writer`]: the single writer, and the group commit of the jobs that wait for it at the same time.
+//! - [`leader`]: the thread that has the writer's connection, runs the jobs and commits.
 //! - [`job`]: a write that any thread can run. [`queue`]: the threads that wait for the writer, each with its job.
 //! - [`recovery`]: the writer's connection, and the recovery after a failed commit. [`log`]: how long the write-ahead log
 //!   may become.
 //! - [`readers`]: the pool of connections for reading.
 
 pub(crate) mod job;
+pub(crate) mod leader;
 mod log;
 mod queue;
 pub(crate) mod readers;
@@ -98,19 +100,17 @@ impl Access {
     /// read fails.
     pub(crate) fn with_own_connection<T>(&self, work: impl Fn(OpenedReader, bool) -> Result<T, Failure>) -> Result<T> {
         self.check_process()?;
-        match &self.readers {
-            Some(readers) => {
-                let worked = readers.with_own_connection(work);
-                // Its snapshot was held for long, and the log may have grown meanwhile.
-                self.writer.keep_log_short(readers);
-                worked
-            }
-            None => {
-                let attempt = || work(self.writer.read(OpenedReader::copy_of)?, true);
-                // Reads of a database in memory do not fail, but those of the file that a backup writes do.
-                Ok(attempt().or_else(|failure| if failure.may_be_failed_read() { attempt() } else { Err(failure) })?)
-            }
-        }
+        let Some(readers) = &self.readers else {
+            let attempt = || work(self.writer.read(OpenedReader::copy_of)?, true);
+            // Reads of a database in memory do not fail, but those of the file that a backup writes do.
+            return Ok(
+                attempt().or_else(|failure| if failure.may_be_failed_read() { attempt() } else { Err(failure) })?
+            );
+        };
+        let worked = readers.with_own_connection(work);
+        // Its snapshot was held for long, and the log may have grown meanwhile.
+        self.writer.keep_log_short(readers);
+        worked
     }
 
     /// Copies the log into the file and truncates the log. Returns false if another thread or process prevents it.

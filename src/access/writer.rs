@@ -28,8 +28,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::job::Job;
+use super::leader::Leader;
 use super::log::{LogBound, WAIT_FOR_OTHERS};
-use super::queue::{Outcome, WaitQueue, Wake};
+use super::queue::{WaitQueue, Waiter, Wake};
 use super::readers::Readers;
 use super::recovery::{LeaderConnection, Log};
 use crate::error::{Error, Result, Source};
@@ -43,9 +44,9 @@ use crate::sqlite::wal;
 pub(crate) struct Writer {
     state: Mutex<State>,
     /// Opens a fresh connection; `None` in memory, where the connection is the database.
-    database: Option<Arc<Database>>,
+    pub(super) database: Option<Arc<Database>>,
     busy_timeout: Duration,
-    log: LogBound,
+    pub(super) log: LogBound,
 }
 
 struct State {
@@ -281,6 +282,31 @@ impl Writer {
         }
     }
 
+    /// The jobs from the front of the queue that share the transaction of the leader's job.
+    pub(super) fn take_followers<J: Job>(&self, job: &J) -> Vec<Box<dyn Waiter>> {
+        self.lock().queue.take_followers(job)
+    }
+
+    /// Puts followers back whose jobs must run alone.
+    pub(super) fn put_back(&self, followers: Vec<Box<dyn Waiter>>) {
+        self.lock().queue.put_back(followers);
+    }
+
+    /// Hands the connection to the next waiter, or closes the store.
+    pub(super) fn end_lead(&self, connection: LeaderConnection, closes_store: bool) {
+        let mut state = self.lock();
+        state.application_thread = None;
+        if closes_store {
+            state.writer = WriterState::Closed;
+            // To drop the waiters wakes them.
+            state.queue = WaitQueue::default();
+        } else if let Some(first) = state.queue.pop() {
+            first.hand_over(connection);
+        } else {
+            state.writer = WriterState::Idle(connection);
+        }
+    }
+
     fn leader(&self, connection: LeaderConnection) -> Leader<'_> {
         Leader { writer: self, connection, log_length: 0, closes_store: false, application_process: None }
     }
@@ -334,121 +360,5 @@ impl Job for ConnectionWanted {
 
     fn outcome_unknown(&self, source: Option<Source>) -> Error {
         Error::OutcomeUnknown { ids: Vec::new(), source }
-    }
-}
-
-/// The connection, held by the leader. Dropping this leader rolls back what was not committed and hands the connection
-/// to the next waiter.
-pub(crate) struct Leader<'a> {
-    writer: &'a Writer,
-    connection: LeaderConnection,
-    /// The length of the log after the last commit of this leader.
-    log_length: u64,
-    /// The store is closed when this leader is dropped.
-    closes_store: bool,
-    /// The process that opened the file; set while code of the application runs, since it may fork.
-    application_process: Option<u32>,
-}
-
-impl Leader<'_> {
-    /// Runs the job and, unless it must be alone, the small jobs at the front of the queue, in one transaction.
-    fn run_group<J: Job>(&mut self, job: &J, alone: bool, deadline: &Deadline) -> Result<J::Output, Failure> {
-        let writer = self.writer;
-        let transaction = self.begin(deadline)?;
-        // On an early return or a panic, dropping the leader rolls back.
-        let output = job.run(&transaction)?;
-        let mut followers = if alone { Vec::new() } else { writer.lock().queue.take_followers(job) };
-        let can_commit = followers.iter_mut().all(|follower| follower.follow(&transaction).is_ok());
-        let committed = can_commit.then(|| transaction.commit());
-        let (outcome, result) = match committed.map(|committed| self.after_commit(committed)) {
-            Some(Ok(())) => (Outcome::Committed, Some(Ok(output))),
-            Some(Err(CommitFailure::Unknown(source))) => {
-                (Outcome::Unknown(source.clone()), Some(Err(job.outcome_unknown(source).into())))
-            }
-            Some(Err(CommitFailure::WithoutEffect(error))) => {
-                (Outcome::RolledBack, followers.is_empty().then(|| Err(error.into())))
-            }
-            None => (Outcome::RolledBack, None),
-        };
-        let unfinished: Vec<_> = followers.into_iter().filter_map(|follower| follower.conclude(&outcome)).collect();
-        if !unfinished.is_empty() {
-            writer.lock().queue.put_back(unfinished);
-        }
-        match result {
-            Some(result) => result,
-            None => self.run_group(job, true, deadline),
-        }
-    }
-
-    /// Begins a write transaction.
-    fn begin(&mut self, deadline: &Deadline) -> Result<Transaction<'_>, Failure> {
-        if let Some(database) = &self.writer.database {
-            database.check_files()?;
-        }
-        let writer = self.writer;
-        let connection = self.ready(deadline)?;
-        connection.begin(deadline, |connection| match &writer.database {
-            Some(database) => database.check_version(connection),
-            None => Ok(()),
-        })
-    }
-
-    /// Records the result of a commit: after a failed one the log needs recovery, unless SQLite was busy and wrote
-    /// nothing.
-    fn after_commit(&mut self, committed: Result<(), CommitFailure>) -> Result<(), CommitFailure> {
-        if self.writer.database.is_some() {
-            match committed {
-                Ok(()) | Err(CommitFailure::WithoutEffect(Error::Busy { .. })) => {}
-                Err(CommitFailure::WithoutEffect(_)) => self.connection.discard(Log::EndsInIncompleteCommit),
-                Err(CommitFailure::Unknown(_)) => self.connection.discard(Log::MayBeLost),
-            }
-        }
-        committed?;
-        // If the log was removed after the check before the transaction, the commit is where no other process finds it.
-        if let Some(database) = &self.writer.database {
-            self.log_length = database.check_log().map_err(|error| CommitFailure::Unknown(cause(error)))?;
-        }
-        Ok(())
-    }
-
-    /// The connection, outside any transaction.
-    pub(crate) fn ready(&mut self, deadline: &Deadline) -> Result<&mut WriteConnection, Failure> {
-        self.connection.ready(self.writer.database.as_deref(), deadline)
-    }
-
-    fn keep_log_short(&self, readers: Option<&Readers>) {
-        if let (LeaderConnection::Ready(connection), Some(readers)) = (&self.connection, readers) {
-            self.writer.log.keep(connection.plain(), self.log_length, readers);
-        }
-    }
-
-    fn checkpoint(&mut self, readers: &Readers, deadline: &Deadline) -> Result<bool, Failure> {
-        let Some(database) = &self.writer.database else { return Ok(true) };
-        database.check_files()?;
-        let connection = self.ready(deadline)?;
-        let _paused = readers.pause(deadline.left());
-        wal::checkpoint_and_truncate(connection.plain(), &database.file, deadline.left())
-    }
-}
-
-impl Drop for Leader<'_> {
-    fn drop(&mut self) {
-        if self.application_process.is_some_and(|process| process != std::process::id()) {
-            self.connection.leak();
-        }
-        // In memory it may fail, for want of memory: it is rolled back before its next use.
-        let _ = self.connection.roll_back(self.writer.database.is_none());
-        let connection = self.connection.take();
-        let mut state = self.writer.lock();
-        state.application_thread = None;
-        if self.closes_store {
-            state.writer = WriterState::Closed;
-            // To drop the waiters wakes them.
-            state.queue = WaitQueue::default();
-        } else if let Some(first) = state.queue.pop() {
-            first.hand_over(connection);
-        } else {
-            state.writer = WriterState::Idle(connection);
-        }
     }
 }

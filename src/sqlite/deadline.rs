@@ -18,6 +18,10 @@ const PAUSES: [(Duration, Duration); 3] = [
 ];
 const SHORTEST_PAUSE: Duration = Duration::from_micros(50);
 
+/// A pause is at least so many times as long as the attempt before it. On a machine that is busy with waiting processes
+/// attempts take longer, and the one that has the lock gets on with its work.
+const ATTEMPT_SHARE: u32 = 32;
+
 /// The one deadline of a call, shared by everything that it waits for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
@@ -43,14 +47,16 @@ impl Deadline {
         error.with_waited(self.waited())
     }
 
-    /// Sleeps before another attempt, at most until the deadline. Returns false, at once, if it has passed.
-    pub(super) fn pause(&self) -> bool {
+    /// Sleeps before another attempt, at most until the deadline. `attempt` is when the last one began. Returns false, at
+    /// once, if the deadline has passed.
+    pub(super) fn pause(&self, attempt: Instant) -> bool {
         let waited = self.waited();
         let left = self.timeout.saturating_sub(waited);
         if left.is_zero() {
             return false;
         }
-        let shortest = PAUSES.iter().find(|(until, _)| waited < *until).map_or(SHORTEST_PAUSE, |(_, pause)| *pause);
+        let by_age = PAUSES.iter().find(|(until, _)| waited < *until).map_or(SHORTEST_PAUSE, |(_, pause)| *pause);
+        let shortest = by_age.max(attempt.elapsed() * ATTEMPT_SHARE);
         // The last digits of the time spread the attempts of processes that wait for the same lock.
         let spread = shortest * (waited.subsec_nanos() % 1_000) / 1_000;
         std::thread::sleep((shortest + spread).min(left));
@@ -67,11 +73,11 @@ mod tests {
         let timeout = Duration::from_millis(80);
         let deadline = Deadline::after(timeout);
         let mut pauses = 0;
-        while deadline.pause() {
+        while deadline.pause(Instant::now()) {
             pauses += 1;
         }
         assert!(deadline.waited() >= timeout && deadline.left().is_zero());
         assert!(pauses > 10, "the pauses become shorter: {pauses}");
-        assert!(!Deadline::after(Duration::ZERO).pause());
+        assert!(!Deadline::after(Duration::ZERO).pause(Instant::now()));
     }
 }

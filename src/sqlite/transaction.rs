@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::ops::Deref;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 
@@ -140,8 +140,9 @@ fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
 /// Begins a write transaction, which takes the write lock; waits for it until the deadline.
 pub(super) fn begin(connection: &Connection, deadline: &Deadline) -> rusqlite::Result<()> {
     loop {
+        let attempt = Instant::now();
         match run(connection, "BEGIN IMMEDIATE") {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && deadline.pause() => {}
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && deadline.pause(attempt) => {}
             begun => return begun,
         }
     }

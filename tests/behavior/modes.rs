@@ -165,6 +165,9 @@ fn a_log_that_may_not_be_read_is_named() {
         let log = with_suffix(&other, "-wal");
         fs::set_permissions(&log, Permissions::from_mode(0o000)).unwrap();
         let error = Store::open(&other).unwrap_err();
+        let named = std::error::Error::source(&error).unwrap().to_string();
+        assert!(matches!(error, Error::ReadOnly { .. }) && named.contains(log.to_str().unwrap()), "{error:?}");
+        let error = Store::options().read_only(true).open(&other).unwrap_err();
         assert!(matches!(&error, Error::InvalidPath { path, .. } if *path == log), "{error:?}");
     });
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::access::job::Job;
-use crate::access::writer::Leader;
+use crate::access::leader::Leader;
 use crate::error::{Error, Result, Source};
 use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::Failure;

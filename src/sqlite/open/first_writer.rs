@@ -1,7 +1,7 @@
 //! The first connection to a file that is opened for writing: inspects it, switches it to WAL mode and upgrades it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::ffi::{SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_READONLY_CANTINIT};
 use rusqlite::{Connection, ErrorCode};
@@ -96,9 +96,6 @@ fn unwritable_companion(file: &Path, failure: Failure) -> Failure {
     let Failure(Error::ReadOnly { source: Some(source) } | Error::Storage { source: Some(source) }) = &failure else {
         return failure;
     };
-    if companions::unreadable(file).is_some() {
-        return failure;
-    }
     let code = source.downcast_ref().and_then(rusqlite::Error::sqlite_error).map(|error| error.extended_code);
     let (log, index) = (companions::beside(file, "-wal"), companions::beside(file, "-shm"));
     let companion = match code {
@@ -114,6 +111,7 @@ fn unwritable_companion(file: &Path, failure: Failure) -> Failure {
 /// Switches to WAL mode. SQLite does not call its busy handler here, so this function retries.
 fn switch_to_wal(connection: &Connection, deadline: &Deadline) -> Result<(), Failure> {
     loop {
+        let attempt = Instant::now();
         // IMPORTANT: SQLite commits the switch after it has returned the row with the new mode. `query_one` asks for a
         // second row, so that it gets to the commit.
         match connection.query_one("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
@@ -121,7 +119,7 @@ fn switch_to_wal(connection: &Connection, deadline: &Deadline) -> Result<(), Fai
             Ok(_) => return Err(Error::Storage { source: None }.into()),
             Err(error) => {
                 let Failure(error) = error.into();
-                if !matches!(error, Error::Busy { .. }) || !deadline.pause() {
+                if !matches!(error, Error::Busy { .. }) || !deadline.pause(attempt) {
                     return Err(error.into());
                 }
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use kpi_store_fault_vfs::Disk;
 use rusqlite::Connection;
 
-use crate::access::writer::Leader;
+use crate::access::leader::Leader;
 use crate::internals::support::{hold, waiting, with_writer, write};
 use crate::sqlite::failure::Failure;
 use crate::{

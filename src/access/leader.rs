@@ -1,0 +1,122 @@
+//! The thread that has the writer's connection: it runs its job and those of its followers, and commits.
+
+use super::job::Job;
+use super::queue::Outcome;
+use super::readers::Readers;
+use super::recovery::{LeaderConnection, Log};
+use super::writer::Writer;
+use crate::error::Error;
+use crate::sqlite::deadline::Deadline;
+use crate::sqlite::failure::{CommitFailure, Failure, cause};
+use crate::sqlite::transaction::{Transaction, WriteConnection};
+use crate::sqlite::wal;
+
+/// The connection, held by the leader. Dropping this leader rolls back what was not committed and hands the connection
+/// to the next waiter.
+pub(crate) struct Leader<'a> {
+    pub(super) writer: &'a Writer,
+    pub(super) connection: LeaderConnection,
+    /// The length of the log after the last commit of this leader.
+    pub(super) log_length: u64,
+    /// The store is closed when this leader is dropped.
+    pub(super) closes_store: bool,
+    /// The process that opened the file; set while code of the application runs, since it may fork.
+    pub(super) application_process: Option<u32>,
+}
+
+impl Leader<'_> {
+    /// Runs the job and, unless it must be alone, the small jobs at the front of the queue, in one transaction.
+    pub(super) fn run_group<J: Job>(
+        &mut self,
+        job: &J,
+        alone: bool,
+        deadline: &Deadline,
+    ) -> Result<J::Output, Failure> {
+        let writer = self.writer;
+        let transaction = self.begin(deadline)?;
+        // On an early return or a panic, dropping the leader rolls back.
+        let output = job.run(&transaction)?;
+        let mut followers = if alone { Vec::new() } else { writer.take_followers(job) };
+        let can_commit = followers.iter_mut().all(|follower| follower.follow(&transaction).is_ok());
+        let committed = can_commit.then(|| transaction.commit());
+        let (outcome, result) = match committed.map(|committed| self.after_commit(committed)) {
+            Some(Ok(())) => (Outcome::Committed, Some(Ok(output))),
+            Some(Err(CommitFailure::Unknown(source))) => {
+                (Outcome::Unknown(source.clone()), Some(Err(job.outcome_unknown(source).into())))
+            }
+            Some(Err(CommitFailure::WithoutEffect(error))) => {
+                (Outcome::RolledBack, followers.is_empty().then(|| Err(error.into())))
+            }
+            None => (Outcome::RolledBack, None),
+        };
+        let unfinished: Vec<_> = followers.into_iter().filter_map(|follower| follower.conclude(&outcome)).collect();
+        if !unfinished.is_empty() {
+            writer.put_back(unfinished);
+        }
+        match result {
+            Some(result) => result,
+            None => self.run_group(job, true, deadline),
+        }
+    }
+
+    /// Begins a write transaction.
+    pub(super) fn begin(&mut self, deadline: &Deadline) -> Result<Transaction<'_>, Failure> {
+        if let Some(database) = &self.writer.database {
+            database.check_files()?;
+        }
+        let writer = self.writer;
+        let connection = self.ready(deadline)?;
+        connection.begin(deadline, |connection| match &writer.database {
+            Some(database) => database.check_version(connection),
+            None => Ok(()),
+        })
+    }
+
+    /// Records the result of a commit: after a failed one the log needs recovery, unless SQLite was busy and wrote
+    /// nothing.
+    pub(super) fn after_commit(&mut self, committed: Result<(), CommitFailure>) -> Result<(), CommitFailure> {
+        if self.writer.database.is_some() {
+            match committed {
+                Ok(()) | Err(CommitFailure::WithoutEffect(Error::Busy { .. })) => {}
+                Err(CommitFailure::WithoutEffect(_)) => self.connection.discard(Log::EndsInIncompleteCommit),
+                Err(CommitFailure::Unknown(_)) => self.connection.discard(Log::MayBeLost),
+            }
+        }
+        committed?;
+        // If the log was removed after the check before the transaction, the commit is where no other process finds it.
+        if let Some(database) = &self.writer.database {
+            self.log_length = database.check_log().map_err(|error| CommitFailure::Unknown(cause(error)))?;
+        }
+        Ok(())
+    }
+
+    /// The connection, outside any transaction.
+    pub(crate) fn ready(&mut self, deadline: &Deadline) -> Result<&mut WriteConnection, Failure> {
+        self.connection.ready(self.writer.database.as_deref(), deadline)
+    }
+
+    pub(super) fn keep_log_short(&self, readers: Option<&Readers>) {
+        if let (LeaderConnection::Ready(connection), Some(readers)) = (&self.connection, readers) {
+            self.writer.log.keep(connection.plain(), self.log_length, readers);
+        }
+    }
+
+    pub(super) fn checkpoint(&mut self, readers: &Readers, deadline: &Deadline) -> Result<bool, Failure> {
+        let Some(database) = &self.writer.database else { return Ok(true) };
+        database.check_files()?;
+        let connection = self.ready(deadline)?;
+        let _paused = readers.pause(deadline.left());
+        wal::checkpoint_and_truncate(connection.plain(), &database.file, deadline.left())
+    }
+}
+
+impl Drop for Leader<'_> {
+    fn drop(&mut self) {
+        if self.application_process.is_some_and(|process| process != std::process::id()) {
+            self.connection.leak();
+        }
+        // In memory it may fail, for want of memory: it is rolled back before its next use.
+        let _ = self.connection.roll_back(self.writer.database.is_none());
+        self.writer.end_lead(self.connection.take(), self.closes_store);
+    }
+}
