@@ -44,10 +44,8 @@ pub(crate) fn checkpoint_and_truncate(
 /// appended after them would be lost with them. And the frames of an incomplete commit could be completed by a later
 /// commit that overwrites them and is itself incomplete.
 pub(super) fn checkpoint_at_opening(connection: &Connection, file: &Path) -> Result<bool, Failure> {
-    let checkpointed = connection
-        .query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-        .and_then(|()| restart(connection, Restart::Truncated, Duration::ZERO));
-    match checkpointed {
+    // Where another connection prevents the truncation, SQLite checkpoints as much as it can without waiting.
+    match restart(connection, Restart::Truncated, Duration::ZERO) {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => return Ok(false),
         checkpointed => checkpointed?,
     };

@@ -43,7 +43,7 @@ impl Database {
         let Some(source) = opened.as_ref().err().and_then(needs_to_write).filter(|_| log.is_some()) else {
             return opened;
         };
-        match folder::lack_of_descriptors(&self.file) {
+        match folder::lack_of_descriptors(&self.file).or_else(|| companions::unreadable(&self.file)) {
             Some(error) => Err(error.into()),
             // Even if the log is empty: another process may be about to write to it.
             None => Err(Error::ReadOnly { source: cause(ReadOnlyCause::UnusableLog(source)) }.into()),
