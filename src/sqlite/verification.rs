@@ -59,7 +59,7 @@ pub(super) fn verify(
         // it.
         let walked = walk(snapshot, &mut verification, read).and_then(|()| counts(snapshot, &mut verification));
         if let Err(failure) = walked {
-            verification.findings.push(unreadable(snapshot, failure)?);
+            push_once(&mut verification.findings, unreadable(snapshot, failure)?);
         }
         Ok(verification)
     })
@@ -77,9 +77,16 @@ pub(super) fn integrity(snapshot: &Snapshot<'_>) -> Result<Vec<Finding>, Failure
         Ok(orphans) => {
             findings.push(Finding::new(FindingKind::ForeignKey, format!("{orphans} KPIs belong to no dataset")));
         }
-        Err(failure) => findings.push(unreadable(snapshot, failure)?),
+        Err(failure) => push_once(&mut findings, unreadable(snapshot, failure)?),
     }
     Ok(findings)
+}
+
+/// Adds the finding of a check that ended early, unless another check has met the same damage.
+fn push_once(findings: &mut Vec<Finding>, finding: Finding) {
+    if !findings.contains(&finding) {
+        findings.push(finding);
+    }
 }
 
 /// Converts damage to a finding; any other error is returned.

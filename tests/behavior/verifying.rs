@@ -100,6 +100,22 @@ fn without_an_index(change: &str) -> String {
 }
 
 #[test]
+fn damage_that_several_checks_meet_is_told_once() {
+    let Sample { file, store, organization, .. } = Sample::new();
+    organization.create_datasets((0..50).map(|_| support::request_with_kpis(20))).unwrap();
+    store.close().unwrap();
+    let mut bytes = std::fs::read(&file.path).unwrap();
+    let middle = bytes.len() / 2 / 4_096 * 4_096;
+    bytes[middle..middle + 4_096].fill(0xff);
+    std::fs::write(&file.path, bytes).unwrap();
+
+    let findings = Store::open(&file.path).unwrap().verify().unwrap().findings;
+
+    let texts: std::collections::BTreeSet<_> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), findings.len(), "{findings:?}");
+}
+
+#[test]
 fn all_findings_come_at_once_and_carry_no_stored_value() {
     let sample = Sample::new();
     sample.change(
