@@ -125,8 +125,8 @@ pub enum Error {
         now: DateTime<Utc>,
     },
 
-    /// Another writer, in this process or another, held the store past the busy timeout; or for a read, every reader was in
-    /// use that long.
+    /// Another writer, in this process or another, held the store past the busy timeout; for a read, every reader was in
+    /// use that long; or after a commit whose sync failed, another process reads an older snapshot.
     #[error("the store was busy for {} ms", waited.as_millis())]
     #[non_exhaustive]
     Busy {
