@@ -1,7 +1,7 @@
 //! The writer: every write goes through it, and jobs that wait at the same time share a transaction (group commit).
 //!
-//! This module owns BEGIN IMMEDIATE, the commit, the rollback and the handling of a failed commit. One connection
-//! writes; the thread that has it is the leader. A thread that arrives meanwhile enqueues its job and waits
+//! This module and [`leader`](super::leader) own BEGIN IMMEDIATE, the commit, the rollback and the handling of a failed
+//! commit. One connection writes; the thread that has it is the leader. A thread that arrives meanwhile enqueues its job and waits
 //! ([`queue`](super::queue)). When the leader has run its own job, it runs the small jobs at the front of the queue,
 //! each in a savepoint, so that the failure of one leaves the others intact, and commits once: one sync for all of
 //! them. No call returns before the commit. If the transaction was rolled back, each job runs again alone in its own
