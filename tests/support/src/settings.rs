@@ -2,6 +2,7 @@
 
 use std::env;
 use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
 
 /// Whether the long form of the harnesses was asked for: `KPI_STORE_LONG=1`.
 pub fn is_long() -> bool {
@@ -23,13 +24,15 @@ pub fn given_seed() -> Option<u64> {
     Some(given.parse().unwrap_or_else(|_| panic!("KPI_STORE_TEST_SEED is not a number: {given:?}")))
 }
 
-/// Says that a test cannot run on this machine.
+/// Says that a test cannot run on this machine, among the results of the tests.
 ///
 /// # Panics
 ///
 /// If `CI=true` and `could_run`: there a test that is skipped unnoticed is one that is missing.
 pub fn skipped(reason: &str, could_run: bool) {
-    println!("skipped: {reason}");
+    let thread = std::thread::current();
+    // Not by a macro, whose output the test harness would show only if the test failed.
+    let _ = writeln!(std::io::stderr(), "skipped: {}: {reason}", thread.name().unwrap_or_default());
     let is_ci = env::var_os("CI").is_some_and(|value| value == "true");
     assert!(!(is_ci && could_run), "skipped on a machine that could run it: {reason}");
 }
