@@ -1,5 +1,7 @@
 //! The thread that has the writer's connection: it runs its job and those of its followers, and commits.
 
+use std::time::Duration;
+
 use super::job::Job;
 use super::queue::Outcome;
 use super::readers::Readers;
@@ -61,15 +63,17 @@ impl Leader<'_> {
 
     /// Begins a write transaction.
     pub(super) fn begin(&mut self, deadline: &Deadline) -> Result<Transaction<'_>, Failure> {
-        if let Some(database) = &self.writer.database {
-            database.check_files()?;
-        }
         let writer = self.writer;
         let connection = self.ready(deadline)?;
-        connection.begin(deadline, |connection| match &writer.database {
+        let transaction = connection.begin(deadline, |connection| match &writer.database {
             Some(database) => database.check_version(connection),
             None => Ok(()),
-        })
+        })?;
+        // After waiting for the lock, during which the file may have been moved.
+        if let Some(database) = &writer.database {
+            database.check_files()?;
+        }
+        Ok(transaction)
     }
 
     /// Records the result of a commit: after a failed one the log needs recovery, unless SQLite was busy and wrote
@@ -83,9 +87,10 @@ impl Leader<'_> {
             }
         }
         committed?;
-        // If the log was removed after the check before the transaction, the commit is where no other process finds it.
+        // If the file was moved or its log removed after the check at the beginning, the commit is where no other process
+        // finds it.
         if let Some(database) = &self.writer.database {
-            self.log_length = database.check_log().map_err(|error| CommitFailure::Unknown(cause(error)))?;
+            self.log_length = database.check_files().map_err(|error| CommitFailure::Unknown(cause(error)))?;
         }
         Ok(())
     }
@@ -95,18 +100,29 @@ impl Leader<'_> {
         self.connection.ready(self.writer.database.as_deref(), deadline)
     }
 
-    pub(super) fn keep_log_short(&self, readers: Option<&Readers>) {
+    /// Begins the log anew if the last commit has made it too long. Waits at most until the deadline.
+    pub(super) fn keep_log_short(&self, readers: Option<&Readers>, deadline: &Deadline) {
         if let (LeaderConnection::Ready(connection), Some(readers)) = (&self.connection, readers) {
-            self.writer.log.keep(connection.plain(), self.log_length, readers);
+            self.writer.log.keep(connection.plain(), self.log_length, readers, deadline.left());
         }
     }
 
-    pub(super) fn checkpoint(&mut self, readers: &Readers, deadline: &Deadline) -> Result<bool, Failure> {
+    /// Checkpoints all of the log and truncates it. Waits at most `wait` for reads of this store, and as long for other
+    /// processes; returns false if they go on for longer.
+    pub(super) fn checkpoint(
+        &mut self,
+        readers: &Readers,
+        wait: Duration,
+        deadline: &Deadline,
+    ) -> Result<bool, Failure> {
         let Some(database) = &self.writer.database else { return Ok(true) };
         database.check_files()?;
         let connection = self.ready(deadline)?;
-        let _paused = readers.pause(deadline.left());
-        wal::checkpoint_and_truncate(connection.plain(), &database.file, deadline.left())
+        // Most of the work, while everything else goes on.
+        wal::checkpoint_passive(connection.plain())?;
+        let paused = readers.pause(wait);
+        let are_idle = paused.as_ref().is_some_and(|paused| paused.are_idle);
+        wal::checkpoint_and_truncate(connection.plain(), &database.file, if are_idle { wait } else { Duration::ZERO })
     }
 }
 

@@ -16,10 +16,14 @@ use super::readers::Readers;
 use crate::sqlite::database::Settings;
 use crate::sqlite::wal::{self, Restart};
 
-/// How long a writer waits for the reads of this store, and then for those of other processes. Short reads end long
-/// before, unless the machine is overloaded.
-const WAIT_FOR_READERS: Duration = Duration::from_millis(200);
-pub(super) const WAIT_FOR_OTHERS: Duration = Duration::from_millis(200);
+/// How long a writer waits at most for the reads of this store, and then for those of other processes. Short reads end
+/// long before, unless the machine is overloaded.
+const WAIT_MAX: Duration = Duration::from_millis(200);
+
+/// How long it waits with this busy timeout. Both waits together take half of it, so that they alone make no call fail.
+pub(super) fn wait_for_readers(busy_timeout: Duration) -> Duration {
+    WAIT_MAX.min(busy_timeout / 4)
+}
 
 /// An attempt that takes longer did copy pages. After one that failed, the next is made only after ten times as long.
 const SHORT_ATTEMPT: Duration = Duration::from_millis(1);
@@ -28,6 +32,8 @@ const SHORT_ATTEMPT: Duration = Duration::from_millis(1);
 pub(super) struct LogBound {
     /// A longer log is begun anew. In bytes.
     max: u64,
+    /// How long an attempt waits at most for readers.
+    wait: Duration,
     attempts: Mutex<Attempts>,
 }
 
@@ -40,8 +46,8 @@ struct Attempts {
 }
 
 impl LogBound {
-    pub(super) fn new(max: u64) -> Self {
-        Self { max, attempts: Mutex::default() }
+    pub(super) fn new(max: u64, busy_timeout: Duration) -> Self {
+        Self { max, wait: wait_for_readers(busy_timeout), attempts: Mutex::default() }
     }
 
     /// Whether a log of this length is to begin anew.
@@ -49,19 +55,28 @@ impl LogBound {
         length > self.max
     }
 
-    /// Begins the log anew if it is too long. `length` is that of the file.
+    /// Begins the log anew if it is too long. `length` is that of the file, and `left` what is left of the time that the
+    /// call may take.
     ///
     /// Best effort: a failure does not affect the transactions that were committed before.
-    pub(super) fn keep(&self, connection: &Connection, length: u64, readers: &Readers) {
+    pub(super) fn keep(&self, connection: &Connection, length: u64, readers: &Readers, left: Duration) {
         if self.is_exceeded_by(length) {
+            let wait = self.wait.min(left / 2);
             let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = attempts.attempt(connection, length, self.max, readers);
+            let _ = attempts.attempt(connection, length, self.max, readers, wait);
         }
     }
 }
 
 impl Attempts {
-    fn attempt(&mut self, connection: &Connection, length: u64, max: u64, readers: &Readers) -> rusqlite::Result<()> {
+    fn attempt(
+        &mut self,
+        connection: &Connection,
+        length: u64,
+        max: u64,
+        readers: &Readers,
+        wait: Duration,
+    ) -> rusqlite::Result<()> {
         let started = Instant::now();
         if self.not_before.is_some_and(|not_before| started < not_before) {
             return Ok(());
@@ -73,13 +88,11 @@ impl Attempts {
             return Ok(());
         }
         let how = if is_to_shrink { Restart::Truncated } else { Restart::Overwritten };
-        let waits = used >= self.waits_at;
-        let restarted = if waits {
-            let paused = readers.pause(WAIT_FOR_READERS);
-            wal::restart(connection, how, if paused.are_idle { WAIT_FOR_OTHERS } else { Duration::ZERO })
-        } else {
-            wal::restart(connection, how, Duration::ZERO)
-        };
+        let paused = if used >= self.waits_at { readers.pause(wait) } else { None };
+        let waits = paused.is_some();
+        let are_idle = paused.as_ref().is_some_and(|paused| paused.are_idle);
+        let restarted = wal::restart(connection, how, if are_idle { wait } else { Duration::ZERO });
+        drop(paused);
         if matches!(restarted, Ok(true)) {
             *self = Self::default();
             return Ok(());

@@ -35,6 +35,8 @@ struct Pool {
     /// How many connections are in use that were opened for one call and do not belong to the pool.
     own: usize,
     is_closed: bool,
+    /// Whether the writer has no connection any more, except for the one that it may have left here.
+    is_over: bool,
     /// The writer's connection, after the store was closed while some connection was in use.
     ///
     /// IMPORTANT: it is closed last, since the last connection checkpoints the log and removes it, and only one that can
@@ -51,6 +53,7 @@ impl Readers {
             is_paused: false,
             own: 0,
             is_closed: false,
+            is_over: false,
             writer: None,
         };
         Self { pool: Mutex::new(pool), returned: Condvar::new(), database, busy_timeout }
@@ -88,6 +91,22 @@ impl Readers {
         None
     }
 
+    /// Notes that the writer has closed its connection, or left it here. What is still in use is closed when it is
+    /// returned.
+    pub(super) fn end(&self) {
+        let mut pool = self.lock();
+        pool.is_over = true;
+        self.close_if_unused(&mut pool);
+    }
+
+    /// Closes the writer's connection of a closed store, if it is the last.
+    fn close_if_unused(&self, pool: &mut Pool) {
+        if pool.is_over && pool.is_unused() {
+            drop(pool.writer.take());
+            self.database.forget_lost_log();
+        }
+    }
+
     /// Closes the idle connections now, and the others when they are returned.
     pub(crate) fn close(&self) {
         self.database.forget_log();
@@ -106,13 +125,22 @@ impl Readers {
         std::mem::forget((std::mem::take(&mut pool.idle), pool.writer.take()));
     }
 
-    /// Lets no further read begin, and waits at most `timeout` until those in progress have ended.
-    pub(super) fn pause(&self, timeout: Duration) -> Paused<'_> {
+    /// Lets no further read begin, and waits at most `timeout` until those in progress have ended. `None`, at once, if it
+    /// may not wait, or if a connection of one call has a snapshot: that may be a call from which this one comes.
+    pub(super) fn pause(&self, timeout: Duration) -> Option<Paused<'_>> {
         let mut pool = self.lock();
+        if timeout.is_zero() || pool.own > 0 {
+            return None;
+        }
         pool.is_paused = true;
         let is_in_use = |pool: &mut Pool| pool.in_use > 0;
         let waited = self.returned.wait_timeout_while(pool, timeout, is_in_use).unwrap_or_else(PoisonError::into_inner);
-        Paused { readers: self, are_idle: waited.0.in_use == 0 }
+        Some(Paused { readers: self, are_idle: waited.0.in_use == 0 })
+    }
+
+    /// Whether a connection of one call is in use, for a verification or a backup.
+    pub(super) fn has_own(&self) -> bool {
+        self.lock().own > 0
     }
 
     fn borrow(&self, deadline: &Deadline) -> Result<Reader<'_>, Failure> {
@@ -212,7 +240,7 @@ impl Drop for Reader<'_> {
         } else if pool.waiting > 0 {
             self.readers.returned.notify_one();
         }
-        pool.close_if_unused();
+        self.readers.close_if_unused(&mut pool);
     }
 }
 
@@ -225,20 +253,13 @@ impl Drop for Own<'_> {
     fn drop(&mut self) {
         let mut pool = self.readers.lock();
         pool.own -= 1;
-        pool.close_if_unused();
+        self.readers.close_if_unused(&mut pool);
     }
 }
 
 impl Pool {
     fn is_unused(&self) -> bool {
         self.in_use == 0 && self.own == 0
-    }
-
-    /// Closes the writer's connection of a closed store, if it is the last.
-    fn close_if_unused(&mut self) {
-        if self.is_unused() {
-            drop(self.writer.take());
-        }
     }
 }
 

@@ -29,7 +29,7 @@ use rusqlite::Connection;
 
 use super::job::Job;
 use super::leader::Leader;
-use super::log::{LogBound, WAIT_FOR_OTHERS};
+use super::log::{LogBound, wait_for_readers};
 use super::queue::{WaitQueue, Waiter, Wake};
 use super::readers::Readers;
 use super::recovery::{LeaderConnection, Log};
@@ -95,7 +95,7 @@ impl Writer {
 
     fn with(writer: WriterState, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
         let state = State { writer, queue: WaitQueue::default(), application_thread: None };
-        let log = LogBound::new(database.as_ref().map_or(u64::MAX, |database| database.settings.log_max));
+        let log = LogBound::new(database.as_ref().map_or(u64::MAX, |database| database.settings.log_max), busy_timeout);
         Self { state: Mutex::new(state), database, busy_timeout, log }
     }
 
@@ -111,7 +111,7 @@ impl Writer {
             Acquired::Leader { mut leader, job, alone } => {
                 let output = self.diagnosed(|| leader.run_group(&job, alone, &deadline));
                 let output = output.map_err(|failure| deadline.error(failure))?;
-                leader.keep_log_short(readers);
+                leader.keep_log_short(readers, &deadline);
                 Ok((job, output))
             }
             Acquired::Done(done) => done.map_err(|error| deadline.error(error.into())),
@@ -142,28 +142,36 @@ impl Writer {
             CommitFailure::Unknown(source) => outcome_unknown(value, source),
             CommitFailure::WithoutEffect(error) => deadline.error(error.into()),
         })?;
-        leader.keep_log_short(readers);
+        leader.keep_log_short(readers, &deadline);
         Ok(())
     }
 
     /// Begins the log anew if it is too long and no write is in progress for long.
     pub(super) fn keep_log_short(&self, readers: &Readers) {
         let Some(Ok(length)) = self.database.as_ref().map(|database| database.check_files()) else { return };
+        let deadline = Deadline::after(wait_for_readers(self.busy_timeout) * 2);
         if self.log.is_exceeded_by(length)
-            && let Ok(mut leader) = self.acquire_connection(&Deadline::after(WAIT_FOR_OTHERS))
+            && let Ok(mut leader) = self.acquire_connection(&deadline)
         {
             leader.log_length = length;
-            leader.keep_log_short(Some(readers));
+            leader.keep_log_short(Some(readers), &deadline);
         }
     }
 
     /// Checkpoints all of the log and truncates it. Returns false if another thread or process prevents it.
     pub(super) fn checkpoint(&self, readers: &Readers) -> Result<bool> {
-        let deadline = Deadline::after(self.busy_timeout);
-        let checkpointed = self
-            .acquire_connection(&deadline)
-            .and_then(|mut leader| Ok(self.diagnosed(|| leader.checkpoint(readers, &deadline))?));
-        if let Err(Error::Busy { .. }) = checkpointed { Ok(false) } else { checkpointed }
+        let (deadline, wait) = (Deadline::after(self.busy_timeout), wait_for_readers(self.busy_timeout));
+        loop {
+            let checkpointed = self
+                .acquire_connection(&deadline)
+                .and_then(|mut leader| Ok(self.diagnosed(|| leader.checkpoint(readers, wait, &deadline))?));
+            match checkpointed {
+                Err(Error::Busy { .. }) => return Ok(false),
+                // In between, reads and writes of this store and of others go on.
+                Ok(false) if !readers.has_own() && deadline.left() > wait * 3 => std::thread::sleep(wait),
+                checkpointed => return checkpointed,
+            }
+        }
     }
 
     /// Runs `work` on a snapshot of a store in memory.
@@ -182,7 +190,10 @@ impl Writer {
                 // There is no write to wait for and no log to checkpoint.
                 state.writer = WriterState::Closed;
                 drop(state);
-                readers.into_iter().for_each(Readers::close);
+                readers.into_iter().for_each(|readers| {
+                    readers.close();
+                    readers.end();
+                });
                 return Ok(());
             }
         }
@@ -197,20 +208,25 @@ impl Writer {
         leader.closes_store = true;
         readers.into_iter().for_each(Readers::close);
         let connection = leader.connection.take();
-        if let Some(database) = &self.database {
-            connection.release_log(database)?;
-        }
-        match connection {
-            LeaderConnection::Ready(connection) => {
+        let released = self.database.as_ref().map_or(Ok(()), |database| connection.release_log(database));
+        let closed = match (released, connection) {
+            (Err(lost), connection) => {
+                // The log is not its own any more: the connection leaves it alone.
+                drop(connection);
+                Err(lost.into())
+            }
+            (Ok(()), LeaderConnection::Ready(connection)) => {
                 let checkpointed = self.diagnosed(|| Ok(wal::checkpoint_passive(connection.plain())?));
                 let closed = connection.close(|connection| match readers {
                     Some(readers) => readers.keep_until_unused(connection),
                     None => Some(connection),
                 });
-                Ok(checkpointed.and(closed)?)
+                checkpointed.and(closed).map_err(Error::from)
             }
-            LeaderConnection::NeedsRecovery { .. } => recovered,
-        }
+            (Ok(()), LeaderConnection::NeedsRecovery { .. }) => recovered,
+        };
+        readers.into_iter().for_each(Readers::end);
+        closed
     }
 
     /// Runs `work` up to three times, so that a read that failed is not answered as damage.

@@ -46,7 +46,10 @@ pub(crate) struct Database {
     /// The identity of the log that the connections use; `None` before the first connection is set up, and if there is
     /// no log: an immutable file, or one that is read in rollback mode.
     log_identity: Option<Identity>,
-    /// Whether the log was found removed or replaced.
+    /// The path of the index of the log, and the identity of the file, likewise.
+    index: PathBuf,
+    index_identity: Option<Identity>,
+    /// Whether the log or its index was found removed or replaced.
     is_log_lost: AtomicBool,
     opened: Opened,
     pub(crate) settings: Settings,
@@ -61,6 +64,7 @@ impl Database {
     pub(in crate::sqlite) fn new(file: PathBuf, settings: Settings, schema: &'static Schema) -> Result<Self, Error> {
         let identity = stat::identity(&file)?;
         let log = companions::beside(&file, "-wal");
+        let index = companions::beside(&file, "-shm");
         let opened = Opened::new(identity, &log)?;
         let (log_identity, is_log_lost, diagnosis) = (None, AtomicBool::new(false), Diagnosis::default());
         Ok(Self {
@@ -68,6 +72,8 @@ impl Database {
             identity,
             log,
             log_identity,
+            index,
+            index_identity: None,
             is_log_lost,
             opened,
             settings,
@@ -79,13 +85,20 @@ impl Database {
 
     /// Runs `work` up to three times, so that a read that failed is not answered as damage. It is given whether the file
     /// is known to be damaged, to [read](crate::sqlite::snapshot::read) with.
-    pub(crate) fn diagnosed<T>(&self, work: impl FnMut(bool) -> Result<T, Failure>) -> Result<T, Failure> {
-        self.diagnosis.decide(&self.file, work)
+    pub(crate) fn diagnosed<T>(&self, mut work: impl FnMut(bool) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.diagnosis
+            .decide(&self.file, |damage_is_known| work(damage_is_known).map_err(|failure| self.checked(failure)))
+    }
+
+    /// A connection whose file or log was moved or replaced reads pages that do not belong together: that is not damage.
+    fn checked(&self, failure: Failure) -> Failure {
+        let moved = if failure.is_damage() { self.check_files().err() } else { None };
+        moved.map_or(failure, Failure::from)
     }
 
     /// The error of work that cannot be done again: damage only if the file is damaged.
     pub(crate) fn diagnosed_error(&self, failure: Failure) -> Failure {
-        self.diagnosis.decide_error(&self.file, failure)
+        self.diagnosis.decide_error(&self.file, self.checked(failure))
     }
 
     /// Opens a further connection for writing, with `timeout` as its busy timeout.
@@ -163,20 +176,37 @@ impl Database {
             return Ok(());
         }
         self.log_identity = self.opened.register_log(self.identity, &self.log)?;
+        self.index_identity = stat::identity_if_any(&self.index)?;
         let is_missing = self.log_identity.is_none() && !self.settings.read_only;
         if is_missing { Err(lost_log(&self.log)) } else { Ok(()) }
     }
 
-    /// Lets other stores of this process use another log. Call it before the last connection is closed.
+    /// Lets other stores of this process use another log. Call it before the last connection is closed, which removes the
+    /// log.
+    ///
+    /// If the log was lost, no other store may be opened before [all connections are closed](Self::forget_lost_log), which
+    /// use the old one.
     pub(crate) fn forget_log(&self) {
+        if self.check_log().is_ok() {
+            self.opened.forget_log();
+        }
+    }
+
+    /// Lets other stores of this process use another log, after the last connection was closed.
+    pub(crate) fn forget_lost_log(&self) {
         self.opened.forget_log();
     }
 
-    /// Fails if the name of the file or of its log now belongs to another file or to none: writes to the old ones would
-    /// be lost. Returns the length of the log.
+    /// Fails if the name of the file, of its log or of the index of the log now belongs to another file or to none: writes
+    /// to the old ones would be lost. Returns the length of the log.
     pub(crate) fn check_files(&self) -> Result<u64, Error> {
         self.check_unmoved()?;
-        self.check_log()
+        let length = self.check_log()?;
+        if self.index_identity.is_some() && stat::identity_if_any(&self.index)? != self.index_identity {
+            self.is_log_lost.store(true, Ordering::Relaxed);
+            return Err(lost_log(&self.index));
+        }
+        Ok(length)
     }
 
     pub(in crate::sqlite) fn check_unmoved(&self) -> Result<(), Error> {
@@ -244,7 +274,7 @@ mod tests {
         disk.calm();
         let before = disk.count(Kind::Length);
         assert!(database.check_files().is_ok());
-        assert_eq!(disk.count(Kind::Length), before + 2, "two lookups before each write");
+        assert_eq!(disk.count(Kind::Length), before + 3, "three lookups before each write");
         std::fs::rename(&file, folder.path().join("other.db")).unwrap();
         assert_eq!(database.check_files().unwrap_err().code(), "invalid_path");
         std::fs::write(&file, "").unwrap();

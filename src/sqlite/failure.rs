@@ -55,11 +55,11 @@ pub(super) fn moved(file: &Path, source: Option<Source>) -> Error {
     invalid_path(file, "the file was moved, replaced or removed while it was open", source)
 }
 
-/// The error of a store whose write-ahead log does not have its name any more.
-pub(super) fn lost_log(log: &Path) -> Error {
-    const REASON: &str = "the write-ahead log was removed or replaced while the store was open; \
+/// The error of a store whose write-ahead log, or the index of the log, does not have its name any more.
+pub(super) fn lost_log(companion: &Path) -> Error {
+    const REASON: &str = "it was removed or replaced while the store was open; \
         close every store of this process and open it again";
-    invalid_path(log, REASON, None)
+    invalid_path(companion, REASON, None)
 }
 
 impl From<rusqlite::Error> for Failure {

@@ -101,6 +101,25 @@ fn a_write_in_progress_past_the_timeout_makes_a_checkpoint_answer_false() {
     assert!(store.checkpoint().unwrap());
 }
 
+/// A verification holds a snapshot, so that a checkpoint from its callback would wait for itself.
+#[test]
+fn a_checkpoint_during_a_verification_answers_false_at_once() {
+    let file = TestFile::new();
+    let store = Store::options().busy_timeout(Duration::MAX).open(&file.path).unwrap();
+    organization(&store).create_dataset(request_with_kpis(3)).unwrap();
+    let inner = store.clone();
+    let (send, answers) = mpsc::channel();
+    store
+        .verify_with(move |_| {
+            organization(&inner).create_dataset(request_with_kpis(1)).unwrap();
+            send.send(inner.checkpoint().unwrap()).unwrap();
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert!(answers.iter().count() > 0);
+    assert!(store.checkpoint().unwrap());
+}
+
 #[test]
 fn a_store_in_memory_has_nothing_to_copy_and_others_refuse() {
     let memory = Store::open_in_memory().unwrap();

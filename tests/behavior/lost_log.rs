@@ -24,6 +24,10 @@ fn other_process(task: &child::Task) {
     let store = Store::open(&task.file).unwrap();
     let create = |store: &Store| organization(store).create_dataset(request_with_kpis(3)).unwrap().id.to_string();
     child::send([create(&store)]);
+    if task.role == "many" {
+        // So much that every page of a small file changes.
+        organization(&store).create_datasets((0..100).map(|_| request_with_kpis(30))).unwrap();
+    }
     if task.role == "stay" {
         child::receive();
         child::send([create(&store)]);
@@ -94,7 +98,7 @@ impl Open {
 fn is_lost(error: &Error, file: &Path, what: &str) {
     let Error::InvalidPath { path, reason, .. } = error else { panic!("{what}: {error:?}") };
     assert_eq!(path, &with_suffix(&file.canonicalize().unwrap(), "-wal"), "{what}");
-    assert!(reason.starts_with("the write-ahead log was removed or replaced"), "{what}: {reason}");
+    assert!(reason.starts_with("it was removed or replaced while the store was open"), "{what}: {reason}");
 }
 
 #[test]
@@ -204,6 +208,76 @@ fn a_commit_into_a_log_that_was_just_removed_is_not_acknowledged() {
     let Open { file, store, ours, .. } = open;
     drop((store, ours));
     assert_eq!(ids_in_a_sound_file(&file.path).len(), 1, "the first, which was in the file");
+}
+
+/// SQLite keeps the index of the log in memory: two processes with different ones overwrite each other's commits.
+#[test]
+fn a_write_is_refused_after_the_index_of_the_log_was_removed() {
+    let mut open = Open::new();
+    fs::remove_file(open.file.with_suffix("-shm")).unwrap();
+    let Error::InvalidPath { path, .. } = open.create().unwrap_err() else { panic!("another error") };
+    assert_eq!(path, with_suffix(&open.file.path.canonicalize().unwrap(), "-shm"));
+    let Open { file, store, ours, acknowledged } = open;
+    drop((store, ours));
+    assert_eq!(ids_in_a_sound_file(&file.path), acknowledged);
+}
+
+/// A process that only reads makes no check before a read. It makes one before it calls the file damaged.
+#[test]
+fn a_store_that_only_reads_does_not_call_a_file_damaged_whose_log_it_lost() {
+    let open = Open::new();
+    let ids: Vec<_> = (0..40).map(|_| open.ours.create_dataset(request_with_kpis(20)).unwrap().id).collect();
+    open.store.checkpoint().unwrap();
+    for id in &ids {
+        open.ours.dataset(*id).unwrap();
+    }
+    read_with_companions(&open.file);
+    for _ in 0..8 {
+        Child::start(CHILD, "many", &open.file.path, 0).wait().unwrap();
+    }
+    let mut refused = 0;
+    for id in &ids {
+        match open.ours.dataset(*id) {
+            Ok(found) => assert!(found.is_some()),
+            Err(error) => {
+                is_lost(&error, &open.file.path, "a read");
+                refused += 1;
+            }
+        }
+    }
+    if let Ok(page) = open.ours.datasets(&DatasetQuery::new().limit(1_000)) {
+        assert!(page.damaged.is_empty(), "{refused} refused before");
+    }
+    if let Ok(found) = open.store.verify() {
+        assert!(found.is_whole(), "{found:?}");
+    }
+}
+
+/// The connection of a verification in progress still uses the index of the lost log.
+#[test]
+fn a_file_is_not_opened_again_before_a_verification_of_the_closed_store_has_ended() {
+    let mut open = Open::new();
+    for _ in 0..300 {
+        open.create().unwrap();
+    }
+    let (store, path) = (open.store.clone(), open.file.path.clone());
+    let mut closing = Some(open.store.clone());
+    let log = open.log();
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let answer = std::sync::Arc::clone(&seen);
+    let verified = store.verify_with(move |_| {
+        if let Some(store) = closing.take() {
+            fs::copy(&log, with_suffix(&log, ".copy")).unwrap();
+            fs::rename(with_suffix(&log, ".copy"), &log).unwrap();
+            is_lost(&store.close().unwrap_err(), &path, "closing");
+            *answer.lock().unwrap() = Some(Store::open(&path).map(drop).map_err(|error| error.code()));
+        }
+        std::ops::ControlFlow::Continue(())
+    });
+    assert_eq!(*seen.lock().unwrap(), Some(Err("invalid_path")), "{verified:?}");
+    let Open { file, acknowledged, .. } = open;
+    drop(store);
+    assert_eq!(ids_in_a_sound_file(&file.path), acknowledged);
 }
 
 /// SQLite keeps one index of the log for all connections of a process.

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use kpi_store::{Dataset, DatasetQuery, NewDataset, Organization, Store};
+use kpi_store::{Dataset, DatasetQuery, LoadOptions, NewDataset, Organization, Store};
 
 use crate::support::{
     TestFile, checkpointed_store, entries, listed, organization, plain_sqlite, request_with_kpis,
@@ -183,6 +183,38 @@ fn a_write_is_refused_and_a_read_is_right_or_refused_until_the_file_is_back() {
             }
         }
     }
+}
+
+/// The iterator of a load runs between the beginning of the transaction and the commit.
+#[test]
+fn a_commit_into_a_file_that_was_just_moved_is_not_acknowledged() {
+    for (what, event) in EVENTS {
+        let open = Open::new();
+        let file = open.file.clone();
+        let mut undo = None;
+        let new = std::iter::once_with(|| {
+            undo = event(&file);
+            request_with_kpis(1)
+        });
+        let failed = open.ours.load_datasets(new, LoadOptions::new()).unwrap_err();
+        assert_eq!(failed.code(), "outcome_unknown", "{what}: {failed:?}");
+    }
+}
+
+/// A create that waits for the lock of another process begins after the file was moved.
+#[test]
+fn a_create_that_waited_while_the_file_was_moved_is_refused() {
+    let open = Open::new();
+    let other = plain_sqlite(&open.file);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| open.write());
+        // No event tells that it waits.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        rename(&open.file, ".aside");
+        other.execute_batch("COMMIT").unwrap();
+        assert_eq!(waiting.join().unwrap(), Err("invalid_path"));
+    });
 }
 
 /// However the store is closed, another one finds everything that was acknowledged.

@@ -140,6 +140,11 @@ fn is_read(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     }
 }
 
+/// Whether the index of the write-ahead log lies beside the file.
+pub(in crate::sqlite) fn has_index(file: &Path) -> Result<bool, Error> {
+    Ok(look_up(&beside(file, "-shm"))?.is_some())
+}
+
 /// Whether a rollback journal lies beside the file.
 pub(in crate::sqlite) fn has_journal(file: &Path) -> Result<bool, Error> {
     Ok(look_up(&beside(file, "-journal"))?.is_some())

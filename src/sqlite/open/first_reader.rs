@@ -39,6 +39,12 @@ impl Database {
     /// Opens a connection to a file that has a log or a journal.
     fn open_in_use(&self) -> Result<OpenedReader, Failure> {
         let log = companions::wal_length(&self.file)?;
+        // SQLite would create the index of the log, for which the same holds as for the log.
+        if log.is_some() && !companions::has_index(&self.file)? && !draft::may_create_companions(&self.file)? {
+            let source = Source::new(std::io::Error::from(std::io::ErrorKind::PermissionDenied));
+            let unusable = || Error::ReadOnly { source: cause(ReadOnlyCause::UnusableLog(source)) };
+            return Err(companions::unreadable(&self.file).unwrap_or_else(unusable).into());
+        }
         let opened = self.connect_in(OpenMode::ReadOnly);
         let Some(source) = opened.as_ref().err().and_then(needs_to_write).filter(|_| log.is_some()) else {
             return opened;
