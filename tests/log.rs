@@ -192,6 +192,23 @@ fn stays_bounded_beside_repeated_verifications() {
     assert!(report.longest_log < bound, "{} of {bound}", report.longest_log);
 }
 
+/// A pause of the readers is no reason for a read to fail, however short the busy timeout is.
+#[test]
+fn no_read_is_busy_because_the_log_begins_anew() {
+    for timeout in [Duration::ZERO, Duration::from_millis(20)] {
+        let file = TestFile::new();
+        let (store, ours, ids) = store_with_datasets(&file.path);
+        store.close().unwrap();
+        let options = Store::options().durability(Durability::Normal).busy_timeout(timeout);
+        let store = options.open(&file.path).unwrap();
+        let ours = store.organization(ours.id());
+        let mut report = create_beside(&ours, &file.path, READERS / 2, |number, is_over| {
+            read_without_rest(&ours, &ids, number, is_over)
+        });
+        report.print("four readers with a short busy timeout");
+    }
+}
+
 #[test]
 fn grows_beside_a_snapshot_that_is_held_and_shrinks_with_the_first_write_after_it() {
     let file = TestFile::new();
