@@ -14,6 +14,7 @@ mod support;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kpi_store::{DatasetId, DatasetQuery, Durability, Organization, Store};
@@ -36,6 +37,12 @@ fn creates() -> u64 {
 
 fn log_length(file: &Path) -> u64 {
     std::fs::metadata(with_suffix(file, "-wal")).map_or(0, |metadata| metadata.len())
+}
+
+/// One scenario at a time: how long readers take to end depends on how much else runs.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a scenario came to.
@@ -128,6 +135,7 @@ fn read_without_rest(ours: &Organization, ids: &[DatasetId], number: usize, is_o
 
 #[test]
 fn stays_under_32_mib_beside_eight_readers_of_this_store() {
+    let _alone = alone();
     let file = TestFile::new();
     let (_store, ours, ids) = store_with_datasets(&file.path);
     let mut report =
@@ -142,6 +150,7 @@ fn stays_under_64_mib_beside_eight_readers_of_another_process() {
     if let Some(task) = child::task() {
         return read_until_told(&task);
     }
+    let _alone = alone();
     let file = TestFile::new();
     let (_store, ours, _) = store_with_datasets(&file.path);
     let mut readers = Child::start(TEST, &ours.id().to_string(), &file.path, 0);
@@ -172,6 +181,7 @@ fn read_until_told(task: &Task) {
 
 #[test]
 fn stays_bounded_beside_repeated_verifications() {
+    let _alone = alone();
     let file = TestFile::new();
     let (store, ours, _) = store_with_datasets(&file.path);
     let mut report = create_beside(&ours, &file.path, 1, |_, is_over| {
@@ -195,6 +205,7 @@ fn stays_bounded_beside_repeated_verifications() {
 /// A pause of the readers is no reason for a read to fail, however short the busy timeout is.
 #[test]
 fn no_read_is_busy_because_the_log_begins_anew() {
+    let _alone = alone();
     for timeout in [Duration::ZERO, Duration::from_millis(20)] {
         let file = TestFile::new();
         let (store, ours, ids) = store_with_datasets(&file.path);
@@ -211,6 +222,7 @@ fn no_read_is_busy_because_the_log_begins_anew() {
 
 #[test]
 fn grows_beside_a_snapshot_that_is_held_and_shrinks_with_the_first_write_after_it() {
+    let _alone = alone();
     let file = TestFile::new();
     let (_store, ours, _) = store_with_datasets(&file.path);
     let reader = plain_sqlite(&file.path);
@@ -228,6 +240,7 @@ fn grows_beside_a_snapshot_that_is_held_and_shrinks_with_the_first_write_after_i
 /// The control: with SQLite's own checkpoints alone, the log outgrows the bound beside the same readers.
 #[test]
 fn the_harness_detects_a_log_that_grows_beside_readers() {
+    let _alone = alone();
     let file = TestFile::new();
     let (_store, ours, ids) = store_with_datasets(&file.path);
     let (is_over, longest) = (AtomicBool::new(false), AtomicU64::new(0));

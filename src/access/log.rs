@@ -4,7 +4,8 @@
 //! Beside readers that overlap there is no such moment, and the log would grow without end. So a writer that finds it
 //! longer than [`Settings::log_max`] makes one: readers of this store begin no new reads for a moment, and SQLite waits for
 //! those of other processes (figures: `docs/performance.md`). A snapshot that is held for longer prevents that. Then
-//! each write tries without waiting, and one waits again whenever the log has grown by as much.
+//! each write tries without waiting, and one waits again whenever the log has grown by half, so that a snapshot that is
+//! held for very long delays few writes.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -99,7 +100,7 @@ impl Attempts {
         }
         let took = started.elapsed();
         if waits {
-            self.waits_at = used + max;
+            self.waits_at = used + used / 2;
         } else if took > SHORT_ATTEMPT {
             self.not_before = Some(started + took * 10);
         }

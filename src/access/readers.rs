@@ -154,11 +154,16 @@ impl Readers {
                 return Ok(Reader { readers: self, connection: pool.idle.pop() });
             }
             let left = deadline.left();
-            if left.is_zero() {
+            if left.is_zero() && !pool.is_paused {
                 return Err(Error::busy(deadline.waited()).into());
             }
             pool.waiting += 1;
-            pool = self.returned.wait_timeout(pool, left).unwrap_or_else(PoisonError::into_inner).0;
+            pool = if pool.is_paused {
+                // A pause is short, and no reason for a read to fail.
+                self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                self.returned.wait_timeout(pool, left).unwrap_or_else(PoisonError::into_inner).0
+            };
             pool.waiting -= 1;
         }
     }
