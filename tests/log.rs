@@ -2,7 +2,8 @@
 //! process and in another, and beside repeated verifications. Beside one snapshot that is held it may grow; the first
 //! write after that shortens it.
 //!
-//! Each scenario writes 80 MiB to the log in the short form and 800 in the long one, which prints what it counted:
+//! Each scenario writes some more to the log than its bound, in the long form ten times as much, and prints what it
+//! counted:
 //!
 //! ```text
 //! KPI_STORE_LONG=1 cargo test --release --test log -- --nocapture
@@ -31,8 +32,9 @@ const READERS: usize = 8;
 /// The pages that a create of ten KPIs changes, at least.
 const BYTES_PER_CREATE: u64 = 5 * 4_096;
 
-fn creates() -> u64 {
-    (if is_long() { 800 } else { 80 }) * MIB / BYTES_PER_CREATE
+/// How many creates write this much to the log, ten times as much in the long form.
+fn creates(mib: u64) -> u64 {
+    (if is_long() { 10 } else { 1 }) * mib * MIB / BYTES_PER_CREATE
 }
 
 fn log_length(file: &Path) -> u64 {
@@ -87,6 +89,7 @@ fn store_with_datasets(file: &Path) -> (Store, Organization, Vec<DatasetId>) {
 fn create_beside(
     ours: &Organization,
     file: &Path,
+    mib: u64,
     threads: usize,
     beside: impl Fn(usize, &AtomicBool) -> Vec<Duration> + Sync,
 ) -> Report {
@@ -95,7 +98,7 @@ fn create_beside(
     let mut report = std::thread::scope(|scope| {
         let (is_over, beside) = (&is_over, &beside);
         let readers: Vec<_> = (0..threads).map(|number| scope.spawn(move || beside(number, is_over))).collect();
-        let creates: Vec<Duration> = (0..creates())
+        let creates: Vec<Duration> = (0..creates(mib))
             .map(|_| {
                 let started = Instant::now();
                 ours.create_dataset(request_with_kpis(10)).unwrap();
@@ -138,8 +141,9 @@ fn stays_under_32_mib_beside_eight_readers_of_this_store() {
     let _alone = alone();
     let file = TestFile::new();
     let (_store, ours, ids) = store_with_datasets(&file.path);
-    let mut report =
-        create_beside(&ours, &file.path, READERS, |number, is_over| read_without_rest(&ours, &ids, number, is_over));
+    let mut report = create_beside(&ours, &file.path, 48, READERS, |number, is_over| {
+        read_without_rest(&ours, &ids, number, is_over)
+    });
     report.print("eight readers of this store");
     assert!(report.longest_log < 32 * MIB, "{}", report.longest_log);
 }
@@ -155,7 +159,7 @@ fn stays_under_64_mib_beside_eight_readers_of_another_process() {
     let (_store, ours, _) = store_with_datasets(&file.path);
     let mut readers = Child::start(TEST, &ours.id().to_string(), &file.path, 0);
     assert_eq!(readers.receive().as_deref(), Some("reading"));
-    let mut report = create_beside(&ours, &file.path, 0, |_, _| Vec::new());
+    let mut report = create_beside(&ours, &file.path, 80, 0, |_, _| Vec::new());
     readers.send("end");
     readers.wait().unwrap();
     report.print("eight readers of another process");
@@ -184,7 +188,7 @@ fn stays_bounded_beside_repeated_verifications() {
     let _alone = alone();
     let file = TestFile::new();
     let (store, ours, _) = store_with_datasets(&file.path);
-    let mut report = create_beside(&ours, &file.path, 1, |_, is_over| {
+    let mut report = create_beside(&ours, &file.path, 48, 1, |_, is_over| {
         let mut times = Vec::new();
         while !is_over.load(Relaxed) {
             let started = Instant::now();
@@ -196,7 +200,7 @@ fn stays_bounded_beside_repeated_verifications() {
     report.print("repeated verifications");
     // While one verification runs, the log grows by what is written meanwhile, at about 30 KiB for each create.
     let longest = report.reads.last().unwrap().as_micros();
-    let written = u128::from(creates() * BYTES_PER_CREATE * 3 / 2);
+    let written = u128::from(creates(48) * BYTES_PER_CREATE * 3 / 2);
     let during_one = u64::try_from(longest * written / report.elapsed.as_micros()).unwrap();
     let bound = 32 * MIB + during_one;
     assert!(report.longest_log < bound, "{} of {bound}", report.longest_log);
@@ -213,7 +217,7 @@ fn no_read_is_busy_because_the_log_begins_anew() {
         let options = Store::options().durability(Durability::Normal).busy_timeout(timeout);
         let store = options.open(&file.path).unwrap();
         let ours = store.organization(ours.id());
-        let mut report = create_beside(&ours, &file.path, READERS / 2, |number, is_over| {
+        let mut report = create_beside(&ours, &file.path, 24, READERS / 2, |number, is_over| {
             read_without_rest(&ours, &ids, number, is_over)
         });
         report.print("four readers with a short busy timeout");
@@ -227,7 +231,7 @@ fn grows_beside_a_snapshot_that_is_held_and_shrinks_with_the_first_write_after_i
     let (_store, ours, _) = store_with_datasets(&file.path);
     let reader = plain_sqlite(&file.path);
     reader.execute_batch("BEGIN; SELECT count(*) FROM dataset").unwrap();
-    let mut report = create_beside(&ours, &file.path, 0, |_, _| Vec::new());
+    let mut report = create_beside(&ours, &file.path, 40, 0, |_, _| Vec::new());
     report.print("a snapshot that is held");
     assert!(report.log_when_quiet > 32 * MIB, "nothing keeps the snapshot: {}", report.log_when_quiet);
 
