@@ -1,6 +1,7 @@
 //! The pool of connections for reading a file, opened when they are needed and kept for reuse.
 //!
-//! In WAL mode reads neither wait for a write nor block one. Each connection serves one thread at a time; the lock of
+//! In WAL mode reads neither wait for a write nor block one, except that [they pause](Readers::pause) for a moment when the
+//! log has become long. Each connection serves one thread at a time; the lock of
 //! the pool is not held meanwhile.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

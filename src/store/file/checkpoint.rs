@@ -11,8 +11,12 @@ impl Store {
     /// itself as far as it needs to, so no call is necessary for durability or to keep the log short. To copy the
     /// store within this process, use [`backup_to`](Self::backup_to); [`path`](Self::path) says why.
     ///
-    /// It returns `false` if another thread or process was reading or writing past the busy timeout. Nothing is lost
-    /// then: what was not copied is in the log. In memory there is nothing to copy, and it returns `true`.
+    /// It returns `false` if another thread or process was reading or writing past the busy timeout, or at once during a
+    /// verification or backup of this store. Nothing is lost then: what was not copied is in the log. In memory there
+    /// is nothing to copy, and it returns `true`.
+    ///
+    /// It tries again and again until the busy timeout. Reads of this store and writes of all processes wait during each
+    /// attempt, for at most 0.4 seconds, and go on in between.
     ///
     /// # Errors
     ///
