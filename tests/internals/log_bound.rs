@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kpi_store_fault_vfs::{Disk, Kind};
 use rusqlite::Connection;
@@ -82,6 +82,29 @@ fn a_log_over_the_bound_is_overwritten_from_its_start_and_keeps_its_length() {
         longest = longest.max(used());
     }
     assert!(longest > BOUND / 2, "it begins anew only when it is full, and not with every write: {longest}");
+}
+
+#[test]
+fn a_log_that_was_never_overwritten_has_the_length_of_its_commits() {
+    let fixture = Fixture::new();
+    let used = with_writer(&fixture.store, |connection| wal::length_of_commits(connection).unwrap());
+    assert_eq!(used, fixture.log_length());
+}
+
+#[test]
+fn a_write_waits_for_the_reads_of_this_store_and_then_overwrites_the_log() {
+    let fixture = Fixture::new();
+    let reader = fixture.store.access().readers.as_ref().unwrap().lend();
+    let longest = (0..20)
+        .map(|_| {
+            let started = Instant::now();
+            fixture.create();
+            started.elapsed()
+        })
+        .max();
+    assert!(longest >= Some(Duration::from_millis(200)), "{longest:?}");
+    assert!(fixture.log_length() < 2 * BOUND, "{} bytes", fixture.log_length());
+    drop(reader);
 }
 
 #[test]
