@@ -78,6 +78,14 @@ fn refuses_a_path_that_cannot_be_that_of_a_store_and_makes_nothing() {
 
 #[cfg(unix)]
 #[test]
+fn a_name_that_is_too_long_only_for_a_journal_is_refused_with_that_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Store::open(folder.path().join("n".repeat(248))).unwrap_err();
+    assert!(error.to_string().contains("-journal"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
 fn a_path_that_is_one_byte_shorter_opens() {
     let folder = tempfile::tempdir().unwrap();
     let path = long_path(folder.path(), 504);
