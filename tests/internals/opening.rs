@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
-use kpi_store_fault_vfs::{Disk, Kind};
+use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 use rusqlite::Connection;
 
 use crate::{Error, NewDataset, OrganizationId, Store};
@@ -110,4 +111,43 @@ fn a_file_whose_inode_changes_at_every_opening_is_an_invalid_path() {
     assert!(error.to_string().contains("moved"), "{error}");
     replaceable.disk.before(Kind::Open, 1, || ());
     create(&Store::open(&replaceable.file).unwrap()).unwrap();
+}
+
+/// SQLite calls no busy handler for the switch to a write-ahead log.
+#[test]
+fn a_first_opening_waits_for_the_write_of_another_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().canonicalize().unwrap().join("kpis.db");
+    let disk = Disk::new(file.parent().unwrap());
+    let other = Connection::open(&file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let before = disk.count(Kind::Lock);
+    let opened = std::thread::scope(|scope| {
+        let opening = scope.spawn(|| Store::options().busy_timeout(Duration::from_mins(1)).open(&file));
+        while disk.count(Kind::Lock) < before + 100 && !opening.is_finished() {
+            std::thread::yield_now();
+        }
+        other.execute_batch("COMMIT").unwrap();
+        opening.join().unwrap()
+    });
+    create(&opened.unwrap()).unwrap();
+}
+
+#[test]
+fn an_opening_that_cannot_open_a_companion_does_not_say_that_it_is_read_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().canonicalize().unwrap().join("kpis.db");
+    let disk = Disk::new(file.parent().unwrap());
+    // Keeps its companions beside the file.
+    let store = Store::open(&file).unwrap();
+    create(&store).unwrap();
+    for at in 1.. {
+        disk.fail(Fault { kinds: vec![Kind::Open], at, cause: Cause::Io, lasting: true });
+        let opened = Store::open(&file);
+        disk.calm();
+        match opened {
+            Err(error) => assert_ne!(error.code(), "read_only", "open {at}: {error}"),
+            Ok(_) => break,
+        }
+    }
 }
