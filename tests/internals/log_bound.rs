@@ -140,3 +140,19 @@ fn after_an_attempt_that_was_slow_and_failed_writes_make_none_for_a_while() {
     assert!(has_made_one);
     assert_eq!(fixture.create(), locks, "an attempt within three seconds");
 }
+
+#[test]
+fn a_verification_shortens_the_log_that_grew_meanwhile_without_another_write() {
+    let fixture = Fixture::new();
+    let snapshot = fixture.snapshot();
+    while fixture.log_length() <= 2 * BOUND {
+        fixture.create();
+    }
+    drop(snapshot);
+    let started = Instant::now();
+    // After a slow attempt there is none for a while.
+    while fixture.log_length() > 0 && started.elapsed() < Duration::from_secs(20) {
+        assert!(fixture.store.verify().unwrap().is_whole());
+    }
+    assert_eq!(fixture.log_length(), 0);
+}
