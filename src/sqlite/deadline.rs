@@ -55,13 +55,17 @@ impl Deadline {
         if left.is_zero() {
             return false;
         }
-        let by_age = PAUSES.iter().find(|(until, _)| waited < *until).map_or(SHORTEST_PAUSE, |(_, pause)| *pause);
-        let shortest = by_age.max(attempt.elapsed() * ATTEMPT_SHARE);
-        // The last digits of the time spread the attempts of processes that wait for the same lock.
-        let spread = shortest * (waited.subsec_nanos() % 1_000) / 1_000;
-        std::thread::sleep((shortest + spread).min(left));
+        std::thread::sleep(length_of_pause(waited, attempt.elapsed()).min(left));
         true
     }
+}
+
+/// The length of the pause of a call that has waited for so long, after an attempt that took so long.
+fn length_of_pause(waited: Duration, attempt: Duration) -> Duration {
+    let by_age = PAUSES.iter().find(|(until, _)| waited < *until).map_or(SHORTEST_PAUSE, |(_, pause)| *pause);
+    let shortest = by_age.max(attempt * ATTEMPT_SHARE);
+    // The last digits of the time spread the attempts of processes that wait for the same lock.
+    shortest + shortest * (waited.subsec_nanos() % 1_000) / 1_000
 }
 
 #[cfg(test)]
@@ -79,5 +83,22 @@ mod tests {
         assert!(deadline.waited() >= timeout && deadline.left().is_zero());
         assert!(pauses > 10, "the pauses become shorter: {pauses}");
         assert!(!Deadline::after(Duration::ZERO).pause(Instant::now()));
+    }
+
+    #[test]
+    fn pauses_shorten_with_the_time_waited_and_last_longer_than_the_attempt_before() {
+        let pause = |waited_micros, attempt_micros| {
+            length_of_pause(Duration::from_micros(waited_micros), Duration::from_micros(attempt_micros)).as_micros()
+        };
+        for (waited, shortest) in
+            [(0, 1_000), (4_999, 1_000), (5_000, 300), (20_000, 100), (60_000, 50), (1_000_000, 50)]
+        {
+            assert_eq!(pause(waited, 0), shortest, "after {waited} µs");
+        }
+        assert_eq!(pause(60_000, 10), 320, "32 times an attempt of 10 µs");
+        assert_eq!(pause(0, 10), 1_000);
+        // The last three digits of the nanoseconds.
+        assert_eq!(length_of_pause(Duration::from_nanos(500), Duration::ZERO), Duration::from_micros(1_500));
+        assert_eq!(length_of_pause(Duration::from_nanos(7_000_250), Duration::ZERO), Duration::from_micros(375));
     }
 }

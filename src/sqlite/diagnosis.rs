@@ -121,3 +121,37 @@ fn is_ambiguous(source: &Source) -> bool {
     // An extended code tells what kind of damage it is.
     failure.is_some_and(|failure| failure.extended_code == rusqlite::ffi::SQLITE_CORRUPT)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::Store;
+    use crate::sqlite::failure::damaged;
+
+    #[test]
+    fn damage_that_was_not_found_by_a_read_is_not_checked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kpis.db");
+        Store::open(&file).unwrap().close().unwrap();
+        let Failure(error) = Diagnosis::default().decide_error(&file, damaged("its digest differs").into());
+        assert_eq!(error.code(), "corrupt");
+    }
+
+    #[test]
+    fn a_file_that_is_too_damaged_for_the_check_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kpis.db");
+        Store::open(&file).unwrap().close().unwrap();
+        let whole = fs::read(&file).unwrap();
+        let check = |bytes: &[u8]| {
+            fs::write(&file, bytes).unwrap();
+            Diagnosis::default().check(&file).map_err(|Failure(error)| error).unwrap()
+        };
+        assert!(!check(&whole));
+        assert!(check(&whole[..4_096]), "one page");
+        assert!(check(&[&whole[..100], &[0xff; 3_996], &whole[4_096..]].concat()), "an unreadable schema");
+        assert!(check(&[&whole[..4_096], vec![0xff; whole.len() - 4_096].as_slice()].concat()), "the schema alone");
+    }
+}

@@ -78,6 +78,33 @@ fn a_snapshot_of_another_process_delays_a_checkpoint_and_loses_nothing() {
     assert_eq!(held(&copy, &ours), [created]);
 }
 
+/// SQLite checkpoints as much as it can where another connection keeps it from truncating the log.
+#[test]
+fn an_opening_copies_a_leftover_log_into_the_file_beside_a_snapshot_or_a_write_of_another_program() {
+    for sql in ["BEGIN; SELECT count(*) FROM dataset", "BEGIN IMMEDIATE"] {
+        let file = checkpointed_store();
+        let store = Store::open(&file.path).unwrap();
+        let ours = organization(&store);
+        let created = ours.create_dataset(request_with_kpis(2)).unwrap();
+        let other = plain_sqlite(&file.path);
+        other.execute_batch(sql).unwrap();
+        let (_copy, copy) = copy_alone(&file);
+        assert_eq!(held(&copy, &ours), [], "{sql}: it is only in the log");
+        // Closing explicitly would checkpoint.
+        let id = ours.id();
+        drop((store, ours));
+        let left = log_length(&file);
+        assert!(left > 0, "{sql}: the other connection keeps the log");
+
+        let store = Store::open(&file.path).unwrap();
+
+        assert_eq!(log_length(&file), left, "{sql}: the log cannot be truncated");
+        let (_copy, copy) = copy_alone(&file);
+        assert_eq!(held(&copy, &store.organization(id)), [created], "{sql}");
+        other.execute_batch("COMMIT").unwrap();
+    }
+}
+
 #[test]
 fn a_write_in_progress_past_the_timeout_makes_a_checkpoint_answer_false() {
     let file = TestFile::new();

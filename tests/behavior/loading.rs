@@ -230,6 +230,17 @@ fn an_error_of_a_load_prints_as_a_sentence_and_has_its_source() {
 }
 
 #[test]
+fn nothing_is_pulled_for_a_load_into_a_closed_store() {
+    support::in_a_file_and_in_memory(Store::options, |store, _| {
+        let organization = support::organization(store);
+        store.clone().close().unwrap();
+        let input = || std::iter::from_fn(|| -> Option<NewDataset> { panic!("it was pulled") });
+        let loaded = organization.load_datasets(input(), LoadOptions::new());
+        assert_eq!(Error::from(loaded.unwrap_err()).code(), "closed");
+    });
+}
+
+#[test]
 fn a_long_log_is_truncated_after_a_load_unless_a_reader_uses_it() {
     let long = || (0..100).map(|place| NewDataset::new(place.to_string()).kpis((0..100).map(|_| long_kpi())));
     let file = support::TestFile::new();

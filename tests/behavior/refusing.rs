@@ -57,10 +57,7 @@ const PATHS_ON_UNIX: &[(&str, Make)] = &[
     ("a path longer than SQLite opens", |folder| long_path(folder, 505)),
     ("a name with which no journal can be named", |folder| folder.join("n".repeat(248))),
     ("the longest name", |folder| folder.join("n".repeat(255))),
-    ("a folder in which SQLite can open no draft of a backup", |folder| {
-        let path = long_path(folder, 480);
-        path.with_file_name("n".repeat(path.file_name().unwrap().len() - 8)).join("kpis.db")
-    }),
+    ("a folder in which SQLite can open no draft of a backup", |folder| long_folder(folder, 472).join("kpis.db")),
 ];
 
 #[test]
@@ -78,10 +75,26 @@ fn refuses_a_path_that_cannot_be_that_of_a_store_and_makes_nothing() {
 
 #[cfg(unix)]
 #[test]
+fn a_name_that_is_too_long_only_for_a_journal_is_refused_with_that_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Store::open(folder.path().join("n".repeat(248))).unwrap_err();
+    assert!(error.to_string().contains("-journal"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
 fn a_path_that_is_one_byte_shorter_opens() {
     let folder = tempfile::tempdir().unwrap();
     let path = long_path(folder.path(), 504);
     assert_eq!(Store::open(&path).unwrap().path(), Some(path.as_path()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_in_a_folder_that_is_one_byte_shorter_opens_and_can_be_backed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = long_folder(folder.path(), 471).join("kpis.db");
+    Store::open(&path).unwrap().backup_to(path.with_extension("copy")).unwrap();
 }
 
 /// Contents that are not a store, made from those of one.
@@ -320,4 +333,12 @@ fn long_path(folder: &Path, bytes: usize) -> PathBuf {
     fs::create_dir_all(&folder).unwrap();
     let name = "n".repeat(bytes - folder.as_os_str().len() - 1);
     folder.join(name)
+}
+
+/// A folder in this one, which has a path of so many bytes.
+#[cfg(unix)]
+fn long_folder(folder: &Path, bytes: usize) -> PathBuf {
+    let folder = long_path(folder, bytes);
+    fs::create_dir(&folder).unwrap();
+    folder
 }

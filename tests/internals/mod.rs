@@ -2,6 +2,7 @@
 
 mod backups;
 mod durability;
+mod log_bound;
 mod opening;
 mod readers;
 mod statements;

@@ -134,3 +134,28 @@ pub(in crate::sqlite) fn lack_of_locks(file: &Path) -> Option<Error> {
 pub(in crate::sqlite) fn lack_of_room_beside(file: &Path) -> Option<Error> {
     Draft::new(file).err().filter(|error| matches!(error, Error::StorageFull { .. }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_replacing_draft_has_a_name_for_its_target_alone_and_replaces_the_one_that_was_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (folder.path().join("one.db"), folder.path().join("other.db"));
+        let draft = Draft::replacing(&one).unwrap();
+        fs::write(draft.path(), "left").unwrap();
+        let of_other = Draft::replacing(&other).unwrap();
+        assert_ne!(draft.path(), of_other.path());
+        assert_eq!(fs::read_to_string(draft.path()).unwrap(), "left");
+
+        let again = Draft::replacing(&one).unwrap();
+
+        assert_eq!(again.path(), draft.path());
+        assert_eq!(fs::read_to_string(again.path()).unwrap(), "");
+        Draft::remove_leftover(&one);
+        assert!(!again.path().exists() && of_other.path().exists());
+    }
+}

@@ -67,6 +67,7 @@ cut off";
             b"/data/kpis.db-wal",
             b"/data/ .db",
             b"/data/with",
+            b"/data/with_space\ttab\nline\\backslash.db",
             b"/data/with\\040space\\011tab\\012line\\134backslash",
             b"rw",
             b"",

@@ -1,7 +1,7 @@
 //! Two accounts on one file: its owner writes, the other may only read it, and both can write its folder.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use kpi_store::{DatasetQuery, Error, NewDataset, OrganizationId, Store, StoreOptions};
@@ -178,4 +178,24 @@ fn a_companion_of_another_account_is_named_when_the_file_is_opened_for_writing()
 /// What is in the folder, without the empty log that SQLite creates before it finds the index.
 fn filled(folder: &Path) -> Vec<Entry> {
     entries(folder).into_iter().filter(|entry| !entry.is_empty()).collect()
+}
+
+/// SQLite gives the companions that root creates to the owner of the file.
+#[test]
+fn root_that_reads_first_leaves_companions_that_the_owner_can_use() {
+    if is_account() {
+        return;
+    }
+    let Some(mut scene) =
+        Scene::new("read_only::accounts::root_that_reads_first_leaves_companions_that_the_owner_can_use")
+    else {
+        return;
+    };
+    let file = scene.folder.path().join("kpis.db");
+    let owner_of = |path: &Path| fs::metadata(path).unwrap().uid();
+    let store = Store::options().read_only(true).open(&file).unwrap();
+    assert_eq!(on(&store, "count", &file).unwrap(), "1");
+    assert_eq!(owner_of(&with_suffix(&file, "-wal")), owner_of(&file));
+    assert_eq!(scene.owner(&["open", "create"]), ["ok"; 2]);
+    assert_eq!(on(&store, "count", &file).unwrap(), "2");
 }
