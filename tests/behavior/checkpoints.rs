@@ -1,4 +1,5 @@
-//! What the file alone holds, without the log beside it: always a moment of the store, and after a checkpoint all of it.
+//! What the file alone holds, without the log beside it: a store from its first opening on, and after a checkpoint all of
+//! it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
