@@ -20,7 +20,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_micros(50);
 
 /// A pause is at least so many times as long as the attempt before it. On a machine that is busy with waiting processes
 /// attempts take longer, and the one that has the lock gets on with its work.
-const ATTEMPT_SHARE: u32 = 32;
+const ATTEMPT_SHARE: u32 = 4;
 
 /// The one deadline of a call, shared by everything that it waits for.
 #[derive(Clone, Copy, Debug)]
