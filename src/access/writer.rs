@@ -190,10 +190,10 @@ impl Writer {
                 // There is no write to wait for and no log to checkpoint.
                 state.writer = WriterState::Closed;
                 drop(state);
-                readers.into_iter().for_each(|readers| {
+                if let Some(readers) = readers {
                     readers.close();
                     readers.end();
-                });
+                }
                 return Ok(());
             }
         }

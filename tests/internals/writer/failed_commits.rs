@@ -106,6 +106,40 @@ fn recovery_waits_for_a_reader_no_longer_than_the_timeout_and_succeeds_once_it_i
     scene.holds(&[before, after, recovered]);
 }
 
+/// The log is cut under the write lock: what another process has written of a commit in progress stays.
+#[test]
+fn recovery_from_a_full_disk_does_not_cut_what_another_process_is_writing() {
+    let scene = Scene::new();
+    let before = scene.ours.create_dataset(request()).unwrap();
+    let disk = Disk::new(scene.file.parent().unwrap());
+    let store = Store::options().busy_timeout(TIMEOUT).open(&scene.file).unwrap();
+    let ours = store.organization(scene.ours.id());
+    disk.fail(Fault { kinds: vec![Kind::Write], at: 1, cause: Cause::Full, lasting: true });
+    assert_eq!(ours.create_dataset(request()).unwrap_err().code(), "storage_full");
+    disk.calm();
+    let other = rusqlite::Connection::open(&scene.file).unwrap();
+    // So few pages that most of the transaction is in the log before the commit.
+    other
+        .execute_batch(
+            "PRAGMA cache_size = 2; BEGIN IMMEDIATE; CREATE TABLE other (content);
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+            INSERT INTO other SELECT randomblob(4000) FROM n",
+        )
+        .unwrap();
+
+    is_busy_for_the_timeout(&ours);
+
+    other.execute_batch("COMMIT").unwrap();
+    let rows: i64 =
+        other.query_row("SELECT count(*) FROM other WHERE length(content) = 4000", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 100);
+    other.execute_batch("DROP TABLE other").unwrap();
+    drop(other);
+    let after = ours.create_dataset(request()).unwrap();
+    drop((ours, store));
+    scene.holds(&[before, after]);
+}
+
 #[test]
 fn waiting_for_the_writer_and_recovery_share_one_deadline() {
     let scene = Scene::new();
