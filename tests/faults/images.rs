@@ -4,7 +4,7 @@
 //! dropped, or torn between sectors of 512 bytes. Of the files created, renamed or removed since the folder was last
 //! synced, some of these changes are durable, in their order. Shared memory (`-shm`) is lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -17,11 +17,14 @@ const SECTOR: usize = 512;
 pub(super) type Image = BTreeMap<String, Vec<u8>>;
 
 pub(super) fn write(image: &Image, folder: &Path) {
+    let mut linked = HashSet::new();
     for (name, bytes) in image {
-        // A backup has the contents of its draft only while both are names of one file.
+        // A backup has the contents of its draft only while both are names of one file. Another backup may have the same.
         let draft = image.iter().find(|(draft, content)| is_draft(Path::new(draft)) && *content == bytes);
         match draft.map(|(draft, _)| folder.join(draft)) {
-            Some(draft) if draft.exists() => fs::hard_link(draft, folder.join(name)).unwrap(),
+            Some(draft) if draft.exists() && linked.insert(draft.clone()) => {
+                fs::hard_link(draft, folder.join(name)).unwrap();
+            }
             _ => fs::write(folder.join(name), bytes).unwrap(),
         }
     }
