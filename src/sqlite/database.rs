@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -14,7 +15,7 @@ use crate::model::durability::Durability;
 use crate::sqlite::connection::{self, OpenMode, set_pragma};
 use crate::sqlite::failure::{Failure, ReadOnlyCause, cause, lost_log, moved};
 use crate::sqlite::file::companions;
-use crate::sqlite::file::stat::{self, Identity};
+use crate::sqlite::file::stat::{self, Folder, Identity};
 use crate::sqlite::read_connection::{OpenedReader, ReadConnection};
 use crate::sqlite::schema::Schema;
 
@@ -51,6 +52,8 @@ pub(crate) struct Database {
     index_identity: Option<Identity>,
     /// Whether the log or its index was found removed or replaced.
     is_log_lost: AtomicBool,
+    /// The last look at the files that found them in order.
+    last_look: Mutex<Option<Look>>,
     opened: Opened,
     pub(crate) settings: Settings,
     pub(in crate::sqlite) schema: &'static Schema,
@@ -58,6 +61,23 @@ pub(crate) struct Database {
     /// Whether the log that the file had when it was opened is durable. If not, no frame may be appended to it.
     pub(crate) is_log_durable: bool,
 }
+
+/// A look at the file and its companions.
+#[derive(Debug)]
+struct Look {
+    /// The folder before it.
+    folder: Folder,
+    at: Instant,
+    log_length: u64,
+    /// How many checks have relied on it.
+    relied_on: u64,
+}
+
+/// How long an unchanged folder is trusted, which some file systems do not mark as changed.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How much the log grows from one check to the next, as a small create writes it: its length is to be known.
+const BYTES_PER_CHECK: u64 = 128 * 1024;
 
 impl Database {
     /// The file that has this name now. Opens no connection.
@@ -75,6 +95,7 @@ impl Database {
             index,
             index_identity: None,
             is_log_lost,
+            last_look: Mutex::default(),
             opened,
             settings,
             schema,
@@ -199,7 +220,29 @@ impl Database {
 
     /// Fails if the name of the file, of its log or of the index of the log now belongs to another file or to none: writes
     /// to the old ones would be lost. Returns the length of the log.
+    ///
+    /// IMPORTANT: it looks at the folder first, and at the files only if a name in the folder has changed or
+    /// [`LOOK_AGAIN`] has passed. A look at the log before each commit would make each commit write the metadata of the
+    /// log too: since Linux 6.13 a write changes the time of the last change of a file if that was asked for.
     pub(crate) fn check_files(&self) -> Result<u64, Error> {
+        self.check_log_was_kept()?;
+        let (folder, at) = (stat::folder(&self.file).ok(), Instant::now());
+        let mut last = self.last_look.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = &mut *last
+            && Some(last.folder) == folder
+            && at.duration_since(last.at) < LOOK_AGAIN
+            && last.relied_on < self.settings.log_max / BYTES_PER_CHECK
+        {
+            last.relied_on += 1;
+            return Ok(last.log_length);
+        }
+        *last = None;
+        let log_length = self.look_at_files()?;
+        *last = folder.map(|folder| Look { folder, at, log_length, relied_on: 0 });
+        Ok(log_length)
+    }
+
+    fn look_at_files(&self) -> Result<u64, Error> {
         self.check_unmoved()?;
         let length = self.check_log()?;
         if self.index_identity.is_some() && stat::identity_if_any(&self.index)? != self.index_identity {

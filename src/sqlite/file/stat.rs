@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::disk;
+use super::folder::folder_of;
 use crate::error::Error;
 use crate::sqlite::failure::{moved, stat_failed};
 
@@ -28,11 +29,28 @@ pub(in crate::sqlite) fn identity_if_any(file: &Path) -> Result<Option<Identity>
 pub(in crate::sqlite) fn identity_and_length(file: &Path) -> Result<Option<(Identity, u64)>, Error> {
     let found = disk::look_up(file).map_err(|error| stat_failed(file, error))?;
     let Some(metadata) = found.filter(Metadata::is_file) else { return Ok(None) };
+    Ok(Some((identity_of(&metadata), metadata.len())))
+}
+
+#[cfg_attr(not(unix), allow(unused_variables, reason = "there is no identity"))]
+fn identity_of(metadata: &Metadata) -> Identity {
     #[cfg(unix)]
-    let identity = (std::os::unix::fs::MetadataExt::dev(&metadata), std::os::unix::fs::MetadataExt::ino(&metadata));
+    let identity = (std::os::unix::fs::MetadataExt::dev(metadata), std::os::unix::fs::MetadataExt::ino(metadata));
     #[cfg(not(unix))]
     let identity = (0, 1);
-    Ok(Some((Identity(identity.0, identity.1), metadata.len())))
+    Identity(identity.0, identity.1)
+}
+
+/// A folder as it is now: its identity, and when a name in it was last added, changed or removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sqlite) struct Folder(Identity, Option<SystemTime>);
+
+/// The folder of the file.
+pub(in crate::sqlite) fn folder(file: &Path) -> Result<Folder, Error> {
+    let folder = folder_of(file);
+    let found = disk::look_up(folder).map_err(|error| stat_failed(file, error))?;
+    let metadata = found.ok_or_else(|| moved(file, None))?;
+    Ok(Folder(identity_of(&metadata), metadata.modified().ok()))
 }
 
 /// The length of the file in bytes.
