@@ -1,8 +1,7 @@
 //! The pool of connections for reading a file, opened when they are needed and kept for reuse.
 //!
 //! In WAL mode reads neither wait for a write nor block one, except that [they pause](Readers::pause) for a moment when the
-//! log has become long. Each connection serves one thread at a time; the lock of
-//! the pool is not held meanwhile.
+//! log has become long. Each connection serves one thread at a time; the lock of the pool is not held meanwhile.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -92,7 +91,7 @@ impl Readers {
         None
     }
 
-    /// Notes that the writer has closed its connection, or left it here. What is still in use is closed when it is
+    /// Notes that the writer has closed its connection, or left it here. A connection in use is closed when it is
     /// returned.
     pub(super) fn end(&self) {
         let mut pool = self.lock();

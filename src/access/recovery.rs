@@ -31,7 +31,7 @@ pub(super) enum LeaderConnection {
     },
 }
 
-/// What is wrong with the log after a failed commit.
+/// The state of the log after a failed commit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Log {
     /// Frames of an incomplete commit follow the last complete one.

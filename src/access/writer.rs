@@ -1,11 +1,11 @@
 //! The writer: every write goes through it, and jobs that wait at the same time share a transaction (group commit).
 //!
 //! This module and [`leader`](super::leader) own BEGIN IMMEDIATE, the commit, the rollback and the handling of a failed
-//! commit. One connection writes; the thread that has it is the leader. A thread that arrives meanwhile enqueues its job and waits
-//! ([`queue`](super::queue)). When the leader has run its own job, it runs the small jobs at the front of the queue,
-//! each in a savepoint, so that the failure of one leaves the others intact, and commits once: one sync for all of
-//! them. No call returns before the commit. If the transaction was rolled back, each job runs again alone in its own
-//! thread, so that its result never depends on the other jobs of the transaction.
+//! commit. One connection writes; the thread that has it is the leader. A thread that arrives meanwhile enqueues its
+//! job and waits ([`queue`](super::queue)). When the leader has run its own job, it runs the small jobs at the front of
+//! the queue, each in a savepoint, so that the failure of one leaves the others intact, and commits once: one sync for
+//! all of them. No call returns before the commit. If the transaction was rolled back, each job runs again alone in its
+//! own thread, so that its result never depends on the other jobs of the transaction.
 //!
 //! Why a leader, and not one of the alternatives (figures: `docs/performance.md`)? With a mutex alone, eight threads
 //! wait for eight syncs. A dedicated writer thread costs a lone writer two context switches for each write, and a

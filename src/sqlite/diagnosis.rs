@@ -23,7 +23,7 @@ use super::file::companions;
 use super::integrity;
 use crate::error::{Error, Source};
 
-/// What is known of a file while it is open.
+/// The knowledge of a file's damage while it is open.
 #[derive(Debug, Default)]
 pub(crate) struct Diagnosis {
     /// Whether SQLite's check has found damage.

@@ -85,7 +85,7 @@ pub(crate) fn length_of_commits(connection: &Connection) -> rusqlite::Result<u64
     })
 }
 
-/// What becomes of a log that was checkpointed to its end.
+/// The state of a log after it was checkpointed to its end.
 #[derive(Clone, Copy)]
 pub(crate) enum Restart {
     /// The next commit overwrites it from its start, which is faster than a log that grows.

@@ -98,7 +98,7 @@ impl Disk {
         self.0.folder.path().join("disk")
     }
 
-    /// What the file system does by itself after an error. A plain remount is refused while files are open for writing.
+    /// Makes the file system read-only, as it does by itself after an error. A plain remount is refused while files are open for writing.
     fn make_read_only(&self) {
         assert!(run(Command::new("mount").args(["-o", "remount,abort"]).arg(self.folder())));
         assert!(fs::write(self.folder().join("any"), "").is_err(), "the control: the disk is read-only");

@@ -12,7 +12,7 @@ use kpi_store::{DatasetQuery, Error, LoadOptions, NewDataset, OrganizationId, Pr
 
 use crate::support::{self, entries, request_with_kpis};
 
-/// What a callback does, and the code of the call that it interrupts.
+/// The action of a callback, and the code of the call that it interrupts.
 type Scenario = (&'static str, fn(&Store, &Path) -> ControlFlow<()>, Option<&'static str>);
 
 const SCENARIOS: [Scenario; 8] = [

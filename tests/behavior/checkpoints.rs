@@ -1,5 +1,5 @@
-//! What the file alone holds, without the log beside it: a store from its first opening on, and after a checkpoint all of
-//! it.
+//! The file alone, without the log beside it: it is a store from its first opening on, and after a checkpoint it has
+//! everything.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ fn copy_alone(file: &TestFile) -> (TestFile, PathBuf) {
     (copy, path)
 }
 
-/// What the copy holds of the organization, read as a store.
+/// The datasets of the organization in the copy, read as a store.
 fn held(copy: &Path, ours: &Organization) -> Vec<Dataset> {
     let store = Store::options().read_only(true).open(copy).unwrap();
     assert!(store.verify().unwrap().is_whole());

@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::disk;
 use super::folder::folder_of;
@@ -44,6 +44,18 @@ fn identity_of(metadata: &Metadata) -> Identity {
 /// A folder as it is now: its identity, and when a name in it was last added, changed or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sqlite) struct Folder(Identity, Option<SystemTime>);
+
+/// Longer than the steps in which systems count the time of a change, some 10 ms at most.
+const TIME_STEP: Duration = Duration::from_millis(20);
+
+impl Folder {
+    /// Whether a later change has another time for certain: if the last one is as recent as a step of the clock of the
+    /// file system, a later one may have the same.
+    pub(in crate::sqlite) fn is_settled(&self) -> bool {
+        let age = self.1.and_then(|changed| SystemTime::now().duration_since(changed).ok());
+        age.is_some_and(|age| age > TIME_STEP)
+    }
+}
 
 /// The folder of the file.
 pub(in crate::sqlite) fn folder(file: &Path) -> Result<Folder, Error> {

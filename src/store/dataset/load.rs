@@ -115,7 +115,7 @@ struct Load<'a, I> {
     started: Instant,
     /// The number of datasets that were pulled from the iterator.
     pulled: usize,
-    /// What was inserted, committed or not; in memory also what is about to be inserted.
+    /// The number of inserted datasets and KPIs, committed or not; in memory those about to be inserted are included.
     written: Loaded,
     /// The number of datasets that were committed.
     stored: u64,
