@@ -375,6 +375,6 @@ impl Job for ConnectionWanted {
     }
 
     fn outcome_unknown(&self, source: Option<Source>) -> Error {
-        Error::OutcomeUnknown { ids: Vec::new(), source }
+        Error::OutcomeUnknown { ids: Vec::new(), updated_at: None, source }
     }
 }

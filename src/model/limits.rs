@@ -16,8 +16,11 @@ pub const DESCRIPTION_MAX: usize = 2_000;
 /// The maximum length of the unit of a KPI, in code points. An empty unit is not the same as none.
 pub const UNIT_MAX: usize = 50;
 
-/// The maximum number of KPIs in one request.
-pub const KPIS_MAX: usize = 100;
+/// The maximum number of KPIs in one request as JSON.
+pub const KPIS_IN_REQUEST_MAX: usize = 100;
+
+/// The maximum number of KPIs of a dataset. The contract limits only what one request creates.
+pub const KPIS_MAX: usize = 10_000;
 
 /// The smallest `sort_order`.
 pub const SORT_ORDER_MIN: i64 = 0;

@@ -5,6 +5,7 @@
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the contract prints them.
 //! - [`page`], [`cursor`]: listings. [`verification`], [`progress`]: what long operations return and report.
 
+pub(crate) mod content;
 pub(crate) mod cursor;
 pub(crate) mod dataset;
 pub(crate) mod digest;

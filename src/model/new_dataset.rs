@@ -35,7 +35,7 @@ pub struct NewDataset {
     pub name: String,
     /// At most 2,000 code points.
     pub description: Option<String>,
-    /// In the order of addition. At most 100.
+    /// In the order of addition. At most 10,000; a server takes at most 100 in one request, and the others one by one.
     pub kpis: Vec<NewKpi>,
 }
 

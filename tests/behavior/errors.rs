@@ -221,7 +221,7 @@ fn an_application_can_construct_every_error_that_it_handles() {
         (Error::not_a_store("not a SQLite database"), "not_a_store"),
         (Error::too_new(2, 1), "too_new"),
         (Error::corrupt(Some(id), "it does not match its digest"), "corrupt"),
-        (Error::outcome_unknown([id]), "outcome_unknown"),
+        (Error::outcome_unknown([id], None), "outcome_unknown"),
         (Error::storage(std::io::Error::other("gone")), "storage"),
     ];
     for (error, code) in made {

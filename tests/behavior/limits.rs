@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use kpi_store::limits::{
-    DESCRIPTION_MAX, KPIS_MAX, NAME_MAX, NAME_MIN, PAGE_DEFAULT, PAGE_MAX, PAGE_MIN, SORT_ORDER_MAX, SORT_ORDER_MIN,
-    TIME_MAX_MICROS, TIME_MIN_MICROS, UNIT_MAX,
+    DESCRIPTION_MAX, KPIS_IN_REQUEST_MAX, KPIS_MAX, NAME_MAX, NAME_MIN, PAGE_DEFAULT, PAGE_MAX, PAGE_MIN,
+    SORT_ORDER_MAX, SORT_ORDER_MIN, TIME_MAX_MICROS, TIME_MIN_MICROS, UNIT_MAX,
 };
 use kpi_store::{Store, ValueType};
 use rusqlite::Connection;
@@ -211,12 +211,25 @@ fn stated() -> Vec<Stated> {
         (
             "README.md",
             include_str!("../../README.md"),
-            vec![name, description, unit, format!("at most {KPIS_MAX} items"), sort_order.clone()],
+            vec![
+                name,
+                description,
+                unit,
+                format!(
+                    "at most {KPIS_IN_REQUEST_MAX} items in one request, at most {} in a dataset",
+                    grouped(KPIS_MAX)
+                ),
+                sort_order.clone(),
+            ],
         ),
         (
             "src/model/new_dataset.rs",
             include_str!("../../src/model/new_dataset.rs"),
-            [&models[..], &[format!("At most {KPIS_MAX}.")]].concat(),
+            [
+                &models[..],
+                &[format!("At most {}", grouped(KPIS_MAX)), format!("at most {KPIS_IN_REQUEST_MAX} in one request")],
+            ]
+            .concat(),
         ),
         ("src/model/dataset.rs", include_str!("../../src/model/dataset.rs"), [&models[..], &[sort_order]].concat()),
         ("src/store/dataset/query.rs", include_str!("../../src/store/dataset/query.rs"), vec![page]),

@@ -30,7 +30,7 @@ where
     }
 
     fn outcome_unknown(&self, source: Option<Source>) -> Error {
-        Error::OutcomeUnknown { ids: vec![self.0], source }
+        Error::OutcomeUnknown { ids: vec![self.0], updated_at: None, source }
     }
 }
 

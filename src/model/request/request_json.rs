@@ -8,7 +8,7 @@ use super::rule::Rule;
 use super::validation;
 use super::violation::{Segment, Violations};
 use super::violations_builder::ViolationsBuilder;
-use crate::model::limits::{KPIS_MAX, SORT_ORDER_MAX, SORT_ORDER_MIN};
+use crate::model::limits::{KPIS_IN_REQUEST_MAX, SORT_ORDER_MAX, SORT_ORDER_MIN};
 use crate::model::new_dataset::{NewDataset, NewKpi};
 use crate::model::value_type::ValueType;
 
@@ -134,7 +134,7 @@ fn read_kpis(reader: &mut Reader<'_>) -> Result<Result<Vec<NewKpi>, ViolationsBu
         Value::Array => violations.within(Segment::key("kpis"), |violations| {
             let mut count = 0;
             while reader.next_item()? {
-                if count < KPIS_MAX {
+                if count < KPIS_IN_REQUEST_MAX {
                     kpis.extend(violations.within(Segment::Index(count), |violations| read_kpi(reader, violations))?);
                 } else {
                     let value = reader.value()?;
@@ -142,7 +142,7 @@ fn read_kpis(reader: &mut Reader<'_>) -> Result<Result<Vec<NewKpi>, ViolationsBu
                 }
                 count += 1;
             }
-            Ok(validation::check_count(count))
+            Ok(validation::check_count(count, KPIS_IN_REQUEST_MAX))
         })?,
         Value::String(text) => decode(text).map(|_| Err(Rule::ListType))?,
         value => reader.skip_rest(value).map(|()| Err(Rule::ListType))?,

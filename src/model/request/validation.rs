@@ -27,7 +27,7 @@ impl NewDataset {
         let mut violations = ViolationsBuilder::in_body();
         violations.field("name", check_name(&self.name));
         violations.field("description", check_description(self.description.as_deref()));
-        if violations.field("kpis", check_count(self.kpis.len())).is_some() {
+        if violations.field("kpis", check_count(self.kpis.len(), KPIS_MAX)).is_some() {
             violations.within(Segment::key("kpis"), |violations| {
                 for (index, kpi) in self.kpis.iter().enumerate() {
                     violations.within(Segment::Index(index), |violations| validate_kpi(kpi, violations));
@@ -65,8 +65,8 @@ pub(crate) fn check_sort_order(sort_order: i64) -> Result<(), Rule> {
 }
 
 /// Too many KPIs are a single violation; the items are not validated then.
-pub(crate) fn check_count(count: usize) -> Result<(), Rule> {
-    if count > KPIS_MAX { Err(Rule::ListTooLong { max: KPIS_MAX, actual: count }) } else { Ok(()) }
+pub(crate) fn check_count(count: usize, max: usize) -> Result<(), Rule> {
+    if count > max { Err(Rule::ListTooLong { max, actual: count }) } else { Ok(()) }
 }
 
 fn check_text(text: &str, max: usize) -> Result<(), Rule> {

@@ -60,6 +60,6 @@ impl Job for Accept {
     }
 
     fn outcome_unknown(&self, source: Option<Source>) -> Error {
-        Error::OutcomeUnknown { ids: vec![self.id], source }
+        Error::OutcomeUnknown { ids: vec![self.id], updated_at: None, source }
     }
 }

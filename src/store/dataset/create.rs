@@ -103,7 +103,7 @@ impl Job for CreateOne {
     }
 
     fn outcome_unknown(&self, source: Option<Source>) -> Error {
-        Error::OutcomeUnknown { ids: vec![self.0.dataset.id], source }
+        Error::OutcomeUnknown { ids: vec![self.0.dataset.id], updated_at: None, source }
     }
 }
 
@@ -121,6 +121,6 @@ impl Job for CreateMany {
     }
 
     fn outcome_unknown(&self, source: Option<Source>) -> Error {
-        Error::OutcomeUnknown { ids: self.0.iter().map(|record| record.dataset.id).collect(), source }
+        Error::OutcomeUnknown { ids: self.0.iter().map(|record| record.dataset.id).collect(), updated_at: None, source }
     }
 }

@@ -146,7 +146,8 @@ impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
                 break;
             }
             let store = &self.organization.store;
-            let outcome_unknown = |last: Option<_>, source| Error::OutcomeUnknown { ids: Vec::from_iter(last), source };
+            let outcome_unknown =
+                |last: Option<_>, source| Error::OutcomeUnknown { ids: Vec::from_iter(last), updated_at: None, source };
             store.access().write_exclusively(|transaction| self.write(transaction, batch, first), outcome_unknown)?;
             self.stored = self.written.datasets;
             if self.batch.is_some() {

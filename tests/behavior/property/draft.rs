@@ -12,7 +12,7 @@ use uuid::Uuid;
 const NAME: (usize, usize) = (1, 255);
 const DESCRIPTION: (usize, usize) = (0, 2_000);
 const UNIT: (usize, usize) = (0, 50);
-const MOST_KPIS: usize = 100;
+const MOST_KPIS_AS_JSON: usize = 100;
 const VALUE_TYPES: [&str; 5] = ["number", "text", "percentage", "date", "boolean"];
 
 /// A request, before it takes the form of a value in code or of a text in JSON.
@@ -92,16 +92,23 @@ fn text((least, most): (usize, usize)) -> impl Strategy<Value = String> {
 }
 
 impl Draft {
+    /// The violations of its JSON, which may have fewer KPIs than a request built in code.
+    pub(super) fn wrongs_as_json(&self) -> Vec<(String, &'static str)> {
+        if self.kpis.len() <= MOST_KPIS_AS_JSON {
+            return self.wrongs();
+        }
+        let mut wrongs = self.wrongs();
+        wrongs.retain(|(path, _)| !path.starts_with("kpis"));
+        wrongs.push(("kpis".into(), "too_long"));
+        wrongs
+    }
+
     /// Its violations: paths and codes, in order.
     pub(super) fn wrongs(&self) -> Vec<(String, &'static str)> {
         let mut wrongs = Vec::new();
         let mut check = |path: String, wrong: Option<&'static str>| wrongs.extend(wrong.map(|code| (path, code)));
         check("name".into(), wrong_text(&self.name, NAME));
         check("description".into(), self.description.as_deref().and_then(|text| wrong_text(text, DESCRIPTION)));
-        if self.kpis.len() > MOST_KPIS {
-            check("kpis".into(), Some("too_long"));
-            return wrongs;
-        }
         for (index, kpi) in self.kpis.iter().enumerate() {
             let path = |field: &str| format!("kpis[{index}].{field}");
             check(path("name"), wrong_text(&kpi.name, NAME));

@@ -1,5 +1,7 @@
 //! The error of every operation: a variant for each thing that a caller would do about it.
 
+mod constructors;
+
 use std::borrow::Cow;
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -46,7 +48,8 @@ impl Deref for Source {
 /// |---|---|---|---|
 /// | [`Invalid`](Self::Invalid) | the input breaks the contract | nothing | fix the fields that the violations name |
 /// | [`AlreadyExists`](Self::AlreadyExists) | a given id is taken | nothing | after an unknown outcome: it was stored; otherwise choose another id |
-/// | [`NotFound`](Self::NotFound) | no dataset with this id exists | nothing | check the id and the organization |
+/// | [`NotFound`](Self::NotFound) | no dataset, KPI or revision with this id exists | nothing | check the id and the organization |
+/// | [`Conflict`](Self::Conflict) | the dataset was changed since it was read | nothing | read it again, merge, and save |
 /// | [`InvalidCursor`](Self::InvalidCursor) | the cursor was altered, or belongs to another organization or order | nothing | list from the beginning |
 /// | [`ClockOutOfRange`](Self::ClockOutOfRange) | the clock is outside the years 0001 to 9999 | nothing | set the clock |
 /// | [`Busy`](Self::Busy) | the store was in use past the busy timeout | nothing | try again |
@@ -105,12 +108,32 @@ pub enum Error {
         kpi: Option<KpiId>,
     },
 
-    /// This organization has no dataset with this id. Only calls that change a dataset fail so; reads return `None`.
-    #[error("dataset {dataset} does not exist")]
+    /// This organization has no dataset with this id, or the dataset has no such KPI or revision. Calls that change a
+    /// dataset fail so, and those that list its history; other reads return `None`.
+    #[error("{} does not exist", missing(*dataset, *kpi, *revision))]
     #[non_exhaustive]
     NotFound {
-        /// The requested id.
+        /// The requested dataset.
         dataset: DatasetId,
+        /// The KPI that the dataset does not have; `None` if the dataset itself is missing.
+        kpi: Option<KpiId>,
+        /// The revision that its history does not have.
+        revision: Option<u64>,
+    },
+
+    /// The dataset is no longer what the caller expected: it was changed since it was read.
+    ///
+    /// Read it again and apply the change to what it is now;
+    /// [`DatasetDraft::merge`](crate::DatasetDraft::merge) helps with that.
+    #[error("dataset {dataset} was changed since it was read{}", was_cut(*expected, *found))]
+    #[non_exhaustive]
+    Conflict {
+        /// The dataset.
+        dataset: DatasetId,
+        /// The `updated_at` that the caller expected.
+        expected: Option<DateTime<Utc>>,
+        /// The `updated_at` that it has.
+        found: Option<DateTime<Utc>>,
     },
 
     /// The cursor was altered, or belongs to another organization, order or version of the crate.
@@ -226,6 +249,9 @@ pub enum Error {
     OutcomeUnknown {
         /// The written datasets, in the order of the request; of a load only the last one. All are stored, or none.
         ids: Vec<DatasetId>,
+        /// The `updated_at` that the change wrote: the change is stored if the dataset, or a version in its history, has
+        /// it. `None` if datasets were created, deleted, restored or purged.
+        updated_at: Option<DateTime<Utc>>,
         /// SQLite's error.
         source: Option<Source>,
     },
@@ -247,6 +273,7 @@ impl Error {
             Error::Invalid(..) => "invalid",
             Error::AlreadyExists { .. } => "already_exists",
             Error::NotFound { .. } => "not_found",
+            Error::Conflict { .. } => "conflict",
             Error::InvalidCursor => "invalid_cursor",
             Error::ClockOutOfRange { .. } => "clock_out_of_range",
             Error::Busy { .. } => "busy",
@@ -289,79 +316,21 @@ impl Error {
     }
 }
 
-/// Constructors for the tests of an application that handles these errors: the variants with fields cannot be
-/// constructed outside this crate.
-impl Error {
-    /// [`AlreadyExists`](Self::AlreadyExists): the id of the dataset is taken, or that of the KPI within the dataset.
-    #[must_use]
-    pub const fn already_exists(dataset: DatasetId, kpi: Option<KpiId>) -> Self {
-        Error::AlreadyExists { dataset, kpi }
+fn missing(dataset: DatasetId, kpi: Option<KpiId>, revision: Option<u64>) -> String {
+    match (kpi, revision) {
+        (Some(kpi), _) => format!("KPI {kpi} of dataset {dataset}"),
+        (None, Some(revision)) => format!("revision {revision} of dataset {dataset}"),
+        (None, None) => format!("dataset {dataset}"),
     }
+}
 
-    /// [`NotFound`](Self::NotFound).
-    #[must_use]
-    pub const fn not_found(dataset: DatasetId) -> Self {
-        Error::NotFound { dataset }
-    }
-
-    /// [`ClockOutOfRange`](Self::ClockOutOfRange).
-    #[must_use]
-    pub const fn clock_out_of_range(now: DateTime<Utc>) -> Self {
-        Error::ClockOutOfRange { now }
-    }
-
-    /// [`Busy`](Self::Busy), after waiting for this long.
-    #[must_use]
-    pub const fn busy(waited: Duration) -> Self {
-        Error::Busy { waited, source: None }
-    }
-
-    /// [`StorageFull`](Self::StorageFull).
-    #[must_use]
-    pub const fn storage_full() -> Self {
-        Error::StorageFull { source: None }
-    }
-
-    /// [`ReadOnly`](Self::ReadOnly).
-    #[must_use]
-    pub const fn read_only() -> Self {
-        Error::ReadOnly { source: None }
-    }
-
-    /// [`InvalidPath`](Self::InvalidPath).
-    #[must_use]
-    pub fn invalid_path(path: impl Into<PathBuf>, reason: &'static str) -> Self {
-        Error::InvalidPath { path: path.into(), reason, source: None }
-    }
-
-    /// [`NotAStore`](Self::NotAStore).
-    #[must_use]
-    pub const fn not_a_store(reason: &'static str) -> Self {
-        Error::NotAStore { reason, source: None }
-    }
-
-    /// [`TooNew`](Self::TooNew).
-    #[must_use]
-    pub const fn too_new(found: i64, supported: i64) -> Self {
-        Error::TooNew { found, supported }
-    }
-
-    /// [`Corrupt`](Self::Corrupt): of this dataset, or `None` if the damage concerns no single dataset.
-    #[must_use]
-    pub fn corrupt(dataset: Option<DatasetId>, detail: impl Into<Cow<'static, str>>) -> Self {
-        Error::Corrupt { dataset, detail: detail.into(), source: None }
-    }
-
-    /// [`OutcomeUnknown`](Self::OutcomeUnknown) of a write of these datasets.
-    #[must_use]
-    pub fn outcome_unknown(ids: impl IntoIterator<Item = DatasetId>) -> Self {
-        Error::OutcomeUnknown { ids: ids.into_iter().collect(), source: None }
-    }
-
-    /// [`Storage`](Self::Storage), with its cause.
-    #[must_use]
-    pub fn storage(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Error::Storage { source: Some(Source::new(source)) }
+/// Names the cause of a conflict with a dataset that nobody has changed: the time went through a JavaScript `Date`.
+fn was_cut(expected: Option<DateTime<Utc>>, found: Option<DateTime<Utc>>) -> &'static str {
+    let (Some(expected), Some(found)) = (expected, found) else { return "" };
+    if expected != found && expected.timestamp_micros() == found.timestamp_millis() * 1_000 {
+        ", or `updated_at` was cut to milliseconds, as JavaScript's dates do: keep it as a string"
+    } else {
+        ""
     }
 }
 

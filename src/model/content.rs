@@ -1,0 +1,70 @@
+//! The content of a dataset that a change gives it, and the reasons for which a change is refused.
+
+use chrono::{DateTime, Utc};
+
+use super::dataset::{Dataset, Kpi};
+use super::ids::KpiId;
+use super::request::violation::Violations;
+use super::value_type::ValueType;
+
+/// The content that a change gives to a dataset: all of its fields that can be changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    /// In display order, if [`sort_order`](KpiContent::sort_order) and the order of addition give that order too.
+    pub(crate) kpis: Vec<KpiContent>,
+}
+
+/// The content of a KPI. A KPI that the dataset does not have yet is added with this id.
+#[derive(Clone, Debug)]
+pub(crate) struct KpiContent {
+    pub(crate) id: KpiId,
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) unit: Option<String>,
+    pub(crate) value_type: ValueType,
+    pub(crate) required: bool,
+    pub(crate) sort_order: i64,
+    /// Its position in the order of addition and the time of its creation, if they are those of an earlier version.
+    /// `None`: those that it has; of an added KPI new ones, behind all others in the order of this list.
+    pub(crate) origin: Option<(i64, DateTime<Utc>)>,
+}
+
+impl From<&Dataset> for Content {
+    fn from(dataset: &Dataset) -> Self {
+        Self {
+            name: dataset.name.clone(),
+            description: dataset.description.clone(),
+            kpis: dataset.kpis.iter().map(KpiContent::from).collect(),
+        }
+    }
+}
+
+impl From<&Kpi> for KpiContent {
+    fn from(kpi: &Kpi) -> Self {
+        Self {
+            id: kpi.id,
+            name: kpi.name.clone(),
+            description: kpi.description.clone(),
+            unit: kpi.unit.clone(),
+            value_type: kpi.value_type,
+            required: kpi.required,
+            sort_order: kpi.sort_order,
+            origin: None,
+        }
+    }
+}
+
+/// Why a change cannot be applied to the dataset as it is stored.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The `updated_at` that the caller expected is not that of the dataset.
+    Conflict { expected: Option<DateTime<Utc>> },
+    /// The dataset has no such KPI.
+    KpiNotFound(KpiId),
+    /// The dataset already has a KPI with this id.
+    KpiExists(KpiId),
+    /// The dataset would have too many KPIs.
+    Invalid(Violations),
+}
