@@ -1,4 +1,4 @@
--- Datasets and their KPIs.
+-- Datasets, their KPIs and their history.
 --
 -- The file outlives the program, so the schema repeats every limit of the contract as a CHECK. The CHECKs make a create
 -- about 1.06 times and a bulk insert about 1.1 times as expensive. The reasons for this layout: docs/design.md.
@@ -17,21 +17,41 @@ CREATE TABLE dataset (
     -- Null until the first change.
     updated_by BLOB CHECK (length(updated_by) = 16),
     updated_at INTEGER CHECK (updated_at BETWEEN -62135596800000000 AND 253402300799999999),
-    -- 1 when created, incremented by every change.
+    -- 1 when created, incremented by every change of the content.
     revision INTEGER NOT NULL CHECK (revision >= 1),
-    -- 64-bit hash of everything that a read returns: docs/file-format.md.
-    digest INTEGER NOT NULL,
+    kpi_count INTEGER NOT NULL CHECK (kpi_count BETWEEN 0 AND 10000),
+    -- 64-bit hashes of everything that a read returns: of the columns above, and the sum of those of the KPIs.
+    -- docs/file-format.md
+    head_digest INTEGER NOT NULL,
+    kpi_digest INTEGER NOT NULL,
+    -- The number of the last change of any kind, from the same counter as seq. Null until the first.
+    changed INTEGER CHECK (changed > seq),
+    -- When and by whom it was moved to the trash. Null if it is not there.
+    deleted_at INTEGER CHECK (
+        deleted_at BETWEEN -62135596800000000 AND 253402300799999999 AND changed IS NOT NULL
+    ),
+    deleted_by BLOB CHECK (length(deleted_by) = 16 AND deleted_at IS NOT NULL),
+    -- 64-bit hash of the three columns above, which are no part of what a read returns. Null until the first change.
+    state_digest INTEGER CHECK ((state_digest IS NULL) = (changed IS NULL)),
     UNIQUE (organization_id, id)
 ) STRICT;
 
--- Lists the datasets of one organization in the order of creation.
-CREATE INDEX dataset_by_organization ON dataset (organization_id, seq);
+-- Lists the datasets of one organization in the order of creation. With deleted_at it counts them without reading the
+-- table.
+CREATE INDEX dataset_by_organization ON dataset (organization_id, seq, deleted_at) WHERE deleted_at IS NULL;
+
+-- Finds what has changed since a number.
+CREATE INDEX dataset_by_change ON dataset (organization_id, changed) WHERE changed IS NOT NULL;
+
+-- Lists the trash in the order of deletion.
+CREATE INDEX dataset_in_trash ON dataset (organization_id, changed) WHERE deleted_at IS NOT NULL;
 
 -- WITHOUT ROWID stores the KPIs of a dataset together and needs no second index. A KPI id is unique within its dataset.
 CREATE TABLE kpi (
     dataset_seq INTEGER NOT NULL REFERENCES dataset (seq) ON DELETE CASCADE,
     id BLOB NOT NULL CHECK (length(id) = 16),
-    -- The order of addition, which breaks ties of sort_order.
+    -- The order of addition, which breaks ties of sort_order: from 0 in a new dataset; of a KPI that is added later
+    -- 10,000 plus a number of the counter.
     position INTEGER NOT NULL CHECK (position >= 0),
     name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 255 AND instr(CAST(name AS BLOB), x'00') = 0),
     description TEXT CHECK (length(description) <= 2000 AND instr(CAST(description AS BLOB), x'00') = 0),
@@ -45,12 +65,44 @@ CREATE TABLE kpi (
     PRIMARY KEY (dataset_seq, id)
 ) STRICT, WITHOUT ROWID;
 
+-- The changes of each dataset, with what each replaced: an earlier version is put together from the present backwards.
+CREATE TABLE dataset_version (
+    dataset_seq INTEGER NOT NULL REFERENCES dataset (seq) ON DELETE CASCADE,
+    -- The number of the change.
+    change INTEGER NOT NULL CHECK (change > dataset_seq),
+    -- What a change replaced may be stored in several parts, counted from 0.
+    part INTEGER NOT NULL CHECK (part >= 0),
+    -- 0 edited, 1 reverted, 2 accepted, 3 deleted, 4 restored.
+    origin INTEGER NOT NULL CHECK (origin BETWEEN 0 AND 4),
+    changed_at INTEGER NOT NULL CHECK (changed_at BETWEEN -62135596800000000 AND 253402300799999999),
+    changed_by BLOB CHECK (length(changed_by) = 16),
+    -- The revision and the digests that the dataset had before.
+    revision INTEGER NOT NULL,
+    head_digest INTEGER NOT NULL,
+    kpi_digest INTEGER NOT NULL,
+    -- What the change replaced, as JSON. Null if it replaced nothing, or if that is not known or was pruned.
+    replaced TEXT CHECK (json_valid(replaced)),
+    -- 64-bit hash of this row and the ids of the organization and the dataset: docs/file-format.md.
+    digest INTEGER NOT NULL,
+    PRIMARY KEY (dataset_seq, change, part)
+) STRICT, WITHOUT ROWID;
+
+-- The ids of purged datasets, which are never given again.
+CREATE TABLE purged_dataset (
+    organization_id BLOB NOT NULL CHECK (length(organization_id) = 16),
+    -- The number of the purge.
+    change INTEGER NOT NULL CHECK (change >= 1),
+    id BLOB NOT NULL CHECK (length(id) = 16),
+    PRIMARY KEY (organization_id, change),
+    UNIQUE (organization_id, id)
+) STRICT, WITHOUT ROWID;
+
 -- Numbers are reserved in blocks, since an update of this row with each create would add a page to the log:
 -- docs/design.md.
 CREATE TABLE counter (
     -- There is exactly one row.
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    -- The last reserved seq. No seq is used twice, even if its dataset was deleted.
+    -- The last reserved number. No number is used twice, even if its dataset was purged.
     last INTEGER NOT NULL CHECK (last >= 0)
 ) STRICT;
 

@@ -21,7 +21,7 @@ pub(crate) trait Job: Send + 'static {
     fn bytes(&self) -> usize;
 
     /// The error of a commit whose outcome is unknown.
-    fn outcome_unknown(&self, source: Option<Source>) -> Error;
+    fn outcome_unknown(&self, output: Self::Output, source: Option<Source>) -> Error;
 
     /// Whether it may share a transaction with others.
     fn is_small(&self) -> bool {

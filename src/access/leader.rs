@@ -44,7 +44,7 @@ impl Leader<'_> {
         let (outcome, result) = match committed.map(|committed| self.after_commit(committed)) {
             Some(Ok(())) => (Outcome::Committed, Some(Ok(output))),
             Some(Err(CommitFailure::Unknown(source))) => {
-                (Outcome::Unknown(source.clone()), Some(Err(job.outcome_unknown(source).into())))
+                (Outcome::Unknown(source.clone()), Some(Err(job.outcome_unknown(output, source).into())))
             }
             Some(Err(CommitFailure::WithoutEffect(error))) => {
                 (Outcome::RolledBack, followers.is_empty().then(|| Err(error.into())))

@@ -101,7 +101,7 @@ impl<J: Job> Waiter for QueuedJob<J> {
                 return None;
             }
             (Outcome::Committed, Some(Err(Failure(error)))) => error,
-            (Outcome::Unknown(source), Some(Ok(_))) => self.job.outcome_unknown(source.clone()),
+            (Outcome::Unknown(source), Some(Ok(output))) => self.job.outcome_unknown(output, source.clone()),
             // The failure may be due to another job of a transaction that was not committed, such as one with the same
             // id.
             _ => {

@@ -374,7 +374,7 @@ impl Job for ConnectionWanted {
         usize::MAX
     }
 
-    fn outcome_unknown(&self, source: Option<Source>) -> Error {
+    fn outcome_unknown(&self, (): (), source: Option<Source>) -> Error {
         Error::OutcomeUnknown { ids: Vec::new(), updated_at: None, source }
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::from_str_visitor::FromStrVisitor;
-use super::ids::OrganizationId;
+use super::ids::{DatasetId, OrganizationId};
 
 /// The first character of every cursor: the version of its format.
 const VERSION: char = '1';
@@ -26,6 +26,28 @@ impl Order {
         match self {
             Order::OldestFirst => seq > other,
             Order::NewestFirst => seq < other,
+        }
+    }
+}
+
+/// What is listed, and in which order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Listing {
+    Datasets(Order),
+    /// The trash, by the deletions.
+    Deleted(Order),
+    /// The history of a dataset.
+    History(DatasetId),
+}
+
+impl Listing {
+    fn letter(self) -> char {
+        match self {
+            Listing::Datasets(Order::OldestFirst) => 'o',
+            Listing::Datasets(Order::NewestFirst) => 'n',
+            Listing::Deleted(Order::OldestFirst) => 'd',
+            Listing::Deleted(Order::NewestFirst) => 'e',
+            Listing::History(_) => 'h',
         }
     }
 }
@@ -51,39 +73,38 @@ impl Order {
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Cursor {
-    /// `o` for the oldest first, `n` for the newest first.
-    order: char,
-    /// The sequence number of the last dataset before the cursor.
-    seq: i64,
+    /// The letter of the listing.
+    listing: char,
+    /// The number of the last dataset, deletion or change before the cursor.
+    number: i64,
     check: u32,
 }
 
 impl Cursor {
-    pub(crate) fn new(organization: OrganizationId, order: Order, seq: i64) -> Self {
-        let order = match order {
-            Order::OldestFirst => 'o',
-            Order::NewestFirst => 'n',
-        };
-        Self { order, seq, check: check(organization, order, seq) }
+    pub(crate) fn new(organization: OrganizationId, listing: Listing, number: i64) -> Self {
+        Self { listing: listing.letter(), number, check: check(organization, listing, number) }
     }
 
-    /// The `seq` of the last dataset before the cursor, if the cursor belongs to this organization and order.
-    pub(crate) fn seq(&self, organization: OrganizationId, order: Order) -> Option<i64> {
-        (*self == Self::new(organization, order, self.seq)).then_some(self.seq)
+    /// The number of the last item before the cursor, if the cursor belongs to this listing of this organization.
+    pub(crate) fn number(&self, organization: OrganizationId, listing: Listing) -> Option<i64> {
+        (*self == Self::new(organization, listing, self.number)).then_some(self.number)
     }
 }
 
-/// A checksum over the version, the order, the `seq` and the organization. It detects misuse; it is not
+/// A checksum over the version, the listing, the number and the organization. It detects misuse; it is not
 /// tamper-proof.
-fn check(organization: OrganizationId, order: char, seq: i64) -> u32 {
-    let text = format!("{VERSION}{order}{seq}{organization}");
+fn check(organization: OrganizationId, listing: Listing, number: i64) -> u32 {
+    let mut text = format!("{VERSION}{}{number}{organization}", listing.letter());
+    if let Listing::History(dataset) = listing {
+        text.push_str(&dataset.to_string());
+    }
     (xxh3_64(text.as_bytes()) >> 32) as u32
 }
 
-/// The version, the order, the `seq` in hexadecimal, eight hexadecimal digits of checksum.
+/// The version, the letter of the listing, the number in hexadecimal, eight hexadecimal digits of checksum.
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{VERSION}{}{:x}{:08x}", self.order, self.seq, self.check)
+        write!(f, "{VERSION}{}{:x}{:08x}", self.listing, self.number, self.check)
     }
 }
 
@@ -107,12 +128,13 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, ParseCursorError> {
         let parse = || {
             let rest = text.strip_prefix(VERSION)?;
-            let order = rest.chars().next()?;
-            let (seq, check) = rest.strip_prefix(['o', 'n'])?.split_at_checked(rest.len().checked_sub(9)?)?;
-            let seq = u64::from_str_radix(seq, 16).ok()?.cast_signed();
-            Some(Self { order, seq, check: u32::from_str_radix(check, 16).ok()? })
+            let listing = rest.chars().next()?;
+            let digits = rest.strip_prefix(['o', 'n', 'd', 'e', 'h'])?;
+            let (number, check) = digits.split_at_checked(digits.len().checked_sub(8)?)?;
+            let number = u64::from_str_radix(number, 16).ok()?.cast_signed();
+            Some(Self { listing, number, check: u32::from_str_radix(check, 16).ok()? })
         };
-        // Another spelling of the same `seq`, in capitals or with leading zeros, is never printed, so it is
+        // Another spelling of the same number, in capitals or with leading zeros, is never printed, so it is
         // rejected.
         parse().filter(|cursor| cursor.to_string() == text).ok_or(ParseCursorError)
     }

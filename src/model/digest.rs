@@ -1,67 +1,130 @@
-//! The digest of a dataset: 64 bits over everything that a read returns, stored with the dataset and checked by every
-//! read.
+//! The digests of a dataset: 64-bit hashes of everything that a read returns, stored with the dataset and checked by
+//! every read.
 //!
-//! SQLite does not detect most single flipped bytes in a file; with the digest, reading such a row is an error. The
-//! hashed bytes are part of the file format: `docs/file-format.md`.
+//! SQLite does not detect most single flipped bytes in a file; with the digests, reading such a row is an error. There is
+//! one of the head, the fields of the dataset itself, and a sum of one for each KPI, so that a change of one KPI costs the
+//! same however many there are. The hashed bytes are part of the file format: `docs/file-format.md`.
 
 use chrono::{DateTime, Utc};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::dataset::Dataset;
+use super::dataset::{Dataset, Kpi};
+use super::ids::{DatasetId, OrganizationId, UserId};
+use super::state::State;
 
-/// The digest of `dataset` at `revision`.
-pub(crate) fn digest(revision: i64, dataset: &Dataset) -> u64 {
-    let created_at = dataset.created_at.timestamp_micros();
-    let mut bytes = Bytes(Vec::with_capacity(CAPACITY));
-    bytes.put(dataset.organization_id.as_bytes());
-    bytes.put(dataset.id.as_bytes());
-    bytes.integer(revision);
-    bytes.text(&dataset.name);
-    bytes.optional(dataset.description.as_deref(), Bytes::text);
-    bytes.integer(created_at);
-    bytes.optional(dataset.created_by, |bytes, user| bytes.put(user.as_bytes()));
-    bytes.optional(dataset.updated_by, |bytes, user| bytes.put(user.as_bytes()));
-    bytes.optional(dataset.updated_at, Bytes::time);
-    bytes.count(dataset.kpis.len());
-    for kpi in &dataset.kpis {
-        bytes.put(kpi.id.as_bytes());
-        bytes.text(&kpi.name);
-        bytes.optional(kpi.description.as_deref(), Bytes::text);
-        bytes.optional(kpi.unit.as_deref(), Bytes::text);
-        bytes.put(&[kpi.value_type.number(), u8::from(kpi.required)]);
-        bytes.integer(kpi.sort_order);
-        // Usually the time of the dataset: comparing two times is cheaper than computing the microseconds of one.
-        if kpi.created_at == dataset.created_at {
-            bytes.integer(created_at);
-        } else {
-            bytes.time(kpi.created_at);
-        }
-        bytes.optional(kpi.updated_at, Bytes::time);
-    }
-    xxh3_64(&bytes.0)
+/// The digests of a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Digest {
+    /// Of its fields, its revision and the number of its KPIs.
+    pub(crate) head: u64,
+    /// The sum of those of its KPIs.
+    pub(crate) kpis: u64,
 }
 
-/// In bytes: enough for about thirty KPIs.
-const CAPACITY: usize = 4_096;
+/// The digests of `dataset` at `revision`, with the position of each of its KPIs in the order of addition.
+pub(crate) fn digest(revision: i64, dataset: &Dataset, positions: &[i64]) -> Digest {
+    let mut bytes = Bytes(Vec::with_capacity(CAPACITY));
+    bytes.head(revision, dataset, dataset.kpis.len());
+    let head = bytes.hash();
+    let created_at = dataset.created_at.timestamp_micros();
+    let kpis = dataset.kpis.iter().zip(positions).fold(0_u64, |sum, (kpi, position)| {
+        // Usually the time of the dataset: comparing two times is cheaper than computing the microseconds of one.
+        let created_at =
+            if kpi.created_at == dataset.created_at { created_at } else { kpi.created_at.timestamp_micros() };
+        bytes.kpi(*position, kpi, created_at);
+        sum.wrapping_add(bytes.hash())
+    });
+    Digest { head, kpis }
+}
+
+/// The digest of the head of a dataset that has this number of KPIs; `dataset` need not contain them.
+pub(crate) fn head(revision: i64, dataset: &Dataset, kpi_count: usize) -> u64 {
+    let mut bytes = Bytes(Vec::with_capacity(CAPACITY));
+    bytes.head(revision, dataset, kpi_count);
+    bytes.hash()
+}
+
+/// The digest of a KPI.
+pub(crate) fn kpi(position: i64, kpi: &Kpi) -> u64 {
+    let mut bytes = Bytes(Vec::with_capacity(CAPACITY));
+    bytes.kpi(position, kpi, kpi.created_at.timestamp_micros());
+    bytes.hash()
+}
+
+/// The digest of the state of a dataset.
+pub(crate) fn state(organization: OrganizationId, dataset: DatasetId, state: &State) -> u64 {
+    let mut bytes = Bytes(Vec::with_capacity(CAPACITY));
+    bytes.put(organization.as_bytes());
+    bytes.put(dataset.as_bytes());
+    bytes.integer(state.changed);
+    bytes.optional(state.deleted, |bytes, (at, by)| {
+        bytes.time(at);
+        bytes.user(by);
+    });
+    bytes.hash()
+}
+
+/// In bytes: enough for a dataset or a KPI with short texts.
+const CAPACITY: usize = 512;
 
 /// The bytes to hash, collected first: most fields have only a few bytes, and a call of the hash function for each
 /// field would cost more than the copy.
-struct Bytes(Vec<u8>);
+pub(super) struct Bytes(Vec<u8>);
 
 // Inlined because the length of most fields is a constant.
 impl Bytes {
+    pub(super) fn new() -> Self {
+        Self(Vec::with_capacity(CAPACITY))
+    }
+
+    /// The hash of the bytes, of which none are left then.
+    pub(super) fn hash(&mut self) -> u64 {
+        let hash = xxh3_64(&self.0);
+        self.0.clear();
+        hash
+    }
+
+    fn head(&mut self, revision: i64, dataset: &Dataset, kpi_count: usize) {
+        self.put(dataset.organization_id.as_bytes());
+        self.put(dataset.id.as_bytes());
+        self.integer(revision);
+        self.text(&dataset.name);
+        self.optional(dataset.description.as_deref(), Bytes::text);
+        self.time(dataset.created_at);
+        self.user(dataset.created_by);
+        self.user(dataset.updated_by);
+        self.optional(dataset.updated_at, Bytes::time);
+        self.count(kpi_count);
+    }
+
+    fn kpi(&mut self, position: i64, kpi: &Kpi, created_at: i64) {
+        self.put(kpi.id.as_bytes());
+        self.integer(position);
+        self.text(&kpi.name);
+        self.optional(kpi.description.as_deref(), Bytes::text);
+        self.optional(kpi.unit.as_deref(), Bytes::text);
+        self.put(&[kpi.value_type.number(), u8::from(kpi.required)]);
+        self.integer(kpi.sort_order);
+        self.integer(created_at);
+        self.optional(kpi.updated_at, Bytes::time);
+    }
+
     #[inline]
-    fn put(&mut self, bytes: &[u8]) {
+    pub(super) fn put(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
     #[inline]
-    fn integer(&mut self, integer: i64) {
+    pub(super) fn integer(&mut self, integer: i64) {
         self.put(&integer.to_le_bytes());
     }
 
-    fn time(&mut self, time: DateTime<Utc>) {
+    pub(super) fn time(&mut self, time: DateTime<Utc>) {
         self.integer(time.timestamp_micros());
+    }
+
+    pub(super) fn user(&mut self, user: Option<UserId>) {
+        self.optional(user, |bytes, user| bytes.put(user.as_bytes()));
     }
 
     #[inline]
@@ -70,13 +133,13 @@ impl Bytes {
     }
 
     #[inline]
-    fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         self.count(text.len());
         self.put(text.as_bytes());
     }
 
     #[inline]
-    fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+    pub(super) fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
         self.put(&[u8::from(value.is_some())]);
         if let Some(value) = value {
             write(self, value);

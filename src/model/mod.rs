@@ -5,12 +5,14 @@
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the contract prints them.
 //! - [`page`], [`cursor`]: listings. [`verification`], [`progress`]: what long operations return and report.
 
+pub(crate) mod change;
 pub(crate) mod content;
 pub(crate) mod cursor;
 pub(crate) mod dataset;
 pub(crate) mod digest;
 pub(crate) mod durability;
 mod from_str_visitor;
+pub(crate) mod history_keep;
 pub(crate) mod id_source;
 pub(crate) mod ids;
 pub mod limits;
@@ -18,8 +20,11 @@ pub(crate) mod new_dataset;
 pub(crate) mod page;
 pub(crate) mod progress;
 pub(crate) mod record;
+pub(crate) mod replaced;
 pub(crate) mod request;
+pub(crate) mod state;
 pub(crate) mod time;
 mod uuid_v7;
 pub(crate) mod value_type;
 pub(crate) mod verification;
+pub(crate) mod version;

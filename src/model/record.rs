@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 
 use super::dataset::{Dataset, Kpi};
-use super::digest::digest;
+use super::digest::{Digest, digest};
 use super::id_source::IdSource;
 use super::ids::{KpiId, OrganizationId, UserId};
+use super::limits::KPIS_MAX;
 use super::new_dataset::{NewDataset, NewKpi};
 use super::request::validation::{check_description, check_name, check_sort_order, check_unit};
 use super::request::violation::Violations;
@@ -25,7 +26,7 @@ pub(crate) struct Author {
 }
 
 /// A dataset with the stored metadata that the API never returns.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Record {
     /// With its KPIs in display order.
     pub(crate) dataset: Dataset,
@@ -33,8 +34,8 @@ pub(crate) struct Record {
     pub(crate) positions: Vec<i64>,
     /// 1 when created, incremented by every change.
     pub(crate) revision: i64,
-    /// The stored digest; [`is_intact`](Self::is_intact) compares it with the content.
-    pub(crate) digest: u64,
+    /// The stored digests; [`is_intact`](Self::is_intact) compares them with the content.
+    pub(crate) digest: Digest,
 }
 
 impl Record {
@@ -67,12 +68,43 @@ impl Record {
             updated_at: None,
             kpis,
         };
-        Ok(Self { digest: digest(FIRST_REVISION, &dataset), dataset, positions, revision: FIRST_REVISION })
+        let digest = digest(FIRST_REVISION, &dataset, &positions);
+        Ok(Self { dataset, positions, revision: FIRST_REVISION, digest })
     }
 
-    /// Whether the digest matches the content.
+    /// Whether the digests match the content.
     pub(crate) fn is_intact(&self) -> bool {
-        self.digest == digest(self.revision, &self.dataset)
+        self.digest == digest(self.revision, &self.dataset, &self.positions)
+    }
+
+    /// A KPI and its position in the order of addition.
+    pub(crate) fn kpi(&self, index: usize) -> Option<(&Kpi, i64)> {
+        self.dataset.kpis.get(index).zip(self.positions.get(index).copied())
+    }
+
+    /// The dataset without its KPIs.
+    pub(crate) fn head(&self) -> Dataset {
+        let Dataset { id, organization_id, created_at, created_by, updated_by, updated_at, .. } = self.dataset;
+        let (name, description) = (self.dataset.name.clone(), self.dataset.description.clone());
+        let kpis = Vec::new();
+        Dataset { id, organization_id, name, created_at, description, created_by, updated_by, updated_at, kpis }
+    }
+
+    /// Removes the KPIs for which `keeps` is false.
+    pub(crate) fn retain(&mut self, keeps: impl Fn(&Kpi) -> bool) {
+        let kpis = std::mem::take(&mut self.dataset.kpis).into_iter().zip(std::mem::take(&mut self.positions));
+        (self.dataset.kpis, self.positions) = kpis.filter(|(kpi, _)| keeps(kpi)).unzip();
+    }
+
+    /// Completes an earlier version, whose values were put back: display order, revision and digests. Returns whether the
+    /// values are those of that version.
+    pub(crate) fn restore(&mut self, revision: i64, digest: Digest) -> bool {
+        let mut kpis: Vec<(i64, Kpi)> =
+            std::mem::take(&mut self.positions).into_iter().zip(std::mem::take(&mut self.dataset.kpis)).collect();
+        kpis.sort_by_key(|(position, kpi)| (kpi.sort_order, *position));
+        (self.positions, self.dataset.kpis) = kpis.into_iter().unzip();
+        (self.revision, self.digest) = (revision, digest);
+        self.is_intact()
     }
 
     /// Whether every value is one that this crate writes: the CHECKs of the schema can be switched off, and SQLite does
@@ -85,14 +117,16 @@ impl Record {
         };
         check_name(name).and_then(|()| check_description(description.as_deref())).is_ok()
             && self.revision >= FIRST_REVISION
+            && kpis.len() <= KPIS_MAX
             && self.positions.iter().all(|position| *position >= 0)
             && kpis.iter().all(is_allowed)
     }
 
-    /// The same content as a new revision with a new digest.
-    pub(crate) fn revised(mut self) -> Self {
+    /// The same content as a new revision with new digests.
+    pub(crate) fn accepted(mut self, token: DateTime<Utc>, user: Option<UserId>) -> Self {
+        (self.dataset.updated_at, self.dataset.updated_by) = (Some(token), user);
         self.revision = self.revision.saturating_add(1);
-        self.digest = digest(self.revision, &self.dataset);
+        self.digest = digest(self.revision, &self.dataset, &self.positions);
         self
     }
 

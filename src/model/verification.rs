@@ -82,10 +82,12 @@ pub enum FindingKind {
     Count,
     /// Two KPIs of a dataset with the same position in the order of addition.
     Order,
+    /// A version in the history of a dataset that is damaged or missing.
+    History,
 }
 
 impl FindingKind {
-    /// The name: `integrity`, `foreign_key`, `dataset`, `hidden`, `count` or `order`.
+    /// The name: `integrity`, `foreign_key`, `dataset`, `hidden`, `count`, `order` or `history`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -95,6 +97,7 @@ impl FindingKind {
             FindingKind::Hidden => "hidden",
             FindingKind::Count => "count",
             FindingKind::Order => "order",
+            FindingKind::History => "history",
         }
     }
 }

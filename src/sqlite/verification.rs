@@ -13,7 +13,8 @@ use super::schema::SCHEMA;
 use super::snapshot::{self, Snapshot};
 use super::table::dataset::{self, column};
 use super::table::row::Columns;
-use super::table::{audit, counter};
+use super::table::version::Owner;
+use super::table::{audit, counter, history};
 use crate::error::Error;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::verification::{Finding, FindingKind, Verification};
@@ -57,7 +58,9 @@ pub(super) fn verify(
         let mut verification = Verification::new(findings);
         // Damage to the structure of a table ends the walk early. It becomes a finding, even if SQLite's check missed
         // it.
-        let walked = walk(snapshot, &mut verification, read).and_then(|()| counts(snapshot, &mut verification));
+        let mut totals = Totals::default();
+        let walked = walk(snapshot, &mut verification, &mut totals, read)
+            .and_then(|()| counts(snapshot, &mut verification, &totals));
         if let Err(failure) = walked {
             push_once(&mut verification.findings, unreadable(snapshot, failure)?);
         }
@@ -104,8 +107,30 @@ pub(super) fn damage(finding: Finding) -> Error {
     Error::corrupt(finding.dataset, finding.detail)
 }
 
+/// What the rows of the table make the indexes and the counter have.
+#[derive(Default)]
+struct Totals {
+    /// The number of datasets that each index must have.
+    datasets: [u64; audit::INDEXES.len()],
+    last_change: i64,
+}
+
+impl Totals {
+    fn add(&mut self, entry: &audit::Entry) {
+        for (index, count) in audit::INDEXES.iter().zip(&mut self.datasets) {
+            *count += u64::from((index.has)(entry));
+        }
+        self.last_change = self.last_change.max(entry.changed.unwrap_or_default());
+    }
+}
+
 /// Reads every dataset from the table itself, and looks it up in each index.
-fn walk(snapshot: &Snapshot<'_>, verification: &mut Verification, read: &AtomicU64) -> Result<(), Failure> {
+fn walk(
+    snapshot: &Snapshot<'_>,
+    verification: &mut Verification,
+    totals: &mut Totals,
+    read: &AtomicU64,
+) -> Result<(), Failure> {
     let mut statement = snapshot.connection().prepare(&audit::SELECT_ALL)?;
     let mut rows = statement.query([])?;
     let mut last = None;
@@ -127,18 +152,42 @@ fn walk(snapshot: &Snapshot<'_>, verification: &mut Verification, read: &AtomicU
             found(FindingKind::Dataset, "the id of the dataset or of its organization cannot be read".to_owned());
             continue;
         };
-        match dataset::read_strictly(snapshot, row, organization, id) {
-            Ok(dataset) => verification.kpis += dataset.kpis.len() as u64,
-            Err(failure) if failure.is_damage() => found(FindingKind::Dataset, unreadable(snapshot, failure)?.detail),
+        let record = match dataset::read_strictly(snapshot, row, organization, id) {
+            Ok(record) => Some(record),
+            Err(failure) if failure.is_damage() => {
+                found(FindingKind::Dataset, unreadable(snapshot, failure)?.detail);
+                None
+            }
             Err(failure) => return Err(failure),
-        }
+        };
+        let state = match dataset::state(row, organization, id) {
+            Ok(state) => Some(state.map(|state| state.changed)),
+            Err(failure) if failure.is_damage() => {
+                found(FindingKind::Dataset, unreadable(snapshot, failure)?.detail);
+                None
+            }
+            Err(failure) => return Err(failure),
+        };
+        verification.kpis += record.as_ref().map_or(0, |record| record.dataset.kpis.len() as u64);
         let mut found = |kind, detail: String| {
             verification.findings.push(Finding::new(kind, detail).about(Some(organization), Some(id)));
         };
-        for index in &audit::INDEXES {
-            if !index.contains(snapshot, organization, id, seq)? {
+        let entry = audit::Entry {
+            organization,
+            id,
+            seq,
+            changed: columns.optional_integer(column::CHANGED).unwrap_or_default(),
+            is_deleted: !columns.is_null(column::DELETED_AT),
+        };
+        totals.add(&entry);
+        for index in audit::INDEXES.iter().filter(|index| (index.has)(&entry)) {
+            if !index.finds(snapshot, &entry)? {
                 found(FindingKind::Hidden, format!("an index is damaged: {} does not find the dataset", index.used_by));
             }
+        }
+        let owner = Owner { organization, id, seq };
+        if let Some(detail) = history::check(snapshot, owner, record, state)? {
+            found(FindingKind::History, detail.to_owned());
         }
         if audit::has_repeated_position(snapshot, seq)? {
             let detail = "two of its KPIs have the same position in the order of addition";
@@ -149,15 +198,15 @@ fn walk(snapshot: &Snapshot<'_>, verification: &mut Verification, read: &AtomicU
 }
 
 /// Compares the number of datasets in the table with that of each index, and checks the table `counter`.
-fn counts(snapshot: &Snapshot<'_>, verification: &mut Verification) -> Result<(), Failure> {
-    for index in &audit::INDEXES {
+fn counts(snapshot: &Snapshot<'_>, verification: &mut Verification, totals: &Totals) -> Result<(), Failure> {
+    for (index, expected) in audit::INDEXES.iter().zip(totals.datasets) {
         let count = index.count(snapshot)?;
-        if count != verification.datasets {
-            let detail = format!("{} has {count} datasets, but the table has {}", index.name, verification.datasets);
+        if count != expected {
+            let detail = format!("{} has {count} datasets, but the table has {expected} for it", index.name);
             verification.findings.push(Finding::new(FindingKind::Count, detail));
         }
     }
-    if let Some(detail) = counter::check(snapshot)? {
+    if let Some(detail) = counter::check(snapshot, totals.last_change)? {
         verification.findings.push(Finding::new(FindingKind::Count, detail));
     }
     Ok(())

@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use rusqlite::{OptionalExtension, params};
-
 use super::dataset::select;
 use super::row::Columns;
 use crate::model::ids::{DatasetId, OrganizationId};
@@ -19,14 +17,27 @@ pub(in crate::sqlite) struct Index {
     pub(in crate::sqlite) name: &'static str,
     /// The reads that use it.
     pub(in crate::sqlite) used_by: &'static str,
+    /// Whether it has an entry for a dataset.
+    pub(in crate::sqlite) has: fn(&Entry) -> bool,
     count: &'static str,
     find: &'static str,
 }
 
-pub(in crate::sqlite) const INDEXES: [Index; 2] = [
+/// A dataset as an index has it.
+#[derive(Clone, Copy)]
+pub(in crate::sqlite) struct Entry {
+    pub(in crate::sqlite) organization: OrganizationId,
+    pub(in crate::sqlite) id: DatasetId,
+    pub(in crate::sqlite) seq: i64,
+    pub(in crate::sqlite) changed: Option<i64>,
+    pub(in crate::sqlite) is_deleted: bool,
+}
+
+pub(in crate::sqlite) const INDEXES: [Index; 4] = [
     Index {
         name: "the index of ids",
         used_by: "a read",
+        has: |_| true,
         count: "SELECT count(*) FROM dataset INDEXED BY sqlite_autoindex_dataset_1 WHERE organization_id >= x''",
         find: "SELECT seq FROM dataset INDEXED BY sqlite_autoindex_dataset_1
                WHERE organization_id = ?1 AND id = ?2 AND seq = ?3",
@@ -34,9 +45,29 @@ pub(in crate::sqlite) const INDEXES: [Index; 2] = [
     Index {
         name: "the index of listings",
         used_by: "a listing",
-        count: "SELECT count(*) FROM dataset INDEXED BY dataset_by_organization WHERE organization_id >= x''",
+        has: |entry| !entry.is_deleted,
+        count: "SELECT count(*) FROM dataset INDEXED BY dataset_by_organization
+                WHERE organization_id >= x'' AND deleted_at IS NULL",
         find: "SELECT seq FROM dataset INDEXED BY dataset_by_organization
-               WHERE organization_id = ?1 AND id = ?2 AND seq = ?3",
+               WHERE organization_id = ?1 AND id = ?2 AND seq = ?3 AND deleted_at IS NULL",
+    },
+    Index {
+        name: "the index of changes",
+        used_by: "a look for changes",
+        has: |entry| entry.changed.is_some(),
+        count: "SELECT count(*) FROM dataset INDEXED BY dataset_by_change
+                WHERE organization_id >= x'' AND changed IS NOT NULL",
+        find: "SELECT seq FROM dataset INDEXED BY dataset_by_change
+               WHERE organization_id = ?1 AND id = ?2 AND seq = ?3 AND changed = ?4",
+    },
+    Index {
+        name: "the index of the trash",
+        used_by: "a listing of the trash",
+        has: |entry| entry.is_deleted,
+        count: "SELECT count(*) FROM dataset INDEXED BY dataset_in_trash
+                WHERE organization_id >= x'' AND deleted_at IS NOT NULL",
+        find: "SELECT seq FROM dataset INDEXED BY dataset_in_trash
+               WHERE organization_id = ?1 AND id = ?2 AND seq = ?3 AND changed = ?4 AND deleted_at IS NOT NULL",
     },
 ];
 
@@ -46,18 +77,18 @@ impl Index {
         count(snapshot, self.count)
     }
 
-    /// Whether the index contains the dataset. An index that SQLite cannot read contains none.
-    pub(in crate::sqlite) fn contains(
-        &self,
-        snapshot: &Snapshot<'_>,
-        organization: OrganizationId,
-        id: DatasetId,
-        seq: i64,
-    ) -> Result<bool, Failure> {
+    /// Whether the index finds the dataset. An index that SQLite cannot read finds none.
+    pub(in crate::sqlite) fn finds(&self, snapshot: &Snapshot<'_>, entry: &Entry) -> Result<bool, Failure> {
         let mut statement = snapshot.connection().prepare_cached(self.find)?;
-        let wanted = params![organization.as_bytes(), id.as_bytes(), seq];
-        match statement.query_one(wanted, |row| row.get::<_, i64>(0)).optional().map_err(Failure::from) {
-            Ok(found) => Ok(found == Some(seq)),
+        statement.raw_bind_parameter(1, entry.organization.as_bytes())?;
+        statement.raw_bind_parameter(2, entry.id.as_bytes())?;
+        statement.raw_bind_parameter(3, entry.seq)?;
+        if statement.parameter_count() > 3 {
+            statement.raw_bind_parameter(4, entry.changed)?;
+        }
+        let found = statement.raw_query().next().and_then(|row| row.map(|row| row.get::<_, i64>(0)).transpose());
+        match found.map_err(Failure::from) {
+            Ok(found) => Ok(found == Some(entry.seq)),
             Err(failure) if snapshot.is_damage(&failure) => Ok(false),
             Err(failure) => Err(failure),
         }

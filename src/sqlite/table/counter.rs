@@ -1,4 +1,4 @@
-//! SQL of the `counter` table, from which sequence numbers are reserved: [`sequence`](crate::sqlite::sequence).
+//! SQL of the `counter` table, from which the numbers of datasets and changes are reserved: [`sequence`](crate::sqlite::sequence).
 
 use super::row::Columns;
 use crate::sqlite::failure::{Failure, damaged};
@@ -16,7 +16,8 @@ const RESERVE: &str = "UPDATE counter SET last = ?1 WHERE id = 1";
 
 /// Counts row by row, because counting a whole table is one step of SQLite that cannot be interrupted.
 const COUNT: &str = "
-    SELECT count(*), ifnull(min(id = 1 AND typeof(last) = 'integer' AND last BETWEEN 0 AND ?1), 0)
+    SELECT count(*), ifnull(min(id = 1 AND typeof(last) = 'integer' AND last BETWEEN 0 AND ?1), 0),
+        max(last) >= ?2
     FROM counter WHERE id IS NOT NULL";
 
 /// Takes `count` consecutive unused numbers and returns the first.
@@ -29,7 +30,7 @@ pub(super) fn take(transaction: &Transaction<'_>, count: usize) -> Result<i64, F
         let last = last(transaction)?;
         let block = count.max(BLOCK).min(SEQS.end().saturating_sub(last));
         numbers = numbers.with_block(last, block);
-        let first = numbers.take(count).ok_or_else(|| damaged("no sequence number is left for a dataset"))?;
+        let first = numbers.take(count).ok_or_else(|| damaged("no number is left for a dataset or a change"))?;
         transaction.connection().prepare_cached(RESERVE)?.execute([last + block])?;
         first
     };
@@ -47,13 +48,15 @@ fn last(transaction: &Transaction<'_>) -> Result<i64, Failure> {
     }
 }
 
-/// The damage of the table `counter`, if there is any.
-pub(in crate::sqlite) fn check(snapshot: &Snapshot<'_>) -> Result<Option<&'static str>, Failure> {
-    let counts: (i64, i64) =
-        snapshot.connection().query_one(COUNT, [SEQS.end()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+/// The damage of the table `counter`, if there is any. `last_change` is the largest number of a change.
+pub(in crate::sqlite) fn check(snapshot: &Snapshot<'_>, last_change: i64) -> Result<Option<&'static str>, Failure> {
+    let counts: (i64, i64, Option<bool>) = snapshot
+        .connection()
+        .query_one(COUNT, [*SEQS.end(), last_change], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     Ok(match counts {
-        (1, 1) => None,
-        (1, _) => Some("the table counter has a value that is never written"),
+        (1, 1, Some(false)) => Some("the table counter is behind the last change of a dataset"),
+        (1, 1, _) => None,
+        (1, ..) => Some("the table counter has a value that is never written"),
         _ => Some("the table counter must have exactly one row"),
     })
 }

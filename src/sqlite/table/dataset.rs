@@ -1,11 +1,12 @@
 //! SQL of the `dataset` table: a constant and a function for each statement.
 //!
-//! Every dataset is checked against its digest before it is returned.
+//! Every dataset is checked against its digests before it is returned.
 
 use std::sync::LazyLock;
 
+use chrono::{DateTime, Utc};
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
-use rusqlite::{OptionalExtension, Row, Statement, params};
+use rusqlite::{Row, Statement, params};
 
 use super::kpi::{self, KpiRows, Parent};
 use super::row::Columns;
@@ -13,7 +14,9 @@ use super::{counter, parameters};
 use crate::error::Error;
 use crate::model::dataset::Dataset;
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
+use crate::model::digest::Digest;
 use crate::model::record::Record;
+use crate::model::state::State;
 use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
 use crate::sqlite::sequence::SEQS;
 use crate::sqlite::snapshot::Snapshot;
@@ -29,15 +32,22 @@ pub(in crate::sqlite) mod column {
         UPDATED_BY "updated_by",
         UPDATED_AT "updated_at",
         REVISION "revision",
-        DIGEST "digest",
+        KPI_COUNT "kpi_count",
+        HEAD_DIGEST "head_digest",
+        KPI_DIGEST "kpi_digest",
         ID "id",
         ORGANIZATION_ID "organization_id",
+        // The state, which is null in a new dataset: inserts leave it out.
+        STATE_DIGEST "state_digest",
+        CHANGED "changed",
+        DELETED_AT "deleted_at",
+        DELETED_BY "deleted_by",
     }
 }
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
-    let (names, values) = (column::NAMES.join(", "), parameters(column::NAMES.len()));
-    format!("INSERT INTO dataset ({names}) VALUES {values}")
+    let names: Vec<&str> = column::NAMES.iter().take(column::STATE_DIGEST).copied().collect();
+    format!("INSERT INTO dataset ({}) VALUES {}", names.join(", "), parameters(names.len()))
 });
 
 /// Inserts new datasets with their KPIs.
@@ -62,9 +72,15 @@ fn bind(statement: &mut Statement<'_>, seq: i64, record: &Record) -> rusqlite::R
     statement.raw_bind_parameter(column::UPDATED_BY + 1, dataset.updated_by.as_ref().map(UserId::as_bytes))?;
     statement.raw_bind_parameter(column::UPDATED_AT + 1, dataset.updated_at.map(|time| time.timestamp_micros()))?;
     statement.raw_bind_parameter(column::REVISION + 1, record.revision)?;
-    statement.raw_bind_parameter(column::DIGEST + 1, record.digest.cast_signed())?;
+    statement.raw_bind_parameter(column::KPI_COUNT + 1, kpi_count(record))?;
+    statement.raw_bind_parameter(column::HEAD_DIGEST + 1, record.digest.head.cast_signed())?;
+    statement.raw_bind_parameter(column::KPI_DIGEST + 1, record.digest.kpis.cast_signed())?;
     statement.raw_bind_parameter(column::ID + 1, dataset.id.as_bytes())?;
     statement.raw_bind_parameter(column::ORGANIZATION_ID + 1, dataset.organization_id.as_bytes())
+}
+
+pub(super) fn kpi_count(record: &Record) -> i64 {
+    i64::try_from(record.dataset.kpis.len()).unwrap_or(i64::MAX)
 }
 
 /// The error of a failed insert: [`AlreadyExists`](Error::AlreadyExists) if an id is taken.
@@ -93,9 +109,9 @@ pub(super) fn select(rest: &str) -> String {
     format!("SELECT {} FROM dataset {rest}", column::NAMES.join(", "))
 }
 
-static SELECT_ONE: LazyLock<String> = LazyLock::new(|| select("WHERE organization_id = ?1 AND id = ?2"));
+pub(super) static SELECT_ONE: LazyLock<String> = LazyLock::new(|| select("WHERE organization_id = ?1 AND id = ?2"));
 
-/// Reads the dataset with this id of this organization.
+/// Reads the dataset with this id of this organization, unless it is in the trash.
 pub(crate) fn get(
     snapshot: &Snapshot<'_>,
     organization: OrganizationId,
@@ -104,20 +120,24 @@ pub(crate) fn get(
     let mut statement = snapshot.connection().prepare_cached(&SELECT_ONE)?;
     let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
     let read = match rows.next() {
-        Ok(Some(row)) => read(snapshot, row, organization, id).map(Some),
+        Ok(Some(row)) => match state(row, organization, id) {
+            Ok(Some(State { deleted: Some(_), .. })) => Ok(None),
+            Ok(_) => read(snapshot, row, organization, id).map(|record| Some(record.dataset)),
+            Err(failure) => Err(failure),
+        },
         Ok(None) => Ok(None),
         Err(error) => Err(error.into()),
     };
     read.map_err(|Failure(error)| error.with_dataset(id).into())
 }
 
-/// Reads a dataset and its KPIs and checks them against the digest.
-pub(in crate::sqlite) fn read(
+/// Reads a dataset and its KPIs and checks them against the digests.
+pub(super) fn read(
     snapshot: &Snapshot<'_>,
     row: &Row<'_>,
     organization: OrganizationId,
     id: DatasetId,
-) -> Result<Dataset, Failure> {
+) -> Result<Record, Failure> {
     intact(record(row, organization, id, |parent| kpi::of_dataset(snapshot, parent))?)
 }
 
@@ -127,20 +147,42 @@ pub(in crate::sqlite) fn read_strictly(
     row: &Row<'_>,
     organization: OrganizationId,
     id: DatasetId,
-) -> Result<Dataset, Failure> {
-    let record = record(row, organization, id, |parent| kpi::of_dataset(snapshot, parent))?;
-    let (seq, is_within_limits) = (Columns(row).integer(column::SEQ)?, record.is_within_limits());
-    let dataset = intact(record)?;
-    if is_within_limits && SEQS.contains(&seq) { Ok(dataset) } else { Err(UnexpectedValue.into()) }
+) -> Result<Record, Failure> {
+    let record = read(snapshot, row, organization, id)?;
+    let columns = Columns(row);
+    let has_its_count = columns.integer(column::KPI_COUNT)? == kpi_count(&record);
+    if record.is_within_limits() && has_its_count && SEQS.contains(&columns.integer(column::SEQ)?) {
+        Ok(record)
+    } else {
+        Err(UnexpectedValue.into())
+    }
 }
 
-/// The dataset of a record that matches its digest. The digest covers the requested organization and id, so it also
-/// proves that the row is theirs.
-pub(super) fn intact(record: Record) -> Result<Dataset, Failure> {
-    if record.is_intact() { Ok(record.dataset) } else { Err(damaged("it does not match its digest").into()) }
+/// The record, if it matches its digests. They cover the requested organization and id, so they also prove that the row
+/// is theirs.
+pub(super) fn intact(record: Record) -> Result<Record, Failure> {
+    if record.is_intact() { Ok(record) } else { Err(damaged("it does not match its digest").into()) }
 }
 
-/// Reads the row of a dataset and those of its KPIs, without checking the digest.
+/// The state of the dataset in a row; `None` if it was never changed. Fails if it does not match its digest.
+pub(in crate::sqlite) fn state(
+    row: &Row<'_>,
+    organization: OrganizationId,
+    id: DatasetId,
+) -> Result<Option<State>, Failure> {
+    let columns = Columns(row);
+    let Some(digest) = columns.optional_integer(column::STATE_DIGEST)? else { return Ok(None) };
+    let deleted_at = columns.optional_time(column::DELETED_AT)?;
+    let deleted_by = columns.optional_id(column::DELETED_BY)?;
+    let state = State { changed: columns.integer(column::CHANGED)?, deleted: deleted_at.map(|at| (at, deleted_by)) };
+    if state.digest(organization, id) == digest.cast_unsigned() {
+        Ok(Some(state))
+    } else {
+        Err(damaged("its state does not match its digest").into())
+    }
+}
+
+/// Reads the row of a dataset and those of its KPIs, without checking the digests.
 pub(super) fn record(
     row: &Row<'_>,
     organization: OrganizationId,
@@ -150,56 +192,44 @@ pub(super) fn record(
     let columns = Columns(row);
     let created_at = columns.time(column::CREATED_AT)?;
     let (positions, kpis) = kpis(Parent { seq: columns.integer(column::SEQ)?, id, created_at })?.in_display_order();
-    let dataset = Dataset {
+    let dataset = Dataset { kpis, ..head(row, organization, id, created_at.time)? };
+    Ok(Record { dataset, positions, revision: columns.integer(column::REVISION)?, digest: digest(row)? })
+}
+
+/// Reads the row of a dataset, without its KPIs and without checking the digest.
+pub(super) fn head(
+    row: &Row<'_>,
+    organization: OrganizationId,
+    id: DatasetId,
+    created_at: DateTime<Utc>,
+) -> Result<Dataset, Failure> {
+    let columns = Columns(row);
+    Ok(Dataset {
         id,
         organization_id: organization,
         name: columns.text(column::NAME)?,
-        created_at: created_at.time,
+        created_at,
         description: columns.optional_text(column::DESCRIPTION)?,
         created_by: columns.optional_id(column::CREATED_BY)?,
         updated_by: columns.optional_id(column::UPDATED_BY)?,
         updated_at: columns.optional_time(column::UPDATED_AT)?,
-        kpis,
-    };
-    let digest = columns.integer(column::DIGEST)?.cast_unsigned();
-    Ok(Record { dataset, positions, revision: columns.integer(column::REVISION)?, digest })
+        kpis: Vec::new(),
+    })
 }
 
-static SELECT_BY_SEQ: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED WHERE seq = ?1"));
-const FIND: &str = "SELECT seq FROM dataset WHERE organization_id = ?1 AND id = ?2";
-const ACCEPT: &str = "UPDATE dataset SET revision = ?2, digest = ?3 WHERE seq = ?1";
-
-/// Recomputes the digest of a dataset from its current rows, and increments its revision.
-pub(crate) fn accept(
-    transaction: &Transaction<'_>,
-    organization: OrganizationId,
-    id: DatasetId,
-) -> Result<Dataset, Failure> {
-    let connection = transaction.connection();
-    let mut statement = connection.prepare_cached(FIND)?;
-    let found = statement.query_one(params![organization.as_bytes(), id.as_bytes()], |row| row.get::<_, i64>(0));
-    let Some(seq) = found.optional()? else { return Err(Error::not_found(id).into()) };
-    let mut statement = connection.prepare_cached(&SELECT_BY_SEQ)?;
-    // The index may be damaged and the digest does not match yet, so the ids in the row itself are compared.
-    let stored = statement.query_one([seq], |row| {
-        let owner = (Columns(row).id(column::ID), Columns(row).id(column::ORGANIZATION_ID));
-        Ok(match owner {
-            (Ok(found), Ok(owner)) if (found, owner) == (id, organization) => {
-                record(row, organization, id, |parent| kpi::of_dataset(transaction, parent))
-            }
-            _ => Err(damaged("an index refers to another dataset").into()),
-        })
-    })?;
-    let stored =
-        stored.and_then(|stored| if stored.is_within_limits() { Ok(stored) } else { Err(UnexpectedValue.into()) });
-    let accepted = stored.map_err(|Failure(error)| Failure(error.with_dataset(id)))?.revised();
-    connection.prepare_cached(ACCEPT)?.execute(params![seq, accepted.revision, accepted.digest.cast_signed()])?;
-    Ok(accepted.dataset)
+/// The stored digests.
+pub(super) fn digest(row: &Row<'_>) -> Result<Digest, Failure> {
+    let columns = Columns(row);
+    Ok(Digest {
+        head: columns.integer(column::HEAD_DIGEST)?.cast_unsigned(),
+        kpis: columns.integer(column::KPI_DIGEST)?.cast_unsigned(),
+    })
 }
 
-const COUNT: &str = "SELECT count(*) FROM dataset WHERE organization_id = ?1";
+const COUNT: &str = "
+    SELECT count(*) FROM dataset INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND deleted_at IS NULL";
 
-/// The number of datasets of this organization.
+/// The number of datasets of this organization, without those in the trash.
 pub(crate) fn count(snapshot: &Snapshot<'_>, organization: OrganizationId) -> Result<u64, Failure> {
     let mut statement = snapshot.connection().prepare_cached(COUNT)?;
     let count: i64 = statement.query_one([organization.as_bytes()], |row| row.get(0))?;
@@ -216,7 +246,7 @@ const ORGANIZATIONS: &str = "
     )
     SELECT id FROM owner WHERE id IS NOT NULL";
 
-/// The organizations that own a dataset, by id.
+/// The organizations that own a dataset, be it in the trash, by id.
 pub(crate) fn organizations(snapshot: &Snapshot<'_>) -> Result<Vec<OrganizationId>, Failure> {
     let mut statement = snapshot.connection().prepare_cached(ORGANIZATIONS)?;
     let mut rows = statement.query([])?;

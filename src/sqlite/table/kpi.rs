@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, Statement};
+use rusqlite::{Connection, Statement, params};
 
 use super::parameters;
 use super::row::{Columns, StoredTime};
 use crate::model::dataset::Kpi;
-use crate::model::ids::DatasetId;
+use crate::model::ids::{DatasetId, KpiId};
 use crate::model::record::Record;
 use crate::model::value_type::ValueType;
 use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
@@ -89,6 +89,51 @@ fn bind(statement: &mut Statement<'_>, before: usize, (seq, position, kpi): NewR
     statement.raw_bind_parameter(before + column::CREATED_AT, kpi.created_at.timestamp_micros())?;
     statement.raw_bind_parameter(before + column::UPDATED_AT, kpi.updated_at.map(|time| time.timestamp_micros()))?;
     statement.raw_bind_parameter(before + column::DATASET_SEQ, seq)
+}
+
+/// Inserts a KPI that is added to a stored dataset.
+pub(super) fn insert_one(connection: &Connection, seq: i64, position: i64, kpi: &Kpi) -> rusqlite::Result<()> {
+    insert_rows(connection, &mut std::iter::once((seq, position, kpi)), 1, 1)
+}
+
+/// Inserts the KPIs of a record with these indexes.
+pub(super) fn insert_added(connection: &Connection, seq: i64, record: &Record, added: &[usize]) -> rusqlite::Result<()> {
+    let mut rows = added.iter().filter_map(|index| record.kpi(*index)).map(|(kpi, position)| (seq, position, kpi));
+    insert_rows(connection, &mut rows, ROWS_MAX, added.len() / ROWS_MAX)?;
+    insert_rows(connection, &mut rows, added.len() % ROWS_MAX, 1)
+}
+
+const UPDATE: &str = "
+    UPDATE kpi SET position = ?3, name = ?4, description = ?5, unit = ?6, value_type = ?7, required = ?8,
+        sort_order = ?9, updated_at = ?10
+    WHERE dataset_seq = ?1 AND id = ?2";
+
+/// Writes the KPIs of a record with these indexes over their rows.
+pub(super) fn update(connection: &Connection, seq: i64, record: &Record, updated: &[usize]) -> rusqlite::Result<()> {
+    for (kpi, position) in updated.iter().filter_map(|index| record.kpi(*index)) {
+        connection.prepare_cached(UPDATE)?.execute(params![
+            seq,
+            kpi.id.as_bytes(),
+            position,
+            kpi.name,
+            kpi.description,
+            kpi.unit,
+            kpi.value_type.number(),
+            kpi.required,
+            kpi.sort_order,
+            kpi.updated_at.map(|time| time.timestamp_micros()),
+        ])?;
+    }
+    Ok(())
+}
+
+const DELETE: &str = "DELETE FROM kpi WHERE dataset_seq = ?1 AND id = ?2";
+
+pub(super) fn delete(connection: &Connection, seq: i64, deleted: &[KpiId]) -> rusqlite::Result<()> {
+    for id in deleted {
+        connection.prepare_cached(DELETE)?.execute(params![seq, id.as_bytes()])?;
+    }
+    Ok(())
 }
 
 /// Without `dataset_seq`, which is known.

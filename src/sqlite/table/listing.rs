@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Row, Rows, params};
 
-use super::dataset::{column, intact, record, select};
+use super::dataset::{column, intact, record, select, state};
 use super::kpi::{self, KpiRows, Parent};
 use super::row::Columns;
 use crate::error::Error;
@@ -18,6 +18,7 @@ use crate::model::dataset::Dataset;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::limits::PAGE_BYTES_MAX;
 use crate::model::page::Damage;
+use crate::model::state::State;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
 
@@ -34,7 +35,7 @@ struct Statements {
 
 impl Statements {
     fn new(operator: &str, direction: &str, extreme: &str, start: i64) -> Self {
-        let by_index = "INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND seq";
+        let by_index = "INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND deleted_at IS NULL AND seq";
         let kpis = kpi::column::NAMES.iter().map(|name| format!("k.{name}")).collect::<Vec<_>>().join(", ");
         Self {
             datasets: select(&format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3")),
@@ -170,8 +171,12 @@ impl Walk<'_> {
         row: &Row<'_>,
         kpis: impl FnOnce(Parent) -> Result<KpiRows, Failure>,
     ) -> Result<(usize, Dataset), Failure> {
-        let record = record(row, self.organization, Columns(row).id(column::ID)?, kpis)?;
-        Ok((record.bytes(), intact(record)?))
+        let id = Columns(row).id(column::ID)?;
+        let record = intact(record(row, self.organization, id, kpis)?)?;
+        match state(row, self.organization, id)? {
+            Some(State { deleted: Some(_), .. }) => Err(damaged("an index lists a deleted dataset").into()),
+            _ => Ok((record.bytes(), record.dataset)),
+        }
     }
 
     /// Skips a row that SQLite cannot read and whose `seq` is read from the index alone, unless the page is full.

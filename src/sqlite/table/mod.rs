@@ -1,16 +1,23 @@
 //! The tables: the columns, the statements and the row mapper of each.
 //!
 //! - [`dataset`], [`kpi`]: reading and writing the rows of one dataset; [`listing`]: reading those of many.
-//! - [`counter`]: the sequence numbers of datasets.
+//! - [`change`]: changing a stored dataset; [`version`]: what each change replaced; [`history`]: earlier
+//!   versions; [`prune`]: removing them.
+//! - [`trash`]: deleted datasets. [`counter`]: the numbers of datasets and changes.
 //! - [`audit`]: the statements of a verification.
 //! - [`row`]: columns as borrowed, checked values.
 
 pub(in crate::sqlite) mod audit;
+pub(crate) mod change;
 pub(in crate::sqlite) mod counter;
 pub(crate) mod dataset;
+pub(crate) mod history;
 pub(in crate::sqlite) mod kpi;
 pub(crate) mod listing;
+pub(crate) mod prune;
 pub(in crate::sqlite) mod row;
+pub(crate) mod trash;
+pub(in crate::sqlite) mod version;
 
 /// Defines the columns of a table, in the order in which every statement lists them: `NAMES`, and the index of each.
 ///

@@ -26,9 +26,21 @@ impl<'a> Columns<'a> {
         self.0.get_ref(column).map_err(|_| UnexpectedValue)
     }
 
+    pub(in crate::sqlite) fn is_null(&self, column: usize) -> bool {
+        matches!(self.value(column), Ok(ValueRef::Null))
+    }
+
     pub(in crate::sqlite) fn integer(&self, column: usize) -> Result<i64, UnexpectedValue> {
         match self.value(column)? {
             ValueRef::Integer(integer) => Ok(integer),
+            _ => Err(UnexpectedValue),
+        }
+    }
+
+    pub(in crate::sqlite) fn optional_integer(&self, column: usize) -> Result<Option<i64>, UnexpectedValue> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(integer) => Ok(Some(integer)),
             _ => Err(UnexpectedValue),
         }
     }
@@ -61,6 +73,15 @@ impl<'a> Columns<'a> {
             ValueRef::Text(bytes) => {
                 std::str::from_utf8(bytes).map(|text| Some(text.to_owned())).map_err(|_| UnexpectedValue)
             }
+            _ => Err(UnexpectedValue),
+        }
+    }
+
+    /// A text of any length that is borrowed from the row.
+    pub(in crate::sqlite) fn optional_json(&self, column: usize) -> Result<Option<&'a str>, UnexpectedValue> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| UnexpectedValue),
             _ => Err(UnexpectedValue),
         }
     }

@@ -102,7 +102,7 @@ impl Job for CreateOne {
         self.0.bytes()
     }
 
-    fn outcome_unknown(&self, source: Option<Source>) -> Error {
+    fn outcome_unknown(&self, (): (), source: Option<Source>) -> Error {
         Error::OutcomeUnknown { ids: vec![self.0.dataset.id], updated_at: None, source }
     }
 }
@@ -120,7 +120,7 @@ impl Job for CreateMany {
         self.0.iter().map(Record::bytes).sum()
     }
 
-    fn outcome_unknown(&self, source: Option<Source>) -> Error {
+    fn outcome_unknown(&self, (): (), source: Option<Source>) -> Error {
         Error::OutcomeUnknown { ids: self.0.iter().map(|record| record.dataset.id).collect(), updated_at: None, source }
     }
 }

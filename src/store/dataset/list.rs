@@ -4,7 +4,7 @@ use std::iter::FusedIterator;
 
 use super::query::DatasetQuery;
 use crate::error::{Error, Result};
-use crate::model::cursor::Cursor;
+use crate::model::cursor::{Cursor, Listing};
 use crate::model::dataset::Dataset;
 use crate::model::page::Page;
 use crate::sqlite::table::listing;
@@ -36,14 +36,22 @@ impl Organization {
     /// ```
     pub fn datasets(&self, query: &DatasetQuery) -> Result<Page<Dataset>> {
         query.check()?;
-        let after = match &query.after {
-            Some(cursor) => Some(cursor.seq(self.id, query.order).ok_or(Error::InvalidCursor)?),
-            None => None,
-        };
+        let order = query.order.unwrap_or_default();
+        let after = self.place(query.after.as_ref(), Listing::Datasets(order))?;
         let access = self.store.access();
-        let page = access.read(|snapshot| listing::page(snapshot, self.id, query.order, after, query.limit))?;
+        let page = access.read(|snapshot| listing::page(snapshot, self.id, order, after, query.limit))?;
         let listing::RawPage { items, damaged, next } = page;
-        Ok(Page { items, damaged, next: next.map(|seq| Cursor::new(self.id, query.order, seq)) })
+        Ok(Page { items, damaged, next: self.cursor(Listing::Datasets(order), next) })
+    }
+
+    /// The number after which a listing continues.
+    pub(super) fn place(&self, after: Option<&Cursor>, listing: Listing) -> Result<Option<i64>> {
+        after.map(|cursor| cursor.number(self.id, listing).ok_or(Error::InvalidCursor)).transpose()
+    }
+
+    /// The cursor after the item with this number.
+    pub(super) fn cursor(&self, listing: Listing, number: Option<i64>) -> Option<Cursor> {
+        number.map(|number| Cursor::new(self.id, listing, number))
     }
 
     /// Iterates over all datasets that match the query, read in pages of its limit.

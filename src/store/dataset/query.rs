@@ -27,32 +27,33 @@ use crate::model::request::violation::{Segment, Violations};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct DatasetQuery {
-    pub(in crate::store) order: Order,
+    /// `None`: that of the listing.
+    pub(in crate::store) order: Option<Order>,
     pub(in crate::store) limit: u32,
     pub(in crate::store) after: Option<Cursor>,
 }
 
 impl Default for DatasetQuery {
     fn default() -> Self {
-        Self { order: Order::default(), limit: PAGE_DEFAULT, after: None }
+        Self { order: None, limit: PAGE_DEFAULT, after: None }
     }
 }
 
 impl DatasetQuery {
-    /// All datasets, the oldest first, 50 per page.
+    /// All datasets, 50 per page: the oldest first; of deleted ones the newest deletion first.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// In the order of their creation in this file; the default.
+    /// In the order of their creation in this file; of deleted datasets in the order of the deletions.
     pub fn oldest_first(mut self) -> Self {
-        self.order = Order::OldestFirst;
+        self.order = Some(Order::OldestFirst);
         self
     }
 
-    /// In the reverse order of their creation in this file.
+    /// In the reverse order.
     pub fn newest_first(mut self) -> Self {
-        self.order = Order::NewestFirst;
+        self.order = Some(Order::NewestFirst);
         self
     }
 
@@ -70,11 +71,16 @@ impl DatasetQuery {
     }
 
     pub(in crate::store) fn check(&self) -> Result<()> {
-        let rule = match self.limit {
-            ..PAGE_MIN => Rule::GreaterThanEqual { ge: PAGE_MIN.into() },
-            PAGE_MIN..=PAGE_MAX => return Ok(()),
-            _ => Rule::LessThanEqual { le: PAGE_MAX.into() },
-        };
-        Err(Violations::one(vec![Segment::key("query"), Segment::key("limit")], rule).into())
+        check_limit(self.limit)
     }
+}
+
+/// Fails if a page must not have this many items.
+pub(in crate::store) fn check_limit(limit: u32) -> Result<()> {
+    let rule = match limit {
+        ..PAGE_MIN => Rule::GreaterThanEqual { ge: PAGE_MIN.into() },
+        PAGE_MIN..=PAGE_MAX => return Ok(()),
+        _ => Rule::LessThanEqual { le: PAGE_MAX.into() },
+    };
+    Err(Violations::one(vec![Segment::key("query"), Segment::key("limit")], rule).into())
 }

@@ -1,0 +1,223 @@
+//! What a change replaced, as it is stored: the values that the dataset had before, from which the earlier version is put
+//! together.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::content::{Content, KpiContent};
+use super::dataset::{Dataset, Kpi};
+use super::ids::{KpiId, UserId};
+use super::record::Record;
+use super::time;
+use super::value_type::ValueType;
+
+/// The maximum length of a part in bytes, unless it is a single KPI: SQLite's connections of this crate refuse values of a
+/// million.
+const PART_MAX: usize = 256 * 1024;
+
+/// What a change replaced: only fields that differ. Its JSON may be stored in parts.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Replaced {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataset: Option<ReplacedHead>,
+    /// The KPIs that the change added.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    added: Vec<KpiId>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changed: Vec<ReplacedKpi>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deleted: Vec<DeletedKpi>,
+}
+
+/// Of a text that may be null: absent if the change did not replace it.
+type Text = Option<Option<String>>;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReplacedHead {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    description: Text,
+    updated_by: Option<UserId>,
+    #[serde(with = "time::utc_or_null")]
+    updated_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReplacedKpi {
+    id: KpiId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    position: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    description: Text,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    unit: Text,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value_type: Option<ValueType>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    required: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sort_order: Option<i64>,
+    #[serde(with = "time::utc_or_null")]
+    updated_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeletedKpi {
+    id: KpiId,
+    position: i64,
+    name: String,
+    description: Option<String>,
+    unit: Option<String>,
+    value_type: ValueType,
+    required: bool,
+    sort_order: i64,
+    #[serde(with = "time::utc")]
+    created_at: DateTime<Utc>,
+    #[serde(with = "time::utc_or_null")]
+    updated_at: Option<DateTime<Utc>>,
+}
+
+/// The stored text is not what a change writes, or belongs to another dataset.
+#[derive(Debug)]
+pub(crate) struct NotReplaced;
+
+impl Replaced {
+    /// What giving `content` to the dataset replaces, its KPIs aside.
+    pub(crate) fn head(before: &Dataset, content: &Content) -> Self {
+        let dataset = ReplacedHead {
+            name: (before.name != content.name).then(|| before.name.clone()),
+            description: (before.description != content.description).then(|| before.description.clone()),
+            updated_by: before.updated_by,
+            updated_at: before.updated_at,
+        };
+        Self { dataset: Some(dataset), ..Self::default() }
+    }
+
+    /// What a change of KPIs alone replaces of the dataset itself.
+    pub(crate) fn times(before: &Dataset) -> Self {
+        let (updated_by, updated_at) = (before.updated_by, before.updated_at);
+        let dataset = ReplacedHead { name: None, description: None, updated_by, updated_at };
+        Self { dataset: Some(dataset), ..Self::default() }
+    }
+
+    pub(crate) fn add(&mut self, kpi: KpiId) {
+        self.added.push(kpi);
+    }
+
+    pub(crate) fn change(&mut self, before: &Kpi, position_before: i64, after: &KpiContent, position: i64) {
+        self.changed.push(ReplacedKpi {
+            id: before.id,
+            position: (position_before != position).then_some(position_before),
+            name: (before.name != after.name).then(|| before.name.clone()),
+            description: (before.description != after.description).then(|| before.description.clone()),
+            unit: (before.unit != after.unit).then(|| before.unit.clone()),
+            value_type: (before.value_type != after.value_type).then_some(before.value_type),
+            required: (before.required != after.required).then_some(before.required),
+            sort_order: (before.sort_order != after.sort_order).then_some(before.sort_order),
+            updated_at: before.updated_at,
+        });
+    }
+
+    pub(crate) fn delete(&mut self, kpi: &Kpi, position: i64) {
+        self.deleted.push(DeletedKpi {
+            id: kpi.id,
+            position,
+            name: kpi.name.clone(),
+            description: kpi.description.clone(),
+            unit: kpi.unit.clone(),
+            value_type: kpi.value_type,
+            required: kpi.required,
+            sort_order: kpi.sort_order,
+            created_at: kpi.created_at,
+            updated_at: kpi.updated_at,
+        });
+    }
+
+    /// The parts to store, as JSON.
+    pub(crate) fn into_json(mut self) -> Result<Vec<String>, serde_json::Error> {
+        let json = serde_json::to_string(&self)?;
+        let count = self.added.len().max(self.changed.len()).max(self.deleted.len());
+        if json.len() <= PART_MAX || count <= 1 {
+            return Ok(vec![json]);
+        }
+        let second = Self {
+            dataset: None,
+            added: self.added.split_off(self.added.len() / 2),
+            changed: self.changed.split_off(self.changed.len() / 2),
+            deleted: self.deleted.split_off(self.deleted.len() / 2),
+        };
+        let mut parts = self.into_json()?;
+        parts.extend(second.into_json()?);
+        Ok(parts)
+    }
+
+    pub(crate) fn from_json(part: &str) -> Result<Self, NotReplaced> {
+        serde_json::from_str(part).map_err(|_| NotReplaced)
+    }
+
+    /// Puts the values of a part back. After the last part, [`Record::restore`] completes the record.
+    pub(crate) fn put_back(self, record: &mut Record) -> Result<(), NotReplaced> {
+        if let Some(dataset) = self.dataset {
+            let head = &mut record.dataset;
+            put(&mut head.name, dataset.name);
+            put(&mut head.description, dataset.description);
+            (head.updated_by, head.updated_at) = (dataset.updated_by, dataset.updated_at);
+        }
+        if !self.changed.is_empty() {
+            let by_id: HashMap<KpiId, usize> =
+                record.dataset.kpis.iter().enumerate().map(|(index, kpi)| (kpi.id, index)).collect();
+            for before in self.changed {
+                let index = *by_id.get(&before.id).ok_or(NotReplaced)?;
+                let kpi = record.dataset.kpis.get_mut(index).ok_or(NotReplaced)?;
+                put(&mut kpi.name, before.name);
+                put(&mut kpi.description, before.description);
+                put(&mut kpi.unit, before.unit);
+                put(&mut kpi.value_type, before.value_type);
+                put(&mut kpi.required, before.required);
+                put(&mut kpi.sort_order, before.sort_order);
+                kpi.updated_at = before.updated_at;
+                put(record.positions.get_mut(index).ok_or(NotReplaced)?, before.position);
+            }
+        }
+        if !self.added.is_empty() {
+            let added: HashSet<KpiId> = self.added.into_iter().collect();
+            record.retain(|kpi| !added.contains(&kpi.id));
+        }
+        for kpi in self.deleted {
+            record.positions.push(kpi.position);
+            record.dataset.kpis.push(Kpi {
+                id: kpi.id,
+                dataset_id: record.dataset.id,
+                name: kpi.name,
+                sort_order: kpi.sort_order,
+                created_at: kpi.created_at,
+                description: kpi.description,
+                unit: kpi.unit,
+                value_type: kpi.value_type,
+                required: kpi.required,
+                updated_at: kpi.updated_at,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn put<T>(field: &mut T, before: Option<T>) {
+    if let Some(before) = before {
+        *field = before;
+    }
+}
+
+/// Tells null from absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}

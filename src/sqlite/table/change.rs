@@ -1,0 +1,323 @@
+//! Changes of a stored dataset: its content, and its way into the trash and out of it.
+//!
+//! Every change takes a number from the counter and leaves an entry in the history with what it replaced.
+
+use std::sync::LazyLock;
+
+use chrono::{DateTime, Utc};
+use rusqlite::ffi::{SQLITE_CONSTRAINT_DATATYPE, SQLITE_CONSTRAINT_PRIMARYKEY};
+use rusqlite::{Row, params};
+
+use super::dataset::{SELECT_ONE, column, digest, head, kpi_count, read, record, state};
+use super::row::Columns;
+use super::version::{self, Owner};
+use super::{counter, kpi};
+use crate::error::Error;
+use crate::model::change::{self, Change, next_token};
+use crate::model::content::Content;
+use crate::model::dataset::{Dataset, Kpi};
+use crate::model::digest::{self as digests, Digest};
+use crate::model::ids::{DatasetId, OrganizationId, UserId};
+use crate::model::record::{Author, Record};
+use crate::model::replaced::Replaced;
+use crate::model::state::State;
+use crate::model::version::{ChangeEntry, Origin};
+use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
+use crate::sqlite::snapshot::Snapshot;
+use crate::sqlite::transaction::Transaction;
+
+/// A dataset that a change has read.
+pub(crate) struct Stored {
+    pub(in crate::sqlite) owner: Owner,
+    pub(in crate::sqlite) state: Option<State>,
+    pub(crate) record: Record,
+}
+
+/// The row of a dataset, with its state if that is intact.
+type RowState = Result<Option<State>, Failure>;
+
+/// Runs `work` on the row of the dataset, if there is one. Damage then names the dataset.
+fn with_row<T>(
+    snapshot: &Snapshot<'_>,
+    organization: OrganizationId,
+    id: DatasetId,
+    work: impl FnOnce(&Row<'_>, Owner, RowState) -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
+    let mut statement = snapshot.connection().prepare_cached(&SELECT_ONE)?;
+    let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
+    let work = |row: &Row<'_>| {
+        let owner = Owner { organization, id, seq: Columns(row).integer(column::SEQ)? };
+        work(row, owner, state(row, organization, id))
+    };
+    let found = rows.next().map_err(Failure::from).and_then(|row| row.map(work).transpose());
+    found.map_err(|Failure(error)| error.with_dataset(id).into())
+}
+
+/// The dataset, checked against its digests; fails if there is none outside the trash.
+pub(in crate::sqlite) fn find(
+    snapshot: &Snapshot<'_>,
+    organization: OrganizationId,
+    id: DatasetId,
+) -> Result<Stored, Failure> {
+    let found = with_row(snapshot, organization, id, |row, owner, state| match state? {
+        Some(State { deleted: Some(_), .. }) => Ok(None),
+        state => {
+            let record = read(snapshot, row, organization, id)?;
+            Ok(Some(Stored { owner, state, record }))
+        }
+    })?;
+    found.flatten().ok_or_else(|| Error::not_found(id).into())
+}
+
+/// The place of a dataset that is not in the trash.
+pub(super) fn owner(snapshot: &Snapshot<'_>, organization: OrganizationId, id: DatasetId) -> Result<Owner, Failure> {
+    let found = with_row(snapshot, organization, id, |_, owner, state| match state? {
+        Some(State { deleted: Some(_), .. }) => Ok(None),
+        _ => Ok(Some(owner)),
+    })?;
+    found.flatten().ok_or_else(|| Error::not_found(id).into())
+}
+
+/// Gives a dataset the content that `content` makes of it, as a new revision. If that is the content that it has, nothing is
+/// written.
+pub(crate) fn update(
+    transaction: &Transaction<'_>,
+    author: Author,
+    id: DatasetId,
+    origin: Origin,
+    content: impl FnOnce(&Stored) -> Result<Content, Failure>,
+) -> Result<Dataset, Failure> {
+    let stored = find(transaction, author.organization, id)?;
+    let content = content(&stored)?;
+    let Stored { owner, state, record: before } = stored;
+    let Some(change) = Change::new(&before, content) else { return Ok(before.dataset) };
+    let token = token(&before.dataset, author.now)?;
+    let number = next_number(transaction, owner, state.as_ref(), 1 + change.numbers())?;
+    let changed = change.apply(&before, token, author.user, number + 1..);
+    let connection = transaction.connection();
+    kpi::delete(connection, owner.seq, &changed.deleted)?;
+    kpi::update(connection, owner.seq, &changed.record, &changed.updated)?;
+    kpi::insert_added(connection, owner.seq, &changed.record, &changed.added)?;
+    let entry = entry(number, origin, (token, author.user), before.revision, before.digest);
+    version::insert(transaction, owner, &entry, Some(changed.replaced))?;
+    write_head(transaction, owner, number, &changed.record, kpi_count(&changed.record), Some(&before.dataset))?;
+    Ok(changed.record.dataset)
+}
+
+/// Adds a KPI to a dataset. Neither reads nor writes the other KPIs.
+pub(crate) fn add_kpi(
+    transaction: &Transaction<'_>,
+    author: Author,
+    id: DatasetId,
+    kpi: impl FnOnce(usize, DateTime<Utc>) -> Result<Kpi, Error>,
+) -> Result<Kpi, Failure> {
+    let organization = author.organization;
+    let found = with_row(transaction, organization, id, |row, owner, state| match state? {
+        Some(State { deleted: Some(_), .. }) => Ok(None),
+        state => {
+            let columns = Columns(row);
+            let dataset = head(row, organization, id, columns.time(column::CREATED_AT)?.time)?;
+            let (revision, digest) = (columns.integer(column::REVISION)?, digest(row)?);
+            let count = usize::try_from(columns.integer(column::KPI_COUNT)?).map_err(|_| UnexpectedValue)?;
+            if digests::head(revision, &dataset, count) != digest.head {
+                return Err(damaged("it does not match its digest").into());
+            }
+            Ok(Some((owner, state, Record { dataset, positions: Vec::new(), revision, digest }, count)))
+        }
+    })?;
+    let Some((owner, state, before, count)) = found.flatten() else { return Err(Error::not_found(id).into()) };
+    let token = token(&before.dataset, author.now)?;
+    let kpi = kpi(count, token)?;
+    let number = next_number(transaction, owner, state.as_ref(), 2)?;
+    let position = change::position(number + 1);
+    let connection = transaction.connection();
+    kpi::insert_one(connection, owner.seq, position, &kpi).map_err(|error| match error.sqlite_error() {
+        Some(sqlite) if sqlite.extended_code == SQLITE_CONSTRAINT_PRIMARYKEY => {
+            Failure(Error::already_exists(id, Some(kpi.id)))
+        }
+        _ => error.into(),
+    })?;
+    let mut replaced = Replaced::times(&before.dataset);
+    replaced.add(kpi.id);
+    let entry = entry(number, Origin::Edited, (token, author.user), before.revision, before.digest);
+    version::insert(transaction, owner, &entry, Some(replaced))?;
+    let dataset = Dataset { updated_by: author.user, updated_at: Some(token), ..before.dataset };
+    let revision = before.revision.saturating_add(1);
+    let kpis = before.digest.kpis.wrapping_add(digests::kpi(position, &kpi));
+    let digest = Digest { head: digests::head(revision, &dataset, count + 1), kpis };
+    let after = Record { dataset, positions: Vec::new(), revision, digest };
+    let count = i64::try_from(count + 1).unwrap_or(i64::MAX);
+    write_head(transaction, owner, number, &after, count, None)?;
+    Ok(kpi)
+}
+
+/// Recomputes the digests of a dataset from its current rows, as a new revision.
+pub(crate) fn accept(transaction: &Transaction<'_>, author: Author, id: DatasetId) -> Result<Dataset, Failure> {
+    let organization = author.organization;
+    let found = with_row(transaction, organization, id, |row, owner, state| {
+        // The index may be damaged and the digests do not match yet, so the ids in the row itself are compared.
+        match (Columns(row).id(column::ID), Columns(row).id(column::ORGANIZATION_ID)) {
+            (Ok(found), Ok(owner)) if (found, owner) == (id, organization) => {}
+            _ => return Err(damaged("an index refers to another dataset").into()),
+        }
+        let state = state?;
+        if let Some(State { deleted: Some(_), .. }) = state {
+            return Ok(None);
+        }
+        let record = record(row, organization, id, |parent| kpi::of_dataset(transaction, parent))?;
+        if record.is_within_limits() { Ok(Some((owner, state, record))) } else { Err(UnexpectedValue.into()) }
+    })?;
+    let Some((owner, state, record)) = found.flatten() else { return Err(Error::not_found(id).into()) };
+    let token = token(&record.dataset, author.now)?;
+    let number = next_number(transaction, owner, state.as_ref(), 1)?;
+    let entry = entry(number, Origin::Accepted, (token, author.user), record.revision, record.digest);
+    let accepted = record.accepted(token, author.user);
+    version::insert(transaction, owner, &entry, None)?;
+    write_head(transaction, owner, number, &accepted, kpi_count(&accepted), None)?;
+    Ok(accepted.dataset)
+}
+
+const SET_STATE: &str = "
+    UPDATE dataset SET changed = ?2, deleted_at = ?3, deleted_by = ?4, state_digest = ?5 WHERE seq = ?1";
+
+/// The same for a row in which a damaged column has another type than its table allows: SQLite checks the types of a whole
+/// row when it is updated. Such a value is lost already, and another in its place matches the digest no more than it did.
+const SET_STATE_OF_DAMAGED: &str = "
+    UPDATE dataset SET changed = ?2, deleted_at = ?3, deleted_by = ?4, state_digest = ?5,
+        name = iif(typeof(name) = 'text', name, '?'),
+        description = iif(typeof(description) IN ('text', 'null'), description, NULL),
+        created_at = iif(typeof(created_at) = 'integer', created_at, 0),
+        created_by = iif(typeof(created_by) IN ('blob', 'null'), created_by, NULL),
+        updated_by = iif(typeof(updated_by) IN ('blob', 'null'), updated_by, NULL),
+        updated_at = iif(typeof(updated_at) IN ('integer', 'null'), updated_at, NULL),
+        revision = iif(typeof(revision) = 'integer', revision, 1),
+        kpi_count = iif(typeof(kpi_count) = 'integer', kpi_count, 0),
+        head_digest = iif(typeof(head_digest) = 'integer', head_digest, 0),
+        kpi_digest = iif(typeof(kpi_digest) = 'integer', kpi_digest, 0)
+    WHERE seq = ?1";
+
+/// Moves a dataset to the trash. It need not be intact, and deleting it does not make it look so.
+pub(crate) fn delete(transaction: &Transaction<'_>, author: Author, id: DatasetId) -> Result<(), Failure> {
+    let organization = author.organization;
+    let found = with_row(transaction, organization, id, |row, owner, state| match state {
+        Ok(Some(State { deleted: Some(_), .. })) => Ok(None),
+        Err(failure) if !failure.is_damage() => Err(failure),
+        _ => {
+            // What cannot be read is not what was written; the entry then has the values that a row cannot have.
+            let revision = Columns(row).integer(column::REVISION).unwrap_or_default();
+            Ok(Some((owner, revision, digest(row).unwrap_or(Digest { head: 0, kpis: 0 }))))
+        }
+    })?;
+    let Some((owner, revision, digest)) = found.flatten() else { return Err(Error::not_found(id).into()) };
+    let number = next_number(transaction, owner, None, 1)?;
+    let deleted = (author.now, author.user);
+    version::insert(transaction, owner, &entry(number, Origin::Deleted, deleted, revision, digest), None)?;
+    set_state(transaction, owner, State { changed: number, deleted: Some(deleted) })
+}
+
+/// Restores a dataset from the trash.
+pub(crate) fn restore(transaction: &Transaction<'_>, author: Author, id: DatasetId) -> Result<Dataset, Failure> {
+    let organization = author.organization;
+    let found = with_row(transaction, organization, id, |row, owner, state| match state? {
+        Some(state @ State { deleted: Some(_), .. }) => {
+            let record = read(transaction, row, organization, id)?;
+            Ok(Some((owner, state, record)))
+        }
+        _ => Ok(None),
+    })?;
+    let Some((owner, state, record)) = found.flatten() else { return Err(Error::not_found(id).into()) };
+    let number = next_number(transaction, owner, Some(&state), 1)?;
+    let entry = entry(number, Origin::Restored, (author.now, author.user), record.revision, record.digest);
+    version::insert(transaction, owner, &entry, None)?;
+    set_state(transaction, owner, State { changed: number, deleted: None })?;
+    Ok(record.dataset)
+}
+
+fn set_state(transaction: &Transaction<'_>, owner: Owner, state: State) -> Result<(), Failure> {
+    let connection = transaction.connection();
+    let (deleted_at, deleted_by) = state.deleted.unzip();
+    let deleted_at = deleted_at.map(|time| time.timestamp_micros());
+    let deleted_by = deleted_by.flatten();
+    let deleted_by = deleted_by.as_ref().map(UserId::as_bytes);
+    let digest = state.digest(owner.organization, owner.id).cast_signed();
+    let values = params![owner.seq, state.changed, deleted_at, deleted_by, digest];
+    match connection.prepare_cached(SET_STATE)?.execute(values) {
+        Err(error) if error.sqlite_error().map(|error| error.extended_code) == Some(SQLITE_CONSTRAINT_DATATYPE) => {
+            // Other damaged values may break a CHECK.
+            connection.pragma_update(None, "ignore_check_constraints", 1)?;
+            let updated = connection.prepare_cached(SET_STATE_OF_DAMAGED)?.execute(values);
+            connection.pragma_update(None, "ignore_check_constraints", 0)?;
+            updated.map(drop).map_err(Failure::from)
+        }
+        updated => updated.map(drop).map_err(Failure::from),
+    }
+}
+
+const SET_HEAD: &str = "
+    UPDATE dataset SET updated_by = ?2, updated_at = ?3, revision = ?4, kpi_count = ?5, head_digest = ?6,
+        kpi_digest = ?7, changed = ?8, state_digest = ?9
+    WHERE seq = ?1";
+const SET_HEAD_AND_TEXTS: &str = "
+    UPDATE dataset SET updated_by = ?2, updated_at = ?3, revision = ?4, kpi_count = ?5, head_digest = ?6,
+        kpi_digest = ?7, changed = ?8, state_digest = ?9, name = ?10, description = ?11
+    WHERE seq = ?1";
+
+/// Writes the row of a changed dataset. `before` is given if its texts may differ.
+fn write_head(
+    transaction: &Transaction<'_>,
+    owner: Owner,
+    number: i64,
+    after: &Record,
+    kpi_count: i64,
+    before: Option<&Dataset>,
+) -> Result<(), Failure> {
+    let dataset = &after.dataset;
+    let has_other_texts = before
+        .is_some_and(|before| (&before.name, &before.description) != (&dataset.name, &dataset.description));
+    let state = State { changed: number, deleted: None };
+    let sql = if has_other_texts { SET_HEAD_AND_TEXTS } else { SET_HEAD };
+    let mut statement = transaction.connection().prepare_cached(sql)?;
+    statement.raw_bind_parameter(1, owner.seq)?;
+    statement.raw_bind_parameter(2, dataset.updated_by.as_ref().map(UserId::as_bytes))?;
+    statement.raw_bind_parameter(3, dataset.updated_at.map(|time| time.timestamp_micros()))?;
+    statement.raw_bind_parameter(4, after.revision)?;
+    statement.raw_bind_parameter(5, kpi_count)?;
+    statement.raw_bind_parameter(6, after.digest.head.cast_signed())?;
+    statement.raw_bind_parameter(7, after.digest.kpis.cast_signed())?;
+    statement.raw_bind_parameter(8, number)?;
+    statement.raw_bind_parameter(9, state.digest(owner.organization, owner.id).cast_signed())?;
+    if has_other_texts {
+        statement.raw_bind_parameter(10, &dataset.name)?;
+        statement.raw_bind_parameter(11, &dataset.description)?;
+    }
+    statement.raw_execute()?;
+    Ok(())
+}
+
+fn entry(
+    change: i64,
+    origin: Origin,
+    (changed_at, changed_by): (DateTime<Utc>, Option<UserId>),
+    revision: i64,
+    digest: Digest,
+) -> ChangeEntry {
+    ChangeEntry { change, origin, changed_at, changed_by, revision, digest }
+}
+
+/// The `updated_at` of a change.
+fn token(dataset: &Dataset, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
+    next_token(dataset, now).ok_or(Error::ClockOutOfRange { now })
+}
+
+/// The number of the next change of a dataset, the first of `count`. It must be larger than that of the last change:
+/// another tool may have set the counter back.
+fn next_number(
+    transaction: &Transaction<'_>,
+    owner: Owner,
+    state: Option<&State>,
+    count: usize,
+) -> Result<i64, Failure> {
+    let number = counter::take(transaction, count)?;
+    let last = state.map_or(owner.seq, |state| state.changed.max(owner.seq));
+    if number > last { Ok(number) } else { Err(damaged("the counter is behind the last change").into()) }
+}

@@ -1,0 +1,222 @@
+//! SQL of deleted datasets: listing them, and purging them with their history.
+
+use std::sync::LazyLock;
+
+use chrono::{DateTime, Utc};
+use rusqlite::params;
+
+use super::counter;
+use super::dataset::{self, column, select, state};
+use super::row::Columns;
+use crate::error::Error;
+use crate::model::cursor::Order;
+use crate::model::ids::{DatasetId, OrganizationId};
+use crate::model::limits::PAGE_BYTES_MAX;
+use crate::model::page::Damage;
+use crate::model::state::State;
+use crate::model::version::DeletedDataset;
+use crate::sqlite::failure::{Failure, damaged};
+use crate::sqlite::snapshot::Snapshot;
+use crate::sqlite::transaction::Transaction;
+
+/// The numbers of the deletions and the datasets, read from the index alone.
+const NEWEST_FIRST: &str = "
+    SELECT changed, seq FROM dataset INDEXED BY dataset_in_trash
+    WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed < ?2 ORDER BY changed DESC LIMIT ?3";
+const OLDEST_FIRST: &str = "
+    SELECT changed, seq FROM dataset INDEXED BY dataset_in_trash
+    WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed > ?2 ORDER BY changed LIMIT ?3";
+
+static SELECT_BY_SEQ: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED WHERE seq = ?1"));
+
+/// A page of the trash.
+pub(crate) struct RawTrash {
+    pub(crate) items: Vec<DeletedDataset>,
+    pub(crate) damaged: Vec<Damage>,
+    /// The number of the deletion after which it continues; `None` at the end.
+    pub(crate) next: Option<i64>,
+}
+
+/// Reads at most `limit` deleted datasets after the deletion with the number `after`, and at most 64 MiB of them.
+pub(crate) fn page(
+    snapshot: &Snapshot<'_>,
+    organization: OrganizationId,
+    order: Order,
+    after: Option<i64>,
+    limit: u32,
+) -> Result<RawTrash, Failure> {
+    let (sql, start) = match order {
+        Order::NewestFirst => (NEWEST_FIRST, i64::MAX),
+        Order::OldestFirst => (OLDEST_FIRST, i64::MIN),
+    };
+    let mut last = after.unwrap_or(start);
+    let mut page = RawTrash { items: Vec::new(), damaged: Vec::new(), next: None };
+    let mut bytes = 0;
+    let mut statement = snapshot.connection().prepare_cached(sql)?;
+    // One row more than is returned shows whether there is a next page.
+    let mut rows = statement.query(params![organization.as_bytes(), last, i64::from(limit) + 1])?;
+    while let Some(row) = rows.next()? {
+        let (changed, seq) = (Columns(row).integer(0)?, Columns(row).integer(1)?);
+        // On a damaged index the listing might go back and never end.
+        if !order.is_after(last, changed) {
+            return Err(damaged("an index is out of order").into());
+        }
+        let count = page.items.len() + page.damaged.len();
+        if count == limit as usize {
+            page.next = Some(last);
+            break;
+        }
+        match read(snapshot, organization, seq) {
+            (_, Ok((_, size))) if count > 0 && bytes + size > PAGE_BYTES_MAX => {
+                page.next = Some(last);
+                break;
+            }
+            (_, Ok((deleted, size))) => {
+                page.items.push(deleted);
+                bytes += size;
+            }
+            (id, Err(failure)) if snapshot.is_damage(&failure) => {
+                if let Failure(Error::Corrupt { detail, .. }) = failure {
+                    page.damaged.push(Damage { index: page.items.len(), dataset: id, detail });
+                }
+            }
+            (_, Err(failure)) => return Err(failure),
+        }
+        last = changed;
+    }
+    Ok(page)
+}
+
+/// Reads a deleted dataset with its size in memory, and its id also if it is damaged. A damaged index can refer to a
+/// dataset of another organization, about which nothing may be disclosed.
+fn read(
+    snapshot: &Snapshot<'_>,
+    organization: OrganizationId,
+    seq: i64,
+) -> (Option<DatasetId>, Result<(DeletedDataset, usize), Failure>) {
+    let mut id = None;
+    let mut read = || {
+        let mut statement = snapshot.connection().prepare_cached(&SELECT_BY_SEQ)?;
+        let mut rows = statement.query([seq])?;
+        let Some(row) = rows.next()? else { return Err(damaged("an index refers to no dataset").into()) };
+        if organization != Columns(row).id(column::ORGANIZATION_ID)? {
+            return Err(damaged("an index refers to another dataset").into());
+        }
+        let found = *id.insert(Columns(row).id(column::ID)?);
+        let Some(State { deleted: Some((deleted_at, deleted_by)), .. }) = state(row, organization, found)? else {
+            return Err(damaged("an index lists a dataset as deleted").into());
+        };
+        let record = dataset::read(snapshot, row, organization, found)?;
+        let size = record.bytes();
+        Ok((DeletedDataset { dataset: record.dataset, deleted_at, deleted_by }, size))
+    };
+    let read = read();
+    (id, read)
+}
+
+const COUNT: &str = "
+    SELECT count(*) FROM dataset INDEXED BY dataset_in_trash WHERE organization_id = ?1 AND deleted_at IS NOT NULL";
+
+/// The number of deleted datasets of this organization.
+pub(crate) fn count(snapshot: &Snapshot<'_>, organization: OrganizationId) -> Result<u64, Failure> {
+    let mut statement = snapshot.connection().prepare_cached(COUNT)?;
+    let count: i64 = statement.query_one([organization.as_bytes()], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
+}
+
+const DELETE: &str = "DELETE FROM dataset WHERE seq = ?1";
+const REMEMBER: &str = "INSERT INTO purged_dataset (organization_id, change, id) VALUES (?1, ?2, ?3)";
+
+/// Removes a deleted dataset with its KPIs and its history. It need not be intact.
+pub(crate) fn purge(transaction: &Transaction<'_>, organization: OrganizationId, id: DatasetId) -> Result<(), Failure> {
+    let seq = deleted_seq(transaction, organization, id).map_err(|Failure(error)| Failure(error.with_dataset(id)))?;
+    remove(transaction, organization, id, seq.ok_or(Error::not_found(id))?)
+}
+
+/// The `seq` of a dataset in the trash.
+fn deleted_seq(
+    transaction: &Transaction<'_>,
+    organization: OrganizationId,
+    id: DatasetId,
+) -> Result<Option<i64>, Failure> {
+    let mut statement = transaction.connection().prepare_cached(&dataset::SELECT_ONE)?;
+    let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
+    match rows.next()? {
+        Some(row) => match state(row, organization, id)? {
+            Some(State { deleted: Some(_), .. }) => Ok(Some(Columns(row).integer(column::SEQ)?)),
+            _ => Ok(None),
+        },
+        None => Ok(None),
+    }
+}
+
+/// Removes the datasets of this organization that were deleted before this time. Returns how many.
+pub(crate) fn purge_before(
+    transaction: &Transaction<'_>,
+    organization: OrganizationId,
+    time: DateTime<Utc>,
+) -> Result<u64, Failure> {
+    let mut old = Vec::new();
+    {
+        let mut statement = transaction.connection().prepare_cached(OLDEST_FIRST)?;
+        let mut rows = statement.query(params![organization.as_bytes(), i64::MIN, i64::MAX])?;
+        while let Some(row) = rows.next()? {
+            let seq = Columns(row).integer(1)?;
+            old.extend(deleted_before(transaction, organization, seq, time)?.map(|id| (seq, id)));
+        }
+    }
+    for (seq, id) in &old {
+        remove(transaction, organization, *id, *seq)?;
+    }
+    Ok(old.len() as u64)
+}
+
+/// The id of this dataset if it was deleted before this time. One whose state is damaged is left alone: nobody knows
+/// when it was deleted.
+fn deleted_before(
+    transaction: &Transaction<'_>,
+    organization: OrganizationId,
+    seq: i64,
+    time: DateTime<Utc>,
+) -> Result<Option<DatasetId>, Failure> {
+    let mut statement = transaction.connection().prepare_cached(&SELECT_BY_SEQ)?;
+    let mut rows = statement.query([seq])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let (Ok(owner), Ok(id)) = (Columns(row).id(column::ORGANIZATION_ID), Columns(row).id(column::ID)) else {
+        return Ok(None);
+    };
+    if organization != owner {
+        return Ok(None);
+    }
+    match state(row, organization, id) {
+        Ok(Some(State { deleted: Some((at, _)), .. })) if at < time => Ok(Some(id)),
+        Err(failure) if !failure.is_damage() => Err(failure),
+        _ => Ok(None),
+    }
+}
+
+fn remove(
+    transaction: &Transaction<'_>,
+    organization: OrganizationId,
+    id: DatasetId,
+    seq: i64,
+) -> Result<(), Failure> {
+    let number = counter::take(transaction, 1)?;
+    let connection = transaction.connection();
+    // Its KPIs and its history go with it, by their foreign keys.
+    connection.prepare_cached(DELETE)?.execute([seq])?;
+    connection.prepare_cached(REMEMBER)?.execute(params![organization.as_bytes(), number, id.as_bytes()])?;
+    Ok(())
+}
+
+const IS_PURGED: &str = "SELECT 1 FROM purged_dataset WHERE organization_id = ?1 AND id = ?2";
+
+/// Whether a dataset of this organization with this id was purged.
+pub(super) fn is_purged(
+    transaction: &Transaction<'_>,
+    organization: OrganizationId,
+    id: DatasetId,
+) -> rusqlite::Result<bool> {
+    let mut statement = transaction.connection().prepare_cached(IS_PURGED)?;
+    statement.exists(params![organization.as_bytes(), id.as_bytes()])
+}

@@ -1,0 +1,68 @@
+//! A change of stored datasets as a job of the writer.
+
+use chrono::{DateTime, Utc};
+
+use crate::access::job::Job;
+use crate::error::{Error, Result, Source};
+use crate::model::content::Refusal;
+use crate::model::dataset::Dataset;
+use crate::model::ids::DatasetId;
+use crate::sqlite::failure::Failure;
+use crate::sqlite::transaction::Transaction;
+use crate::store::organization::Organization;
+
+/// A change of stored datasets.
+pub(super) struct Change<T, F> {
+    pub(super) ids: Vec<DatasetId>,
+    /// About how many bytes it writes.
+    pub(super) bytes: usize,
+    /// The `updated_at` that it writes.
+    pub(super) updated_at: fn(&T) -> Option<DateTime<Utc>>,
+    pub(super) work: F,
+}
+
+impl Organization {
+    /// Runs a change in a transaction, possibly shared with other jobs.
+    pub(super) fn change<T, F>(&self, change: Change<T, F>) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        self.store.access().write(change).map(|(_, output)| output)
+    }
+}
+
+impl<T, F> Job for Change<T, F>
+where
+    T: Send + 'static,
+    F: Fn(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
+{
+    type Output = T;
+
+    fn run(&self, transaction: &Transaction<'_>) -> Result<T, Failure> {
+        (self.work)(transaction)
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn outcome_unknown(&self, output: T, source: Option<Source>) -> Error {
+        Error::OutcomeUnknown { ids: self.ids.clone(), updated_at: (self.updated_at)(&output), source }
+    }
+}
+
+/// Of a change that moves no `updated_at`.
+pub(super) fn no_updated_at<T>(_: &T) -> Option<DateTime<Utc>> {
+    None
+}
+
+/// The error of a change that the present state of the dataset does not allow.
+pub(super) fn refused(dataset: &Dataset, refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Conflict { expected } => Error::conflict(dataset.id, expected, dataset.updated_at),
+        Refusal::KpiNotFound(kpi) => Error::kpi_not_found(dataset.id, kpi),
+        Refusal::KpiExists(kpi) => Error::already_exists(dataset.id, Some(kpi)),
+        Refusal::Invalid(violations) => violations.into(),
+    }
+}

@@ -1,0 +1,44 @@
+//! Removing earlier versions.
+
+use super::change::{Change, no_updated_at};
+use crate::error::Result;
+use crate::model::history_keep::HistoryKeep;
+use crate::sqlite::table::prune;
+use crate::store::organization::Organization;
+
+impl Organization {
+    /// Removes the earlier versions that no rule of `keep` keeps, of every dataset of this organization, in the trash or
+    /// not, or of one. Returns how many there were.
+    ///
+    /// The present version always stays. What is removed is overwritten in the file; see
+    /// [`purge_dataset`](Self::purge_dataset) for where a copy may be left.
+    ///
+    /// # Errors
+    ///
+    /// - [`NotFound`](crate::Error::NotFound) if the one dataset does not exist.
+    /// - Those of [`create_dataset`](Self::create_dataset) that do not concern the request.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kpi_store::{DatasetPatch, HistoryKeep, NewDataset, OrganizationId, Store};
+    /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
+    /// let id = organization.create_dataset(NewDataset::new("Water"))?.id;
+    /// for name in ["Waste", "Energy"] {
+    ///     organization.update_dataset(id, DatasetPatch::new().name(name))?;
+    /// }
+    /// assert_eq!(organization.prune_history(&HistoryKeep::new().last(2))?, 1);
+    /// assert_eq!(organization.version(id, 1)?, None);
+    /// assert!(organization.version(id, 2)?.is_some());
+    /// # Ok::<(), kpi_store::Error>(())
+    /// ```
+    pub fn prune_history(&self, keep: &HistoryKeep) -> Result<u64> {
+        let (organization, keep) = (self.id, keep.clone());
+        self.change(Change {
+            ids: Vec::from_iter(keep.of),
+            bytes: usize::MAX,
+            updated_at: no_updated_at,
+            work: move |transaction| prune::prune(transaction, organization, &keep),
+        })
+    }
+}
