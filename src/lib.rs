@@ -7,6 +7,8 @@
 //! - A [`Store`] is a file, opened with [`Store::open`] or [`StoreOptions`]; an [`Organization`] is the view through
 //!   which everything is read and written.
 //! - A [`NewDataset`] is the request, built in code or read from JSON; a [`Dataset`] is what is stored and returned.
+//! - A [`DatasetDraft`] is a stored dataset as a form edits it, a [`DatasetPatch`] a few changes of one; a [`Merge`] brings
+//!   together what two have changed, a [`DatasetDiff`] tells two versions apart.
 //! - [`Violations`] list everything that is wrong with an input, each with its path and code; [`Error`] has a variant
 //!   for every failure, and a table of what to do about each.
 //! - [`DatasetQuery`], [`Page`] and [`Cursor`] list stored datasets.
@@ -56,11 +58,17 @@ mod store;
 pub use error::{Error, Result, Source};
 pub use model::cursor::{Cursor, ParseCursorError};
 pub use model::dataset::{Dataset, Kpi};
+pub use model::diff::DatasetDiff;
+pub use model::diff::difference::{Difference, KpiChange};
+pub use model::draft::{DatasetDraft, KpiDraft};
 pub use model::durability::Durability;
 pub use model::ids::{DatasetId, KpiId, OrganizationId, ParseIdError, UserId};
 pub use model::limits;
+pub use model::merge::Merge;
+pub use model::merge::overlap::{KpiField, Overlap};
 pub use model::new_dataset::{NewDataset, NewKpi};
 pub use model::page::{Damage, Page};
+pub use model::patch::{DatasetPatch, KpiPatch};
 pub use model::progress::Progress;
 pub use model::request::violation::{Segment, Violation, Violations};
 pub use model::value_type::{ParseValueTypeError, ValueType};

@@ -2,6 +2,8 @@
 //!
 //! - [`new_dataset`]: what is asked for; [`request`]: reading and checking it; [`limits`].
 //! - [`dataset`], [`value_type`]: what is stored and returned; [`record`]: with what is stored beside it; [`digest`].
+//! - [`draft`], [`patch`]: changes of what is stored; [`content`]: what they make of it; [`order`]: the `sort_order` of KPIs.
+//! - [`diff`], [`merge`]: what two versions differ in, and bringing them together.
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the contract prints them.
 //! - [`page`], [`cursor`]: listings. [`verification`], [`progress`]: what long operations return and report.
 
@@ -9,15 +11,20 @@ pub(crate) mod change;
 pub(crate) mod content;
 pub(crate) mod cursor;
 pub(crate) mod dataset;
+pub(crate) mod diff;
 pub(crate) mod digest;
+pub(crate) mod draft;
 pub(crate) mod durability;
 mod from_str_visitor;
 pub(crate) mod history_keep;
 pub(crate) mod id_source;
 pub(crate) mod ids;
 pub mod limits;
+pub(crate) mod merge;
 pub(crate) mod new_dataset;
+mod order;
 pub(crate) mod page;
+pub(crate) mod patch;
 pub(crate) mod progress;
 pub(crate) mod record;
 pub(crate) mod replaced;

@@ -42,9 +42,17 @@ fn to_text(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(fraction, true)
 }
 
+/// A time as RFC 3339 writes it, with any UTC offset, truncated to the microsecond.
+pub(crate) fn from_text(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    let time = DateTime::parse_from_rfc3339(text).map_err(|_| "expected a time such as 2023-11-07T05:31:56Z")?.to_utc();
+    to_micros(time).and_then(from_micros).ok_or("time outside the years 0001 to 9999")
+}
+
 /// For `#[serde(with)]`: a time in the contract's format. Deserializing accepts any UTC offset.
 pub(crate) mod utc {
-    use super::{DateTime, Deserialize, Deserializer, Serializer, Utc, de, from_micros, ser, to_micros, to_text};
+    use super::{
+        DateTime, Deserialize, Deserializer, Serializer, Utc, de, from_micros, from_text, ser, to_micros, to_text,
+    };
 
     pub(crate) fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
         let time = to_micros(*time)
@@ -55,11 +63,7 @@ pub(crate) mod utc {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        let time = DateTime::parse_from_rfc3339(&text)
-            .map_err(|_| de::Error::custom("expected a time such as 2023-11-07T05:31:56Z"))?;
-        to_micros(time.to_utc())
-            .and_then(from_micros)
-            .ok_or_else(|| de::Error::custom("time outside the years 0001 to 9999"))
+        from_text(&text).map_err(de::Error::custom)
     }
 }
 

@@ -35,6 +35,11 @@ impl<T> Field<T> {
     pub(crate) fn optional(self, default: T, violations: &mut ViolationsBuilder) -> Option<T> {
         violations.field(self.key, self.outcome.unwrap_or(Ok(default)))
     }
+
+    /// The value, `None` if it is absent; adds a violation if it breaks a rule.
+    pub(crate) fn given(self, violations: &mut ViolationsBuilder) -> Option<T> {
+        violations.field(self.key, self.outcome?)
+    }
 }
 
 /// Reads one object; its opening brace was read before.
@@ -84,6 +89,12 @@ impl<'r, 'a> ObjectReader<'r, 'a> {
             field.outcome = Some(outcome);
         }
         Ok(())
+    }
+
+    /// Skips the value of `key` if it is one of these fields, which are known but not read; whether it is.
+    pub(crate) fn ignored(&mut self, fields: &mut [Field<()>], key: &str) -> Result<bool, SyntaxError> {
+        let Some(field) = fields.iter_mut().find(|field| field.key == key) else { return Ok(false) };
+        self.field(field, |_| Ok(())).map(|()| true)
     }
 
     /// Records an unknown key and skips its value.

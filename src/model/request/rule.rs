@@ -20,9 +20,15 @@ pub(crate) enum Rule {
     LessThanEqual { le: i64 },
     ListType,
     ModelAttributesType,
+    UuidType,
+    UuidParsing,
+    DatetimeType,
+    DatetimeParsing,
     ListTooLong { max: usize, actual: usize },
     ExtraForbidden,
     DuplicateKey,
+    DuplicateId,
+    AmbiguousOrder,
     JsonInvalid { reason: &'static str, line: usize, column: usize },
 }
 
@@ -45,9 +51,15 @@ impl Rule {
             Rule::LessThanEqual { .. } => "less_than_equal",
             Rule::ListType => "list_type",
             Rule::ModelAttributesType => "model_attributes_type",
+            Rule::UuidType => "uuid_type",
+            Rule::UuidParsing => "uuid_parsing",
+            Rule::DatetimeType => "datetime_type",
+            Rule::DatetimeParsing => "datetime_parsing",
             Rule::ListTooLong { .. } => "too_long",
             Rule::ExtraForbidden => "extra_forbidden",
             Rule::DuplicateKey => "duplicate_key",
+            Rule::DuplicateId => "duplicate_id",
+            Rule::AmbiguousOrder => "ambiguous_order",
             Rule::JsonInvalid { .. } => "json_invalid",
         }
     }
@@ -89,11 +101,16 @@ impl fmt::Display for Rule {
             Rule::ModelAttributesType => {
                 f.write_str("Input should be a valid dictionary or object to extract fields from")
             }
+            Rule::UuidType => f.write_str("UUID input should be a string, bytes or UUID object"),
+            Rule::UuidParsing => f.write_str("Input should be a valid UUID"),
+            Rule::DatetimeType | Rule::DatetimeParsing => f.write_str("Input should be a valid datetime"),
             Rule::ListTooLong { max, actual } => {
                 write!(f, "List should have at most {} after validation, not {actual}", counted(*max, "item"))
             }
             Rule::ExtraForbidden => f.write_str("Extra inputs are not permitted"),
             Rule::DuplicateKey => f.write_str("Key should appear only once"),
+            Rule::DuplicateId => f.write_str("Id should appear only once"),
+            Rule::AmbiguousOrder => f.write_str("Sort order should not be set together with the order of the KPIs"),
             Rule::JsonInvalid { reason, line, column } => {
                 write!(f, "JSON decode error: {reason} at line {line}, column {column}")
             }

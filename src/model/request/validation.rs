@@ -38,7 +38,31 @@ impl NewDataset {
     }
 }
 
-fn validate_kpi(kpi: &NewKpi, violations: &mut ViolationsBuilder) {
+impl NewKpi {
+    /// Checks every limit of the contract without storing anything.
+    ///
+    /// # Errors
+    ///
+    /// Every [`Violation`](crate::Violation), not only the first, in the same order as [`from_json`](Self::from_json).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kpi_store::NewKpi;
+    ///
+    /// assert!(NewKpi::new("Waste").validate().is_ok());
+    /// let violations = NewKpi::new("").sort_order(-1).validate().unwrap_err();
+    /// let paths: Vec<_> = violations.iter().map(|violation| violation.path()).collect();
+    /// assert_eq!(paths, ["name", "sort_order"]);
+    /// ```
+    pub fn validate(&self) -> Result<(), Violations> {
+        let mut violations = ViolationsBuilder::in_body();
+        validate_kpi(self, &mut violations);
+        violations.finish()
+    }
+}
+
+pub(crate) fn validate_kpi(kpi: &NewKpi, violations: &mut ViolationsBuilder) {
     violations.field("name", check_name(&kpi.name));
     violations.field("description", check_description(kpi.description.as_deref()));
     violations.field("unit", check_unit(kpi.unit.as_deref()));

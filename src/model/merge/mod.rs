@@ -1,0 +1,193 @@
+//! Merging: a draft, and what others have saved since it was made.
+
+mod order;
+pub(crate) mod overlap;
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
+
+use self::order::{Entry, merged_order};
+use self::overlap::{KpiField, Overlap};
+use super::dataset::{Dataset, Kpi};
+use super::draft::{DatasetDraft, KpiDraft};
+use super::ids::KpiId;
+
+/// What [`DatasetDraft::merge`] returns.
+///
+/// As JSON it is an object with both fields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+#[must_use]
+pub struct Merge {
+    /// The changes of both sides, on the current dataset: it can be saved unless that is changed again.
+    pub draft: DatasetDraft,
+    /// What both sides have changed differently, in the order of the fields; there `draft` has the value of the draft.
+    pub overlaps: Vec<Overlap>,
+}
+
+impl Merge {
+    /// Whether there are no overlaps, so that saving [`draft`](Self::draft) loses nothing of either side.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.overlaps.is_empty()
+    }
+}
+
+impl DatasetDraft {
+    /// Merges the draft with what was saved since it was made: the way out of a conflict.
+    ///
+    /// `base` is the dataset that the draft was made of, `current` the dataset as it is stored now. Both sides are compared
+    /// with the base, field by field: a field that only one side has changed takes that side's value, and so does one that
+    /// both have changed to the same. Where both differ, the merged draft has the value of the draft, and an
+    /// [`Overlap`] names the field with all three values, for the user to decide.
+    ///
+    /// - KPIs that either side has added are all there.
+    /// - A KPI that one side has deleted is deleted, unless the other has changed a field of it: then it stays with that
+    ///   change, and is an overlap. Moving a KPI is no change of it.
+    /// - The order is that of the side that has changed it. If both have, it is the draft's, and an overlap if they
+    ///   differ. KPIs that only one side has stand behind the KPI that they stand behind on that side.
+    ///
+    /// The merged draft has the `updated_at` of `current`. It may break a limit that each side keeps, such as the number of
+    /// KPIs, so it is validated like any other when it is saved.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kpi_store::{Dataset, NewDataset, NewKpi, Overlap, OrganizationId, Store};
+    /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
+    /// # let base = organization.create_dataset(NewDataset::new("Water").kpi(NewKpi::new("Withdrawal")))?;
+    /// # let saved_by_another = |edit: fn(&mut Dataset)| { let mut dataset = base.clone(); edit(&mut dataset); dataset };
+    /// let mut draft = base.edit();
+    /// draft.name = "Water use".to_owned();
+    /// draft.kpis[0].unit = Some("m³".to_owned());
+    ///
+    /// let current = saved_by_another(|dataset| dataset.kpis[0].required = false);
+    /// let merge = draft.merge(&base, &current);
+    /// assert!(merge.is_clean());
+    /// assert_eq!((merge.draft.kpis[0].unit.as_deref(), merge.draft.kpis[0].required), (Some("m³"), false));
+    ///
+    /// let current = saved_by_another(|dataset| dataset.name = "Water 2026".to_owned());
+    /// let merge = draft.merge(&base, &current);
+    /// let [Overlap::Name { draft: ours, current: theirs, .. }] = merge.overlaps.as_slice() else { panic!() };
+    /// assert_eq!((merge.draft.name.as_str(), ours.as_str(), theirs.as_str()), ("Water use", "Water use", "Water 2026"));
+    /// # Ok::<(), kpi_store::Error>(())
+    /// ```
+    pub fn merge(&self, base: &Dataset, current: &Dataset) -> Merge {
+        let mut overlaps = Vec::new();
+        let (name, is_overlap) = merged(Some(&base.name), &self.name, &current.name);
+        if is_overlap {
+            let (base, draft, current) = (base.name.clone(), self.name.clone(), current.name.clone());
+            overlaps.push(Overlap::Name { base, draft, current });
+        }
+        let (description, is_overlap) = merged(Some(&base.description), &self.description, &current.description);
+        if is_overlap {
+            let texts = [&base.description, &self.description, &current.description];
+            let [base, draft, current] = texts.map(Clone::clone);
+            overlaps.push(Overlap::Description { base, draft, current });
+        }
+        let kpis = merged_kpis(&self.kpis, base, current, &mut overlaps);
+        let draft = DatasetDraft::new(self.id(), current.updated_at, name, description, kpis);
+        Merge { draft, overlaps }
+    }
+}
+
+/// The merged value of a field, and whether both sides have changed it differently. What the base does not have, both
+/// have set.
+fn merged<T: Clone + PartialEq>(base: Option<&T>, draft: &T, current: &T) -> (T, bool) {
+    if base == Some(draft) {
+        (current.clone(), false)
+    } else {
+        (draft.clone(), draft != current && base != Some(current))
+    }
+}
+
+fn merged_kpis(draft: &[KpiDraft], base: &Dataset, current: &Dataset, overlaps: &mut Vec<Overlap>) -> Vec<KpiDraft> {
+    let in_base: HashMap<KpiId, &Kpi> = base.kpis.iter().map(|kpi| (kpi.id, kpi)).collect();
+    let in_current: HashMap<KpiId, &Kpi> = current.kpis.iter().map(|kpi| (kpi.id, kpi)).collect();
+    let mut in_draft = HashSet::new();
+    let mut kpis = HashMap::new();
+    let mut of_draft = Vec::with_capacity(draft.len());
+    for (row, kpi) in draft.iter().enumerate() {
+        // A second KPI with the same id, which the merged draft then is invalid for, is not lost either.
+        let Some(id) = kpi.id.filter(|id| in_draft.insert(*id)) else {
+            of_draft.push(Entry::New(row));
+            kpis.insert(Entry::New(row), kpi.clone());
+            continue;
+        };
+        let merged = match (in_base.get(&id), in_current.get(&id)) {
+            (base, Some(current)) => Some(merged_kpi(kpi, base.copied(), current, overlaps)),
+            (None, None) => Some(kpi.clone()),
+            (Some(base), None) => kept_by_draft(kpi, base, overlaps),
+        };
+        if let Some(merged) = merged {
+            of_draft.push(Entry::Known(id));
+            kpis.insert(Entry::Known(id), merged);
+        }
+    }
+    let mut of_current = Vec::with_capacity(current.kpis.len());
+    for kpi in &current.kpis {
+        if !in_draft.contains(&kpi.id) {
+            let Some(kept) = kept_by_current(kpi, in_base.get(&kpi.id).copied(), overlaps) else { continue };
+            kpis.insert(Entry::Known(kpi.id), kept);
+        }
+        of_current.push(Entry::Known(kpi.id));
+    }
+    let of_base: Vec<Entry> = base.kpis.iter().map(|kpi| Entry::Known(kpi.id)).collect();
+    let order = merged_order(&of_base, &of_draft, &of_current, overlaps);
+    order.iter().filter_map(|entry| kpis.remove(entry)).collect()
+}
+
+/// A KPI that both sides have.
+fn merged_kpi(draft: &KpiDraft, base: Option<&Kpi>, current: &Kpi, overlaps: &mut Vec<Overlap>) -> KpiDraft {
+    let mut fields = Vec::new();
+    let mut note = |field, is_overlap| {
+        if is_overlap {
+            fields.push(field);
+        }
+    };
+    let (name, is_overlap) = merged(base.map(|kpi| &kpi.name), &draft.name, &current.name);
+    note(KpiField::Name, is_overlap);
+    let (description, is_overlap) = merged(base.map(|kpi| &kpi.description), &draft.description, &current.description);
+    note(KpiField::Description, is_overlap);
+    let (unit, is_overlap) = merged(base.map(|kpi| &kpi.unit), &draft.unit, &current.unit);
+    note(KpiField::Unit, is_overlap);
+    let (value_type, is_overlap) = merged(base.map(|kpi| &kpi.value_type), &draft.value_type, &current.value_type);
+    note(KpiField::ValueType, is_overlap);
+    let (required, is_overlap) = merged(base.map(|kpi| &kpi.required), &draft.required, &current.required);
+    note(KpiField::Required, is_overlap);
+    if !fields.is_empty() {
+        overlaps.push(Overlap::Kpi {
+            id: current.id,
+            fields,
+            base: base.cloned(),
+            draft: Some(draft.clone()),
+            current: Some(current.clone()),
+        });
+    }
+    KpiDraft { id: draft.id, name, description, unit, value_type, required, sort_order: current.sort_order }
+}
+
+/// A KPI of the draft that was deleted from the current dataset; `None` if the draft has not changed it.
+fn kept_by_draft(draft: &KpiDraft, base: &Kpi, overlaps: &mut Vec<Overlap>) -> Option<KpiDraft> {
+    let fields = KpiField::different(draft, base);
+    if fields.is_empty() {
+        return None;
+    }
+    let (base, kept) = (Some(base.clone()), Some(draft.clone()));
+    overlaps.push(Overlap::Kpi { id: draft.id?, fields, base, draft: kept, current: None });
+    Some(draft.clone())
+}
+
+/// A KPI of the current dataset that the draft does not have; `None` if the draft has deleted it, and nobody changed it.
+fn kept_by_current(current: &Kpi, base: Option<&Kpi>, overlaps: &mut Vec<Overlap>) -> Option<KpiDraft> {
+    let kept = KpiDraft::from(current);
+    let Some(base) = base else { return Some(kept) };
+    let fields = KpiField::different(&kept, base);
+    if fields.is_empty() {
+        return None;
+    }
+    let (base, current) = (Some(base.clone()), Some(current.clone()));
+    overlaps.push(Overlap::Kpi { id: kept.id?, fields, base, draft: None, current });
+    Some(kept)
+}
