@@ -127,7 +127,8 @@ impl Change {
         };
         let revision = before.revision.saturating_add(1);
         let head = digest::head(revision, &dataset, dataset.kpis.len());
-        let record = Record { dataset, positions, revision, digest: digest::Digest { head, kpis: sum } };
+        let digest = digest::Digest { head, kpis: sum };
+        let record = Record { dataset, positions, revision, has_given_id: before.has_given_id, digest };
         Changed { record, updated, added, deleted, replaced }
     }
 }
@@ -160,12 +161,7 @@ fn has_fields_of(stored: &Kpi, content: &KpiContent) -> bool {
         && stored.sort_order == content.sort_order
 }
 
-fn kpi_of(
-    dataset: &Dataset,
-    content: KpiContent,
-    created_at: DateTime<Utc>,
-    updated_at: Option<DateTime<Utc>>,
-) -> Kpi {
+fn kpi_of(dataset: &Dataset, content: KpiContent, created_at: DateTime<Utc>, updated_at: Option<DateTime<Utc>>) -> Kpi {
     Kpi {
         id: content.id,
         dataset_id: dataset.id,

@@ -33,6 +33,11 @@ pub(crate) enum Ids<'a> {
 }
 
 impl Ids<'_> {
+    /// Whether they come from a function of the application, which may give the same one twice.
+    pub(crate) fn are_given(&self) -> bool {
+        matches!(self, Ids::Given(_))
+    }
+
     pub(crate) fn next<T: From<Uuid>>(&mut self) -> T {
         match self {
             Ids::Fresh(reserved) => reserved.next(),

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::dataset::{Dataset, Kpi};
 use super::digest::{Digest, digest};
 use super::id_source::IdSource;
-use super::ids::{KpiId, OrganizationId, UserId};
+use super::ids::{DatasetId, KpiId, OrganizationId, UserId};
 use super::limits::KPIS_MAX;
 use super::new_dataset::{NewDataset, NewKpi};
 use super::request::validation::{check_description, check_name, check_sort_order, check_unit};
@@ -34,8 +34,28 @@ pub(crate) struct Record {
     pub(crate) positions: Vec<i64>,
     /// 1 when created, incremented by every change.
     pub(crate) revision: i64,
+    /// Whether its id may be one that was given before: it is not a fresh one.
+    pub(crate) has_given_id: bool,
     /// The stored digests; [`is_intact`](Self::is_intact) compares them with the content.
     pub(crate) digest: Digest,
+}
+
+impl Kpi {
+    /// The KPI that a request creates.
+    pub(crate) fn new(id: KpiId, new: NewKpi, dataset_id: DatasetId, created_at: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            dataset_id,
+            name: new.name,
+            sort_order: new.sort_order,
+            created_at,
+            description: new.description,
+            unit: new.unit,
+            value_type: new.value_type,
+            required: new.required,
+            updated_at: None,
+        }
+    }
 }
 
 impl Record {
@@ -43,19 +63,9 @@ impl Record {
     pub(crate) fn prepare(new: NewDataset, author: Author, ids: &IdSource) -> Result<Self, Violations> {
         new.validate()?;
         let mut ids = ids.ids(1 + new.kpis.len());
+        let has_given_id = new.id.is_some() || ids.are_given();
         let id = new.id.unwrap_or_else(|| ids.next());
-        let kpi = |kpi: NewKpi| Kpi {
-            id: kpi.id.unwrap_or_else(|| ids.next()),
-            dataset_id: id,
-            name: kpi.name,
-            sort_order: kpi.sort_order,
-            created_at: author.now,
-            description: kpi.description,
-            unit: kpi.unit,
-            value_type: kpi.value_type,
-            required: kpi.required,
-            updated_at: None,
-        };
+        let kpi = |kpi: NewKpi| Kpi::new(kpi.id.unwrap_or_else(|| ids.next()), kpi, id, author.now);
         let (positions, kpis) = in_display_order(new.kpis.into_iter().map(kpi).collect());
         let dataset = Dataset {
             id,
@@ -69,7 +79,7 @@ impl Record {
             kpis,
         };
         let digest = digest(FIRST_REVISION, &dataset, &positions);
-        Ok(Self { dataset, positions, revision: FIRST_REVISION, digest })
+        Ok(Self { dataset, positions, revision: FIRST_REVISION, has_given_id, digest })
     }
 
     /// Whether the digests match the content.

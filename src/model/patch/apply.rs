@@ -6,11 +6,9 @@ use super::{DatasetPatch, KpiPatch};
 use crate::model::content::{Content, KpiContent, Refusal};
 use crate::model::dataset::Dataset;
 use crate::model::ids::KpiId;
-use crate::model::limits::KPIS_MAX;
 use crate::model::new_dataset::NewKpi;
 use crate::model::order::{Place, places, sort_orders};
-use crate::model::request::validation::check_count;
-use crate::model::request::violation::{Segment, Violations};
+use crate::model::request::validation::check_total;
 
 impl DatasetPatch {
     /// The content that the patch, which is valid, gives to the dataset. [`with_ids`](Self::with_ids) comes first: a KPI
@@ -38,9 +36,7 @@ impl DatasetPatch {
             // Stable: KPIs with the same `sort_order` keep their order, and added ones come last.
             None => content.kpis.sort_by_key(|kpi| kpi.sort_order),
         }
-        check_count(content.kpis.len(), KPIS_MAX).map_err(|rule| {
-            Refusal::Invalid(Violations::one(vec![Segment::key("body"), Segment::key("kpis")], rule))
-        })?;
+        check_total(content.kpis.len()).map_err(Refusal::Invalid)?;
         Ok(content)
     }
 

@@ -9,6 +9,6 @@ mod body;
 mod json;
 mod json_object;
 pub(crate) mod rule;
-pub(super) mod validation;
+pub(crate) mod validation;
 pub(crate) mod violation;
 pub(crate) mod violations_builder;

@@ -93,6 +93,11 @@ pub(crate) fn check_count(count: usize, max: usize) -> Result<(), Rule> {
     if count > max { Err(Rule::ListTooLong { max, actual: count }) } else { Ok(()) }
 }
 
+/// The same for the KPIs that a dataset would have after a change.
+pub(crate) fn check_total(count: usize) -> Result<(), Violations> {
+    check_count(count, KPIS_MAX).map_err(|rule| Violations::one(vec![Segment::key("body"), Segment::key("kpis")], rule))
+}
+
 fn check_text(text: &str, max: usize) -> Result<(), Rule> {
     // A code point is at most four bytes, so most texts need no counting.
     if text.len() > max && text.chars().count() > max {

@@ -2,8 +2,6 @@
 //!
 //! Every change takes a number from the counter and leaves an entry in the history with what it replaced.
 
-use std::sync::LazyLock;
-
 use chrono::{DateTime, Utc};
 use rusqlite::ffi::{SQLITE_CONSTRAINT_DATATYPE, SQLITE_CONSTRAINT_PRIMARYKEY};
 use rusqlite::{Row, params};
@@ -122,7 +120,8 @@ pub(crate) fn add_kpi(
             if digests::head(revision, &dataset, count) != digest.head {
                 return Err(damaged("it does not match its digest").into());
             }
-            Ok(Some((owner, state, Record { dataset, positions: Vec::new(), revision, digest }, count)))
+            let record = Record { dataset, positions: Vec::new(), revision, has_given_id: true, digest };
+            Ok(Some((owner, state, record, count)))
         }
     })?;
     let Some((owner, state, before, count)) = found.flatten() else { return Err(Error::not_found(id).into()) };
@@ -145,7 +144,7 @@ pub(crate) fn add_kpi(
     let revision = before.revision.saturating_add(1);
     let kpis = before.digest.kpis.wrapping_add(digests::kpi(position, &kpi));
     let digest = Digest { head: digests::head(revision, &dataset, count + 1), kpis };
-    let after = Record { dataset, positions: Vec::new(), revision, digest };
+    let after = Record { dataset, revision, digest, ..before };
     let count = i64::try_from(count + 1).unwrap_or(i64::MAX);
     write_head(transaction, owner, number, &after, count, None)?;
     Ok(kpi)
@@ -272,8 +271,8 @@ fn write_head(
     before: Option<&Dataset>,
 ) -> Result<(), Failure> {
     let dataset = &after.dataset;
-    let has_other_texts = before
-        .is_some_and(|before| (&before.name, &before.description) != (&dataset.name, &dataset.description));
+    let has_other_texts =
+        before.is_some_and(|before| (&before.name, &before.description) != (&dataset.name, &dataset.description));
     let state = State { changed: number, deleted: None };
     let sql = if has_other_texts { SET_HEAD_AND_TEXTS } else { SET_HEAD };
     let mut statement = transaction.connection().prepare_cached(sql)?;

@@ -10,11 +10,11 @@ use rusqlite::{Row, Statement, params};
 
 use super::kpi::{self, KpiRows, Parent};
 use super::row::Columns;
-use super::{counter, parameters};
+use super::{counter, parameters, trash};
 use crate::error::Error;
 use crate::model::dataset::Dataset;
-use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::digest::Digest;
+use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::record::Record;
 use crate::model::state::State;
 use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
@@ -56,6 +56,11 @@ pub(crate) fn insert(transaction: &Transaction<'_>, new: &[Record]) -> Result<()
     let first = counter::take(transaction, new.len())?;
     let mut statement = connection.prepare_cached(&INSERT)?;
     for ((seq, record), index) in (first..=i64::MAX).zip(new).zip(0..) {
+        let id = record.dataset.id;
+        if record.has_given_id && trash::is_purged(transaction, record.dataset.organization_id, id)? {
+            let taken = first_taken(new.iter().take(index), Some(id));
+            return Err(taken.unwrap_or_else(|| Error::already_exists(id, None)).into());
+        }
         let inserted = bind(&mut statement, seq, record).and_then(|()| statement.raw_execute());
         inserted.map_err(|error| failed(error, new.iter().take(index), Some(record.dataset.id)))?;
     }
@@ -88,20 +93,19 @@ pub(super) fn kpi_count(record: &Record) -> i64 {
 /// The id of a KPI can be taken only within its new dataset, so the records show which one is repeated. The KPIs are
 /// inserted last, but an earlier record is reported first: those `before` the failed one are searched for a repeated
 /// KPI.
-fn failed<'a>(
-    error: rusqlite::Error,
-    mut before: impl Iterator<Item = &'a Record>,
-    taken: Option<DatasetId>,
-) -> Failure {
+fn failed<'a>(error: rusqlite::Error, before: impl Iterator<Item = &'a Record>, taken: Option<DatasetId>) -> Failure {
     let code = error.sqlite_error().map(|error| error.extended_code);
     if !matches!(code, Some(SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY)) {
         return error.into();
     }
+    first_taken(before, taken).map_or_else(|| error.into(), Failure)
+}
+
+/// The error of the first record with an id that is taken.
+fn first_taken<'a>(mut before: impl Iterator<Item = &'a Record>, taken: Option<DatasetId>) -> Option<Error> {
     let repeated = before.find_map(|record| Some((record.dataset.id, Some(record.repeated_kpi()?))));
-    match repeated.or(taken.map(|dataset| (dataset, None))) {
-        Some((dataset, kpi)) => Error::already_exists(dataset, kpi).into(),
-        None => error.into(),
-    }
+    let (dataset, kpi) = repeated.or(taken.map(|dataset| (dataset, None)))?;
+    Some(Error::already_exists(dataset, kpi))
 }
 
 /// A SELECT of all columns; `rest` follows the table name.
@@ -193,7 +197,8 @@ pub(super) fn record(
     let created_at = columns.time(column::CREATED_AT)?;
     let (positions, kpis) = kpis(Parent { seq: columns.integer(column::SEQ)?, id, created_at })?.in_display_order();
     let dataset = Dataset { kpis, ..head(row, organization, id, created_at.time)? };
-    Ok(Record { dataset, positions, revision: columns.integer(column::REVISION)?, digest: digest(row)? })
+    let revision = columns.integer(column::REVISION)?;
+    Ok(Record { dataset, positions, revision, has_given_id: true, digest: digest(row)? })
 }
 
 /// Reads the row of a dataset, without its KPIs and without checking the digest.

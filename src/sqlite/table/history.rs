@@ -136,11 +136,9 @@ pub(crate) fn page(
         bytes += size;
         match step {
             Step::Version { record, entry, before } => page.items.push(to_version(record, entry, before)),
-            Step::Damaged { .. } | Step::Incomplete => page.damaged.push(Damage {
-                index: page.items.len(),
-                dataset: Some(id),
-                detail: DAMAGED_VERSION.into(),
-            }),
+            Step::Damaged { .. } | Step::Incomplete => {
+                page.damaged.push(Damage { index: page.items.len(), dataset: Some(id), detail: DAMAGED_VERSION.into() })
+            }
         }
         last = Some(change);
         Ok(true)

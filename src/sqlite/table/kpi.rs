@@ -97,7 +97,12 @@ pub(super) fn insert_one(connection: &Connection, seq: i64, position: i64, kpi: 
 }
 
 /// Inserts the KPIs of a record with these indexes.
-pub(super) fn insert_added(connection: &Connection, seq: i64, record: &Record, added: &[usize]) -> rusqlite::Result<()> {
+pub(super) fn insert_added(
+    connection: &Connection,
+    seq: i64,
+    record: &Record,
+    added: &[usize],
+) -> rusqlite::Result<()> {
     let mut rows = added.iter().filter_map(|index| record.kpi(*index)).map(|(kpi, position)| (seq, position, kpi));
     insert_rows(connection, &mut rows, ROWS_MAX, added.len() / ROWS_MAX)?;
     insert_rows(connection, &mut rows, added.len() % ROWS_MAX, 1)

@@ -195,12 +195,7 @@ fn deleted_before(
     }
 }
 
-fn remove(
-    transaction: &Transaction<'_>,
-    organization: OrganizationId,
-    id: DatasetId,
-    seq: i64,
-) -> Result<(), Failure> {
+fn remove(transaction: &Transaction<'_>, organization: OrganizationId, id: DatasetId, seq: i64) -> Result<(), Failure> {
     let number = counter::take(transaction, 1)?;
     let connection = transaction.connection();
     // Its KPIs and its history go with it, by their foreign keys.

@@ -64,19 +64,19 @@ fn insert_part(
     replaced: Option<&str>,
 ) -> Result<(), Failure> {
     let digest = entry.row_digest(owner.organization, owner.id, part, replaced);
-    transaction.connection().prepare_cached(&INSERT)?.execute(params![
-        owner.seq,
-        entry.change,
-        part,
-        entry.origin.number(),
-        entry.changed_at.timestamp_micros(),
-        entry.changed_by.as_ref().map(UserId::as_bytes),
-        entry.revision,
-        entry.digest.head.cast_signed(),
-        entry.digest.kpis.cast_signed(),
-        replaced,
-        digest.cast_signed(),
-    ])?;
+    let mut statement = transaction.connection().prepare_cached(&INSERT)?;
+    statement.raw_bind_parameter(column::DATASET_SEQ + 1, owner.seq)?;
+    statement.raw_bind_parameter(column::CHANGE + 1, entry.change)?;
+    statement.raw_bind_parameter(column::PART + 1, part)?;
+    statement.raw_bind_parameter(column::ORIGIN + 1, entry.origin.number())?;
+    statement.raw_bind_parameter(column::CHANGED_AT + 1, entry.changed_at.timestamp_micros())?;
+    statement.raw_bind_parameter(column::CHANGED_BY + 1, entry.changed_by.as_ref().map(UserId::as_bytes))?;
+    statement.raw_bind_parameter(column::REVISION + 1, entry.revision)?;
+    statement.raw_bind_parameter(column::HEAD_DIGEST + 1, entry.digest.head.cast_signed())?;
+    statement.raw_bind_parameter(column::KPI_DIGEST + 1, entry.digest.kpis.cast_signed())?;
+    statement.raw_bind_parameter(column::REPLACED + 1, replaced)?;
+    statement.raw_bind_parameter(column::DIGEST + 1, digest.cast_signed())?;
+    statement.raw_execute()?;
     Ok(())
 }
 
@@ -166,7 +166,8 @@ fn part_of(row: &Row<'_>, owner: Owner, change: i64) -> Option<(ChangeEntry, Opt
 
 const DELETE_BEFORE: &str = "DELETE FROM dataset_version WHERE dataset_seq = ?1 AND change < ?2";
 const DELETE_PARTS: &str = "DELETE FROM dataset_version WHERE dataset_seq = ?1 AND change = ?2 AND part > 0";
-const CLEAR: &str = "UPDATE dataset_version SET replaced = NULL, digest = ifnull(?3, digest) WHERE dataset_seq = ?1 AND change = ?2";
+const CLEAR: &str =
+    "UPDATE dataset_version SET replaced = NULL, digest = ifnull(?3, digest) WHERE dataset_seq = ?1 AND change = ?2";
 
 /// Removes what this change replaced and everything before it. The change itself stays, and ends the history. One that is
 /// damaged, of which no `entry` is known, stays damaged.

@@ -1,6 +1,5 @@
 //! Accepting an intentional change by another tool.
 
-use super::change::Change;
 use crate::error::Result;
 use crate::model::dataset::Dataset;
 use crate::model::ids::DatasetId;
@@ -36,11 +35,11 @@ impl Organization {
     /// ```
     pub fn accept_dataset(&self, id: DatasetId) -> Result<Dataset> {
         let author = self.author()?;
-        self.change(Change {
-            ids: vec![id],
-            bytes: 0,
-            updated_at: |accepted: &Dataset| accepted.updated_at,
-            work: move |transaction| change::accept(transaction, author, id),
-        })
+        self.change(
+            vec![id],
+            0,
+            |accepted: &Dataset| accepted.updated_at,
+            move |transaction| change::accept(transaction, author, id),
+        )
     }
 }

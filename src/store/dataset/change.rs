@@ -11,25 +11,30 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::transaction::Transaction;
 use crate::store::organization::Organization;
 
-/// A change of stored datasets.
-pub(super) struct Change<T, F> {
-    pub(super) ids: Vec<DatasetId>,
-    /// About how many bytes it writes.
-    pub(super) bytes: usize,
-    /// The `updated_at` that it writes.
-    pub(super) updated_at: fn(&T) -> Option<DateTime<Utc>>,
-    pub(super) work: F,
-}
-
 impl Organization {
-    /// Runs a change in a transaction, possibly shared with other jobs.
-    pub(super) fn change<T, F>(&self, change: Change<T, F>) -> Result<T>
+    /// Changes stored datasets in a transaction, possibly shared with other jobs. `bytes` is about how much is written, and
+    /// `updated_at` tells from the result the `updated_at` that was written.
+    pub(super) fn change<T, F>(
+        &self,
+        ids: Vec<DatasetId>,
+        bytes: usize,
+        updated_at: fn(&T) -> Option<DateTime<Utc>>,
+        work: F,
+    ) -> Result<T>
     where
         T: Send + 'static,
         F: Fn(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
     {
-        self.store.access().write(change).map(|(_, output)| output)
+        let (_, output) = self.store.access().write(Change { ids, bytes, updated_at, work })?;
+        Ok(output)
     }
+}
+
+struct Change<T, F> {
+    ids: Vec<DatasetId>,
+    bytes: usize,
+    updated_at: fn(&T) -> Option<DateTime<Utc>>,
+    work: F,
 }
 
 impl<T, F> Job for Change<T, F>

@@ -1,6 +1,6 @@
 //! Moving datasets to the trash.
 
-use super::change::{Change, no_updated_at};
+use super::change::no_updated_at;
 use crate::error::Result;
 use crate::model::ids::DatasetId;
 use crate::sqlite::table::change;
@@ -57,11 +57,8 @@ impl Organization {
     pub fn delete_datasets(&self, ids: impl IntoIterator<Item = DatasetId>) -> Result<()> {
         let ids = distinct(ids);
         let author = self.author()?;
-        self.change(Change {
-            ids: ids.clone(),
-            bytes: ids.len() * BYTES_OF_A_STATE,
-            updated_at: no_updated_at,
-            work: move |transaction| ids.iter().try_for_each(|id| change::delete(transaction, author, *id)),
+        self.change(ids.clone(), ids.len() * BYTES_OF_A_STATE, no_updated_at, move |transaction| {
+            ids.iter().try_for_each(|id| change::delete(transaction, author, *id))
         })
     }
 }

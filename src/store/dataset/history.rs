@@ -141,9 +141,11 @@ impl Organization {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn version_at(&self, id: DatasetId, updated_at: Option<DateTime<Utc>>) -> Result<Option<DatasetVersion>> {
-        none_if_missing(self.store.access().read(|snapshot| {
-            history::find(snapshot, self.id, id, |record| record.dataset.updated_at == updated_at)
-        }))
+        none_if_missing(
+            self.store.access().read(|snapshot| {
+                history::find(snapshot, self.id, id, |record| record.dataset.updated_at == updated_at)
+            }),
+        )
     }
 }
 

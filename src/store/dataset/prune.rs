@@ -1,6 +1,6 @@
 //! Removing earlier versions.
 
-use super::change::{Change, no_updated_at};
+use super::change::no_updated_at;
 use crate::error::Result;
 use crate::model::history_keep::HistoryKeep;
 use crate::sqlite::table::prune;
@@ -34,11 +34,8 @@ impl Organization {
     /// ```
     pub fn prune_history(&self, keep: &HistoryKeep) -> Result<u64> {
         let (organization, keep) = (self.id, keep.clone());
-        self.change(Change {
-            ids: Vec::from_iter(keep.of),
-            bytes: usize::MAX,
-            updated_at: no_updated_at,
-            work: move |transaction| prune::prune(transaction, organization, &keep),
+        self.change(Vec::from_iter(keep.of), usize::MAX, no_updated_at, move |transaction| {
+            prune::prune(transaction, organization, &keep)
         })
     }
 }

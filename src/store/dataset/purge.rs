@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::change::{Change, no_updated_at};
+use super::change::no_updated_at;
 use crate::error::Result;
 use crate::model::ids::DatasetId;
 use crate::sqlite::table::trash;
@@ -37,13 +37,13 @@ impl Organization {
     /// ```
     pub fn purge_dataset(&self, id: DatasetId) -> Result<()> {
         let organization = self.id;
-        self.change(Change {
-            ids: vec![id],
+        self.change(
+            vec![id],
             // However large the dataset is: a purge has its transaction for itself.
-            bytes: usize::MAX,
-            updated_at: no_updated_at,
-            work: move |transaction| trash::purge(transaction, organization, id),
-        })
+            usize::MAX,
+            no_updated_at,
+            move |transaction| trash::purge(transaction, organization, id),
+        )
     }
 
     /// Removes the datasets that were moved to the trash before this time, in one transaction, like
@@ -67,11 +67,8 @@ impl Organization {
     /// ```
     pub fn purge_deleted_before(&self, time: DateTime<Utc>) -> Result<u64> {
         let organization = self.id;
-        self.change(Change {
-            ids: Vec::new(),
-            bytes: usize::MAX,
-            updated_at: no_updated_at,
-            work: move |transaction| trash::purge_before(transaction, organization, time),
+        self.change(Vec::new(), usize::MAX, no_updated_at, move |transaction| {
+            trash::purge_before(transaction, organization, time)
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Restoring datasets from the trash.
 
-use super::change::{Change, no_updated_at};
+use super::change::no_updated_at;
 use super::delete::{BYTES_OF_A_STATE, distinct};
 use crate::error::Result;
 use crate::model::dataset::Dataset;
@@ -30,11 +30,8 @@ impl Organization {
     /// ```
     pub fn restore_dataset(&self, id: DatasetId) -> Result<Dataset> {
         let author = self.author()?;
-        self.change(Change {
-            ids: vec![id],
-            bytes: BYTES_OF_A_STATE,
-            updated_at: no_updated_at,
-            work: move |transaction| change::restore(transaction, author, id),
+        self.change(vec![id], BYTES_OF_A_STATE, no_updated_at, move |transaction| {
+            change::restore(transaction, author, id)
         })
     }
 
@@ -59,11 +56,8 @@ impl Organization {
     pub fn restore_datasets(&self, ids: impl IntoIterator<Item = DatasetId>) -> Result<Vec<Dataset>> {
         let ids = distinct(ids);
         let author = self.author()?;
-        self.change(Change {
-            ids: ids.clone(),
-            bytes: ids.len() * BYTES_OF_A_STATE,
-            updated_at: no_updated_at,
-            work: move |transaction| ids.iter().map(|id| change::restore(transaction, author, *id)).collect(),
+        self.change(ids.clone(), ids.len() * BYTES_OF_A_STATE, no_updated_at, move |transaction| {
+            ids.iter().map(|id| change::restore(transaction, author, *id)).collect()
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Going back to an earlier version.
 
-use super::change::{Change, refused};
+use super::change::refused;
 use crate::error::Result;
 use crate::model::content::{Content, Refusal};
 use crate::model::dataset::Dataset;
@@ -38,11 +38,11 @@ impl Organization {
     pub fn revert_dataset(&self, current: &Dataset, revision: u64) -> Result<Dataset> {
         let author = self.author()?;
         let (id, expected) = (current.id, current.updated_at);
-        self.change(Change {
-            ids: vec![id],
-            bytes: 0,
-            updated_at: |dataset: &Dataset| dataset.updated_at,
-            work: move |transaction| {
+        self.change(
+            vec![id],
+            0,
+            |dataset: &Dataset| dataset.updated_at,
+            move |transaction| {
                 change::update(transaction, author, id, Origin::Reverted, |stored| {
                     let dataset = &stored.record.dataset;
                     if dataset.updated_at != expected {
@@ -56,6 +56,6 @@ impl Organization {
                     Ok(content)
                 })
             },
-        })
+        )
     }
 }
