@@ -25,12 +25,10 @@ CREATE TABLE dataset (
     head_digest INTEGER NOT NULL,
     kpi_digest INTEGER NOT NULL,
     -- The number of the last change of any kind, from the same counter as seq. Null until the first.
-    changed INTEGER CHECK (changed > seq),
+    changed INTEGER CHECK (ifnull(changed > seq, deleted_at IS NULL)),
     -- When and by whom it was moved to the trash. Null if it is not there.
-    deleted_at INTEGER CHECK (
-        deleted_at BETWEEN -62135596800000000 AND 253402300799999999 AND changed IS NOT NULL
-    ),
-    deleted_by BLOB CHECK (length(deleted_by) = 16 AND deleted_at IS NOT NULL),
+    deleted_at INTEGER CHECK (deleted_at BETWEEN -62135596800000000 AND 253402300799999999),
+    deleted_by BLOB CHECK (deleted_by IS NULL OR (length(deleted_by) = 16 AND deleted_at IS NOT NULL)),
     -- 64-bit hash of the three columns above, which are no part of what a read returns. Null until the first change.
     state_digest INTEGER CHECK ((state_digest IS NULL) = (changed IS NULL)),
     UNIQUE (organization_id, id)
