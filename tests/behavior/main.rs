@@ -24,6 +24,8 @@ mod ids_and_times;
 mod listing;
 /// Loading: any number of datasets, all or nothing or in batches; progress, cancelling, resuming.
 mod loading;
+/// Changing: drafts, patches, single KPIs; tokens, conflicts, limits.
+mod saving;
 /// Isolation of two organizations in one file: attacks by every call, and by a damaged index.
 mod tenants;
 /// Threads, two stores on one file, waiting with a deadline, closing.

@@ -244,12 +244,13 @@ fn set_state(transaction: &Transaction<'_>, owner: Owner, state: State) -> Resul
         Err(error) if error.sqlite_error().map(|error| error.extended_code) == Some(SQLITE_CONSTRAINT_DATATYPE) => {
             // Other damaged values may break a CHECK.
             connection.pragma_update(None, "ignore_check_constraints", 1)?;
-            let updated = connection.prepare_cached(SET_STATE_OF_DAMAGED)?.execute(values);
+            let updated = connection.execute(SET_STATE_OF_DAMAGED, values);
             connection.pragma_update(None, "ignore_check_constraints", 0)?;
-            updated.map(drop).map_err(Failure::from)
+            updated?;
         }
-        updated => updated.map(drop).map_err(Failure::from),
+        updated => drop(updated?),
     }
+    Ok(())
 }
 
 const SET_HEAD: &str = "
