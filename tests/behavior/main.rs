@@ -18,6 +18,8 @@ mod responses;
 
 /// Creating: what is stored, atomicity, batches, ids that are taken.
 mod creating;
+/// Looking back: every version, reverting, pruning.
+mod history;
 /// Ids and times: fresh, given, increasing, out of range, from sources that panic.
 mod ids_and_times;
 /// Listing: pages, cursors, iterating, counting.
@@ -30,6 +32,8 @@ mod saving;
 mod tenants;
 /// Threads, two stores on one file, waiting with a deadline, closing.
 mod threads;
+/// The trash: deleting, restoring, purging.
+mod trash;
 
 /// Backups: complete, compact, verified, of a store in use; restoring them.
 mod backups;
