@@ -18,6 +18,8 @@ mod responses;
 
 /// Creating: what is stored, atomicity, batches, ids that are taken.
 mod creating;
+/// Edits, before they are saved: drafts, patches, what two versions differ in, merging.
+mod edits;
 /// Ids and times: fresh, given, increasing, out of range, from sources that panic.
 mod ids_and_times;
 /// Listing: pages, cursors, iterating, counting.
