@@ -121,6 +121,9 @@ fn take_new_kpis_and_stored_ones() {
     assert_eq!((draft.id(), &*draft.name, draft.description.as_deref()), (Some(id(7)), "n", Some("d")));
     assert_eq!((draft.unit.as_deref(), draft.value_type, draft.required), (Some("u"), ValueType::Boolean, false));
     assert_eq!(KpiDraft::from(new).id(), None);
+    // Not shown by a form, so not refused, and 0 in the JSON, which is read again.
+    let negative = serde_json::to_value(KpiDraft::from(NewKpi::new("n").sort_order(-1))).unwrap();
+    assert_eq!(negative["sort_order"], json!(0));
     let stored = &dataset(&["a"]).kpis[0];
     assert_eq!(KpiDraft::from(stored), KpiDraft::from(NewKpi::from(stored).id(stored.id)));
 }

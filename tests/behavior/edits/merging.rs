@@ -154,8 +154,9 @@ fn a_deleted_kpi_is_gone_unless_the_other_side_has_changed_it() {
 
 #[test]
 fn kpis_that_either_side_has_added_stand_behind_the_one_that_they_stand_behind_there() {
+    type Inserted = &'static [(usize, &'static str)];
     // The rows at which each side inserts KPIs, and the order that results.
-    let table: [(&[(usize, &str)], &[(usize, &str)], &str); 7] = [
+    let table: [(Inserted, Inserted, &str); 7] = [
         (&[(2, "x")], &[], "a b x"),
         (&[], &[(1, "y")], "a y b"),
         (&[(0, "x")], &[(2, "y")], "x a b y"),

@@ -42,7 +42,7 @@ fn the_fields_have_the_limits_codes_and_defaults_of_the_request_of_a_dataset() {
             each.collect::<Vec<_>>()
         };
         match (alone, in_dataset) {
-            (Ok(kpi), Ok(dataset)) => assert_eq!([kpi.clone()], *dataset.kpis, "{body}"),
+            (Ok(kpi), Ok(dataset)) => assert_eq!(vec![kpi], dataset.kpis, "{body}"),
             (Err(alone), Err(in_dataset)) => {
                 let mut expected = violations(in_dataset);
                 for (loc, code) in &mut expected {
