@@ -1,9 +1,9 @@
 //! Drafts from JSON: a response that a web view has edited.
 
 use kpi_store::limits::KPIS_MAX;
-use kpi_store::{Dataset, DatasetDraft, ValueType};
+use kpi_store::{Dataset, DatasetDraft, NewDataset, ValueType};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::scenes::{Scene, scenes};
 use super::{changed, dataset, expected, found, id};
@@ -141,6 +141,32 @@ fn what_is_no_draft_has_the_codes_of_a_request() {
     let body = format!(r#"{{{KNOWN},"name":"","description":1,"kpis":{{}}}}"#);
     let violations = expected(&[("name", "string_too_short"), ("description", "string_type"), ("kpis", "list_type")]);
     assert_eq!(found(DatasetDraft::from_json(body)), violations);
+}
+
+/// The cases of the contract as drafts without their two keys. Left out are those whose answers differ for a reason: they
+/// hold a key that a draft knows, or more KPIs than one request may.
+#[test]
+fn a_draft_has_the_violations_of_the_request_with_the_same_fields() {
+    const KNOWN_TO_DRAFTS: [&str; 8] =
+        ["\"id\"", "_id\"", "_at\"", "_by\"", "\"updated", "\"created", "\"organization", "\"dataset"];
+    let mut compared = 0;
+    for case in include_str!("../../fixtures/contract/cases.jsonl").lines() {
+        let case: Value = serde_json::from_str(case).unwrap();
+        let Some(body) = case["request"].as_str() else { continue };
+        let request =
+            NewDataset::from_json(body).map_or_else(|violations| found::<()>(Err(violations)), |_| Vec::new());
+        if KNOWN_TO_DRAFTS.iter().any(|key| body.contains(key)) || request.contains(&("kpis".into(), "too_long")) {
+            continue;
+        }
+        let mut violations = request;
+        // Such a body is not read as an object.
+        if violations.first().is_none_or(|(path, _)| !path.is_empty()) {
+            violations.splice(0..0, expected(&[("id", "missing"), ("updated_at", "missing")]));
+        }
+        assert_eq!(found(DatasetDraft::from_json(body)), violations, "{}", case["name"]);
+        compared += 1;
+    }
+    assert!(compared > 300, "the cases were not read: {compared}");
 }
 
 #[test]

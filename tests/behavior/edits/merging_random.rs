@@ -143,9 +143,12 @@ fn check_kpis(Case { base, draft, current, merge }: &Case) -> Checked {
             (None, _, None) => prop_assert!(found.is_none() && fields.is_none()),
         }
     }
+    // Those without an id have nothing to be told apart by, and follow what the other side has moved.
     let fresh = |draft: &DatasetDraft| {
-        let kpis = draft.kpis.iter().filter(|kpi| kpi.id().is_none()).cloned();
-        kpis.collect::<Vec<_>>()
+        let kpis = draft.kpis.iter().filter(|kpi| kpi.id().is_none());
+        let mut kpis: Vec<_> = kpis.map(|kpi| format!("{kpi:?}")).collect();
+        kpis.sort();
+        kpis
     };
     prop_assert_eq!(fresh(&merge.draft), fresh(draft));
     Ok(())
