@@ -9,7 +9,7 @@ use super::content::{Content, KpiContent, Refusal};
 use super::dataset::{Dataset, Kpi};
 use super::id_source::IdSource;
 use super::ids::{DatasetId, KpiId};
-use super::limits::KPIS_MAX;
+use super::limits::{KPIS_MAX, SORT_ORDER_MIN};
 use super::new_dataset::NewKpi;
 use super::order::{places, sort_orders};
 use super::request::rule::Rule;
@@ -314,7 +314,8 @@ impl From<NewKpi> for KpiDraft {
             unit: new.unit,
             value_type: new.value_type,
             required: new.required,
-            sort_order: new.sort_order,
+            // A negative one is not refused, as no form shows it, so it must not appear in the JSON either.
+            sort_order: new.sort_order.max(SORT_ORDER_MIN),
         }
     }
 }

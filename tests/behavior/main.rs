@@ -20,6 +20,8 @@ mod responses;
 mod creating;
 /// Looking back: every version, reverting, pruning.
 mod history;
+/// Edits, before they are saved: drafts, patches, what two versions differ in, merging.
+mod edits;
 /// Ids and times: fresh, given, increasing, out of range, from sources that panic.
 mod ids_and_times;
 /// Listing: pages, cursors, iterating, counting.

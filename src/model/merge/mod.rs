@@ -48,7 +48,8 @@ impl DatasetDraft {
     /// - The order is that of the side that has changed it. If both have, it is the draft's, and an overlap if they
     ///   differ. KPIs that only one side has stand behind the KPI that they stand behind on that side.
     ///
-    /// The merged draft has the `updated_at` of `current`. It may break a limit that each side keeps, such as the number of
+    /// The merged draft has the `updated_at` of `current`, which is the base of the next merge if saving it is a conflict
+    /// again. It may break a limit that each side keeps, such as the number of
     /// KPIs, so it is validated like any other when it is saved.
     ///
     /// # Examples
