@@ -44,7 +44,13 @@ fn with_row<T>(
     let mut statement = snapshot.connection().prepare_cached(&SELECT_ONE)?;
     let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
     let work = |row: &Row<'_>| {
-        let owner = Owner { organization, id, seq: Columns(row).integer(column::SEQ)? };
+        let columns = Columns(row);
+        // The index may be damaged. Not every change checks the digests, so the ids in the row itself are compared.
+        match (columns.id(column::ID), columns.id(column::ORGANIZATION_ID)) {
+            (Ok(found), Ok(owner)) if (found, owner) == (id, organization) => {}
+            _ => return Err(damaged("an index refers to another dataset").into()),
+        }
+        let owner = Owner { organization, id, seq: columns.integer(column::SEQ)? };
         work(row, owner, state(row, organization, id))
     };
     let found = rows.next().map_err(Failure::from).and_then(|row| row.map(work).transpose());
@@ -154,11 +160,6 @@ pub(crate) fn add_kpi(
 pub(crate) fn accept(transaction: &Transaction<'_>, author: Author, id: DatasetId) -> Result<Dataset, Failure> {
     let organization = author.organization;
     let found = with_row(transaction, organization, id, |row, owner, state| {
-        // The index may be damaged and the digests do not match yet, so the ids in the row itself are compared.
-        match (Columns(row).id(column::ID), Columns(row).id(column::ORGANIZATION_ID)) {
-            (Ok(found), Ok(owner)) if (found, owner) == (id, organization) => {}
-            _ => return Err(damaged("an index refers to another dataset").into()),
-        }
         let state = state?;
         if let Some(State { deleted: Some(_), .. }) = state {
             return Ok(None);
@@ -201,14 +202,14 @@ pub(crate) fn delete(transaction: &Transaction<'_>, author: Author, id: DatasetI
     let found = with_row(transaction, organization, id, |row, owner, state| match state {
         Ok(Some(State { deleted: Some(_), .. })) => Ok(None),
         Err(failure) if !failure.is_damage() => Err(failure),
-        _ => {
+        state => {
             // What cannot be read is not what was written; the entry then has the values that a row cannot have.
             let revision = Columns(row).integer(column::REVISION).unwrap_or_default();
-            Ok(Some((owner, revision, digest(row).unwrap_or(Digest { head: 0, kpis: 0 }))))
+            Ok(Some((owner, state.unwrap_or_default(), revision, digest(row).unwrap_or(Digest { head: 0, kpis: 0 }))))
         }
     })?;
-    let Some((owner, revision, digest)) = found.flatten() else { return Err(Error::not_found(id).into()) };
-    let number = next_number(transaction, owner, None, 1)?;
+    let Some((owner, state, revision, digest)) = found.flatten() else { return Err(Error::not_found(id).into()) };
+    let number = next_number(transaction, owner, state.as_ref(), 1)?;
     let deleted = (author.now, author.user);
     version::insert(transaction, owner, &entry(number, Origin::Deleted, deleted, revision, digest), None)?;
     set_state(transaction, owner, State { changed: number, deleted: Some(deleted) })
