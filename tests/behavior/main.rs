@@ -18,10 +18,10 @@ mod responses;
 
 /// Creating: what is stored, atomicity, batches, ids that are taken.
 mod creating;
-/// Looking back: every version, reverting, pruning.
-mod history;
 /// Edits, before they are saved: drafts, patches, what two versions differ in, merging.
 mod edits;
+/// Looking back: every version, reverting, pruning.
+mod history;
 /// Ids and times: fresh, given, increasing, out of range, from sources that panic.
 mod ids_and_times;
 /// Listing: pages, cursors, iterating, counting.
