@@ -12,10 +12,11 @@ use super::ids::DatasetId;
 /// # Examples
 ///
 /// ```
-/// # use chrono::{TimeDelta, Utc};
+/// # use kpi_store::chrono::{DateTime, TimeDelta, Utc};
 /// # use kpi_store::{HistoryKeep, OrganizationId, Store};
 /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
-/// let of_this_year = HistoryKeep::new().last(20).since(Utc::now() - TimeDelta::days(365));
+/// let now = DateTime::<Utc>::from(std::time::SystemTime::now());
+/// let of_this_year = HistoryKeep::new().last(20).since(now - TimeDelta::days(365));
 /// assert_eq!(organization.prune_history(&of_this_year)?, 0);
 /// # Ok::<(), kpi_store::Error>(())
 /// ```

@@ -56,13 +56,14 @@ impl Organization {
     /// # Examples
     ///
     /// ```
-    /// # use chrono::{TimeDelta, Utc};
+    /// # use kpi_store::chrono::{DateTime, TimeDelta, Utc};
     /// # use kpi_store::{NewDataset, OrganizationId, Store};
     /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
     /// let water = organization.create_dataset(NewDataset::new("Water"))?;
     /// organization.delete_dataset(water.id)?;
-    /// assert_eq!(organization.purge_deleted_before(Utc::now() - TimeDelta::days(30))?, 0);
-    /// assert_eq!(organization.purge_deleted_before(Utc::now() + TimeDelta::days(1))?, 1);
+    /// let now = DateTime::<Utc>::from(std::time::SystemTime::now());
+    /// assert_eq!(organization.purge_deleted_before(now - TimeDelta::days(30))?, 0);
+    /// assert_eq!(organization.purge_deleted_before(now + TimeDelta::days(1))?, 1);
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn purge_deleted_before(&self, time: DateTime<Utc>) -> Result<u64> {
