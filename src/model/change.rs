@@ -14,8 +14,8 @@ use super::record::Record;
 use super::replaced::Replaced;
 use super::time;
 
-/// The `updated_at` of the next change of a dataset: the clock's time, or a microsecond after its last change if the clock
-/// is behind, so that it rises with every change. `None` past the year 9999.
+/// The `updated_at` of the next change of a dataset: the clock's time, or a microsecond after its last change if the
+/// clock is behind, so that it rises with every change. `None` past the year 9999.
 pub(crate) fn next_token(dataset: &Dataset, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let last = dataset.updated_at.map_or(dataset.created_at, |updated_at| updated_at.max(dataset.created_at));
     let token = now.max(last + TimeDelta::microseconds(1));

@@ -22,12 +22,13 @@ use super::value_type::ValueType;
 /// A dataset as a form edits it: its fields, and its KPIs in display order.
 ///
 /// [`Dataset::edit`] makes one from a stored dataset, [`from_json`](Self::from_json) from the response that a web view
-/// edited. The draft remembers the [`updated_at`](Self::updated_at) of that dataset, so that saving it is refused if the
-/// dataset was changed meanwhile; [`merge`](Self::merge) then brings both together.
+/// edited. The draft remembers the [`updated_at`](Self::updated_at) of that dataset, so that saving it is refused if
+/// the dataset was changed meanwhile; [`merge`](Self::merge) then brings both together.
 ///
-/// The list is edited like any other: KPIs are changed in place, pushed, inserted, removed and moved. Their place in the
-/// list is their place in the display order; `sort_order` follows from it when the draft is saved. KPIs that stay keep
-/// theirs if the list agrees with it, and appended ones get the last plus one; otherwise all become 0, 1, 2, and so on.
+/// The list is edited like any other: KPIs are changed in place, pushed, inserted, removed and moved. Their place in
+/// the list is their place in the display order; `sort_order` follows from it when the draft is saved. KPIs that stay
+/// keep theirs if the list agrees with it, and appended ones get the last plus one; otherwise all become 0, 1, 2, and
+/// so on.
 ///
 /// As JSON its keys are `id`, `updated_at`, `name`, `description` and `kpis`, in the forms of the response.
 ///
@@ -117,7 +118,8 @@ impl DatasetDraft {
     ///
     /// Every [`Violation`](crate::Violation), not only the first, with the codes of
     /// [`NewDataset::validate`](crate::NewDataset::validate) and `duplicate_id` for a KPI whose id an earlier one has.
-    /// The index in a path is the row of the draft. More than 10,000 KPIs are the single violation `too_long` of the list.
+    /// The index in a path is the row of the draft. More than 10,000 KPIs are the single violation `too_long` of the
+    /// list.
     ///
     /// # Examples
     ///
@@ -207,8 +209,8 @@ impl DatasetDraft {
         self
     }
 
-    /// The content that saving it gives to the dataset. [`with_ids`](Self::with_ids) comes first: a KPI that has no id gets
-    /// a fresh one.
+    /// The content that saving it gives to the dataset. [`with_ids`](Self::with_ids) comes first: a KPI that has no id
+    /// gets a fresh one.
     pub(crate) fn content(&self, current: &Dataset) -> Result<Content, Refusal> {
         if current.updated_at != self.updated_at {
             return Err(Refusal::Conflict { expected: self.updated_at });
@@ -269,7 +271,8 @@ pub struct KpiDraft {
 }
 
 impl KpiDraft {
-    /// The id of the stored KPI, or the one that was given to the new KPI; `None` if it gets a fresh one when it is saved.
+    /// The id of the stored KPI, or the one that was given to the new KPI; `None` if it gets a fresh one when it is
+    /// saved.
     #[must_use]
     pub fn id(&self) -> Option<KpiId> {
         self.id

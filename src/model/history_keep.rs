@@ -6,8 +6,8 @@ use super::ids::DatasetId;
 
 /// Which earlier versions to keep; see [`Organization::prune_history`](crate::Organization::prune_history).
 ///
-/// A version stays if one of the rules keeps it. Without a rule only the present version of each dataset stays, which no
-/// rule can remove.
+/// A version stays if one of the rules keeps it. Without a rule only the present version of each dataset stays, which
+/// no rule can remove.
 ///
 /// # Examples
 ///
@@ -52,8 +52,8 @@ impl HistoryKeep {
         self
     }
 
-    /// Whether the version stays that is the `index`-th, the present one being 0, and was replaced at this time, if that
-    /// is known.
+    /// Whether the version stays that is the `index`-th, the present one being 0, and was replaced at this time, if
+    /// that is known.
     pub(crate) fn keeps(&self, index: u64, replaced_at: Option<DateTime<Utc>>) -> bool {
         index < self.last || self.since.is_some_and(|since| replaced_at.is_some_and(|replaced_at| replaced_at >= since))
     }

@@ -106,8 +106,8 @@ impl Record {
         (self.dataset.kpis, self.positions) = kpis.filter(|(kpi, _)| keeps(kpi)).unzip();
     }
 
-    /// Completes an earlier version, whose values were put back: display order, revision and digests. Returns whether the
-    /// values are those of that version.
+    /// Completes an earlier version, whose values were put back: display order, revision and digests. Returns whether
+    /// the values are those of that version.
     pub(crate) fn restore(&mut self, revision: i64, digest: Digest) -> bool {
         let mut kpis: Vec<(i64, Kpi)> =
             std::mem::take(&mut self.positions).into_iter().zip(std::mem::take(&mut self.dataset.kpis)).collect();

@@ -1,5 +1,5 @@
-//! What a change replaced, as it is stored: the values that the dataset had before, from which the earlier version is put
-//! together.
+//! What a change replaced, as it is stored: the values that the dataset had before, from which the earlier version is
+//! put together.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,8 +13,8 @@ use super::record::Record;
 use super::time;
 use super::value_type::ValueType;
 
-/// The maximum length of a part in bytes, unless it is a single KPI: SQLite's connections of this crate refuse values of a
-/// million.
+/// The maximum length of a part in bytes, unless it is a single KPI: SQLite's connections of this crate refuse values
+/// of a million.
 const PART_MAX: usize = 256 * 1024;
 
 /// What a change replaced: only fields that differ. Its JSON may be stored in parts.

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::DateTime;
 use kpi_store::{
-    Cursor, DatasetId, DatasetPatch, DatasetQuery, Error, HistoryQuery, LoadOptions, NewDataset, Organization, Origin,
-    Store, UserId,
+    Cursor, DatasetId, DatasetPatch, DatasetQuery, Error, HistoryQuery, LoadOptions, NewDataset, NewKpi, Organization,
+    Origin, Store, UserId,
 };
 
-use crate::support::{TestFile, in_a_file_and_in_memory, listed, organization, plain_sqlite, request_with_kpis};
+use crate::support::{
+    Random, TestFile, in_a_file_and_in_memory, listed, organization, plain_sqlite, request_with_kpis, seed,
+};
 
 fn deleted_ids(organization: &Organization, query: &DatasetQuery) -> Vec<DatasetId> {
     organization.deleted_datasets(query).unwrap().iter().map(|deleted| deleted.dataset.id).collect()
@@ -54,6 +56,29 @@ fn restoring_gives_back_an_equal_dataset_in_its_old_place() {
         assert_eq!(ours.count_deleted(&DatasetQuery::new()).unwrap(), 0);
         assert!(store.verify().unwrap().is_whole());
     });
+}
+
+#[test]
+fn restoring_what_was_deleted_gives_back_any_dataset_a_thousand_times() {
+    let seed = seed();
+    let mut random = Random::new(seed);
+    let ours = organization(&Store::open_in_memory().unwrap());
+    let mut current = ours.create_dataset(request_with_kpis(3)).unwrap();
+    for index in 0..1_000 {
+        let mut draft = current.edit();
+        match random.below(4) {
+            0 => draft.name = format!("{index}"),
+            1 => draft.kpis.push(NewKpi::new(format!("{index}")).into()),
+            2 => draft.kpis.truncate(random.below(6)),
+            _ => draft.kpis.reverse(),
+        }
+        current = ours.save_dataset(&draft).unwrap();
+        ours.delete_dataset(current.id).unwrap();
+        let trash = ours.deleted_datasets(&DatasetQuery::new()).unwrap();
+        assert_eq!(trash.items[0].dataset, current, "seed {seed}, {index}");
+        assert_eq!(ours.restore_dataset(current.id).unwrap(), current, "seed {seed}, {index}");
+        assert_eq!(ours.dataset(current.id).unwrap().as_ref(), Some(&current), "seed {seed}, {index}");
+    }
 }
 
 #[test]
@@ -212,7 +237,8 @@ fn deletions_and_restorations_stand_in_the_history() {
     });
 }
 
-/// Numbers of changes come from the counter of the datasets, so a listing by cursor goes on as if nothing had been changed.
+/// Numbers of changes come from the counter of the datasets, so a listing by cursor goes on as if nothing had been
+/// changed.
 #[test]
 fn cursors_stay_valid_while_datasets_are_changed_deleted_and_purged() {
     let file = TestFile::new();

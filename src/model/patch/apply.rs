@@ -11,8 +11,8 @@ use crate::model::order::{Place, places, sort_orders};
 use crate::model::request::validation::check_total;
 
 impl DatasetPatch {
-    /// The content that the patch, which is valid, gives to the dataset. [`with_ids`](Self::with_ids) comes first: a KPI
-    /// that has no id gets a fresh one.
+    /// The content that the patch, which is valid, gives to the dataset. [`with_ids`](Self::with_ids) comes first: a
+    /// KPI that has no id gets a fresh one.
     ///
     /// Its KPIs are in display order, except where the patch gives a KPI the `sort_order` of another: the order of
     /// addition then decides, which a [`Dataset`] does not tell.

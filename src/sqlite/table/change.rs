@@ -82,8 +82,8 @@ pub(super) fn owner(snapshot: &Snapshot<'_>, organization: OrganizationId, id: D
     found.flatten().ok_or_else(|| Error::not_found(id).into())
 }
 
-/// Gives a dataset the content that `content` makes of it, as a new revision. If that is the content that it has, nothing is
-/// written.
+/// Gives a dataset the content that `content` makes of it, as a new revision. If that is the content that it has,
+/// nothing is written.
 pub(crate) fn update(
     transaction: &Transaction<'_>,
     author: Author,
@@ -180,8 +180,9 @@ pub(crate) fn accept(transaction: &Transaction<'_>, author: Author, id: DatasetI
 const SET_STATE: &str = "
     UPDATE dataset SET changed = ?2, deleted_at = ?3, deleted_by = ?4, state_digest = ?5 WHERE seq = ?1";
 
-/// The same for a row in which a damaged column has another type than its table allows: SQLite checks the types of a whole
-/// row when it is updated. Such a value is lost already, and another in its place matches the digest no more than it did.
+/// The same for a row in which a damaged column has another type than its table allows: SQLite checks the types of a
+/// whole row when it is updated. Such a value is lost already, and another in its place matches the digest no more than
+/// it did.
 const SET_STATE_OF_DAMAGED: &str = "
     UPDATE dataset SET changed = ?2, deleted_at = ?3, deleted_by = ?4, state_digest = ?5,
         name = iif(typeof(name) = 'text', name, '?'),

@@ -11,8 +11,8 @@ use crate::store::organization::Organization;
 impl Organization {
     /// Removes a dataset from the trash for good, with its KPIs and its history. It need not be intact.
     ///
-    /// Its id is never given again: creating a dataset with it is [`AlreadyExists`](crate::Error::AlreadyExists). What it
-    /// was is overwritten in the file; a copy may be left in the write-ahead log and in pages that were moved, until
+    /// Its id is never given again: creating a dataset with it is [`AlreadyExists`](crate::Error::AlreadyExists). What
+    /// it was is overwritten in the file; a copy may be left in the write-ahead log and in pages that were moved, until
     /// [`Store::compact`](crate::Store::compact), and stays in backups that were made before.
     ///
     /// # Errors

@@ -143,8 +143,8 @@ fn what_is_no_draft_has_the_codes_of_a_request() {
     assert_eq!(found(DatasetDraft::from_json(body)), violations);
 }
 
-/// The cases of the contract as drafts without their two keys. Left out are those whose answers differ for a reason: they
-/// hold a key that a draft knows, or more KPIs than one request may.
+/// The cases of the contract as drafts without their two keys. Left out are those whose answers differ for a reason:
+/// they hold a key that a draft knows, or more KPIs than one request may.
 #[test]
 fn a_draft_has_the_violations_of_the_request_with_the_same_fields() {
     const KNOWN_TO_DRAFTS: [&str; 8] =

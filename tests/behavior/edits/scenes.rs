@@ -1,7 +1,7 @@
 //! Generated versions of a dataset as JSON: one that two sides began with, and what each has made of it.
 //!
-//! It knows nothing of the crate, so that the tests inside the crate include it too. Values come from small sets, so that
-//! both sides often change the same, and sometimes to the same.
+//! It knows nothing of the crate, so that the tests inside the crate include it too. Values come from small sets, so
+//! that both sides often change the same, and sometimes to the same.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
