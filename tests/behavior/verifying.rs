@@ -70,7 +70,8 @@ fn each_kind_of_finding_is_named_with_its_dataset() {
             &[("dataset", Some(0)), ("order", Some(0))],
         ),
         (&moved, &[("integrity", None), ("hidden", Some(2))]),
-        (&deleted, &[("integrity", None), ("count", None)]),
+        // SQLite does not count the entries of an index that has a condition.
+        (&deleted, &[("count", None)]),
     ];
     for (sql, expected) in table {
         let sample = Sample::new();

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::ffi::{SQLITE_CONSTRAINT_DATATYPE, SQLITE_CONSTRAINT_PRIMARYKEY};
 use rusqlite::{Row, params};
 
-use super::dataset::{SELECT_ONE, column, digest, head, kpi_count, read, record, state};
+use super::dataset::{SELECT_IDS, SELECT_ONE, column, digest, head, kpi_count, read, record, state};
 use super::row::Columns;
 use super::version::{self, Owner};
 use super::{counter, kpi};
@@ -44,17 +44,23 @@ fn with_row<T>(
     let mut statement = snapshot.connection().prepare_cached(&SELECT_ONE)?;
     let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
     let work = |row: &Row<'_>| {
-        let columns = Columns(row);
-        // The index may be damaged. Not every change checks the digests, so the ids in the row itself are compared.
-        match (columns.id(column::ID), columns.id(column::ORGANIZATION_ID)) {
-            (Ok(found), Ok(owner)) if (found, owner) == (id, organization) => {}
-            _ => return Err(damaged("an index refers to another dataset").into()),
-        }
-        let owner = Owner { organization, id, seq: columns.integer(column::SEQ)? };
+        let owner = Owner { organization, id, seq: Columns(row).integer(column::SEQ)? };
         work(row, owner, state(row, organization, id))
     };
     let found = rows.next().map_err(Failure::from).and_then(|row| row.map(work).transpose());
     found.map_err(|Failure(error)| error.with_dataset(id).into())
+}
+
+/// Fails unless the row is that of this dataset. Changes that check neither the digests nor the state call it, since the
+/// index that led to the row may be damaged.
+pub(super) fn confirm(snapshot: &Snapshot<'_>, owner: Owner) -> Result<(), Failure> {
+    let mut statement = snapshot.connection().prepare_cached(SELECT_IDS)?;
+    let mut rows = statement.query([owner.seq])?;
+    let ids = rows.next()?.map(|row| (Columns(row).id(0), Columns(row).id(1)));
+    match ids {
+        Some((Ok(id), Ok(organization))) if (id, organization) == (owner.id, owner.organization) => Ok(()),
+        _ => Err(damaged("an index refers to another dataset").into()),
+    }
 }
 
 /// The dataset, checked against its digests; fails if there is none outside the trash.
@@ -77,7 +83,7 @@ pub(in crate::sqlite) fn find(
 pub(super) fn owner(snapshot: &Snapshot<'_>, organization: OrganizationId, id: DatasetId) -> Result<Owner, Failure> {
     let found = with_row(snapshot, organization, id, |_, owner, state| match state? {
         Some(State { deleted: Some(_), .. }) => Ok(None),
-        _ => Ok(Some(owner)),
+        _ => confirm(snapshot, owner).map(|()| Some(owner)),
     })?;
     found.flatten().ok_or_else(|| Error::not_found(id).into())
 }
@@ -160,6 +166,7 @@ pub(crate) fn add_kpi(
 pub(crate) fn accept(transaction: &Transaction<'_>, author: Author, id: DatasetId) -> Result<Dataset, Failure> {
     let organization = author.organization;
     let found = with_row(transaction, organization, id, |row, owner, state| {
+        confirm(transaction, owner)?;
         let state = state?;
         if let Some(State { deleted: Some(_), .. }) = state {
             return Ok(None);
@@ -204,6 +211,7 @@ pub(crate) fn delete(transaction: &Transaction<'_>, author: Author, id: DatasetI
         Ok(Some(State { deleted: Some(_), .. })) => Ok(None),
         Err(failure) if !failure.is_damage() => Err(failure),
         state => {
+            confirm(transaction, owner)?;
             // What cannot be read is not what was written; the entry then has the values that a row cannot have.
             let revision = Columns(row).integer(column::REVISION).unwrap_or_default();
             Ok(Some((owner, state.unwrap_or_default(), revision, digest(row).unwrap_or(Digest { head: 0, kpis: 0 }))))

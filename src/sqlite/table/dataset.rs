@@ -115,6 +115,10 @@ pub(super) fn select(rest: &str) -> String {
 
 pub(super) static SELECT_ONE: LazyLock<String> = LazyLock::new(|| select("WHERE organization_id = ?1 AND id = ?2"));
 
+/// The ids in the row itself: from an index that finds a row, SQLite also reads the columns that the index has, and an
+/// index may be damaged.
+pub(super) const SELECT_IDS: &str = "SELECT id, organization_id FROM dataset NOT INDEXED WHERE seq = ?1";
+
 /// Reads the dataset with this id of this organization, unless it is in the trash.
 pub(crate) fn get(
     snapshot: &Snapshot<'_>,

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Row, Rows, params};
 
-use super::dataset::{column, intact, record, select, state};
+use super::dataset::{SELECT_IDS, column, intact, record, select, state};
 use super::kpi::{self, KpiRows, Parent};
 use super::row::Columns;
 use crate::error::Error;
@@ -226,8 +226,6 @@ impl Walk<'_> {
         }
     }
 }
-
-const SELECT_IDS: &str = "SELECT id, organization_id FROM dataset NOT INDEXED WHERE seq = ?1";
 
 /// A cursor over the KPIs of a listing, grouped by dataset.
 struct KpiCursor<'a> {

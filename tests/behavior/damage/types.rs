@@ -70,8 +70,8 @@ fn without_strictness(file: &TestFile, change: &str) {
         .execute_batch(
             "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; PRAGMA writable_schema = ON;
              CREATE TEMP TABLE entry AS SELECT * FROM sqlite_schema WHERE name IN ('dataset', 'kpi');
-             UPDATE sqlite_schema SET sql = replace(replace(replace(sql,
-                 'STRICT, WITHOUT', 'WITHOUT'), ') STRICT', ')'), 'NOT NULL', '') WHERE name IN ('dataset', 'kpi');
+             UPDATE sqlite_schema SET sql = replace(replace(replace(replace(sql,
+                 'STRICT, WITHOUT', 'WITHOUT'), ') STRICT', ')'), 'NOT NULL CHECK', 'CHECK'), 'NOT NULL,', ',') WHERE name IN ('dataset', 'kpi');
              PRAGMA writable_schema = RESET",
         )
         .unwrap();
