@@ -24,8 +24,11 @@ impl World {
     }
 
     pub(crate) fn any_requests(&mut self, count: usize) -> Vec<NewDataset> {
+        let purged: Vec<_> = self.model.purged.iter().map(|(_, id)| *id).collect();
         let mut taken: Vec<_> = self.model.kept.iter().map(Kept::id).collect();
-        taken.extend(self.model.purged.iter().map(|(_, id)| *id));
+        if self.random.percent(40) && !purged.is_empty() {
+            taken = purged;
+        }
         let mut new = Vec::new();
         for _ in 0..count {
             let request = request(&mut self.random, &taken);
@@ -136,7 +139,7 @@ impl World {
         let limit = [0, 1, 1, 2, 2, 3, 5, 1_000, 1_001][self.random.below(9)];
         let (is_newest_first, caller) = (self.random.percent(50), self.any_caller());
         let listed = Listed::Datasets { is_newest_first };
-        let after = self.any_mark();
+        let after = self.any_mark(|mark| mark.is_of(caller.organization, listed));
         let mut query = query(is_newest_first).limit(limit);
         if let Some(mark) = &after {
             // Through text, as an application stores it.

@@ -83,9 +83,7 @@ impl World {
         let is_as_expected = self.compare(&format!("{name} {what:?}"), &answer, found, counts)?;
         counts.note(name, found.is_ok());
         if is_as_expected {
-            if answer.is_ok() {
-                self.model = after;
-            }
+            self.model = after;
             return Ok(true);
         }
         self.calm();

@@ -11,14 +11,14 @@ use super::world::{Checked, Counts, Listed, Mark, World};
 
 impl World {
     pub(crate) fn page_history(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let limit = [0, 1, 1, 2, 2, 3, 1_000, 1_001][self.random.below(8)];
-        let after = self.any_mark();
+        let limit = [0, 1, 1, 1, 2, 2, 2, 3, 3, 5, 1_000, 1_001][self.random.below(12)];
+        let after = self.any_mark(|mark| matches!(mark.listed, Listed::History(_)));
         let mut caller = self.any_caller();
         let (owner, id) = match &after {
             Some(Mark { listed: Listed::History(id), organization, .. }) if self.random.percent(90) => {
                 (*organization, *id)
             }
-            _ => self.any_target(),
+            _ => self.any_target_that(|kept| kept.trail.len() > 1 && kept.deletion.is_none()),
         };
         if self.random.percent(95) {
             caller.organization = owner;
@@ -59,7 +59,7 @@ impl World {
 
     /// A version by its revision or its `updated_at`.
     pub(crate) fn version(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let (owner, id) = self.any_target_that(|kept| kept.trail.len() > 1);
+        let (owner, id) = self.any_target_that(|kept| kept.trail.len() > 1 && kept.deletion.is_none());
         let mut caller = self.any_caller();
         caller.organization = owner;
         let place = self.model.find(owner, id);

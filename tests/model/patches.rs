@@ -47,12 +47,12 @@ impl Patch {
         if random.percent(20) {
             patch.description = Some(if random.percent(50) { Some(text(random, 0, 2_000)) } else { None });
         }
-        if random.percent(25) {
+        if random.percent(35) {
             patch.expected = Some(pick(random, tokens).unwrap_or_default());
         }
         let any_id = |random: &mut Random| {
             let unknown = uuid(random).into();
-            if random.percent(3) { unknown } else { pick(random, &ids).unwrap_or(unknown) }
+            if random.percent(5) { unknown } else { pick(random, &ids).unwrap_or(unknown) }
         };
         for _ in 0..random.below(3) {
             let sort_orders = [0, 0, 1, 2, 2, i64::MAX];
@@ -71,6 +71,11 @@ impl Patch {
         }
         if random.percent(25) {
             patch.reorder(random, &ids, any_id);
+        }
+        if random.percent(5) {
+            // Two reasons for a refusal.
+            patch.expected = Some(pick(random, tokens).unwrap_or_default());
+            patch.deleted.push(uuid(random).into());
         }
         patch
     }

@@ -70,10 +70,10 @@ impl World {
 
     /// A page of the trash.
     pub(crate) fn page_trash(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let limit = [0, 1, 1, 2, 2, 3, 1_000, 1_001][self.random.below(8)];
+        let limit = [0, 1, 1, 1, 2, 2, 2, 3, 3, 5, 1_000, 1_001][self.random.below(12)];
         let (is_newest_first, caller) = (self.random.percent(50), self.any_caller());
         let listed = Listed::Trash { is_newest_first };
-        let after = self.any_mark();
+        let after = self.any_mark(|mark| mark.is_of(caller.organization, listed));
         let mut query = DatasetQuery::new().limit(limit);
         query = match (is_newest_first, self.random.percent(50)) {
             (true, true) => query,

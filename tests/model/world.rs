@@ -14,7 +14,7 @@ use super::model::{Answer, Caller, LAST_TIME, Model, Rules};
 use super::requests::uuid;
 use super::support::{Random, TestFile};
 
-const OPERATIONS: usize = 80;
+const OPERATIONS: usize = 100;
 
 /// The error describes a difference between the store and its model.
 pub(crate) type Checked<T = ()> = std::result::Result<T, String>;
@@ -176,7 +176,10 @@ impl World {
     }
 
     fn step(&mut self, counts: &mut Counts) -> Checked {
-        let handle = self.random.below(self.handles.len());
+        let mut handle = self.random.below(self.handles.len());
+        if self.handles[handle].is_closed || self.handles[handle].is_read_only {
+            handle = self.random.below(self.handles.len());
+        }
         match self.random.below(200) {
             0..14 => self.create(handle, counts),
             14..17 => self.checkpoint(handle, counts),
@@ -191,9 +194,9 @@ impl World {
             53..55 => self.back_up(handle, counts),
             55..61 => self.alter(),
             61..68 => self.accept(handle, counts),
-            68..70 => self.close(handle, counts),
-            70..77 => self.open(counts),
-            77..102 => self.save(handle, counts),
+            68..69 => self.close(handle, counts),
+            69..75 => self.open(counts),
+            75..102 => self.save(handle, counts),
             102..122 => self.update(handle, counts),
             122..131 => self.create_kpi(handle, counts),
             131..142 => self.delete(handle, counts),
@@ -211,7 +214,7 @@ impl World {
 
     /// Lets the disk fail in some of the operations.
     fn arm(&mut self) {
-        if !self.random.percent(40) {
+        if !self.random.percent(30) {
             return;
         }
         let kinds = if self.random.percent(30) {
@@ -276,12 +279,14 @@ impl World {
         self.if_open(handle, if is_read_only { Err("read_only") } else { answer })
     }
 
-    /// Now and then one of the cursors, through text, as an application stores it.
-    pub(crate) fn any_mark(&mut self) -> Option<Mark> {
-        if self.cursors.is_empty() || self.random.percent(50) {
+    /// Now and then one of the cursors, mostly one that fits, through text, as an application stores it.
+    pub(crate) fn any_mark(&mut self, fits: impl Fn(&Mark) -> bool) -> Option<Mark> {
+        let may_misfit = self.random.percent(15);
+        let marks: Vec<_> = self.cursors.iter().filter(|mark| may_misfit || fits(mark)).collect();
+        if marks.is_empty() || self.random.percent(50) {
             return None;
         }
-        let mut mark = self.cursors[self.random.below(self.cursors.len())].clone();
+        let mut mark = marks[self.random.below(marks.len())].clone();
         mark.cursor = mark.cursor.to_string().parse().unwrap();
         Some(mark)
     }
