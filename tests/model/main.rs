@@ -27,6 +27,7 @@ mod requests;
 mod rules;
 #[path = "../support/mod.rs"]
 mod support;
+mod together;
 mod trash;
 mod world;
 
