@@ -4,9 +4,10 @@ use kpi_store::{
     Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Page, Result, Store,
 };
 
-use super::model::{Answer, Caller, Model, created};
+use super::model::creating::created;
+use super::model::{Answer, Caller, Kept, Model, Version};
 use super::requests::{pick, request, uuid};
-use super::world::{Checked, Counts, Mark, World};
+use super::world::{Checked, Counts, Listed, Mark, World};
 
 impl World {
     pub(crate) fn create(&mut self, handle: usize, counts: &mut Counts) -> Checked {
@@ -23,7 +24,11 @@ impl World {
     }
 
     pub(crate) fn any_requests(&mut self, count: usize) -> Vec<NewDataset> {
-        let mut taken: Vec<_> = self.model.kept.iter().map(|kept| kept.dataset.id).collect();
+        let purged: Vec<_> = self.model.purged.iter().map(|(_, id)| *id).collect();
+        let mut taken: Vec<_> = self.model.kept.iter().map(Kept::id).collect();
+        if self.random.percent(40) && !purged.is_empty() {
+            taken = purged;
+        }
         let mut new = Vec::new();
         for _ in 0..count {
             let request = request(&mut self.random, &taken);
@@ -51,15 +56,16 @@ impl World {
             counts.acknowledged += found.map_or(0, |created| created.len());
             return Ok(());
         }
-        self.follow(handle, &created.unwrap_or_default(), after, &found, counts)
+        let asked: Vec<_> = created.unwrap_or_default().into_iter().map(|version| version.dataset).collect();
+        self.follow(handle, &asked, after, &found, counts)
     }
 
     /// An invalid request is refused before anything else.
-    fn if_requested(&self, handle: usize, created: &Answer<Vec<Dataset>>, after: &mut Model) -> Answer<Vec<Dataset>> {
+    fn if_requested(&self, handle: usize, created: &Answer<Vec<Version>>, after: &mut Model) -> Answer<Vec<Dataset>> {
         let created = created.clone()?;
         self.if_writable(handle, Ok(()))?;
         after.keep(&created)?;
-        Ok(created)
+        Ok(created.into_iter().map(|version| version.dataset).collect())
     }
 
     /// After a disk error nothing is written; after an unknown outcome the store is asked.
@@ -120,7 +126,7 @@ impl World {
     }
 
     pub(crate) fn get(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let ids: Vec<_> = self.model.kept.iter().map(|kept| kept.dataset.id).collect();
+        let ids: Vec<_> = self.model.kept.iter().map(Kept::id).collect();
         let unknown = uuid(&mut self.random).into();
         let id = if self.random.percent(10) { unknown } else { pick(&mut self.random, &ids).unwrap_or(unknown) };
         let caller = self.any_caller();
@@ -132,32 +138,27 @@ impl World {
     pub(crate) fn page(&mut self, handle: usize, counts: &mut Counts) -> Checked {
         let limit = [0, 1, 1, 2, 2, 3, 5, 1_000, 1_001][self.random.below(9)];
         let (is_newest_first, caller) = (self.random.percent(50), self.any_caller());
-        let after = if self.random.percent(50) && !self.cursors.is_empty() {
-            Some(&self.cursors[self.random.below(self.cursors.len())])
-        } else {
-            None
-        };
+        let listed = Listed::Datasets { is_newest_first };
+        let after = self.any_mark(|mark| mark.is_of(caller.organization, listed));
         let mut query = query(is_newest_first).limit(limit);
-        if let Some(mark) = after {
+        if let Some(mark) = &after {
             // Through text, as an application stores it.
             query = query.after(&mark.cursor.to_string().parse().unwrap());
         }
         let found = self.organization(handle, caller).datasets(&query);
 
-        let is_of_another =
-            |mark: &&Mark| (mark.organization, mark.is_newest_first) != (caller.organization, is_newest_first);
-        let listing = self.model.listing(caller.organization, is_newest_first, after.map(|mark| mark.place));
+        let listing = self.model.listing(caller.organization, is_newest_first, after.as_ref().map(|mark| mark.place));
         let page = page_of(&listing, limit.try_into().unwrap());
         let expected = match limit {
             0 | 1_001 => Err("invalid"),
-            _ if after.as_ref().is_some_and(is_of_another) => Err("invalid_cursor"),
+            _ if after.is_some_and(|mark| !mark.is_of(caller.organization, listed)) => Err("invalid_cursor"),
             _ => self.if_open(handle, Ok(page.seen())),
         };
         let next = found.as_ref().ok().and_then(|page| page.next.clone());
         let what = format!("page {query:?}");
         let is_as_expected = self.compare(&what, &expected, &found.map(|page| seen(&page)), counts)?;
         if let (true, Some(cursor), Some(place)) = (is_as_expected, next, page.next) {
-            self.cursors.push(Mark { cursor, organization: caller.organization, is_newest_first, place });
+            self.cursors.push(Mark { cursor, organization: caller.organization, listed, place });
         }
         Ok(())
     }

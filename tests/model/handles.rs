@@ -5,13 +5,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use chrono::DateTime;
-use kpi_store::{DatasetQuery, Durability, Error, Store, StoreOptions};
+use kpi_store::{DatasetQuery, Durability, Store, StoreOptions};
 use rusqlite::params;
 use uuid::Uuid;
 
 use super::calls::query;
-use super::model::Model;
-use super::requests::{pick, uuid};
+use super::model::{Caller, Model};
 use super::world::{Checked, Counts, Handle, World};
 
 /// The most handles open at once.
@@ -37,6 +36,7 @@ impl World {
         if self.is_in_memory {
             self.model = Model::new(self.model.rules);
             self.cursors.clear();
+            self.drafts.clear();
             self.handles.clear();
         } else if self.handles.len() == HANDLES_MAX {
             let place = self.random.below(HANDLES_MAX);
@@ -119,41 +119,15 @@ impl World {
         }
         let place = self.random.below(self.model.kept.len());
         let kept = &mut self.model.kept[place];
-        kept.dataset.name = format!("Changed to {}", self.random.next());
+        let dataset = &mut kept.now.dataset;
+        dataset.name = format!("Changed to {}", self.random.next());
         kept.is_altered = true;
-        let [id, organization] = [Uuid::from(kept.dataset.id), kept.dataset.organization_id.into()];
+        let [id, organization] = [Uuid::from(dataset.id), dataset.organization_id.into()];
         let changed = rusqlite::Connection::open(&self.file.path).and_then(|plain| {
             let sql = "UPDATE dataset SET name = ?1 WHERE id = ?2 AND organization_id = ?3";
-            plain.execute(sql, params![kept.dataset.name, id.as_bytes(), organization.as_bytes()])
+            plain.execute(sql, params![dataset.name, id.as_bytes(), organization.as_bytes()])
         });
         if changed == Ok(1) { Ok(()) } else { Err(format!("another tool is told {changed:?}")) }
-    }
-
-    pub(crate) fn accept(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let mut caller = self.any_caller();
-        let altered = self.model.kept.iter().filter(|kept| kept.is_altered).map(|kept| &kept.dataset);
-        let all = self.model.kept.iter().map(|kept| &kept.dataset);
-        let datasets: Vec<_> = if self.random.percent(80) { altered.collect() } else { all.collect() };
-        let some = pick(&mut self.random, &datasets).map(|dataset| (dataset.organization_id, dataset.id));
-        let (owner, id) = some.unwrap_or((caller.organization, uuid(&mut self.random).into()));
-        if self.random.percent(85) {
-            caller.organization = owner;
-        }
-        let found = self.organization(handle, caller).accept_dataset(id);
-
-        let place = self.model.find(caller.organization, id);
-        let dataset = place.map(|place| self.model.kept[place].dataset.clone());
-        let expected = self.if_writable(handle, dataset.clone().ok_or("not_found"));
-        let mut holds = self.compare(&format!("accept {id}"), &expected, &found, counts)? && found.is_ok();
-        self.calm();
-        if let Err(Error::OutcomeUnknown { .. }) = found {
-            holds = self.look(handle, caller.organization, id)? == dataset;
-        }
-        if let (true, Some(place)) = (holds, place) {
-            counts.accepted += usize::from(self.model.kept[place].is_altered);
-            self.model.kept[place].is_altered = false;
-        }
-        Ok(())
     }
 
     /// Every handle holds what the model does, and so does one that is opened after all are dropped.
@@ -165,14 +139,36 @@ impl World {
         if self.is_in_memory {
             return Ok(());
         }
-        self.agree(&Store::open(&self.file.path).map_err(|error| format!("open: {error:?}"))?)?;
+        let fresh = self.options().open(&self.file.path).map_err(|error| format!("open: {error:?}"))?;
+        self.agree(&fresh)?;
+        self.empty_the_trash(&fresh)?;
+        self.agree(&fresh)?;
+        fresh.close().map_err(|error| format!("close: {error:?}"))?;
         let entries = self.file.folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name());
         let names: Vec<_> = entries.filter(|name| !name.to_string_lossy().starts_with("kpis.db")).collect();
         if names.is_empty() { Ok(()) } else { Err(format!("{names:?} are left")) }
     }
 
+    /// Restores what can be restored, so that its history can be seen.
+    fn empty_the_trash(&mut self, store: &Store) -> Checked {
+        for organization in self.organizations {
+            let now = self.clock.load(Relaxed);
+            let caller = Caller { organization, user: None, now };
+            for (_, entry) in self.model.trash(organization, false, None) {
+                let Ok((dataset, ..)) = entry else { continue };
+                let found = store.organization(organization).restore_dataset(dataset.id).map_err(|error| error.code());
+                let expected = self.model.restore(caller, &[dataset.id]).map(|mut restored| restored.remove(0));
+                if found != expected {
+                    return Err(format!("expected {expected:?}, restored {found:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn agree(&self, store: &Store) -> Checked {
         for organization in self.organizations {
+            self.holds_what_is_modeled(store, organization)?;
             for is_newest_first in [false, true] {
                 let listing = self.model.listing(organization, is_newest_first, None);
                 let expected: Vec<_> = listing.into_iter().map(|(_, dataset)| dataset).collect();

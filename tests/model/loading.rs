@@ -2,9 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use kpi_store::{Dataset, Error, LoadError, LoadOptions, NewDataset};
+use kpi_store::{Error, LoadError, LoadOptions, NewDataset};
 
-use super::model::{Answer, LAST_TIME, Load, admitted};
+use super::model::creating::{Load, admitted};
+use super::model::{Answer, LAST_TIME, Version};
 use super::world::{Checked, Counts, World};
 
 impl World {
@@ -32,7 +33,7 @@ impl World {
             _ if caller.now > LAST_TIME => (0, Err("clock_out_of_range")),
             _ => after.load(&load, &input, self.if_writable(handle, Ok(()))),
         };
-        let kpis: usize = input[..stored].iter().flatten().map(|dataset| dataset.kpis.len()).sum();
+        let kpis: usize = input[..stored].iter().flatten().map(|version| version.dataset.kpis.len()).sum();
         let expected = ended.map(|()| (count_of(new.len()), count_of(kpis)));
         let what = format!("load {load:?} {new:?}");
         let answered = found.as_ref().map(|loaded| (loaded.datasets, loaded.kpis));
@@ -59,7 +60,7 @@ impl World {
         &mut self,
         handle: usize,
         load: &Load,
-        (input, stored_max): (&[Answer<Dataset>], usize),
+        (input, stored_max): (&[Answer<Version>], usize),
         stopped: &LoadError,
         counts: &mut Counts,
     ) -> Checked {
@@ -74,7 +75,7 @@ impl World {
         let mut kept = stored;
         if let Error::OutcomeUnknown { ids, .. } = &stopped.error {
             let end = input.len().min(stored.saturating_add(size));
-            let last = input[stored..end].last().and_then(|dataset| dataset.as_ref().ok());
+            let last = input[stored..end].last().and_then(|version| Some(&version.as_ref().ok()?.dataset));
             if end > stored_max || !ids.iter().eq(last.map(|dataset| &dataset.id)) {
                 return Err(differs());
             }
@@ -89,7 +90,7 @@ impl World {
         }
         let kept: Vec<_> = input[..kept].iter().flatten().cloned().collect();
         self.model.keep(&kept).map_err(|code| format!("{kept:?} cannot be stored: {code}"))?;
-        let pulled: Vec<_> = input.iter().flatten().cloned().collect();
+        let pulled: Vec<_> = input.iter().flatten().map(|version| version.dataset.clone()).collect();
         self.is_as_modeled(handle, &pulled)
     }
 }

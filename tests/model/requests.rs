@@ -20,9 +20,9 @@ pub(crate) fn request(random: &mut Random, taken: &[DatasetId]) -> NewDataset {
         let id = uuid(random).into();
         request = request.id(if random.percent(30) { pick(random, taken).unwrap_or(id) } else { id });
     }
-    let count = match random.below(40) {
-        0 => 100,
-        1 => 101,
+    let count = match random.below(80) {
+        0 => 101,
+        1 => return request.kpis((0..10_001).map(|_| NewKpi::new("a"))),
         _ => random.below(5),
     };
     let kpi_ids = [KpiId::from(uuid(random)), uuid(random).into(), uuid(random).into()];
@@ -30,24 +30,31 @@ pub(crate) fn request(random: &mut Random, taken: &[DatasetId]) -> NewDataset {
 }
 
 fn kpi(random: &mut Random, ids: &[KpiId]) -> NewKpi {
-    let types = [ValueType::Number, ValueType::Text, ValueType::Percentage, ValueType::Date, ValueType::Boolean];
     let orders = [0, 0, 1, 2, i64::MAX];
-    let mut kpi = NewKpi::new(text(random, 1, 255))
-        .value_type(types[random.below(5)])
-        .required(random.percent(50))
-        .sort_order(if random.percent(1) { -1 } else { orders[random.below(5)] });
+    let kpi = new_kpi(random).sort_order(if random.percent(1) { -1 } else { orders[random.below(5)] });
+    // From a few, so that some are used twice.
+    if random.percent(10) { kpi.id(ids[random.below(ids.len())]) } else { kpi }
+}
+
+/// A KPI without an id.
+pub(crate) fn new_kpi(random: &mut Random) -> NewKpi {
+    let mut kpi = NewKpi::new(text(random, 1, 255)).value_type(value_type(random)).required(random.percent(50));
     if random.percent(40) {
         kpi = kpi.unit(text(random, 0, 50));
     }
     if random.percent(20) {
         kpi = kpi.description(text(random, 0, 2_000));
     }
-    // From a few, so that some are used twice.
-    if random.percent(10) { kpi.id(ids[random.below(ids.len())]) } else { kpi }
+    kpi
+}
+
+pub(crate) fn value_type(random: &mut Random) -> ValueType {
+    let types = [ValueType::Number, ValueType::Text, ValueType::Percentage, ValueType::Date, ValueType::Boolean];
+    types[random.below(5)]
 }
 
 /// A text of `min` to `max` code points; rarely one that is not allowed.
-fn text(random: &mut Random, min: usize, max: usize) -> String {
+pub(crate) fn text(random: &mut Random, min: usize, max: usize) -> String {
     let letter = ["a", "ß", "水", "😀", " "][random.below(5)];
     match random.below(200) {
         0 => letter.repeat(max + 1),

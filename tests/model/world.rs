@@ -1,18 +1,20 @@
 //! A store and its model: chooses the next call, and compares both answers.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use kpi_store::{Cursor, Error, Organization, OrganizationId, Result, Store, UserId};
+use kpi_store::{Cursor, DatasetId, Error, Organization, OrganizationId, Result, Store, UserId};
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 use uuid::Uuid;
 
+use super::drafts::Draft;
 use super::model::{Answer, Caller, LAST_TIME, Model, Rules};
 use super::requests::uuid;
 use super::support::{Random, TestFile};
 
-const OPERATIONS: usize = 50;
+const OPERATIONS: usize = 100;
 
 /// The error describes a difference between the store and its model.
 pub(crate) type Checked<T = ()> = std::result::Result<T, String>;
@@ -22,6 +24,8 @@ pub(crate) struct Counts {
     pub(crate) sequences: usize,
     pub(crate) operations: usize,
     pub(crate) acknowledged: usize,
+    /// Of each operation on stored datasets how many succeeded and how many did not.
+    pub(crate) done: BTreeMap<&'static str, (usize, usize)>,
     /// Datasets that were stored by loads.
     pub(crate) loaded: usize,
     /// Loads that stored a part of their input.
@@ -36,6 +40,13 @@ pub(crate) struct Counts {
     pub(crate) unknown_and_gone: usize,
 }
 
+impl Counts {
+    pub(crate) fn note(&mut self, name: &'static str, has_succeeded: bool) {
+        let (succeeded, refused) = self.done.entry(name).or_default();
+        *if has_succeeded { succeeded } else { refused } += 1;
+    }
+}
+
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sequences, operations, acknowledged, loaded, stopped, accepted, .. } = self;
@@ -44,6 +55,9 @@ impl fmt::Display for Counts {
             f,
             "{sequences} sequences, {operations} operations, {acknowledged} datasets created, {loaded} loaded, "
         )?;
+        for (name, (succeeded, refused)) in &self.done {
+            write!(f, "{name} {succeeded} (and {refused} not), ")?;
+        }
         write!(f, "{stopped} loads stored in part, {accepted} accepted, ")?;
         write!(f, "{backups} backups; the disk failed in {} operations, {failed} said so; ", failed + unimpressed)?;
         write!(f, "unknown outcomes: {} held, {} did not", self.unknown_and_there, self.unknown_and_gone)
@@ -56,13 +70,28 @@ pub(crate) struct Handle {
     pub(crate) is_closed: bool,
 }
 
+/// What a cursor continues.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Listed {
+    Datasets { is_newest_first: bool },
+    Trash { is_newest_first: bool },
+    History(DatasetId),
+}
+
 /// A cursor, and what it stands for.
+#[derive(Clone)]
 pub(crate) struct Mark {
     pub(crate) cursor: Cursor,
     pub(crate) organization: OrganizationId,
-    pub(crate) is_newest_first: bool,
-    /// The position of the dataset before it.
+    pub(crate) listed: Listed,
+    /// The number of what is before it.
     pub(crate) place: usize,
+}
+
+impl Mark {
+    pub(crate) fn is_of(&self, organization: OrganizationId, listed: Listed) -> bool {
+        (self.organization, self.listed) == (organization, listed)
+    }
 }
 
 /// Where the ids of the stores come from.
@@ -94,6 +123,7 @@ pub(crate) struct World {
     pub(crate) random: Random,
     pub(crate) is_in_memory: bool,
     pub(crate) cursors: Vec<Mark>,
+    pub(crate) drafts: Vec<Draft>,
     pub(crate) organizations: [OrganizationId; 2],
     users: [UserId; 2],
     pub(crate) ids: Arc<Mutex<Ids>>,
@@ -113,6 +143,7 @@ impl World {
             model: Model::new(rules),
             is_in_memory: random.percent(15),
             cursors: Vec::new(),
+            drafts: Vec::new(),
             organizations: [(); 2].map(|()| uuid(&mut random).into()),
             users: [(); 2].map(|()| uuid(&mut random).into()),
             ids: Arc::new(Mutex::new(ids)),
@@ -145,29 +176,45 @@ impl World {
     }
 
     fn step(&mut self, counts: &mut Counts) -> Checked {
-        let handle = self.random.below(self.handles.len());
-        match self.random.below(100) {
-            0..17 => self.create(handle, counts),
-            17..20 => self.checkpoint(handle, counts),
-            20..33 => self.create_together(handle, counts),
-            33..41 => self.load(handle, counts),
-            41..50 => self.get(handle, counts),
-            50..61 => self.page(handle, counts),
-            61..66 => self.iterate(handle, counts),
-            66..69 => self.count(handle, counts),
-            69..72 => self.list_organizations(handle, counts),
-            72..76 => self.verify(handle, counts),
-            76..80 => self.back_up(handle, counts),
-            80..85 => self.alter(),
-            85..91 => self.accept(handle, counts),
-            91..94 => self.close(handle, counts),
-            _ => self.open(counts),
+        let mut handle = self.random.below(self.handles.len());
+        if self.handles[handle].is_closed || self.handles[handle].is_read_only {
+            handle = self.random.below(self.handles.len());
+        }
+        match self.random.below(200) {
+            0..14 => self.create(handle, counts),
+            14..17 => self.checkpoint(handle, counts),
+            17..26 => self.create_together(handle, counts),
+            26..31 => self.load(handle, counts),
+            31..36 => self.get(handle, counts),
+            36..43 => self.page(handle, counts),
+            43..46 => self.iterate(handle, counts),
+            46..48 => self.count(handle, counts),
+            48..50 => self.list_organizations(handle, counts),
+            50..53 => self.verify(handle, counts),
+            53..55 => self.back_up(handle, counts),
+            55..61 => self.alter(),
+            61..68 => self.accept(handle, counts),
+            68..69 => self.close(handle, counts),
+            69..75 => self.open(counts),
+            75..102 => self.save(handle, counts),
+            102..122 => self.update(handle, counts),
+            122..131 => self.create_kpi(handle, counts),
+            131..142 => self.delete(handle, counts),
+            142..152 => self.restore(handle, counts),
+            152..158 => self.page_trash(handle, counts),
+            158..160 => self.count_trash(handle, counts),
+            160..164 => self.purge(handle, counts),
+            164..166 => self.purge_before(handle, counts),
+            166..176 => self.page_history(handle, counts),
+            176..182 => self.version(handle, counts),
+            182..193 => self.revert(handle, counts),
+            _ => self.prune(handle, counts),
         }
     }
 
     /// Lets the disk fail in some of the operations.
     fn arm(&mut self) {
-        if !self.random.percent(40) {
+        if !self.random.percent(30) {
             return;
         }
         let kinds = if self.random.percent(30) {
@@ -232,6 +279,18 @@ impl World {
         self.if_open(handle, if is_read_only { Err("read_only") } else { answer })
     }
 
+    /// Now and then one of the cursors, mostly one that fits, through text, as an application stores it.
+    pub(crate) fn any_mark(&mut self, fits: impl Fn(&Mark) -> bool) -> Option<Mark> {
+        let may_misfit = self.random.percent(15);
+        let marks: Vec<_> = self.cursors.iter().filter(|mark| may_misfit || fits(mark)).collect();
+        if marks.is_empty() || self.random.percent(50) {
+            return None;
+        }
+        let mut mark = marks[self.random.below(marks.len())].clone();
+        mark.cursor = mark.cursor.to_string().parse().unwrap();
+        Some(mark)
+    }
+
     pub(crate) fn any_organization(&mut self) -> OrganizationId {
         self.organizations[self.random.below(2)]
     }
@@ -242,10 +301,21 @@ impl World {
         handle: usize,
         call: impl FnOnce(Organization) -> T,
     ) -> (Caller, T, Vec<Uuid>) {
-        let mut caller = self.any_caller();
+        let caller = self.any_caller();
+        self.as_caller(handle, caller, call)
+    }
+
+    /// The same for this caller.
+    pub(crate) fn as_caller<T>(
+        &mut self,
+        handle: usize,
+        mut caller: Caller,
+        call: impl FnOnce(Organization) -> T,
+    ) -> (Caller, T, Vec<Uuid>) {
         let time = caller.now;
         if self.random.percent(1) {
-            caller.now = LAST_TIME + 1;
+            // Rarely the last time, after which a dataset cannot be changed.
+            caller.now = LAST_TIME + i64::from(self.random.percent(85));
             self.clock.store(caller.now, Relaxed);
         }
         self.ids.lock().unwrap().drawn.clear();
@@ -255,7 +325,8 @@ impl World {
     }
 
     pub(crate) fn any_caller(&mut self) -> Caller {
-        let step = [0, 1, 999_999, 86_400_000_000][self.random.below(4)];
+        // Now and then the clock steps back.
+        let step = [0, 1, 999_999, 86_400_000_000, -2, -86_400_000_000][self.random.below(6)];
         let now = self.clock.fetch_add(step, Relaxed) + step;
         let user = if self.random.percent(50) { Some(self.users[self.random.below(2)]) } else { None };
         Caller { organization: self.any_organization(), user, now }

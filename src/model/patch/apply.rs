@@ -14,8 +14,8 @@ impl DatasetPatch {
     /// The content that the patch, which is valid, gives to the dataset. [`with_ids`](Self::with_ids) comes first: a
     /// KPI that has no id gets a fresh one.
     ///
-    /// Its KPIs are in display order, except where the patch gives a KPI the `sort_order` of another: the order of
-    /// addition then decides, which a [`Dataset`] does not tell.
+    /// Without an order its KPIs are not in display order: the order of addition decides among those with the same
+    /// `sort_order`, which a [`Dataset`] does not tell. Added ones come last, in the order in which they were added.
     pub(crate) fn content(&self, current: &Dataset) -> Result<Content, Refusal> {
         if let Some(expected) = self.expected.filter(|expected| *expected != current.updated_at) {
             return Err(Refusal::Conflict { expected });
@@ -31,10 +31,8 @@ impl DatasetPatch {
         self.delete(&mut content.kpis, &places)?;
         self.update(&mut content.kpis, &places)?;
         self.add(&mut content.kpis)?;
-        match &self.order {
-            Some(order) => arrange(&mut content.kpis, order, &places)?,
-            // Stable: KPIs with the same `sort_order` keep their order, and added ones come last.
-            None => content.kpis.sort_by_key(|kpi| kpi.sort_order),
+        if let Some(order) = &self.order {
+            arrange(&mut content.kpis, order, &places)?;
         }
         check_total(content.kpis.len()).map_err(Refusal::Invalid)?;
         Ok(content)

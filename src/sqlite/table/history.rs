@@ -1,8 +1,8 @@
 //! Earlier versions of a dataset, put together from the present backwards.
 //!
 //! Each change has what it replaced and the digests that the dataset had before, so every version is checked. A version
-//! that cannot be put together, because a change is damaged, is reported as damaged; one that nothing is known of,
-//! because another tool has made the version after it, is left out.
+//! that cannot be put together, because a change is damaged, is reported as damaged; one that is not known, because
+//! another tool has made a version after it, is left out.
 
 use crate::error::Error;
 use crate::model::diff::DatasetDiff;
@@ -39,7 +39,7 @@ pub(in crate::sqlite) fn walk(
     let mut version = Some(now);
     // The last version that is known, to which the values that older changes replaced may still lead.
     let mut base: Option<Record> = None;
-    let (mut is_damaged, mut is_ended, mut is_stopped) = (false, false, false);
+    let (mut is_damaged, mut is_behind_gap, mut is_ended, mut is_stopped) = (false, false, false, false);
     version::for_each(snapshot, owner, |StoredChange { number, known }| {
         let Some((entry, replaced)) = known else {
             is_damaged = true;
@@ -66,7 +66,9 @@ pub(in crate::sqlite) fn walk(
         } else if is_damaged {
             is_stopped = !visit(Step::Damaged { change: number })?;
         }
-        is_damaged = !is_restored && (is_damaged || is_known);
+        // What another tool has replaced is not known, so values from behind an accepted change need not lead anywhere.
+        is_behind_gap = !is_restored && (is_behind_gap || entry.origin == Origin::Accepted);
+        is_damaged = !is_restored && (is_damaged || (is_known && !is_behind_gap));
         is_ended = !is_known && entry.origin != Origin::Accepted;
         (version, base) = if is_restored { (before, None) } else { (None, before) };
         Ok(!is_stopped && !is_ended)

@@ -1,0 +1,68 @@
+//! The rules of the model, each of which a control can invert.
+
+macro_rules! rules {
+    ($($rule:ident,)*) => {
+        /// The rules, each of which a control can invert.
+        #[derive(Clone, Copy, Debug)]
+        #[allow(clippy::struct_excessive_bools, reason = "each is a rule")]
+        pub(crate) struct Rules {
+            $(pub(crate) $rule: bool,)*
+        }
+
+        impl Default for Rules {
+            fn default() -> Self {
+                Self { $($rule: true,)* }
+            }
+        }
+
+        impl Rules {
+            /// For each rule its name, and rules of which only this one is wrong.
+            pub(crate) fn each_wrong() -> Vec<(&'static str, Self)> {
+                vec![$((stringify!($rule), Self { $rule: false, ..Self::default() }),)*]
+            }
+        }
+    };
+}
+
+rules! {
+    ids_are_of_one_organization,
+    newest_first_goes_back,
+    a_refused_batch_leaves_nothing,
+    changes_are_damage,
+    what_fails_is_not_written,
+    a_stopped_load_keeps_its_batches,
+    a_load_without_batches_is_all_or_nothing,
+    conflicts_are_judged,
+    a_conflict_comes_before_missing_kpis,
+    damage_comes_before_a_conflict,
+    damage_cannot_be_edited,
+    tokens_rise_when_the_clock_steps_back,
+    the_last_editor_is_named,
+    what_changes_nothing_writes_nothing,
+    a_kpi_has_the_time_of_its_own_change,
+    ties_are_in_order_of_addition,
+    appended_kpis_get_the_last_plus_one,
+    kept_sort_orders_stay,
+    an_unordered_list_is_renumbered,
+    listed_kpis_come_first,
+    a_created_kpi_is_an_edit,
+    the_deleted_are_unknown,
+    a_deletion_moves_no_token,
+    the_deleted_restored_are_the_same,
+    several_are_deleted_together_or_not,
+    the_damaged_are_not_restored,
+    the_trash_is_in_order_of_deletion,
+    the_newest_deletion_comes_first,
+    the_trash_names_who_deleted,
+    purged_ids_are_taken,
+    a_purge_takes_what_was_deleted_before,
+    deletions_are_in_the_trail,
+    the_trail_names_who_changed,
+    accepting_leaves_a_gap,
+    accepting_moves_the_token,
+    a_revert_restores_the_order,
+    a_revert_restores_the_ages_of_kpis,
+    pruning_keeps_the_last,
+    pruning_keeps_what_was_there_since,
+    pruning_one_leaves_the_others,
+}

@@ -1,0 +1,123 @@
+//! Deleting, restoring and purging, by the store and by its model.
+
+use chrono::TimeDelta;
+use kpi_store::{DatasetId, DatasetQuery, OrganizationId};
+
+use super::changes::Expected;
+use super::model::Kept;
+use super::model::trash::{deleted, distinct};
+use super::world::{Checked, Counts, Listed, Mark, World};
+
+impl World {
+    pub(crate) fn delete(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let (owner, ids) = self.any_targets(|kept| kept.deletion.is_none());
+        let (caller, found, _) = self.as_caller_for(handle, owner, |organization| match ids[..] {
+            [id] => organization.delete_dataset(id),
+            _ => organization.delete_datasets(ids.iter().copied()),
+        });
+        let mut after = self.model.clone();
+        let answer =
+            caller.clock().and_then(|()| self.if_writable(handle, Ok(())).and_then(|()| after.delete(caller, &ids)));
+        let expected = Expected { answer, after, ids: distinct(&ids), updated_at: None };
+        self.settle(handle, caller.organization, ("delete", &ids), expected, &found, counts).map(drop)
+    }
+
+    pub(crate) fn restore(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let (owner, ids) = self.any_targets(|kept| kept.deletion.is_some());
+        let (caller, found, _) = self.as_caller_for(handle, owner, |organization| match ids[..] {
+            [id] => organization.restore_dataset(id).map(|dataset| vec![dataset]),
+            _ => organization.restore_datasets(ids.iter().copied()),
+        });
+        let mut after = self.model.clone();
+        let answer =
+            caller.clock().and_then(|()| self.if_writable(handle, Ok(())).and_then(|()| after.restore(caller, &ids)));
+        let expected = Expected { answer, after, ids: distinct(&ids), updated_at: None };
+        self.settle(handle, caller.organization, ("restore", &ids), expected, &found, counts).map(drop)
+    }
+
+    /// One dataset or several of one organization, some of them twice.
+    fn any_targets(&mut self, is_wanted: impl Fn(&Kept) -> bool) -> (OrganizationId, Vec<DatasetId>) {
+        let (owner, id) = self.any_target_that(&is_wanted);
+        let mut ids = vec![id];
+        if self.random.percent(30) {
+            let ours = self.model.kept.iter().filter(|kept| kept.organization() == owner && is_wanted(kept));
+            ids.extend(ours.map(Kept::id).rev().take(self.random.below(3)));
+            ids.rotate_left(1);
+        }
+        (owner, ids)
+    }
+
+    pub(crate) fn purge(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let (owner, id) = self.any_target_that(|kept| kept.deletion.is_some());
+        let (caller, found, _) = self.as_caller_for(handle, owner, |organization| organization.purge_dataset(id));
+        let mut after = self.model.clone();
+        let answer = self.if_writable(handle, Ok(())).and_then(|()| after.purge(caller.organization, id));
+        let expected = Expected { answer, after, ids: vec![id], updated_at: None };
+        self.settle(handle, caller.organization, ("purge", &id), expected, &found, counts).map(drop)
+    }
+
+    pub(crate) fn purge_before(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let mut caller = self.any_caller();
+        caller.organization = self.any_organization();
+        let age = [0, 1, 1_000_000, 86_400_000_000][self.random.below(4)];
+        let time = caller.time() - TimeDelta::microseconds(age);
+        let found = self.organization(handle, caller).purge_deleted_before(time);
+        let mut after = self.model.clone();
+        let answer = self.if_writable(handle, Ok(())).map(|()| after.purge_before(caller.organization, time));
+        let expected = Expected { answer, after, ids: Vec::new(), updated_at: None };
+        self.settle(handle, caller.organization, ("purge before", &time), expected, &found, counts).map(drop)
+    }
+
+    /// A page of the trash.
+    pub(crate) fn page_trash(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let limit = [0, 1, 1, 1, 2, 2, 2, 3, 3, 5, 1_000, 1_001][self.random.below(12)];
+        let (is_newest_first, caller) = (self.random.percent(50), self.any_caller());
+        let listed = Listed::Trash { is_newest_first };
+        let after = self.any_mark(|mark| mark.is_of(caller.organization, listed));
+        let mut query = DatasetQuery::new().limit(limit);
+        query = match (is_newest_first, self.random.percent(50)) {
+            (true, true) => query,
+            (true, false) => query.newest_first(),
+            (false, _) => query.oldest_first(),
+        };
+        if let Some(mark) = &after {
+            query = query.after(&mark.cursor);
+        }
+        let found = self.organization(handle, caller).deleted_datasets(&query);
+
+        let place = after.as_ref().map(|mark| mark.place);
+        let listing = self.model.trash(caller.organization, is_newest_first, place);
+        let asked = &listing[..listing.len().min(limit.try_into().unwrap())];
+        let (mut items, mut damaged) = (Vec::new(), Vec::new());
+        for (_, entry) in asked {
+            match entry {
+                Ok(entry) => items.push(entry.clone()),
+                Err(_) => damaged.push(items.len()),
+            }
+        }
+        let has_more = asked.len() < listing.len();
+        let expected = match limit {
+            0 | 1_001 => Err("invalid"),
+            _ if after.is_some_and(|mark| !mark.is_of(caller.organization, listed)) => Err("invalid_cursor"),
+            _ => self.if_open(handle, Ok((items, damaged, has_more))),
+        };
+        let next = found.as_ref().ok().and_then(|page| page.next.clone());
+        let found = found.map(|page| {
+            let damaged: Vec<_> = page.damaged.iter().map(|damage| damage.index).collect();
+            (page.items.iter().map(deleted).collect(), damaged, page.next.is_some())
+        });
+        let is_as_expected = self.compare(&format!("page of the trash {query:?}"), &expected, &found, counts)?;
+        if let (true, Some(cursor), Some((place, _))) = (is_as_expected, next, asked.last()) {
+            self.cursors.push(Mark { cursor, organization: caller.organization, listed, place: *place });
+        }
+        counts.note("page of the trash", found.is_ok());
+        Ok(())
+    }
+
+    pub(crate) fn count_trash(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let caller = self.any_caller();
+        let found = self.organization(handle, caller).count_deleted(&DatasetQuery::new());
+        let count = self.model.trash(caller.organization, false, None).len().try_into().unwrap();
+        self.compare("count of the trash", &self.if_open(handle, Ok(count)), &found, counts).map(drop)
+    }
+}
