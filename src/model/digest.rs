@@ -127,7 +127,6 @@ impl Bytes {
         self.optional(user, |bytes, user| bytes.put(user.as_bytes()));
     }
 
-
     #[inline]
     pub(super) fn text(&mut self, text: &str) {
         self.put(&length(text));
