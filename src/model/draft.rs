@@ -209,29 +209,31 @@ impl DatasetDraft {
         self
     }
 
-    /// The content that saving it gives to the dataset. [`with_ids`](Self::with_ids) comes first: a KPI that has no id
-    /// gets a fresh one.
-    pub(crate) fn content(&self, current: &Dataset) -> Result<Content, Refusal> {
+    /// The content that saving it gives to the dataset. [`with_ids`](Self::with_ids) comes first: a KPI that has no id gets
+    /// a fresh one.
+    pub(crate) fn content<'a>(&'a self, current: &'a Dataset) -> Result<Content<'a>, Refusal> {
         if current.updated_at != self.updated_at {
             return Err(Refusal::Conflict { expected: self.updated_at });
         }
-        let places = places(current);
-        let mut ids = HashSet::with_capacity(self.kpis.len());
-        let mut kpis = Vec::with_capacity(self.kpis.len());
-        let mut list = Vec::with_capacity(self.kpis.len());
-        for kpi in &self.kpis {
-            let kpi = kpi.content();
-            // Two KPIs of a valid draft have the same id only if the source of the ids has given it twice.
-            if !ids.insert(kpi.id) {
-                return Err(Refusal::KpiExists(kpi.id));
+        let mut kpis: Vec<KpiContent<'_>> = self.kpis.iter().map(KpiDraft::content).collect();
+        if kpis.len() == current.kpis.len() && kpis.iter().zip(&current.kpis).all(|(kpi, stored)| kpi.id == stored.id) {
+            // Mostly the KPIs are in their places.
+            for (kpi, stored) in kpis.iter_mut().zip(&current.kpis) {
+                kpi.sort_order = stored.sort_order;
             }
-            list.push(places.get(&kpi.id).copied());
-            kpis.push(kpi);
+        } else {
+            let mut ids = HashSet::with_capacity(kpis.len());
+            // Two KPIs of a valid draft have the same id only if the source of the ids has given it twice.
+            if let Some(repeated) = kpis.iter().find(|kpi| !ids.insert(kpi.id)) {
+                return Err(Refusal::KpiExists(repeated.id));
+            }
+            let places = places(current);
+            let list: Vec<_> = kpis.iter().map(|kpi| places.get(&kpi.id).copied()).collect();
+            for (kpi, sort_order) in kpis.iter_mut().zip(sort_orders(&list)) {
+                kpi.sort_order = sort_order;
+            }
         }
-        for (kpi, sort_order) in kpis.iter_mut().zip(sort_orders(&list)) {
-            kpi.sort_order = sort_order;
-        }
-        Ok(Content { name: self.name.clone(), description: self.description.clone(), kpis })
+        Ok(Content { name: &self.name, description: self.description.as_deref(), kpis })
     }
 }
 
@@ -293,12 +295,12 @@ impl KpiDraft {
         violations.field("unit", check_unit(self.unit.as_deref()));
     }
 
-    fn content(&self) -> KpiContent {
+    fn content(&self) -> KpiContent<'_> {
         KpiContent {
             id: self.id.unwrap_or_else(KpiId::new),
-            name: self.name.clone(),
-            description: self.description.clone(),
-            unit: self.unit.clone(),
+            name: &self.name,
+            description: self.description.as_deref(),
+            unit: self.unit.as_deref(),
             value_type: self.value_type,
             required: self.required,
             sort_order: self.sort_order,

@@ -12,7 +12,6 @@ use super::version::{self, Owner};
 use super::{counter, kpi};
 use crate::error::Error;
 use crate::model::change::{self, Change, next_token};
-use crate::model::content::Content;
 use crate::model::dataset::{Dataset, Kpi};
 use crate::model::digest::{self as digests, Digest};
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
@@ -88,29 +87,29 @@ pub(super) fn owner(snapshot: &Snapshot<'_>, organization: OrganizationId, id: D
     found.flatten().ok_or_else(|| Error::not_found(id).into())
 }
 
-/// Gives a dataset the content that `content` makes of it, as a new revision. If that is the content that it has,
-/// nothing is written.
+/// Applies the change that `change` makes of a dataset, as a new revision. If it changes nothing, nothing is written.
 pub(crate) fn update(
     transaction: &Transaction<'_>,
     author: Author,
     id: DatasetId,
     origin: Origin,
-    content: impl FnOnce(&Stored) -> Result<Content, Failure>,
+    change: impl FnOnce(&Stored) -> Result<Option<Change>, Failure>,
 ) -> Result<Dataset, Failure> {
     let stored = find(transaction, author.organization, id)?;
-    let content = content(&stored)?;
+    let change = change(&stored)?;
     let Stored { owner, state, record: before } = stored;
-    let Some(change) = Change::new(&before, content) else { return Ok(before.dataset) };
+    let Some(change) = change else { return Ok(before.dataset) };
     let token = token(&before.dataset, author.now)?;
     let number = next_number(transaction, owner, state.as_ref(), 1 + change.numbers())?;
-    let changed = change.apply(&before, token, author.user, number + 1..);
+    let entry = entry(number, origin, (token, author.user), before.revision, before.digest);
+    let has_texts = change.has_texts();
+    let changed = change.apply(before, token, author.user, number + 1..);
     let connection = transaction.connection();
     kpi::delete(connection, owner.seq, &changed.deleted)?;
     kpi::update(connection, owner.seq, &changed.record, &changed.updated)?;
     kpi::insert_added(connection, owner.seq, &changed.record, &changed.added)?;
-    let entry = entry(number, origin, (token, author.user), before.revision, before.digest);
     version::insert(transaction, owner, &entry, Some(changed.replaced))?;
-    write_head(transaction, owner, number, &changed.record, kpi_count(&changed.record), Some(&before.dataset))?;
+    write_head(transaction, owner, number, &changed.record, kpi_count(&changed.record), has_texts)?;
     Ok(changed.record.dataset)
 }
 
@@ -158,7 +157,7 @@ pub(crate) fn add_kpi(
     let digest = Digest { head: digests::head(revision, &dataset, count + 1), kpis };
     let after = Record { dataset, revision, digest, ..before };
     let count = i64::try_from(count + 1).unwrap_or(i64::MAX);
-    write_head(transaction, owner, number, &after, count, None)?;
+    write_head(transaction, owner, number, &after, count, false)?;
     Ok(kpi)
 }
 
@@ -180,7 +179,7 @@ pub(crate) fn accept(transaction: &Transaction<'_>, author: Author, id: DatasetI
     let entry = entry(number, Origin::Accepted, (token, author.user), record.revision, record.digest);
     let accepted = record.accepted(token, author.user);
     version::insert(transaction, owner, &entry, None)?;
-    write_head(transaction, owner, number, &accepted, kpi_count(&accepted), None)?;
+    write_head(transaction, owner, number, &accepted, kpi_count(&accepted), false)?;
     Ok(accepted.dataset)
 }
 
@@ -272,20 +271,18 @@ const SET_HEAD_AND_TEXTS: &str = "
         kpi_digest = ?7, changed = ?8, state_digest = ?9, name = ?10, description = ?11
     WHERE seq = ?1";
 
-/// Writes the row of a changed dataset. `before` is given if its texts may differ.
+/// Writes the row of a changed dataset, with its texts if those were changed.
 fn write_head(
     transaction: &Transaction<'_>,
     owner: Owner,
     number: i64,
     after: &Record,
     kpi_count: i64,
-    before: Option<&Dataset>,
+    has_texts: bool,
 ) -> Result<(), Failure> {
     let dataset = &after.dataset;
-    let has_other_texts =
-        before.is_some_and(|before| (&before.name, &before.description) != (&dataset.name, &dataset.description));
     let state = State { changed: number, deleted: None };
-    let sql = if has_other_texts { SET_HEAD_AND_TEXTS } else { SET_HEAD };
+    let sql = if has_texts { SET_HEAD_AND_TEXTS } else { SET_HEAD };
     let mut statement = transaction.connection().prepare_cached(sql)?;
     statement.raw_bind_parameter(1, owner.seq)?;
     statement.raw_bind_parameter(2, dataset.updated_by.as_ref().map(UserId::as_bytes))?;
@@ -296,7 +293,7 @@ fn write_head(
     statement.raw_bind_parameter(7, after.digest.kpis.cast_signed())?;
     statement.raw_bind_parameter(8, number)?;
     statement.raw_bind_parameter(9, state.digest(owner.organization, owner.id).cast_signed())?;
-    if has_other_texts {
+    if has_texts {
         statement.raw_bind_parameter(10, &dataset.name)?;
         statement.raw_bind_parameter(11, &dataset.description)?;
     }

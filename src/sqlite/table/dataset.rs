@@ -10,7 +10,7 @@ use rusqlite::{Row, Statement, params};
 
 use super::kpi::{self, KpiRows, Parent};
 use super::row::Columns;
-use super::{counter, parameters, trash};
+use super::{counter, trash};
 use crate::error::Error;
 use crate::model::dataset::Dataset;
 use crate::model::digest::Digest;
@@ -32,22 +32,26 @@ pub(in crate::sqlite) mod column {
         UPDATED_BY "updated_by",
         UPDATED_AT "updated_at",
         REVISION "revision",
-        KPI_COUNT "kpi_count",
         HEAD_DIGEST "head_digest",
         KPI_DIGEST "kpi_digest",
-        ID "id",
-        ORGANIZATION_ID "organization_id",
-        // The state, which is null in a new dataset: inserts leave it out.
+        // The state, which is null in a new dataset.
         STATE_DIGEST "state_digest",
         CHANGED "changed",
         DELETED_AT "deleted_at",
         DELETED_BY "deleted_by",
+        // The digests cover it, so a read of one dataset leaves it and the rest out.
+        ID "id",
+        // A listing leaves these out.
+        ORGANIZATION_ID "organization_id",
+        KPI_COUNT "kpi_count",
     }
 }
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
-    let names: Vec<&str> = column::NAMES.iter().take(column::STATE_DIGEST).copied().collect();
-    format!("INSERT INTO dataset ({}) VALUES {}", names.join(", "), parameters(names.len()))
+    let state = column::STATE_DIGEST..=column::DELETED_BY;
+    let value = |index| if state.contains(&index) { "NULL".to_owned() } else { format!("?{}", index + 1) };
+    let values: Vec<String> = (0..column::NAMES.len()).map(value).collect();
+    format!("INSERT INTO dataset ({}) VALUES ({})", column::NAMES.join(", "), values.join(","))
 });
 
 /// Inserts new datasets with their KPIs.
@@ -110,7 +114,13 @@ fn first_taken<'a>(mut before: impl Iterator<Item = &'a Record>, taken: Option<D
 
 /// A SELECT of all columns; `rest` follows the table name.
 pub(super) fn select(rest: &str) -> String {
-    format!("SELECT {} FROM dataset {rest}", column::NAMES.join(", "))
+    select_before(column::NAMES.len(), rest)
+}
+
+/// A SELECT of the columns before this one: SQLite decodes each column that a statement names.
+pub(super) fn select_before(end: usize, rest: &str) -> String {
+    let names: Vec<&str> = column::NAMES.iter().take(end).copied().collect();
+    format!("SELECT {} FROM dataset {rest}", names.join(", "))
 }
 
 pub(super) static SELECT_ONE: LazyLock<String> = LazyLock::new(|| select("WHERE organization_id = ?1 AND id = ?2"));
@@ -119,13 +129,16 @@ pub(super) static SELECT_ONE: LazyLock<String> = LazyLock::new(|| select("WHERE 
 /// index may be damaged.
 pub(super) const SELECT_IDS: &str = "SELECT id, organization_id FROM dataset NOT INDEXED WHERE seq = ?1";
 
+static SELECT_CONTENT: LazyLock<String> =
+    LazyLock::new(|| select_before(column::ID, "WHERE organization_id = ?1 AND id = ?2"));
+
 /// Reads the dataset with this id of this organization, unless it is in the trash.
 pub(crate) fn get(
     snapshot: &Snapshot<'_>,
     organization: OrganizationId,
     id: DatasetId,
 ) -> Result<Option<Dataset>, Failure> {
-    let mut statement = snapshot.connection().prepare_cached(&SELECT_ONE)?;
+    let mut statement = snapshot.connection().prepare_cached(&SELECT_CONTENT)?;
     let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
     let read = match rows.next() {
         Ok(Some(row)) => match state(row, organization, id) {

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Row, Rows, params};
 
-use super::dataset::{SELECT_IDS, column, intact, record, select, state};
+use super::dataset::{SELECT_IDS, column, intact, record, select_before, state};
 use super::kpi::{self, KpiRows, Parent};
 use super::row::Columns;
 use crate::error::Error;
@@ -38,7 +38,10 @@ impl Statements {
         let by_index = "INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND deleted_at IS NULL AND seq";
         let kpis = kpi::column::NAMES.iter().map(|name| format!("k.{name}")).collect::<Vec<_>>().join(", ");
         Self {
-            datasets: select(&format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3")),
+            datasets: select_before(
+                column::ORGANIZATION_ID,
+                &format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3"),
+            ),
             // Bounded, or it would walk over all datasets without KPIs.
             kpis: format!(
                 "SELECT {kpis} FROM (SELECT seq FROM dataset {by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3) AS d \

@@ -2,11 +2,13 @@
 
 use super::change::refused;
 use crate::error::Result;
-use crate::model::content::{Content, Refusal};
+use crate::model::change::Change;
+use crate::model::content::Refusal;
 use crate::model::dataset::Dataset;
 use crate::model::draft::DatasetDraft;
 use crate::model::ids::DatasetId;
 use crate::model::patch::DatasetPatch;
+use crate::model::record::Record;
 use crate::model::version::Origin;
 use crate::sqlite::table::change;
 use crate::store::organization::Organization;
@@ -60,7 +62,7 @@ impl Organization {
         let bytes = draft.kpis.len() * BYTES_OF_A_KPI;
         self.edit(draft.id(), bytes, move |organization| {
             let draft = draft.with_ids(organization.store.ids());
-            move |current: &Dataset| draft.content(current)
+            move |current: &Record| Ok(Change::new(current, draft.content(&current.dataset)?))
         })
     }
 
@@ -96,27 +98,26 @@ impl Organization {
         patch.validate()?;
         self.edit(id, 0, move |organization| {
             let patch = patch.with_ids(organization.store.ids());
-            move |current: &Dataset| patch.content(current)
+            move |current: &Record| Ok(Change::new(current, patch.content(&current.dataset)?))
         })
     }
 
-    /// Gives a dataset the content that the function that `prepare` returns makes of it. `prepare` runs before the
+    /// Applies the change that the function that `prepare` returns makes of a dataset. `prepare` runs before the
     /// transaction, since it asks for ids.
     fn edit<F>(&self, id: DatasetId, bytes: usize, prepare: impl FnOnce(&Self) -> F) -> Result<Dataset>
     where
-        F: Fn(&Dataset) -> Result<Content, Refusal> + Send + 'static,
+        F: Fn(&Record) -> Result<Option<Change>, Refusal> + Send + 'static,
     {
         // The clock before the ids, as for a create.
         let author = self.author()?;
-        let content = prepare(self);
+        let make_change = prepare(self);
         self.change(
             vec![id],
             bytes,
             |dataset: &Dataset| dataset.updated_at,
             move |transaction| {
                 change::update(transaction, author, id, Origin::Edited, |stored| {
-                    let dataset = &stored.record.dataset;
-                    content(dataset).map_err(|refusal| refused(dataset, refusal).into())
+                    make_change(&stored.record).map_err(|refusal| refused(&stored.record.dataset, refusal).into())
                 })
             },
         )
