@@ -30,7 +30,7 @@ const INDEXES: [Index; 4] = [
     },
     Index {
         name: "dataset_in_trash",
-        false_one: "INDEX dataset_in_trash ON made (organization_id, changed) WHERE deleted_at IS NOT NULL",
+        false_one: "INDEX dataset_in_trash ON made (organization_id, changed, deleted_at) WHERE deleted_at IS NOT NULL",
         read: ("deleted_at IS NOT NULL ORDER BY changed", "theirs 3"),
     },
     Index {
