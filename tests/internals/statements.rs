@@ -198,7 +198,10 @@ fn every_read_searches_by_an_index_in_its_order() {
         ("count", vec![format!("SEARCH dataset {BY_ORGANIZATION})")]),
         (
             "count the trash",
-            vec!["SEARCH dataset USING COVERING INDEX dataset_in_trash (organization_id=?)".to_owned()],
+            vec![
+                "SEARCH dataset USING COVERING INDEX dataset_in_trash (organization_id=? AND changed>? AND changed<?)"
+                    .to_owned(),
+            ],
         ),
         (
             "history",
