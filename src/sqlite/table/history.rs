@@ -34,6 +34,7 @@ pub(in crate::sqlite) enum Step<'a> {
 
 /// Calls `visit` with each step, from the newest to the oldest, until it returns false. `newest` is the number of the last
 /// change according to the state of the dataset, if that is known.
+#[expect(clippy::option_option, reason = "`None` is not known, `Some(None)` was never changed")]
 pub(in crate::sqlite) fn walk(
     snapshot: &Snapshot<'_>,
     owner: Owner,
@@ -175,7 +176,11 @@ pub(crate) fn page(
         match step {
             Step::Version { record, entry, before } => page.items.push(to_version(record, entry, before)),
             Step::Damaged { .. } | Step::Incomplete => {
-                page.damaged.push(Damage { index: page.items.len(), dataset: Some(id), detail: DAMAGED_VERSION.into() })
+                page.damaged.push(Damage {
+                    index: page.items.len(),
+                    dataset: Some(id),
+                    detail: DAMAGED_VERSION.into(),
+                });
             }
         }
         last = Some(change);
@@ -230,6 +235,7 @@ fn find_from<T>(
 
 /// The damage of a history, if there is any. `now` is the dataset itself, unless it is damaged, and `changed` the number of
 /// its last change, if that is known.
+#[expect(clippy::option_option, reason = "`None` is not known, `Some(None)` was never changed")]
 pub(in crate::sqlite) fn check(
     snapshot: &Snapshot<'_>,
     owner: Owner,

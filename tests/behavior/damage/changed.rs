@@ -149,7 +149,7 @@ fn a_damaged_dataset_cannot_be_changed_or_restored_but_deleted_and_purged() {
             }
             assert!(!store.verify().unwrap().is_whole(), "{change}");
             let mut draft = present.edit();
-            draft.name = "x".to_owned();
+            draft.name = "x".into();
             let answers = [
                 read.map(drop),
                 ours.save_dataset(&draft).map(drop),

@@ -82,7 +82,7 @@ fn tells_nothing_of(ours: &Organization, theirs: &Dataset, what: &str) {
         assert!(matches!(read, Ok(true) | Err(Error::Corrupt { .. })), "{what}: {read:?}");
     }
     let mut draft = theirs.edit();
-    draft.name = "taken".to_owned();
+    draft.name = "taken".into();
     let calls = [
         ours.accept_dataset(id).map(drop),
         ours.update_dataset(id, DatasetPatch::new().name("taken")).map(drop),

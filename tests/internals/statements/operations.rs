@@ -67,7 +67,7 @@ pub(super) fn operations() -> Vec<Operation> {
             [&begin[..], &reserve, &[("INSERT dataset", 50), ("INSERT kpi", 16), ("COMMIT", 1)]].concat(),
         ),
     ];
-    created.into_iter().chain(changes()).chain(reads_of_changes()).collect()
+    created.into_iter().chain(changes()).chain(uses_of_the_history()).chain(reads_of_changes()).collect()
 }
 
 /// An operation on a fresh dataset, whose creation is not traced.
@@ -185,6 +185,11 @@ fn changes() -> Vec<Operation> {
             ),
             written(&[("SELECT dataset", 2), ("DELETE dataset", 1), ("INSERT purged_dataset", 1)]),
         ),
+    ]
+}
+
+fn uses_of_the_history() -> Vec<Operation> {
+    vec![
         (
             "revert",
             on_a_changed_dataset(|_, _| (), |ours, dataset| drop(ours.revert_dataset(&dataset, 1).unwrap())),
