@@ -203,7 +203,9 @@ pub(in crate::sqlite) fn state(
     let deleted_at = columns.optional_time(column::DELETED_AT)?;
     let deleted_by = columns.optional_id(column::DELETED_BY)?;
     let state = State { changed: columns.integer(column::CHANGED)?, deleted: deleted_at.map(|at| (at, deleted_by)) };
-    if state.digest(organization, id) == digest.cast_unsigned() {
+    // The digest covers the user of a deletion only if there is one.
+    let has_deletion = state.deleted.is_some() || deleted_by.is_none();
+    if has_deletion && state.digest(organization, id) == digest.cast_unsigned() {
         Ok(Some(state))
     } else {
         Err(damaged(STATE_DAMAGED).into())
