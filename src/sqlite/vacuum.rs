@@ -51,7 +51,8 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     loop {
         let attempt = Instant::now();
-        let done = counted(BYTES_COPIED, total / 2, total);
+        // Only at the end all of it is done.
+        let done = counted(BYTES_COPIED, total / 2, total.saturating_sub(1));
         let vacuumed = progress::interruptible(
             connection,
             file,
