@@ -14,6 +14,9 @@ pub(super) struct Marker(pub(super) u32);
 const DIGITS: [u32; 3] = [0x4E00, 0x5E00, 0x6E00];
 const BASE: u32 = 1_000;
 
+/// A text with so many code points is found also if it is cut in two parts, which are found if three of them are whole.
+pub(super) const FOUND_IN_PARTS: usize = 6;
+
 impl Marker {
     /// The text, with 3 to `max` code points.
     pub(super) fn text(self, random: &mut Random, max: usize) -> String {
