@@ -1,5 +1,5 @@
-//! Erasing: what is purged, pruned or edited away is in no byte of the file or its log after a compaction, and everything
-//! else is as it was.
+//! Erasing: what is purged, pruned or edited away is in no byte of the file or its log after a compaction, and
+//! everything else is as it was.
 
 mod bytes;
 mod compacting;

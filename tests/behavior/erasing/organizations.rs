@@ -90,12 +90,12 @@ const DAMAGES: [Damage; 6] = [
     ("an index with rows that do not exist", |plain| {
         without_index(plain, "dataset_by_change", "PRAGMA foreign_keys = OFF; DELETE FROM dataset WHERE seq = 5");
     }),
-    ("an index with the rows of another organization", |plain| {
-        let exchange = "UPDATE dataset SET seq = seq + 100000 WHERE seq < 6; UPDATE kpi SET dataset_seq = dataset_seq + 100000
-            WHERE dataset_seq < 6; UPDATE dataset_version SET dataset_seq = dataset_seq + 100000, change = change + 100000
-            WHERE dataset_seq < 6";
-        let disabled = format!("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; {exchange}");
-        without_index(plain, "dataset_in_trash", &disabled);
+    ("an index with the numbers of other rows", |plain| {
+        let move_all = "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON;
+            UPDATE dataset SET seq = seq + 1000 WHERE seq < 6;
+            UPDATE kpi SET dataset_seq = dataset_seq + 1000 WHERE dataset_seq < 6;
+            UPDATE dataset_version SET dataset_seq = dataset_seq + 1000, change = change + 1000 WHERE dataset_seq < 6";
+        without_index(plain, "dataset_in_trash", move_all);
     }),
 ];
 

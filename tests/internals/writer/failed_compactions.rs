@@ -1,4 +1,5 @@
-//! A compaction in which an operation of the disk fails: the store is as it was, and can be read, written and compacted.
+//! A compaction in which an operation of the disk fails: the store is as it was, and can be read, written and
+//! compacted.
 
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 use kpi_store_test_support::{folder_in_memory, is_long};
