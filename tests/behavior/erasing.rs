@@ -44,7 +44,9 @@ fn more_is_left_where_what_is_deleted_is_not_overwritten() {
         let removed: Vec<_> = created.iter().copied().step_by(2).collect();
         if overwrites {
             ours.delete_datasets(removed.iter().copied()).unwrap();
-            removed.iter().for_each(|id| ours.purge_dataset(*id).unwrap());
+            for id in &removed {
+                ours.purge_dataset(*id).unwrap();
+            }
             store.close().unwrap();
         } else {
             store.close().unwrap();

@@ -38,7 +38,9 @@ fn fails(fault: Fault, what: &str) -> bool {
     let mut created = ours.create_datasets((0..30).map(|_| request(30))).unwrap();
     let removed: Vec<_> = created.split_off(10).into_iter().map(|dataset| dataset.id).collect();
     ours.delete_datasets(removed.iter().copied()).unwrap();
-    removed.into_iter().for_each(|id| ours.purge_dataset(id).unwrap());
+    for id in removed {
+        ours.purge_dataset(id).unwrap();
+    }
 
     let is_full = fault.cause == Cause::Full;
     disk.fail(fault);
