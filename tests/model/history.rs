@@ -119,8 +119,8 @@ impl World {
         let mut after = self.model.clone();
         let answer = self.if_writable(handle, Ok(())).and_then(|()| after.prune(owner, &keep));
         let expected = Expected { answer, after, ids: Vec::from_iter(keep.of), updated_at: None };
-        counts.note("prune", found.as_ref().is_ok_and(|removed| *removed > 0));
-        self.settle(handle, owner, ("prune, maybe of nothing,", &keep), expected, &found, counts).map(drop)
+        counts.note("prune of something", found.as_ref().is_ok_and(|removed| *removed > 0));
+        self.settle(handle, owner, ("prune", &keep), expected, &found, counts).map(drop)
     }
 
     fn times_of_changes(&self) -> Vec<DateTime<Utc>> {
