@@ -19,6 +19,13 @@ create 1x10, long texts, Full|50
 lone writer, 1x0, in memory|500
 bulk 1,000x10|1
 bulk 1,000x10, long texts|1
+update a KPI of 10, Full|300
+save a KPI of 10, Full|300
+rename a dataset of 10, Full|300
+add a KPI to 10, Full|300
+add a KPI to 9,500, beside to 10, Full|300
+delete and restore, Full|200
+history of 50 versions|20
 get one with 10 KPIs|1000
 list 10,000 in pages of 1,000|1
 page of 50|50
@@ -49,7 +56,7 @@ fi
         floor=$(count "$job" floor "$times" </dev/null)
         store=$(count "$job" store "$times" </dev/null)
         awk -v job="$job" -v f="$floor" -v s="$store" -v n="$times" \
-            'BEGIN { printf "%-32s|%12.0f|%12.0f|%7.3f\n", job, f / n, s / n, s / f }'
+            'BEGIN { printf "%-40s|%12.0f|%12.0f|%7.3f\n", job, f / n, s / n, s / f }'
     done
 } >"$work/counted"
 
@@ -61,8 +68,8 @@ else
         function moved(now, before) { return sprintf("%+.1f%%", 100 * (now / before - 1)) }
         /^#/ { next }
         NR == FNR { floor[$1] = $2; store[$1] = $3; next }
-        FNR == 2 { printf "%-32s%10s%9s%10s%9s%9s\n", "", "floor", "moved", "store", "moved", "ratio" }
+        FNR == 2 { printf "%-40s%10s%9s%10s%9s%9s\n", "", "floor", "moved", "store", "moved", "ratio" }
         !($1 in floor) { print $0, "new"; next }
-        { printf "%-32s%10d%9s%10d%9s%9.3f\n", $1, $2, moved($2, floor[$1]), $3, moved($3, store[$1]), $4 }
+        { printf "%-40s%10d%9s%10d%9s%9.3f\n", $1, $2, moved($2, floor[$1]), $3, moved($3, store[$1]), $4 }
     ' "$baseline" "$work/counted"
 fi

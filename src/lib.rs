@@ -7,8 +7,8 @@
 //! - A [`Store`] is a file, opened with [`Store::open`] or [`StoreOptions`]; an [`Organization`] is the view through
 //!   which everything is read and written.
 //! - A [`NewDataset`] is the request, built in code or read from JSON; a [`Dataset`] is what is stored and returned.
-//! - A [`DatasetDraft`] is a stored dataset as a form edits it, a [`DatasetPatch`] a few changes of one; a [`Merge`] brings
-//!   together what two have changed, a [`DatasetDiff`] tells two versions apart.
+//! - A [`DatasetDraft`] is a stored dataset as a form edits it, a [`DatasetPatch`] a few changes of one; a [`Merge`]
+//!   brings together what two have changed, a [`DatasetDiff`] tells two versions apart.
 //! - [`Violations`] list everything that is wrong with an input, each with its path and code; [`Error`] has a variant
 //!   for every failure, and a table of what to do about each.
 //! - [`DatasetQuery`], [`Page`] and [`Cursor`] list stored datasets.

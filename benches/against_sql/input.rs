@@ -11,6 +11,9 @@ pub(crate) enum Texts {
     Long,
 }
 
+/// Of this number of datasets, one has its KPIs out of display order.
+const OUT_OF_ORDER: usize = 8;
+
 /// A small generator of pseudo-random numbers, the same on every run.
 struct Numbers(u64);
 
@@ -28,6 +31,7 @@ pub(crate) fn datasets(count: usize, kpis: usize, texts: Texts) -> Vec<NewDatase
 }
 
 fn dataset(index: usize, kpis: usize, texts: Texts, numbers: &mut Numbers) -> NewDataset {
+    let is_in_order = index % OUT_OF_ORDER != OUT_OF_ORDER - 1;
     NewDataset::new(format!("GRI 303: Water and Effluents, site {index}"))
         .description(described("Withdrawal, discharge and consumption by source".to_owned(), texts, numbers))
         .kpis((0..kpis).map(|kpi| {
@@ -37,7 +41,7 @@ fn dataset(index: usize, kpis: usize, texts: Texts, numbers: &mut Numbers) -> Ne
                 .unit("m³")
                 .value_type(ValueType::ALL[numbers.below(5)])
                 .required(numbers.below(2) == 0)
-                .sort_order(i64::try_from(kpi).unwrap())
+                .sort_order(i64::try_from(if is_in_order { kpi } else { kpis - kpi }).unwrap())
         }))
 }
 

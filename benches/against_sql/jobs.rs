@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use kpi_store::{Dataset, OrganizationId, Store};
-use rusqlite::Connection;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::floor;
+use crate::floor::{self, Floor};
 use crate::input::{self, Texts};
 
 /// Does the work this number of times, and returns the time that it took.
@@ -75,7 +74,7 @@ impl File {
 /// A file with datasets of ten KPIs, opened by both sides.
 pub(crate) struct Filled {
     pub(crate) file: File,
-    pub(crate) connection: Connection,
+    pub(crate) connection: Floor,
     pub(crate) store: Store,
     pub(crate) organization: OrganizationId,
     pub(crate) datasets: Vec<Dataset>,

@@ -10,8 +10,9 @@ use super::writer::Writer;
 use crate::error::Error;
 use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::{CommitFailure, Failure, cause};
+use crate::sqlite::progress::Callback;
 use crate::sqlite::transaction::{Transaction, WriteConnection};
-use crate::sqlite::wal;
+use crate::sqlite::{vacuum, wal};
 
 /// The connection, held by the leader. Dropping this leader rolls back what was not committed and hands the connection
 /// to the next waiter.
@@ -61,6 +62,12 @@ impl Leader<'_> {
         }
     }
 
+    /// Notes that code of the application is going to run while this leader is held.
+    pub(super) fn runs_application(&mut self) {
+        self.writer.set_application_thread();
+        self.application_process = self.writer.database.as_ref().map(|_| std::process::id());
+    }
+
     /// Begins a write transaction.
     pub(super) fn begin(&mut self, deadline: &Deadline) -> Result<Transaction<'_>, Failure> {
         let writer = self.writer;
@@ -93,6 +100,48 @@ impl Leader<'_> {
             self.log_length = database.check_files().map_err(|error| CommitFailure::Unknown(cause(error)))?;
         }
         Ok(())
+    }
+
+    /// Checks what must hold before the database is written anew. Returns its length in bytes.
+    pub(super) fn check_before_vacuum(&mut self, callback: Callback, deadline: &Deadline) -> Result<u64, Failure> {
+        let file = self.writer.file();
+        vacuum::check(self.ready(deadline)?.plain_to_rewrite(), file, callback)
+    }
+
+    /// Writes the database of this length anew. `callback` makes the callback of each attempt.
+    pub(super) fn vacuum(
+        &mut self,
+        length: u64,
+        callback: &impl Fn() -> Callback,
+        deadline: &Deadline,
+    ) -> Result<(), Failure> {
+        let writer = self.writer;
+        // It waits for the lock and looks at the version and the files. VACUUM begins a transaction of its own.
+        self.begin(deadline)?;
+        let connection = self.ready(deadline)?.plain_to_rewrite();
+        if let Err(Failure(error)) = vacuum::run(connection, writer.file(), length, deadline, callback) {
+            self.after_failed_vacuum(&error, deadline);
+            return Err(error.into());
+        }
+        if let Some(database) = &writer.database {
+            self.log_length = database.check_files()?;
+        }
+        Ok(())
+    }
+
+    /// As [after a failed commit](Self::after_commit): the error does not tell whether VACUUM had come to its own.
+    fn after_failed_vacuum(&mut self, error: &Error, deadline: &Deadline) {
+        match error {
+            _ if self.writer.database.is_none() => {}
+            // Nothing was written, or not yet a commit.
+            Error::Busy { .. } | Error::Cancelled | Error::Corrupt { .. } => {}
+            Error::StorageFull { .. } => {
+                self.connection.discard(Log::EndsInIncompleteCommit);
+                // What it has written to the log takes the space that others need now.
+                let _ = self.ready(deadline);
+            }
+            _ => self.connection.discard(Log::MayBeLost),
+        }
     }
 
     /// The connection, outside any transaction.

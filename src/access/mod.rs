@@ -5,8 +5,9 @@
 //! - [`job`]: a write that any thread can run. [`queue`]: the threads that wait for the writer, each with its job.
 //! - [`recovery`]: the writer's connection, and the recovery after a failed commit. [`log`]: how long the write-ahead log
 //!   may become.
-//! - [`readers`]: the pool of connections for reading.
+//! - [`readers`]: the pool of connections for reading. [`compaction`]: writing the database anew.
 
+mod compaction;
 pub(crate) mod job;
 pub(crate) mod leader;
 mod log;
@@ -27,6 +28,7 @@ use crate::sqlite::connection::set_keeps_log;
 use crate::sqlite::database::{Database, Settings};
 use crate::sqlite::failure::{Failure, Forked, cause};
 use crate::sqlite::open::{self, First};
+use crate::sqlite::progress::{self, Callback};
 use crate::sqlite::read_connection::OpenedReader;
 use crate::sqlite::schema::Schema;
 use crate::sqlite::snapshot::Snapshot;
@@ -120,6 +122,19 @@ impl Access {
             Some(readers) => self.writer.checkpoint(readers),
             None => self.writer.check_open().map(|()| true),
         }
+    }
+
+    /// Writes the database anew and empties the log. `callback` is called while the writer is held; it can cancel.
+    pub(crate) fn compact(&self, callback: Callback) -> Result<()> {
+        self.check_process()?;
+        let callback = match &self.database {
+            Some(_) => compaction::cancelled_by_fork(self.process, callback),
+            None => callback,
+        };
+        let compacted = compaction::compact(&self.writer, self.readers.as_ref(), progress::shared(callback));
+        // The callback may have forked.
+        self.check_process()?;
+        compacted
     }
 
     /// Fails if the store was closed.

@@ -10,8 +10,8 @@ use crate::error::{Result, Source};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::transaction::{Transaction, TransactionLost};
 
-/// The maximum number of queued jobs that share a commit, and of bytes that all of them write. They bound the latency of
-/// each.
+/// The maximum number of queued jobs that share a commit, and of bytes that all of them write. They bound the latency
+/// of each.
 const FOLLOWERS_MAX: usize = 64;
 const SHARED_MAX: usize = 512 * 1024;
 

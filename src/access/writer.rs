@@ -16,10 +16,11 @@
 //! run as a follower, because callers with small jobs would wait for it; it leads when its turn comes. Waiting for the
 //! connection and waiting for SQLite's lock, which another store or process may hold, share one deadline.
 //!
-//! No code of the application runs here, with one exception: a load into a file, whose input may be too large for
-//! memory. It has the writer to itself. A call that the application's code makes from there and that needs the writer
+//! No code of the application runs here, with two exceptions: a load into a file, whose input may be too large for
+//! memory, and the callback of a compaction. They have the writer to themselves. A call that the application's code makes from there and that needs the writer
 //! fails at once, because it would deadlock.
 
+use std::path::Path;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -37,6 +38,7 @@ use crate::error::{Error, Result, Source};
 use crate::sqlite::database::Database;
 use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::{CommitFailure, Failure, ReadOnlyCause, cause};
+use crate::sqlite::progress::Callback;
 use crate::sqlite::snapshot::{self, Snapshot};
 use crate::sqlite::transaction::{Transaction, WriteConnection};
 use crate::sqlite::wal;
@@ -127,8 +129,7 @@ impl Writer {
     ) -> Result<()> {
         let deadline = Deadline::after(self.busy_timeout);
         let mut leader = self.acquire_connection(&deadline)?;
-        self.lock().application_thread = Some(std::thread::current().id());
-        leader.application_process = self.database.as_ref().map(|_| std::process::id());
+        leader.runs_application();
         let written = leader.begin(&deadline).and_then(|transaction| {
             let value = work(&transaction)?;
             Ok((value, transaction.commit()))
@@ -146,6 +147,20 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes the database anew. `callback` makes the callback of each part of the work. Returns the length of the database
+    /// before, in bytes.
+    pub(super) fn vacuum(&self, callback: &impl Fn() -> Callback) -> Result<u64> {
+        let deadline = Deadline::after(self.busy_timeout);
+        let mut leader = self.acquire_connection(&deadline)?;
+        leader.runs_application();
+        let length = self.diagnosed(|| leader.check_before_vacuum(callback(), &deadline));
+        let length = length.map_err(|failure| deadline.error(failure))?;
+        // The check may have taken long, which is not waiting.
+        let deadline = Deadline::after(self.busy_timeout);
+        let vacuumed = self.diagnosed(|| leader.vacuum(length, callback, &deadline));
+        vacuumed.map(|()| length).map_err(|failure| deadline.error(failure))
+    }
+
     /// Begins the log anew if it is too long and no write is in progress for long.
     pub(super) fn keep_log_short(&self, readers: &Readers) {
         let Some(Ok(length)) = self.database.as_ref().map(|database| database.check_files()) else { return };
@@ -160,13 +175,20 @@ impl Writer {
 
     /// Checkpoints all of the log and truncates it. Returns false if another thread or process prevents it.
     pub(super) fn checkpoint(&self, readers: &Readers) -> Result<bool> {
+        match self.empty_log(readers) {
+            Err(Error::Busy { .. }) => Ok(false),
+            emptied => emptied,
+        }
+    }
+
+    /// The same, with [`Busy`](Error::Busy) if a write in progress prevents it.
+    pub(super) fn empty_log(&self, readers: &Readers) -> Result<bool> {
         let (deadline, wait) = (Deadline::after(self.busy_timeout), wait_for_readers(self.busy_timeout));
         loop {
             let checkpointed = self
                 .acquire_connection(&deadline)
                 .and_then(|mut leader| Ok(self.diagnosed(|| leader.checkpoint(readers, wait, &deadline))?));
             match checkpointed {
-                Err(Error::Busy { .. }) => return Ok(false),
                 // In between, reads and writes of this store and of others go on.
                 Ok(false) if !readers.has_own() && deadline.left() > wait * 3 => std::thread::sleep(wait),
                 checkpointed => return checkpointed,
@@ -296,6 +318,16 @@ impl Writer {
             Some(Wake::Done(done)) => Ok(Acquired::Done(done)),
             None => Err(self.check_open().err().unwrap_or_else(|| Error::storage(LeaderPanicked))),
         }
+    }
+
+    /// The file; `None` in memory.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.database.as_deref().map(|database| database.file.as_path())
+    }
+
+    /// Notes that this thread, which has the connection, is going to run code of the application.
+    pub(super) fn set_application_thread(&self) {
+        self.lock().application_thread = Some(std::thread::current().id());
     }
 
     /// The jobs from the front of the queue that share the transaction of the leader's job.

@@ -7,22 +7,23 @@ use super::ids::KpiId;
 use super::request::violation::Violations;
 use super::value_type::ValueType;
 
-/// The content that a change gives to a dataset: all of its fields that can be changed.
+/// The content that a change gives to a dataset: all of its fields that can be changed, borrowed from the stored dataset
+/// and from the request, since most of them stay as they are.
 #[derive(Clone, Debug)]
-pub(crate) struct Content {
-    pub(crate) name: String,
-    pub(crate) description: Option<String>,
+pub(crate) struct Content<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) description: Option<&'a str>,
     /// In display order, if [`sort_order`](KpiContent::sort_order) and the order of addition give that order too.
-    pub(crate) kpis: Vec<KpiContent>,
+    pub(crate) kpis: Vec<KpiContent<'a>>,
 }
 
 /// The content of a KPI. A KPI that the dataset does not have yet is added with this id.
-#[derive(Clone, Debug)]
-pub(crate) struct KpiContent {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KpiContent<'a> {
     pub(crate) id: KpiId,
-    pub(crate) name: String,
-    pub(crate) description: Option<String>,
-    pub(crate) unit: Option<String>,
+    pub(crate) name: &'a str,
+    pub(crate) description: Option<&'a str>,
+    pub(crate) unit: Option<&'a str>,
     pub(crate) value_type: ValueType,
     pub(crate) required: bool,
     pub(crate) sort_order: i64,
@@ -31,23 +32,23 @@ pub(crate) struct KpiContent {
     pub(crate) origin: Option<(i64, DateTime<Utc>)>,
 }
 
-impl From<&Dataset> for Content {
-    fn from(dataset: &Dataset) -> Self {
+impl<'a> From<&'a Dataset> for Content<'a> {
+    fn from(dataset: &'a Dataset) -> Self {
         Self {
-            name: dataset.name.clone(),
-            description: dataset.description.clone(),
+            name: &dataset.name,
+            description: dataset.description.as_deref(),
             kpis: dataset.kpis.iter().map(KpiContent::from).collect(),
         }
     }
 }
 
-impl From<&Kpi> for KpiContent {
-    fn from(kpi: &Kpi) -> Self {
+impl<'a> From<&'a Kpi> for KpiContent<'a> {
+    fn from(kpi: &'a Kpi) -> Self {
         Self {
             id: kpi.id,
-            name: kpi.name.clone(),
-            description: kpi.description.clone(),
-            unit: kpi.unit.clone(),
+            name: &kpi.name,
+            description: kpi.description.as_deref(),
+            unit: kpi.unit.as_deref(),
             value_type: kpi.value_type,
             required: kpi.required,
             sort_order: kpi.sort_order,

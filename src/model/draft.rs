@@ -9,7 +9,7 @@ use super::content::{Content, KpiContent, Refusal};
 use super::dataset::{Dataset, Kpi};
 use super::id_source::IdSource;
 use super::ids::{DatasetId, KpiId};
-use super::limits::KPIS_MAX;
+use super::limits::{KPIS_MAX, SORT_ORDER_MIN};
 use super::new_dataset::NewKpi;
 use super::order::{places, sort_orders};
 use super::request::rule::Rule;
@@ -22,12 +22,13 @@ use super::value_type::ValueType;
 /// A dataset as a form edits it: its fields, and its KPIs in display order.
 ///
 /// [`Dataset::edit`] makes one from a stored dataset, [`from_json`](Self::from_json) from the response that a web view
-/// edited. The draft remembers the [`updated_at`](Self::updated_at) of that dataset, so that saving it is refused if the
-/// dataset was changed meanwhile; [`merge`](Self::merge) then brings both together.
+/// edited. The draft remembers the [`updated_at`](Self::updated_at) of that dataset, so that saving it is refused if
+/// the dataset was changed meanwhile; [`merge`](Self::merge) then brings both together.
 ///
-/// The list is edited like any other: KPIs are changed in place, pushed, inserted, removed and moved. Their place in the
-/// list is their place in the display order; `sort_order` follows from it when the draft is saved. KPIs that stay keep
-/// theirs if the list agrees with it, and appended ones get the last plus one; otherwise all become 0, 1, 2, and so on.
+/// The list is edited like any other: KPIs are changed in place, pushed, inserted, removed and moved. Their place in
+/// the list is their place in the display order; `sort_order` follows from it when the draft is saved. KPIs that stay
+/// keep theirs if the list agrees with it, and appended ones get the last plus one; otherwise all become 0, 1, 2, and
+/// so on.
 ///
 /// As JSON its keys are `id`, `updated_at`, `name`, `description` and `kpis`, in the forms of the response.
 ///
@@ -117,7 +118,8 @@ impl DatasetDraft {
     ///
     /// Every [`Violation`](crate::Violation), not only the first, with the codes of
     /// [`NewDataset::validate`](crate::NewDataset::validate) and `duplicate_id` for a KPI whose id an earlier one has.
-    /// The index in a path is the row of the draft. More than 10,000 KPIs are the single violation `too_long` of the list.
+    /// The index in a path is the row of the draft. More than 10,000 KPIs are the single violation `too_long` of the
+    /// list.
     ///
     /// # Examples
     ///
@@ -209,27 +211,29 @@ impl DatasetDraft {
 
     /// The content that saving it gives to the dataset. [`with_ids`](Self::with_ids) comes first: a KPI that has no id gets
     /// a fresh one.
-    pub(crate) fn content(&self, current: &Dataset) -> Result<Content, Refusal> {
+    pub(crate) fn content<'a>(&'a self, current: &'a Dataset) -> Result<Content<'a>, Refusal> {
         if current.updated_at != self.updated_at {
             return Err(Refusal::Conflict { expected: self.updated_at });
         }
-        let places = places(current);
-        let mut ids = HashSet::with_capacity(self.kpis.len());
-        let mut kpis = Vec::with_capacity(self.kpis.len());
-        let mut list = Vec::with_capacity(self.kpis.len());
-        for kpi in &self.kpis {
-            let kpi = kpi.content();
-            // Two KPIs of a valid draft have the same id only if the source of the ids has given it twice.
-            if !ids.insert(kpi.id) {
-                return Err(Refusal::KpiExists(kpi.id));
+        let mut kpis: Vec<KpiContent<'_>> = self.kpis.iter().map(KpiDraft::content).collect();
+        if kpis.len() == current.kpis.len() && kpis.iter().zip(&current.kpis).all(|(kpi, stored)| kpi.id == stored.id) {
+            // Mostly the KPIs are in their places.
+            for (kpi, stored) in kpis.iter_mut().zip(&current.kpis) {
+                kpi.sort_order = stored.sort_order;
             }
-            list.push(places.get(&kpi.id).copied());
-            kpis.push(kpi);
+        } else {
+            let mut ids = HashSet::with_capacity(kpis.len());
+            // Two KPIs of a valid draft have the same id only if the source of the ids has given it twice.
+            if let Some(repeated) = kpis.iter().find(|kpi| !ids.insert(kpi.id)) {
+                return Err(Refusal::KpiExists(repeated.id));
+            }
+            let places = places(current);
+            let list: Vec<_> = kpis.iter().map(|kpi| places.get(&kpi.id).copied()).collect();
+            for (kpi, sort_order) in kpis.iter_mut().zip(sort_orders(&list)) {
+                kpi.sort_order = sort_order;
+            }
         }
-        for (kpi, sort_order) in kpis.iter_mut().zip(sort_orders(&list)) {
-            kpi.sort_order = sort_order;
-        }
-        Ok(Content { name: self.name.clone(), description: self.description.clone(), kpis })
+        Ok(Content { name: &self.name, description: self.description.as_deref(), kpis })
     }
 }
 
@@ -269,7 +273,8 @@ pub struct KpiDraft {
 }
 
 impl KpiDraft {
-    /// The id of the stored KPI, or the one that was given to the new KPI; `None` if it gets a fresh one when it is saved.
+    /// The id of the stored KPI, or the one that was given to the new KPI; `None` if it gets a fresh one when it is
+    /// saved.
     #[must_use]
     pub fn id(&self) -> Option<KpiId> {
         self.id
@@ -290,12 +295,12 @@ impl KpiDraft {
         violations.field("unit", check_unit(self.unit.as_deref()));
     }
 
-    fn content(&self) -> KpiContent {
+    fn content(&self) -> KpiContent<'_> {
         KpiContent {
             id: self.id.unwrap_or_else(KpiId::new),
-            name: self.name.clone(),
-            description: self.description.clone(),
-            unit: self.unit.clone(),
+            name: &self.name,
+            description: self.description.as_deref(),
+            unit: self.unit.as_deref(),
             value_type: self.value_type,
             required: self.required,
             sort_order: self.sort_order,
@@ -314,7 +319,8 @@ impl From<NewKpi> for KpiDraft {
             unit: new.unit,
             value_type: new.value_type,
             required: new.required,
-            sort_order: new.sort_order,
+            // A negative one is not refused, as no form shows it, so it must not appear in the JSON either.
+            sort_order: new.sort_order.max(SORT_ORDER_MIN),
         }
     }
 }

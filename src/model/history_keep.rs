@@ -6,16 +6,17 @@ use super::ids::DatasetId;
 
 /// Which earlier versions to keep; see [`Organization::prune_history`](crate::Organization::prune_history).
 ///
-/// A version stays if one of the rules keeps it. Without a rule only the present version of each dataset stays, which no
-/// rule can remove.
+/// A version stays if one of the rules keeps it. Without a rule only the present version of each dataset stays, which
+/// no rule can remove.
 ///
 /// # Examples
 ///
 /// ```
-/// # use chrono::{TimeDelta, Utc};
+/// # use kpi_store::chrono::{DateTime, TimeDelta, Utc};
 /// # use kpi_store::{HistoryKeep, OrganizationId, Store};
 /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
-/// let of_this_year = HistoryKeep::new().last(20).since(Utc::now() - TimeDelta::days(365));
+/// let now = DateTime::<Utc>::from(std::time::SystemTime::now());
+/// let of_this_year = HistoryKeep::new().last(20).since(now - TimeDelta::days(365));
 /// assert_eq!(organization.prune_history(&of_this_year)?, 0);
 /// # Ok::<(), kpi_store::Error>(())
 /// ```
@@ -51,8 +52,8 @@ impl HistoryKeep {
         self
     }
 
-    /// Whether the version stays that is the `index`-th, the present one being 0, and was replaced at this time, if that
-    /// is known.
+    /// Whether the version stays that is the `index`-th, the present one being 0, and was replaced at this time, if
+    /// that is known.
     pub(crate) fn keeps(&self, index: u64, replaced_at: Option<DateTime<Utc>>) -> bool {
         index < self.last || self.since.is_some_and(|since| replaced_at.is_some_and(|replaced_at| replaced_at >= since))
     }

@@ -1,7 +1,7 @@
 //! Where a store takes the ids from that a request does not set.
 //!
-//! The fresh ids of one call are consecutive, so that each can be guessed from another. They identify and order; they are
-//! not secret, and knowing one grants no access.
+//! The fresh ids of one call are consecutive, so that each can be guessed from another. They identify and order; they
+//! are not secret, and knowing one grants no access.
 
 use uuid::Uuid;
 

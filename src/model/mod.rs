@@ -2,9 +2,11 @@
 //!
 //! - [`new_dataset`]: what is asked for; [`request`]: reading and checking it; [`limits`].
 //! - [`dataset`], [`value_type`]: what is stored and returned; [`record`]: with what is stored beside it; [`digest`].
-//! - [`draft`], [`patch`]: changes of what is stored; [`content`]: what they make of it; [`order`]: the `sort_order` of KPIs.
+//! - [`draft`], [`patch`]: changes of what is stored; [`content`]: what they make of it; [`order`]: the `sort_order` of
+//!   KPIs.
 //! - [`diff`], [`merge`]: what two versions differ in, and bringing them together.
-//! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the contract prints them.
+//! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the
+//!   contract prints them.
 //! - [`page`], [`cursor`]: listings. [`verification`], [`progress`]: what long operations return and report.
 
 pub(crate) mod change;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// The progress of a long operation, in bytes for a backup and in datasets for a verification.
+/// The progress of a long operation, in bytes for a backup or a compaction and in datasets for a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {

@@ -92,22 +92,14 @@ impl Record {
         self.dataset.kpis.get(index).zip(self.positions.get(index).copied())
     }
 
-    /// The dataset without its KPIs.
-    pub(crate) fn head(&self) -> Dataset {
-        let Dataset { id, organization_id, created_at, created_by, updated_by, updated_at, .. } = self.dataset;
-        let (name, description) = (self.dataset.name.clone(), self.dataset.description.clone());
-        let kpis = Vec::new();
-        Dataset { id, organization_id, name, created_at, description, created_by, updated_by, updated_at, kpis }
-    }
-
     /// Removes the KPIs for which `keeps` is false.
     pub(crate) fn retain(&mut self, keeps: impl Fn(&Kpi) -> bool) {
         let kpis = std::mem::take(&mut self.dataset.kpis).into_iter().zip(std::mem::take(&mut self.positions));
         (self.dataset.kpis, self.positions) = kpis.filter(|(kpi, _)| keeps(kpi)).unzip();
     }
 
-    /// Completes an earlier version, whose values were put back: display order, revision and digests. Returns whether the
-    /// values are those of that version.
+    /// Completes an earlier version, whose values were put back: display order, revision and digests. Returns whether
+    /// the values are those of that version.
     pub(crate) fn restore(&mut self, revision: i64, digest: Digest) -> bool {
         let mut kpis: Vec<(i64, Kpi)> =
             std::mem::take(&mut self.positions).into_iter().zip(std::mem::take(&mut self.dataset.kpis)).collect();

@@ -1,20 +1,19 @@
-//! What a change replaced, as it is stored: the values that the dataset had before, from which the earlier version is put
-//! together.
+//! What a change replaced, as it is stored: the values that the dataset had before, from which the earlier version is
+//! put together.
 
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::content::{Content, KpiContent};
 use super::dataset::{Dataset, Kpi};
 use super::ids::{KpiId, UserId};
 use super::record::Record;
 use super::time;
 use super::value_type::ValueType;
 
-/// The maximum length of a part in bytes, unless it is a single KPI: SQLite's connections of this crate refuse values of a
-/// million.
+/// The maximum length of a part in bytes, unless it is a single KPI: SQLite's connections of this crate refuse values
+/// of a million.
 const PART_MAX: usize = 256 * 1024;
 
 /// What a change replaced: only fields that differ. Its JSON may be stored in parts.
@@ -91,35 +90,33 @@ struct DeletedKpi {
 pub(crate) struct NotReplaced;
 
 impl Replaced {
-    /// What giving `content` to the dataset replaces, its KPIs aside.
-    pub(crate) fn head(before: &Dataset, content: &Content) -> Self {
-        let dataset = ReplacedHead {
-            name: (before.name != content.name).then(|| before.name.clone()),
-            description: (before.description != content.description).then(|| before.description.clone()),
-            updated_by: before.updated_by,
-            updated_at: before.updated_at,
-        };
-        Self { dataset: Some(dataset), ..Self::default() }
-    }
-
-    /// What a change of KPIs alone replaces of the dataset itself.
+    /// What every change replaces.
     pub(crate) fn times(before: &Dataset) -> Self {
         let (updated_by, updated_at) = (before.updated_by, before.updated_at);
         let dataset = ReplacedHead { name: None, description: None, updated_by, updated_at };
         Self { dataset: Some(dataset), ..Self::default() }
     }
 
+    /// The texts of the dataset itself that a change replaces.
+    #[expect(clippy::option_option, reason = "absent if it was not replaced, `None` if it was null")]
+    pub(crate) fn texts(&mut self, name: Option<String>, description: Option<Option<String>>) {
+        if let Some(dataset) = &mut self.dataset {
+            (dataset.name, dataset.description) = (name, description);
+        }
+    }
+
     pub(crate) fn add(&mut self, kpi: KpiId) {
         self.added.push(kpi);
     }
 
-    pub(crate) fn change(&mut self, before: &Kpi, position_before: i64, after: &KpiContent, position: i64) {
+    /// A KPI with its position, before and after the change.
+    pub(crate) fn change(&mut self, (before, position_before): (Kpi, i64), (after, position): (&Kpi, i64)) {
         self.changed.push(ReplacedKpi {
             id: before.id,
             position: (position_before != position).then_some(position_before),
-            name: (before.name != after.name).then(|| before.name.clone()),
-            description: (before.description != after.description).then(|| before.description.clone()),
-            unit: (before.unit != after.unit).then(|| before.unit.clone()),
+            name: (before.name != after.name).then_some(before.name),
+            description: (before.description != after.description).then_some(before.description),
+            unit: (before.unit != after.unit).then_some(before.unit),
             value_type: (before.value_type != after.value_type).then_some(before.value_type),
             required: (before.required != after.required).then_some(before.required),
             sort_order: (before.sort_order != after.sort_order).then_some(before.sort_order),
@@ -127,13 +124,13 @@ impl Replaced {
         });
     }
 
-    pub(crate) fn delete(&mut self, kpi: &Kpi, position: i64) {
+    pub(crate) fn delete(&mut self, kpi: Kpi, position: i64) {
         self.deleted.push(DeletedKpi {
             id: kpi.id,
             position,
-            name: kpi.name.clone(),
-            description: kpi.description.clone(),
-            unit: kpi.unit.clone(),
+            name: kpi.name,
+            description: kpi.description,
+            unit: kpi.unit,
             value_type: kpi.value_type,
             required: kpi.required,
             sort_order: kpi.sort_order,

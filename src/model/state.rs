@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use super::digest;
 use super::ids::{DatasetId, OrganizationId, UserId};
 
-/// The state of a dataset that was changed at least once. It has a digest of its own, so that deleting a damaged dataset
-/// does not make its content look intact.
+/// The state of a dataset that was changed at least once. It has a digest of its own, so that deleting a damaged
+/// dataset does not make its content look intact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     /// The number of the last change.

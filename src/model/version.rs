@@ -43,8 +43,8 @@ pub struct DatasetVersion {
     pub changed_by: Option<UserId>,
     /// The dataset as it was then.
     pub dataset: Dataset,
-    /// How it differs from the version before. `None` if there is none or it is not known: of the first version, behind a
-    /// gap, and of deletions and restorations, which change nothing in it.
+    /// How it differs from the version before. `None` if there is none or it is not known: of the first version, behind
+    /// a gap, and of deletions and restorations, which change nothing in it.
     pub diff: Option<DatasetDiff>,
 }
 

@@ -96,8 +96,8 @@ fn copy(
     let path = draft.path().to_owned();
     let copied = move || stat::length(&path).unwrap_or(0);
     let max = length_max(file.map(Path::to_owned), total);
-    let done = connection::with_attach(source, |source| {
-        progress::reported(source, file, callback, total, max, copied, |source| {
+    let done = progress::reported(source, file, callback, total, max, copied, |source| {
+        connection::with_attach(source, || {
             // Bound as bytes, since a path need not be UTF-8.
             let target = ToSqlOutput::Borrowed(ValueRef::Text(draft.path().as_os_str().as_encoded_bytes()));
             source.execute("VACUUM INTO ?1", [target]).map(drop).map_err(vacuum_failed)
@@ -127,7 +127,7 @@ fn vacuum_failed(error: rusqlite::Error) -> Failure {
 }
 
 /// The size of the database in bytes.
-fn size(connection: &Connection) -> Result<u64, Failure> {
+pub(super) fn size(connection: &Connection) -> Result<u64, Failure> {
     Ok((pragma(connection, "page_count")? * pragma(connection, "page_size")?).cast_unsigned())
 }
 

@@ -139,13 +139,10 @@ pub(crate) fn set_busy_timeout(connection: &Connection, timeout: Duration) -> ru
     connection.busy_timeout(timeout.saturating_add(almost_one).min(MAX))
 }
 
-/// Runs `work` on a connection that may attach one database, as VACUUM INTO does with its target.
-pub(super) fn with_attach<T>(
-    connection: &mut Connection,
-    work: impl FnOnce(&mut Connection) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+/// Runs `work`, while the connection may attach one database, as VACUUM does with its target. `work` must not panic.
+pub(super) fn with_attach<T>(connection: &Connection, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1)?;
-    let worked = work(connection);
+    let worked = work();
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     worked
 }
@@ -177,6 +174,8 @@ fn harden(connection: &Connection) -> Result<(), Failure> {
     set_pragma(connection, "cell_size_check", 1)?;
     // MEMORY: a long statement journal would be a file in the system's temporary folder, which may be full or missing.
     set_pragma(connection, "temp_store", 2)?;
+    // What is deleted is overwritten with zeros. Not FAST, which leaves it in pages that become free.
+    set_pragma(connection, "secure_delete", 1)?;
     // The pragma returns the new value; in memory there is nothing to map, and it returns no row.
     match connection.pragma_update_and_check(None, "mmap_size", 0, |row| row.get::<_, i64>(0)) {
         Ok(size) => expect_set("mmap_size", size == 0),

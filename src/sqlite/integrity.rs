@@ -3,7 +3,7 @@
 use rusqlite::{Connection, ffi};
 
 use super::connection;
-use super::failure::Failure;
+use super::failure::{Failure, damaged};
 use super::schema::Schema;
 use super::snapshot::Snapshot;
 
@@ -11,6 +11,7 @@ const CHECK: &str = "PRAGMA integrity_check(1000000)";
 
 /// Reads every page too, but does not compare the indexes with the tables.
 const QUICK_CHECK: &str = "PRAGMA quick_check(1000)";
+const QUICK_CHECK_MAX: usize = 1_000;
 
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'";
 
@@ -51,6 +52,16 @@ pub(super) fn quick_check(connection: &Connection) -> Result<Vec<String>, Failur
         }
     }
     found(texts)
+}
+
+/// Fails if a page is in use twice. A copy of such a file can be far larger than the file.
+pub(super) fn check_pages(connection: &Connection) -> Result<(), Failure> {
+    let texts = connection::with_other_tables(connection, || check(connection, QUICK_CHECK))?;
+    let mut lines = texts.iter().flat_map(|text| text.lines());
+    if lines.any(|line| line.contains("2nd reference to page")) || texts.len() >= QUICK_CHECK_MAX {
+        return Err(damaged("a page is in use twice").into());
+    }
+    Ok(())
 }
 
 /// The number of rows of this crate's tables that refer to a row that does not exist. Foreign keys of other tables are

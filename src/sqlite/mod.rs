@@ -13,7 +13,7 @@
 //! - [`table`]: the columns, statements and row mapper of each table.
 //! - [`diagnosis`]: whether what SQLite calls malformed is damage, or a read that failed.
 //! - [`verification`], [`integrity`]: a check of every row, and SQLite's own; [`backup`]: a copy of the database;
-//!   [`progress`]: their progress callbacks.
+//!   [`vacuum`]: writing it anew; [`progress`]: their progress callbacks.
 //! - [`failure`]: converting the errors of SQLite and of the operating system.
 
 pub(crate) mod backup;
@@ -35,5 +35,6 @@ mod sequence;
 pub(crate) mod snapshot;
 pub(crate) mod table;
 pub(crate) mod transaction;
+pub(crate) mod vacuum;
 pub(crate) mod verification;
 pub(crate) mod wal;

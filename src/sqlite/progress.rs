@@ -34,10 +34,7 @@ pub(crate) fn shared(callback: Callback) -> impl Fn() -> Callback {
 }
 
 /// Runs `work`, and calls `callback` regularly and at the end with `done` of `total`; the callback can cancel the work.
-/// The work is bounded by the length of `file`, unless the database is in memory, and by `max`, which `done` never exceeds
-/// for an intact file. Both bounds are read at every check: other connections may write meanwhile.
-///
-/// A panic of the callback continues when the statement has ended: rusqlite would turn it into an interruption.
+/// See [`interruptible`] for the other arguments.
 pub(super) fn reported<T>(
     connection: &mut Connection,
     file: Option<&Path>,
@@ -48,11 +45,28 @@ pub(super) fn reported<T>(
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let callback = shared(callback);
-    let (mut during, mut at_the_end) = (callback(), callback());
+    let worked = interruptible(connection, file, callback(), total, max, done, work)?;
+    if callback()(Progress::new(total, total)).is_break() { Err(Error::Cancelled.into()) } else { Ok(worked) }
+}
+
+/// Runs `work`, and calls `callback` regularly with `done` of `total`; the callback can cancel the work.
+/// The work is bounded by the length of `file`, unless the database is in memory, and by `max`, which `done` never exceeds
+/// for an intact file. Both bounds are read at every check: other connections may write meanwhile.
+///
+/// A panic of the callback continues when the statement has ended: rusqlite would turn it into an interruption.
+pub(super) fn interruptible<T>(
+    connection: &mut Connection,
+    file: Option<&Path>,
+    mut callback: Callback,
+    total: u64,
+    max: impl Fn() -> u64 + Send + 'static,
+    done: impl Fn() -> u64 + Send + 'static,
+    work: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let panicked = Arc::new(Mutex::new(None::<Box<dyn Any + Send>>));
     let set_panicked = Arc::clone(&panicked);
     let mut during = move |progress| {
-        catch_unwind(AssertUnwindSafe(|| during(progress))).unwrap_or_else(|payload| {
+        catch_unwind(AssertUnwindSafe(|| callback(progress))).unwrap_or_else(|payload| {
             *set_panicked.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
             ControlFlow::Break(())
         })
@@ -67,6 +81,5 @@ pub(super) fn reported<T>(
     if let Some(payload) = panicked.lock().unwrap_or_else(PoisonError::into_inner).take() {
         resume_unwind(payload);
     }
-    let worked = worked?;
-    if at_the_end(Progress::new(total, total)).is_break() { Err(Error::Cancelled.into()) } else { Ok(worked) }
+    worked
 }

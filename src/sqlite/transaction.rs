@@ -56,6 +56,13 @@ impl WriteConnection {
         &self.connection
     }
 
+    /// The same, for those that write the file anew. SQLite does not say what they do to `data_version`, so the next
+    /// transaction begins as if another connection had changed the file.
+    pub(crate) fn plain_to_rewrite(&mut self) -> &mut Connection {
+        self.numbers.take();
+        &mut self.connection
+    }
+
     #[cfg(test)]
     pub(crate) fn plain_mut(&mut self) -> &mut Connection {
         &mut self.connection

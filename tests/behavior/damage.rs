@@ -27,9 +27,16 @@ const ALLOWED: &[&str] = &[
     "UPDATE dataset SET updated_by = created_by, created_by = NULL",
     "UPDATE dataset SET updated_at = created_at",
     "UPDATE dataset SET revision = 2",
-    "UPDATE dataset SET digest = ~digest",
-    "UPDATE dataset SET digest = 0",
-    "UPDATE dataset SET digest = (SELECT digest FROM dataset WHERE seq = 2)",
+    "UPDATE dataset SET kpi_count = 2",
+    "UPDATE dataset SET kpi_count = 0",
+    "UPDATE dataset SET head_digest = ~head_digest",
+    "UPDATE dataset SET head_digest = 0",
+    "UPDATE dataset SET head_digest = (SELECT head_digest FROM dataset WHERE seq = 2)",
+    "UPDATE dataset SET kpi_digest = ~kpi_digest",
+    "UPDATE dataset SET kpi_digest = 0",
+    "UPDATE dataset SET kpi_digest = (SELECT kpi_digest FROM dataset WHERE seq = 2)",
+    "UPDATE dataset SET head_digest = kpi_digest, kpi_digest = head_digest",
+    "UPDATE dataset SET changed = 100, state_digest = 0",
     "UPDATE kpi SET id = randomblob(16)",
     "UPDATE kpi SET name = name || '.'",
     "UPDATE kpi SET name = CAST(x'fffe' AS TEXT)",
@@ -44,6 +51,7 @@ const ALLOWED: &[&str] = &[
     "UPDATE kpi SET sort_order = sort_order + 1",
     "UPDATE kpi SET created_at = created_at - 1",
     "UPDATE kpi SET updated_at = created_at",
+    "UPDATE kpi SET position = position + 1",
     // Two KPIs share a sort_order; this exchanges them.
     "UPDATE kpi SET position = 10 - position",
     "DELETE FROM kpi",
@@ -61,6 +69,11 @@ const REFUSED: &[&str] = &[
     "UPDATE dataset SET updated_by = x''",
     "UPDATE dataset SET updated_at = -9223372036854775808",
     "UPDATE dataset SET revision = 0",
+    "UPDATE dataset SET kpi_count = -1",
+    "UPDATE dataset SET kpi_count = 4294967299",
+    "UPDATE dataset SET changed = 100",
+    "UPDATE dataset SET deleted_by = id",
+    "UPDATE dataset SET state_digest = 0",
     "UPDATE kpi SET id = zeroblob(15) WHERE position = 0",
     "UPDATE kpi SET name = ''",
     "UPDATE kpi SET description = char(0)",
@@ -86,7 +99,7 @@ fn every_change_of_a_row_is_an_error_that_names_the_dataset_and_hides_no_other()
 #[test]
 fn the_harness_finds_no_damage_where_there_is_none() {
     let whole = Whole::new();
-    let (_place, ours) = whole.altered(&["UPDATE dataset SET name = name", "UPDATE kpi SET position = position + 1"]);
+    let (_place, ours) = whole.altered(&["UPDATE dataset SET name = name", "UPDATE kpi SET unit = unit"]);
     whole.is_damaged_at(&ours, &[], "nothing");
 }
 
@@ -110,7 +123,7 @@ fn a_listing_continues_after_every_damaged_dataset() {
     let whole = Whole::new();
     for subset in 0_u32..1 << 5 {
         let damaged: Vec<usize> = (0..5).filter(|index| subset & (1 << index) != 0).collect();
-        let change = |index: &usize| format!("UPDATE dataset SET digest = ~digest WHERE seq = {}", index + 1);
+        let change = |index: &usize| format!("UPDATE dataset SET head_digest = ~head_digest WHERE seq = {}", index + 1);
         let changes: Vec<_> = damaged.iter().map(change).collect();
         let (_place, ours) = whole.altered(&changes.iter().map(String::as_str).collect::<Vec<_>>());
         whole.is_damaged_at(&ours, &damaged, "digests");

@@ -1,16 +1,18 @@
-//! The file format: the schema is the recorded one, files of every version stay readable, and the digest is what
-//! `docs/file-format.md` says, by a second implementation.
+//! The file format: the schema is the recorded one, files of every version stay readable, and digests and history are
+//! what `docs/file-format.md` says, by a second implementation.
+
+mod documented;
+mod fixture;
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use chrono::DateTime;
-use kpi_store::{Dataset, NewDataset, NewKpi, OrganizationId, Store, UserId, ValueType};
-use rusqlite::types::Value;
-use twox_hash::XxHash3_64;
+use kpi_store::{NewDataset, NewKpi, OrganizationId, Store, UserId};
 use uuid::Uuid;
 
+use self::documented::{digests, mismatched, state_digest, stored_digests, version_digest, versions_put_together};
+use self::fixture::{make, read};
 use crate::support::{TestFile, listed, plain_sqlite};
 
 /// The schema of a fresh file: for each object a comment with type, name and table, then its text.
@@ -42,7 +44,7 @@ fn a_file_of_every_version_reads_as_it_was_written_and_ends_with_the_schema_of_a
         assert_eq!(read(&store), *content, "version {number}");
         store.close().unwrap();
         assert_eq!(dump(&file.path), SCHEMA, "version {number}");
-        assert_eq!(mismatched(&file.path), [0; 0], "version {number}");
+        assert_eq!(mismatched(&plain_sqlite(&file.path)), [""; 0], "version {number}");
     }
 }
 
@@ -68,25 +70,110 @@ fn the_fixture_is_still_what_its_maker_makes() {
 #[test]
 fn a_second_implementation_finds_the_same_digests() {
     let file = TestFile::new();
-    let store = Store::open(&file.path).unwrap();
+    let store = make(&file.path);
     let ours = store.organization(OrganizationId::new());
     for count in [0, 1, 2, 99, 100] {
         let kpis = (0..count).map(|index| NewKpi::new(format!("{index}")).sort_order((index * 7) % 5));
-        ours.create_dataset(NewDataset::new("🌊".repeat(255)).description("水".repeat(2_000)).kpis(kpis)).unwrap();
+        let new = NewDataset::new("🌊".repeat(255)).description("水".repeat(2_000)).kpis(kpis);
+        let dataset = ours.create_dataset(new).unwrap();
+        let mut draft = dataset.edit();
+        draft.kpis.reverse();
+        ours.save_dataset(&draft).unwrap();
     }
-    assert_eq!(mismatched(&file.path), [0; 0]);
-    // The control: a change of any part is detected, also of `position` where it breaks a tie.
-    let changes = [
-        "dataset SET name = 'x'",
-        "dataset SET revision = 2",
-        "kpi SET unit = ''",
-        "kpi SET position = 100 - position",
+    assert_eq!(mismatched(&plain_sqlite(&file.path)), [""; 0]);
+}
+
+/// The control: a change of any column that is hashed is detected, where it was made.
+#[test]
+fn the_second_implementation_detects_a_change_of_any_column() {
+    const ID: &str = "randomblob(16)";
+    let file = TestFile::new();
+    let store = make(&file.path);
+    let dataset = [
+        ("organization_id", ID, "head 4 state 4 version"),
+        ("id", ID, "head 4 state 4 version"),
+        ("revision", "revision + 1", "head 4"),
+        ("name", "'x'", "head 4"),
+        ("description", "ifnull(nullif(description, description), '')", "head 4"),
+        ("created_at", "created_at + 1", "head 4"),
+        ("created_by", "NULL", "head 4"),
+        ("updated_by", ID, "head 4"),
+        ("updated_at", "NULL", "head 4"),
+        ("kpi_count", "kpi_count + 1", "head 4 count 4"),
+        ("head_digest", "head_digest + 1", "head 4"),
+        ("kpi_digest", "kpi_digest + 1", "kpis 4"),
+        ("changed", "changed + 1", "state 4"),
+        ("deleted_at", "1", "state 4"),
+        ("deleted_at", "1, deleted_by = randomblob(16)", "state 4"),
+        ("state_digest", "state_digest + 1", "state 4"),
     ];
-    for change in changes {
+    let kpi = [
+        ("id", ID),
+        ("position", "position + 1"),
+        ("name", "'x'"),
+        ("description", "'x'"),
+        ("unit", "'x'"),
+        ("value_type", "4 - value_type + (value_type = 2)"),
+        ("required", "1 - required"),
+        ("sort_order", "sort_order + 1"),
+        ("created_at", "created_at + 1"),
+        ("updated_at", "1"),
+    ];
+    let version = [
+        ("change", "change + 1000"),
+        ("part", "1"),
+        ("origin", "(origin + 1) % 5"),
+        ("changed_at", "changed_at + 1"),
+        ("changed_by", "NULL"),
+        ("revision", "revision + 1"),
+        ("head_digest", "head_digest + 1"),
+        ("kpi_digest", "kpi_digest + 1"),
+        ("replaced", "NULL"),
+        ("replaced", "'{}'"),
+        ("digest", "digest + 1"),
+    ];
+    let changes = dataset
+        .iter()
+        .map(|(column, value, found)| (format!("UPDATE dataset SET {column} = {value} WHERE seq = 4"), *found))
+        .chain(kpi.iter().map(|(column, value)| {
+            let one = "(SELECT id FROM kpi WHERE dataset_seq = 4 LIMIT 1)";
+            (format!("UPDATE kpi SET {column} = {value} WHERE dataset_seq = 4 AND id = {one}"), "kpis 4")
+        }))
+        .chain(version.iter().map(|(column, value)| {
+            let one = "(SELECT max(change) FROM dataset_version WHERE dataset_seq = 4)";
+            (format!("UPDATE dataset_version SET {column} = {value} WHERE change = {one}"), "version 4/")
+        }));
+    for (change, expected) in changes {
         let plain = plain_sqlite(&file.path);
-        plain.execute_batch(&format!("BEGIN; UPDATE {change}")).unwrap();
-        assert!(!mismatched_on(&plain).is_empty(), "{change}");
+        plain.execute_batch("BEGIN").unwrap();
+        assert_eq!(plain.execute(&change, []).unwrap(), 1, "{change}");
+        let found = mismatched(&plain).join(" ");
+        assert!(found.starts_with(expected), "{change}: {found}");
     }
+    drop(store);
+}
+
+#[test]
+fn earlier_versions_can_be_put_together_by_plain_sql() {
+    let file = TestFile::new();
+    let store = make(&file.path);
+    let ours = store.organization(OrganizationId::new());
+    // What the change replaces is stored in several parts.
+    let long = |_| NewKpi::new("🌊".repeat(255)).description("🌊".repeat(2_000)).unit("🌊".repeat(50));
+    let mut draft = ours.create_dataset(NewDataset::new("Many").kpis((0..100).map(long))).unwrap().edit();
+    draft.kpis.truncate(50);
+    draft.kpis.iter_mut().for_each(|kpi| kpi.description = None);
+    ours.save_dataset(&draft).unwrap();
+    let mut plain = plain_sqlite(&file.path);
+    let parts: i64 = plain.query_row("SELECT max(part) FROM dataset_version", [], |row| row.get(0)).unwrap();
+    assert!(parts > 0, "the control");
+
+    let count = versions_put_together(&plain.transaction().unwrap());
+
+    let contents = "SELECT count(DISTINCT change) FROM dataset_version WHERE replaced IS NOT NULL";
+    let expected: i64 = plain.query_row(contents, [], |row| row.get(0)).unwrap();
+    // Nothing is known of what was accepted, so the version before that is not reached.
+    assert_eq!(i64::try_from(count).unwrap(), expected - 1);
 }
 
 #[test]
@@ -96,14 +183,21 @@ fn the_digests_of_known_datasets_are_pinned() {
     make(&made.path).close().unwrap();
     for file in [kept.path, made.path] {
         let plain = plain_sqlite(&file);
-        let found = [1, 2, 3].map(|seq| digests(&plain, seq).0);
-        assert_eq!(found, [6_458_943_727_471_494_618, 9_569_011_439_437_919_262, 4_577_735_241_854_600_602]);
+        let found =
+            ([1, 2, 3, 4].map(|seq| digests(&plain, seq)), state_digest(&plain, 4), version_digest(&plain, 4, 5, 0));
+        let datasets = [
+            (-5_393_194_329_901_514_417, 2_806_582_184_884_664_290),
+            (-256_698_786_996_594_863, 1_090_899_738_488_833_354),
+            (4_577_735_241_854_600_602, 0),
+            (9_100_681_146_018_284_952, -7_396_555_072_489_922_600),
+        ];
+        assert_eq!(found, (datasets, Some(8_702_916_848_821_230_719), 6_417_179_328_445_336_474));
     }
 }
 
-/// No call of this version changes a dataset, but a file may hold one that was changed.
+/// A tool that knows the format can write what a change by this crate would have written.
 #[test]
-fn a_changed_dataset_with_the_digest_that_is_documented_is_read() {
+fn a_changed_dataset_with_the_digests_that_are_documented_is_read() {
     let file = TestFile::new();
     let store = make(&file.path);
     let plain = plain_sqlite(&file.path);
@@ -115,49 +209,15 @@ fn a_changed_dataset_with_the_digest_that_is_documented_is_read() {
         )
         .unwrap();
     plain.execute("UPDATE kpi SET updated_at = 1 WHERE dataset_seq = 1", []).unwrap();
-    let (_, expected) = digests(&plain, 1);
-    plain.execute("UPDATE dataset SET digest = ?1 WHERE seq = 1", [expected.cast_signed()]).unwrap();
+    let (head, kpis) = digests(&plain, 1);
+    assert_ne!(stored_digests(&plain, 1), (head, kpis));
+    plain.execute("UPDATE dataset SET head_digest = ?1, kpi_digest = ?2 WHERE seq = 1", [head, kpis]).unwrap();
 
-    let datasets = all(&store).remove(0).1;
-    assert_eq!(datasets[0].updated_by, Some(user));
-    assert_eq!(datasets[0].updated_at, DateTime::from_timestamp_micros(-1));
-    assert!(!datasets[0].kpis.is_empty());
-    assert!(datasets[0].kpis.iter().all(|kpi| kpi.updated_at == DateTime::from_timestamp_micros(1)));
-}
-
-/// Makes the store of the fixtures through the public API, with ids and times counted from fixed ones.
-fn make(file: &Path) -> Store {
-    let (ids, seconds) = (AtomicU64::new(1), AtomicI64::new(0));
-    let store = Store::options()
-        .ids(move || Uuid::from_u64_pair(0x0190_0000_0000_7000, ids.fetch_add(1, Ordering::Relaxed)))
-        .clock(move || {
-            let seconds = seconds.fetch_add(1, Ordering::Relaxed);
-            DateTime::from_timestamp_micros(1_699_335_116_000_000 + seconds * 86_400_120_000).unwrap()
-        })
-        .open(file)
-        .unwrap();
-    let [first, second] = [1, 2].map(|id| store.organization(OrganizationId::from(Uuid::from_u128(id))));
-    let every_type = ValueType::ALL.map(|value_type| NewKpi::new(value_type.as_str()).value_type(value_type));
-    let ties = [3, 1, 3, 0, 1].map(|sort_order| NewKpi::new(format!("tie at {sort_order}")).sort_order(sort_order));
-    let water = NewDataset::new("Water 水 🌊").description("Entnahme,\nEinleitung\t\"und\" Verbrauch").kpis(every_type);
-    first.acting_as(UserId::from(Uuid::from_u128(3))).create_dataset(water.kpis(ties)).unwrap();
-    let edges = NewDataset::new(" ")
-        .description("")
-        .kpi(NewKpi::new("é").description("").unit("").required(false).sort_order(i64::MAX))
-        .kpi(NewKpi::new("\u{1}\u{10ffff}").description("m³ ".repeat(600)).unit("kg CO₂e/m²"));
-    second.create_dataset(edges).unwrap();
-    first.create_dataset(NewDataset::new("n".repeat(255))).unwrap();
-    store
-}
-
-fn all(store: &Store) -> Vec<(OrganizationId, Vec<Dataset>)> {
-    let organizations = store.organizations().unwrap().into_iter();
-    organizations.map(|id| (id, listed(&store.organization(id)))).collect()
-}
-
-/// Everything that the public API returns, as JSON.
-fn read(store: &Store) -> String {
-    serde_json::to_string_pretty(&all(store)).unwrap() + "\n"
+    let dataset = listed(&store.organization(Uuid::from_u128(1).into())).remove(0);
+    assert_eq!(dataset.updated_by, Some(user));
+    assert_eq!(dataset.updated_at, DateTime::from_timestamp_micros(-1));
+    assert!(!dataset.kpis.is_empty());
+    assert!(dataset.kpis.iter().all(|kpi| kpi.updated_at == DateTime::from_timestamp_micros(1)));
 }
 
 fn dump(file: &Path) -> String {
@@ -175,91 +235,4 @@ fn dump(file: &Path) -> String {
 
 fn objects(dump: &str) -> impl Iterator<Item = &str> {
     dump.split("\n\n")
-}
-
-/// How a column is hashed.
-enum Form {
-    Id,
-    Text,
-    I64,
-    U8,
-}
-
-/// The columns of a dataset in the order of `docs/file-format.md`; the last says whether it may be null.
-const DATASET: [(&str, Form, bool); 9] = [
-    ("organization_id", Form::Id, false),
-    ("id", Form::Id, false),
-    ("revision", Form::I64, false),
-    ("name", Form::Text, false),
-    ("description", Form::Text, true),
-    ("created_at", Form::I64, false),
-    ("created_by", Form::Id, true),
-    ("updated_by", Form::Id, true),
-    ("updated_at", Form::I64, true),
-];
-
-const KPI: [(&str, Form, bool); 9] = [
-    ("id", Form::Id, false),
-    ("name", Form::Text, false),
-    ("description", Form::Text, true),
-    ("unit", Form::Text, true),
-    ("value_type", Form::U8, false),
-    ("required", Form::U8, false),
-    ("sort_order", Form::I64, false),
-    ("created_at", Form::I64, false),
-    ("updated_at", Form::I64, true),
-];
-
-/// The datasets whose stored digest differs from the documented one.
-fn mismatched(file: &Path) -> Vec<i64> {
-    mismatched_on(&plain_sqlite(file))
-}
-
-fn mismatched_on(plain: &rusqlite::Connection) -> Vec<i64> {
-    let mut statement = plain.prepare("SELECT seq FROM dataset").unwrap();
-    let all: Vec<i64> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert!(!all.is_empty());
-    all.into_iter()
-        .filter(|seq| {
-            let (stored, expected) = digests(plain, *seq);
-            stored != expected
-        })
-        .collect()
-}
-
-/// The stored digest, and the documented one.
-fn digests(plain: &rusqlite::Connection, seq: i64) -> (u64, u64) {
-    let from = format!("FROM dataset WHERE seq = {seq}");
-    let stored: i64 = plain.query_row(&format!("SELECT digest {from}"), [], |row| row.get(0)).unwrap();
-    let mut bytes = rows(plain, &DATASET, &from).remove(0);
-    let kpis = rows(plain, &KPI, &format!("FROM kpi WHERE dataset_seq = {seq} ORDER BY sort_order, position"));
-    bytes.extend((kpis.len() as u64).to_le_bytes());
-    bytes.extend(kpis.concat());
-    (stored.cast_unsigned(), XxHash3_64::oneshot(&bytes))
-}
-
-/// The bytes of each row that are hashed.
-fn rows(plain: &rusqlite::Connection, columns: &[(&str, Form, bool)], from: &str) -> Vec<Vec<u8>> {
-    let names: Vec<_> = columns.iter().map(|(name, ..)| *name).collect();
-    let mut statement = plain.prepare(&format!("SELECT {} {from}", names.join(", "))).unwrap();
-    let bytes = |row: &rusqlite::Row<'_>| {
-        let values = columns
-            .iter()
-            .enumerate()
-            .map(|(index, (_, form, may_be_null))| Ok(hashed(row.get(index)?, form, *may_be_null)));
-        Ok(values.collect::<rusqlite::Result<Vec<_>>>()?.concat())
-    };
-    statement.query_map([], bytes).unwrap().map(Result::unwrap).collect()
-}
-
-fn hashed(value: Value, form: &Form, may_be_null: bool) -> Vec<u8> {
-    let bytes = match (value, form) {
-        (Value::Null, _) if may_be_null => return vec![0],
-        (Value::Blob(id), Form::Id) => id,
-        (Value::Text(text), Form::Text) => [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat(),
-        (Value::Integer(integer), Form::I64) => integer.to_le_bytes().to_vec(),
-        (Value::Integer(integer), Form::U8) => vec![u8::try_from(integer).unwrap()],
-        (value, _) => panic!("not of the documented form: {value:?}"),
-    };
-    if may_be_null { [vec![1], bytes].concat() } else { bytes }
 }

@@ -31,7 +31,13 @@ const DATASET: Columns = &[
     ("updated_by", "NULL"),
     ("updated_at", "NULL"),
     ("revision", "1"),
-    ("digest", "0"),
+    ("kpi_count", "0"),
+    ("head_digest", "0"),
+    ("kpi_digest", "0"),
+    ("changed", "9223372036854775807"),
+    ("deleted_at", "0"),
+    ("deleted_by", "NULL"),
+    ("state_digest", "0"),
 ];
 
 const KPI: Columns = &[
@@ -46,6 +52,32 @@ const KPI: Columns = &[
     ("sort_order", "0"),
     ("created_at", "0"),
     ("updated_at", "NULL"),
+];
+
+const DATASET_VERSION: Columns = &[
+    ("dataset_seq", "1"),
+    ("change", "abs(random() / 2) + 1000"),
+    ("part", "0"),
+    ("origin", "0"),
+    ("changed_at", "0"),
+    ("changed_by", "NULL"),
+    ("revision", "1"),
+    ("head_digest", "0"),
+    ("kpi_digest", "0"),
+    ("replaced", "NULL"),
+    ("digest", "0"),
+];
+
+const PURGED_DATASET: Columns = &[("organization_id", "randomblob(16)"), ("change", "1"), ("id", "randomblob(16)")];
+
+const COUNTER: Columns = &[("id", "1"), ("last", "0")];
+
+const TABLES: [(&str, Columns); 5] = [
+    ("dataset", DATASET),
+    ("kpi", KPI),
+    ("dataset_version", DATASET_VERSION),
+    ("purged_dataset", PURGED_DATASET),
+    ("counter", COUNTER),
 ];
 
 /// Values of a column: an expression, with the constraint that refuses it, if any.
@@ -66,7 +98,7 @@ fn the_file_accepts_each_limit_and_refuses_what_is_past_it() {
 fn no_check_of_the_schema_is_left_out_here() {
     let (_place, plain) = store_with_one_dataset();
     let mut in_the_schema = BTreeSet::new();
-    for table in ["dataset", "kpi"] {
+    for (table, _) in TABLES {
         let query = "SELECT sql FROM sqlite_schema WHERE name = ?1";
         let sql: String = plain.query_row(query, [table], |row| row.get(0)).unwrap();
         let checks = sql.lines().map(str::trim).filter(|line| line.contains("CHECK ("));
@@ -75,7 +107,44 @@ fn no_check_of_the_schema_is_left_out_here() {
     let is_checked = |rules: &Rules| rules.iter().any(|(_, refused)| *refused == Some(CHECK));
     let tried = rules().into_iter().filter(|(.., rules)| is_checked(rules));
     assert_eq!(tried.map(|(table, column, _)| format!("{table}.{column}")).collect::<BTreeSet<_>>(), in_the_schema);
-    assert!(in_the_schema.len() > 15, "{in_the_schema:?}");
+    assert!(in_the_schema.len() > 30, "{in_the_schema:?}");
+}
+
+/// Each is null or not with another: `changed`, `deleted_at`, `deleted_by`, `state_digest`.
+#[test]
+fn the_file_accepts_only_a_state_that_a_dataset_can_have() {
+    let (_place, plain) = store_with_one_dataset();
+    let columns = [("changed", "99"), ("deleted_at", "0"), ("deleted_by", "zeroblob(16)"), ("state_digest", "0")];
+    let mut accepted = Vec::new();
+    for state in 0..1 << columns.len() {
+        let is_set = |index: usize| state & (1 << index) != 0;
+        let values = columns.iter().enumerate();
+        let mut values: Vec<_> =
+            values.map(|(index, (column, value))| (*column, if is_set(index) { *value } else { "NULL" })).collect();
+        values.push(("seq", "50"));
+        match insert(&plain, "dataset", &values) {
+            Ok(()) => {
+                accepted.push(
+                    columns
+                        .iter()
+                        .enumerate()
+                        .filter(|(index, _)| is_set(*index))
+                        .map(|(_, (column, _))| *column)
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                );
+                plain.execute("DELETE FROM dataset WHERE seq = 50", []).unwrap();
+            }
+            Err(constraint) => assert_eq!(constraint, CHECK, "{values:?}"),
+        }
+    }
+    let expected = [
+        "",
+        "changed, state_digest",
+        "changed, deleted_at, state_digest",
+        "changed, deleted_at, deleted_by, state_digest",
+    ];
+    assert_eq!(accepted, expected);
 }
 
 #[test]
@@ -94,6 +163,24 @@ fn the_file_refuses_ids_that_are_taken_and_kpis_of_no_dataset() {
     assert_eq!(kpi("1", first), Err(PRIMARY_KEY));
     assert_eq!(kpi("99", first), Err(FOREIGN_KEY));
     assert_eq!(insert(&plain, "dataset", &[("seq", "1")]), Err(PRIMARY_KEY));
+
+    let version = |dataset, change, part| {
+        insert(&plain, "dataset_version", &[("dataset_seq", dataset), ("change", change), ("part", part)])
+    };
+    assert_eq!(version("1", "70", "0"), Ok(()));
+    assert_eq!(version("1", "70", "1"), Ok(()));
+    assert_eq!(version("2", "70", "0"), Ok(()));
+    assert_eq!(version("1", "70", "0"), Err(PRIMARY_KEY));
+    assert_eq!(version("99", "100", "0"), Err(FOREIGN_KEY));
+
+    let purged = |organization, change, id| {
+        insert(&plain, "purged_dataset", &[("organization_id", organization), ("change", change), ("id", id)])
+    };
+    assert_eq!(purged(first, "70", first), Ok(()));
+    assert_eq!(purged(first, "71", second), Ok(()));
+    assert_eq!(purged(second, "70", first), Ok(()), "another organization may use the id too");
+    assert_eq!(purged(first, "70", "randomblob(16)"), Err(PRIMARY_KEY));
+    assert_eq!(purged(first, "72", first), Err(UNIQUE));
 }
 
 fn rules() -> Vec<(&'static str, &'static str, Rules)> {
@@ -114,6 +201,7 @@ fn rules() -> Vec<(&'static str, &'static str, Rules)> {
     let optional_text =
         |max| or_null(with_nul(accepted(["''".to_owned(), text(max)], refused(CHECK, [text(max + 1)]))));
     let from = |min: i64| not_null(accepted([min, i64::MAX], refused(CHECK, [min - 1, i64::MIN])));
+    let digest = || not_null(accepted([i64::MIN, -1, i64::MAX], refused(DATATYPE, ["'x'"])));
     let last_type = i64::try_from(ValueType::ALL.len()).unwrap() - 1;
     vec![
         ("dataset", "id", not_null(id())),
@@ -125,7 +213,15 @@ fn rules() -> Vec<(&'static str, &'static str, Rules)> {
         ("dataset", "updated_by", or_null(id())),
         ("dataset", "updated_at", or_null(time())),
         ("dataset", "revision", from(1)),
-        ("dataset", "digest", not_null(accepted([i64::MIN, -1, i64::MAX], refused(DATATYPE, ["'x'"])))),
+        ("dataset", "kpi_count", not_null(accepted([0, KPIS_MAX], refused(CHECK, [KPIS_MAX + 1])))),
+        ("dataset", "kpi_count", refused(CHECK, [-1])),
+        ("dataset", "head_digest", digest()),
+        ("dataset", "kpi_digest", digest()),
+        ("dataset", "changed", accepted([i64::MAX], refused(CHECK, ["NULL", "0", "-1"]))),
+        ("dataset", "deleted_at", or_null(time())),
+        ("dataset", "deleted_by", or_null(id())),
+        ("dataset", "state_digest", accepted([i64::MIN, -1, i64::MAX], refused(CHECK, ["NULL"]))),
+        ("dataset", "state_digest", refused(DATATYPE, ["'x'"])),
         ("kpi", "dataset_seq", not_null(refused(DATATYPE, ["'x'"]))),
         ("kpi", "id", not_null(id())),
         ("kpi", "position", from(0)),
@@ -137,6 +233,23 @@ fn rules() -> Vec<(&'static str, &'static str, Rules)> {
         ("kpi", "sort_order", from(SORT_ORDER_MIN)),
         ("kpi", "created_at", not_null(time())),
         ("kpi", "updated_at", or_null(time())),
+        ("dataset_version", "dataset_seq", not_null(refused(DATATYPE, ["'x'"]))),
+        ("dataset_version", "change", not_null(accepted([2, i64::MAX], refused(CHECK, [1, 0, i64::MIN])))),
+        ("dataset_version", "part", from(0)),
+        ("dataset_version", "origin", not_null(accepted([0, 4], refused(CHECK, [-1, 5])))),
+        ("dataset_version", "changed_at", not_null(time())),
+        ("dataset_version", "changed_by", or_null(id())),
+        ("dataset_version", "revision", digest()),
+        ("dataset_version", "head_digest", digest()),
+        ("dataset_version", "kpi_digest", digest()),
+        ("dataset_version", "replaced", or_null(accepted(["'{}'"], refused(CHECK, ["''", "'{'", "'{},'"])))),
+        ("dataset_version", "replaced", refused(DATATYPE, ["x'7b7d'"])),
+        ("dataset_version", "digest", digest()),
+        ("purged_dataset", "organization_id", not_null(id())),
+        ("purged_dataset", "change", from(1)),
+        ("purged_dataset", "id", not_null(id())),
+        ("counter", "id", accepted([1], refused(CHECK, [0, 2]))),
+        ("counter", "last", from(0)),
     ]
 }
 
@@ -163,13 +276,15 @@ fn refused<T: ToString, const N: usize>(constraint: i32, expressions: [T; N]) ->
 
 /// Inserts the valid row with some columns changed; the error is the code of the constraint.
 fn insert(plain: &Connection, table: &str, changed: &[(&str, &str)]) -> Result<(), i32> {
-    let columns = if table == "dataset" { DATASET } else { KPI };
+    let (_, columns) = TABLES.iter().find(|(name, _)| *name == table).unwrap();
+    // That table has exactly one row.
+    let verb = if table == "counter" { "REPLACE" } else { "INSERT" };
     let value = |(name, usual): &(&'static str, &'static str)| {
         changed.iter().find(|(column, _)| column == name).map_or((*usual).to_owned(), |(_, other)| (*other).to_owned())
     };
     let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
     let values: Vec<_> = columns.iter().map(value).collect();
-    let sql = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "));
+    let sql = format!("{verb} INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "));
     let constraint = |error: rusqlite::Error| error.sqlite_error().unwrap_or_else(|| panic!("{error}")).extended_code;
     plain.execute(&sql, []).map(drop).map_err(constraint)
 }

@@ -63,8 +63,9 @@ fn datasets_created_meanwhile_come_at_the_end_or_not_at_all() {
 fn a_page_has_50_datasets_by_default() {
     let organization = filled(&Store::open_in_memory().unwrap(), 60);
     assert_eq!(DatasetQuery::new(), DatasetQuery::default());
-    assert_eq!(DatasetQuery::new(), DatasetQuery::new().newest_first().oldest_first().limit(50));
+    assert_eq!(DatasetQuery::new(), DatasetQuery::new().limit(50));
     let page = organization.datasets(&DatasetQuery::new()).unwrap();
+    assert_eq!(organization.datasets(&DatasetQuery::new().newest_first().oldest_first()).unwrap(), page);
     assert_eq!(page.items.len(), 50);
     let next = page.next.clone().unwrap();
     assert!(page.items.clone().into_iter().eq(page), "a page is its items");

@@ -18,16 +18,24 @@ mod responses;
 
 /// Creating: what is stored, atomicity, batches, ids that are taken.
 mod creating;
+/// Edits, before they are saved: drafts, patches, what two versions differ in, merging.
+mod edits;
+/// Looking back: every version, reverting, pruning.
+mod history;
 /// Ids and times: fresh, given, increasing, out of range, from sources that panic.
 mod ids_and_times;
 /// Listing: pages, cursors, iterating, counting.
 mod listing;
 /// Loading: any number of datasets, all or nothing or in batches; progress, cancelling, resuming.
 mod loading;
+/// Changing: drafts, patches, single KPIs; tokens, conflicts, limits.
+mod saving;
 /// Isolation of two organizations in one file: attacks by every call, and by a damaged index.
 mod tenants;
 /// Threads, two stores on one file, waiting with a deadline, closing.
 mod threads;
+/// The trash: deleting, restoring, purging.
+mod trash;
 
 /// Backups: complete, compact, verified, of a store in use; restoring them.
 mod backups;

@@ -159,8 +159,10 @@ fn a_tool_that_uses_up_the_numbers_makes_nothing_panic() {
     for last in [i64::MAX - 64, i64::MAX - 1, i64::MAX] {
         let file = TestFile::new();
         let store = Store::open(&file.path).unwrap();
-        let insert = "INSERT INTO dataset (seq, id, organization_id, name, created_at, revision, digest)
-                      VALUES (?1, randomblob(16), randomblob(16), 'x', 0, 1, 0)";
+        let insert =
+            "INSERT INTO dataset (seq, id, organization_id, name, created_at, revision, kpi_count, head_digest,
+                          kpi_digest)
+                      VALUES (?1, randomblob(16), randomblob(16), 'x', 0, 1, 0, 0, 0)";
         plain_sqlite(&file.path).execute(insert, [last]).unwrap();
         let ours = organization(&store);
         // A listing of the newest first would not find a dataset with the largest number.

@@ -5,7 +5,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use kpi_store::{DatasetQuery, Error, NewDataset, OrganizationId, Result, Store};
+use kpi_store::chrono::DateTime;
+use kpi_store::{
+    DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, NewDataset, NewKpi, OrganizationId, Result, Store,
+};
 
 use crate::support::{TestFile, checkpointed_store, entries, listed, organization, request_with_kpis, with_suffix};
 
@@ -95,10 +98,23 @@ fn every_write_is_refused_and_every_read_answers() {
     let file = TestFile::new();
     let writer = Store::open(&file.path).unwrap();
     let ours = organization(&writer);
-    let dataset = ours.create_dataset(request_with_kpis(2)).unwrap();
+    let [dataset, deleted] = [2, 1].map(|kpis| ours.create_dataset(request_with_kpis(kpis)).unwrap());
+    ours.delete_dataset(deleted.id).unwrap();
     let reader = open(&file.path).unwrap();
     let theirs = reader.organization(ours.id());
+    let mut draft = dataset.edit();
+    draft.name = "Waste".into();
     let refused = [
+        theirs.save_dataset(&draft).map(drop),
+        theirs.save_dataset(&dataset.edit()).map(drop),
+        theirs.update_dataset(dataset.id, DatasetPatch::new().name("Waste")).map(drop),
+        theirs.create_kpi(dataset.id, NewKpi::new("Waste")).map(drop),
+        theirs.revert_dataset(&dataset, 1).map(drop),
+        theirs.delete_dataset(dataset.id),
+        theirs.restore_dataset(deleted.id).map(drop),
+        theirs.purge_dataset(deleted.id),
+        theirs.purge_deleted_before(DateTime::UNIX_EPOCH).map(drop),
+        theirs.prune_history(&HistoryKeep::new()).map(drop),
         theirs.create_dataset(NewDataset::new("Waste")).map(drop),
         theirs.create_datasets([NewDataset::new("Waste")]).map(drop),
         theirs.accept_dataset(dataset.id).map(drop),
@@ -108,7 +124,10 @@ fn every_write_is_refused_and_every_read_answers() {
         assert_eq!((error.code(), error.is_retryable()), ("read_only", false), "{index}");
         assert!(source(&error).contains("opened for reading only"), "{error:?}");
     }
-    assert_eq!(listed(&theirs), [dataset]);
+    assert_eq!(listed(&theirs), std::slice::from_ref(&dataset));
+    assert_eq!(theirs.deleted_datasets(&DatasetQuery::new()).unwrap().items[0].dataset, deleted);
+    assert_eq!(theirs.history(dataset.id, &HistoryQuery::new()).unwrap().items[0].dataset, dataset);
+    assert_eq!(theirs.version(dataset.id, 1).unwrap().unwrap().dataset, dataset);
     assert_eq!(reader.organizations().unwrap(), [ours.id()]);
     assert!(reader.verify().unwrap().is_whole());
     let copy = file.folder.path().join("copy.db");

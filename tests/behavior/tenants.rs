@@ -1,66 +1,20 @@
 //! Two organizations in one file: no call of one shows or changes data of the other.
 
+mod attacks;
 mod damaged_index;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use kpi_store::{
-    Cursor, Dataset, DatasetId, DatasetQuery, Error, KpiId, LoadOptions, Loaded, NewDataset, NewKpi, Organization,
-    OrganizationId, Store, UserId,
+    Cursor, Dataset, DatasetId, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, KpiId, LoadOptions,
+    NewDataset, NewKpi, Organization, OrganizationId, Store, UserId,
 };
 
+use self::attacks::ATTACKS;
 use crate::support::{self, TestFile};
-
-/// Attacks the other organization, and returns everything that it is shown.
-type Attack = fn(&Tenants) -> String;
-
-/// The calls of an organization, each with an attack by the ids and cursors of another. A new call is added here.
-const ATTACKS: [(&str, Attack); 11] = [
-    ("accept_dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.accept_dataset(id)))),
-    ("acting_as", |tenants| {
-        let ours = tenants.ours.acting_as(tenants.theirs.user().unwrap());
-        let created = ours.create_dataset(NewDataset::new("under another name")).unwrap();
-        assert_eq!(created.organization_id, tenants.ours.id());
-        format!("{:?} {:?}", ours.count_datasets(&DatasetQuery::new()), all(&ours))
-            .replace(&tenants.theirs.user().unwrap().to_string(), "<user>")
-    }),
-    ("count_datasets", |tenants| {
-        let count = tenants.ours.count_datasets(&DatasetQuery::new().after(&tenants.cursor_of_theirs)).unwrap();
-        assert_eq!(count, tenants.ours_only.len() as u64);
-        count.to_string()
-    }),
-    ("create_dataset", |tenants| {
-        let kpi = tenants.theirs_only[0].kpis[0].id;
-        let create = |id| {
-            let new = NewDataset::new("taken?").id(id).kpi(NewKpi::new("taken?").id(kpi));
-            tenants.ours.create_dataset(new)
-        };
-        told(tenants.all_ids().map(create)).replace(&kpi.to_string(), "<asked>")
-    }),
-    ("create_datasets", |tenants| {
-        let all = tenants.all_ids().map(|id| NewDataset::new("taken?").id(id));
-        format!("{:?}", tenants.ours.create_datasets(all))
-    }),
-    ("dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.dataset(id)))),
-    ("datasets", |tenants| {
-        let query = DatasetQuery::new().limit(1_000);
-        let pages = [query.clone(), query.clone().newest_first(), query.after(&tenants.cursor_of_theirs)];
-        told(pages.iter().map(|query| tenants.ours.datasets(query)))
-    }),
-    ("id", |tenants| tenants.ours.id().to_string()),
-    ("iter_datasets", |tenants| {
-        let crossing = DatasetQuery::new().after(&tenants.cursor_of_theirs);
-        format!("{:?} {}", all(&tenants.ours), told(tenants.ours.iter_datasets(&crossing)))
-    }),
-    ("load_datasets", |tenants| {
-        let load = |id| tenants.ours.load_datasets([NewDataset::new("taken?").id(id)], LoadOptions::new());
-        let untimed = |loaded: Loaded| (loaded.datasets, loaded.kpis);
-        told(tenants.all_ids().map(|id| load(id).map(untimed)))
-    }),
-    ("user", |tenants| format!("{:?}", tenants.ours.user())),
-];
 
 /// The calls of the application, which owns the file: each sees all organizations or none.
 const OF_THE_APPLICATION: [&str; 12] = [
@@ -169,21 +123,50 @@ fn no_call_of_one_shows_or_changes_anything_of_the_other() {
         tenants.ours.load_datasets(taken, LoadOptions::new().in_batches_of(1)).unwrap_err();
         tenants.ours.create_dataset(NewDataset::new("again").id(expected[0].id)).unwrap_err();
         tenants.ours.accept_dataset(expected[0].id).unwrap();
+        change_everything(&tenants, expected[1].id);
         assert_eq!(tenants.seen_by_theirs(), before, "writing");
         assert_ne!(tenants.ours.count_datasets(&DatasetQuery::new()).unwrap(), expected.len() as u64, "the control");
     });
+}
+
+/// Changes ours by every call; theirs have the same ids.
+fn change_everything(tenants: &Tenants, id: DatasetId) {
+    let ours = &tenants.ours;
+    let created = ours.create_kpi(id, NewKpi::new("added")).unwrap();
+    let renamed = ours.update_dataset(id, DatasetPatch::new().name("renamed").delete_kpi(created.id)).unwrap();
+    let mut draft = renamed.edit();
+    draft.kpis.clear();
+    let emptied = ours.save_dataset(&draft).unwrap();
+    ours.revert_dataset(&emptied, 1).unwrap();
+    ours.prune_history(&HistoryKeep::new()).unwrap();
+    ours.restore_dataset(tenants.deleted[0].id).unwrap();
+    ours.delete_datasets([id, tenants.deleted[0].id]).unwrap();
+    ours.purge_dataset(id).unwrap();
+    assert_eq!(ours.purge_deleted_before(DateTime::<Utc>::MAX_UTC).unwrap(), 1);
 }
 
 #[test]
 fn a_foreign_id_answers_exactly_as_an_unknown_one() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
         let tenants = Tenants::with_the_same_ids(store);
-        let foreign = tenants.theirs.create_dataset(support::request_with_kpis(3)).unwrap().id;
+        let [foreign, in_trash] =
+            [3, 2].map(|kpis| tenants.theirs.create_dataset(support::request_with_kpis(kpis)).unwrap().id);
+        tenants.theirs.delete_dataset(in_trash).unwrap();
         let unknown = DatasetId::new();
         let ours = &tenants.ours;
-        let answers: [fn(&Organization, DatasetId) -> String; 5] = [
+        let answers: [fn(&Organization, DatasetId) -> String; 15] = [
             |organization, id| shown(organization.dataset(id), id),
             |organization, id| shown(organization.accept_dataset(id), id),
+            |organization, id| shown(organization.create_kpi(id, NewKpi::new("x")), id),
+            |organization, id| shown(organization.update_dataset(id, DatasetPatch::new().name("x")), id),
+            |organization, id| shown(organization.delete_dataset(id), id),
+            |organization, id| shown(organization.restore_dataset(id), id),
+            |organization, id| shown(organization.purge_dataset(id), id),
+            |organization, id| shown(organization.history(id, &HistoryQuery::new()), id),
+            |organization, id| shown(organization.version(id, 1), id),
+            |organization, id| shown(organization.version_at(id, None), id),
+            |organization, id| shown(organization.prune_history(&HistoryKeep::new().of(id)), id),
+            |organization, id| shown(organization.delete_datasets([id]), id),
             // Creating with the id is another way to ask whether it exists.
             |organization, id| {
                 let created = organization.create_dataset(NewDataset::new("x").id(id));
@@ -198,11 +181,12 @@ fn a_foreign_id_answers_exactly_as_an_unknown_one() {
                 shown(created.map(|created| created.len()), id)
             },
         ];
-        // The third call has created the foreign id among ours, and the fourth in another organization.
-        let others = [(); 2].map(|()| support::organization(store));
-        let organizations = [ours, ours, ours, &others[0], &others[1]];
-        for (answer, ours) in answers.into_iter().zip(organizations) {
-            assert_eq!(answer(ours, foreign), answer(ours, unknown));
+        for (index, answer) in answers.iter().enumerate() {
+            // The calls that create do so in an organization of their own.
+            let other = support::organization(store);
+            let ours = if index < 12 { ours } else { &other };
+            let answered = answer(ours, unknown);
+            assert_eq!([foreign, in_trash].map(|id| answer(ours, id)), [answered.clone(), answered], "answer {index}");
         }
         assert_ne!(answers[0](&tenants.theirs, foreign), answers[0](&tenants.theirs, unknown), "the control");
         assert_eq!(tenants.theirs.dataset(foreign).unwrap().unwrap().kpis.len(), 3, "ours was another one");
@@ -244,7 +228,7 @@ fn ids_collide_within_an_organization_only() {
 }
 
 #[test]
-fn organizations_lists_those_that_own_a_dataset() {
+fn organizations_lists_those_that_own_a_dataset_be_it_in_the_trash() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
         assert_eq!(store.organizations().unwrap(), []);
         let mut owners: Vec<_> = (0..5).map(|_| OrganizationId::new()).collect();
@@ -257,6 +241,13 @@ fn organizations_lists_those_that_own_a_dataset() {
         onlooker.create_datasets([]).unwrap();
         owners.sort();
         assert_eq!(store.organizations().unwrap(), owners);
+        let last = store.organization(owners[4]);
+        for dataset in all(&last) {
+            last.delete_dataset(dataset.id).unwrap();
+        }
+        assert_eq!(store.organizations().unwrap(), owners);
+        assert_eq!(last.purge_deleted_before(DateTime::<Utc>::MAX_UTC).unwrap(), 2);
+        assert_eq!(store.organizations().unwrap(), owners[..4]);
     });
 }
 
@@ -264,22 +255,25 @@ fn organizations_lists_those_that_own_a_dataset() {
 struct Tenants {
     ours: Organization,
     theirs: Organization,
+    /// The first was renamed.
     ours_only: Vec<Dataset>,
     theirs_only: Vec<Dataset>,
+    /// One of ours and one of theirs in the trash.
+    deleted: [Dataset; 2],
     cursor_of_theirs: Cursor,
 }
 
 impl Tenants {
     /// Other datasets under the same ids, of dataset and KPIs.
     fn with_the_same_ids(store: &Store) -> Self {
-        let ids: Vec<_> = (0..5).map(|_| (DatasetId::new(), KpiId::new())).collect();
+        let ids: Vec<_> = (0..6).map(|_| (DatasetId::new(), KpiId::new())).collect();
         Self::with_ids(store, &ids, &ids)
     }
 
     /// Each with ids that the other does not have.
     fn with_ids_of_their_own(store: &Store) -> Self {
-        let ids: Vec<_> = (0..6).map(|_| (DatasetId::new(), KpiId::new())).collect();
-        Self::with_ids(store, &ids[..3], &ids[3..])
+        let ids: Vec<_> = (0..8).map(|_| (DatasetId::new(), KpiId::new())).collect();
+        Self::with_ids(store, &ids[..4], &ids[4..])
     }
 
     fn with_ids(store: &Store, of_ours: &[(DatasetId, KpiId)], of_theirs: &[(DatasetId, KpiId)]) -> Self {
@@ -293,13 +287,25 @@ impl Tenants {
             theirs_only.push(theirs.create_dataset(request("theirs", number, *of_theirs)).unwrap());
             ours_only.push(ours.create_dataset(request("ours", number, *of_ours)).unwrap());
         }
+        for (organization, datasets) in [(&ours, &mut ours_only), (&theirs, &mut theirs_only)] {
+            let renamed = datasets[0].name.clone();
+            organization
+                .update_dataset(datasets[0].id, DatasetPatch::new().name(format!("formerly {renamed}")))
+                .unwrap();
+            datasets[0] = organization.update_dataset(datasets[0].id, DatasetPatch::new().name(renamed)).unwrap();
+        }
+        let deleted = [(&ours, &mut ours_only), (&theirs, &mut theirs_only)].map(|(organization, datasets)| {
+            let deleted = datasets.pop().unwrap();
+            organization.delete_dataset(deleted.id).unwrap();
+            deleted
+        });
         let cursor_of_theirs = theirs.datasets(&DatasetQuery::new().limit(1)).unwrap().next.unwrap();
-        Self { ours, theirs, ours_only, theirs_only, cursor_of_theirs }
+        Self { ours, theirs, ours_only, theirs_only, deleted, cursor_of_theirs }
     }
 
     /// First the ids that only they have, then those that only we have.
     fn all_ids(&self) -> impl Iterator<Item = DatasetId> {
-        self.theirs_only.iter().chain(&self.ours_only).map(|dataset| dataset.id)
+        self.theirs_only.iter().chain(&self.deleted).chain(&self.ours_only).map(|dataset| dataset.id)
     }
 
     /// Texts that only the other organization may be shown.
@@ -307,7 +313,8 @@ impl Tenants {
         let theirs = &self.theirs;
         let mut secrets =
             vec![theirs.id().to_string(), theirs.user().unwrap().to_string(), self.cursor_of_theirs.to_string()];
-        for dataset in &self.theirs_only {
+        secrets.push("formerly theirs".to_owned());
+        for dataset in self.theirs_only.iter().chain(&self.deleted[1..]) {
             secrets.extend([dataset.name.clone(), dataset.kpis[0].name.clone(), dataset.kpis[0].id.to_string()]);
         }
         secrets
@@ -321,7 +328,14 @@ impl Tenants {
         let page = theirs.datasets(&query.clone().newest_first()).unwrap();
         let first = theirs.datasets(&query).unwrap();
         let count = theirs.count_datasets(&query).unwrap();
-        let seen = format!("{:?}\n{one_by_one:#?}\n{:#?}\n{page:#?}\n{first:#?}\n{count}", theirs.user(), all(theirs));
+        let trash = theirs.deleted_datasets(&query).unwrap();
+        let history = |dataset: &Dataset| theirs.history(dataset.id, &HistoryQuery::new()).unwrap();
+        let histories: Vec<_> = self.theirs_only.iter().map(history).collect();
+        let all = all(theirs);
+        let seen = format!(
+            "{:?}\n{one_by_one:#?}\n{all:#?}\n{page:#?}\n{first:#?}\n{count}\n{trash:#?}\n{histories:#?}",
+            theirs.user()
+        );
         assert!(seen.contains("\"theirs 2\"") && seen.contains("\"of theirs\""), "{seen}");
         assert!(!seen.contains("\"ours") && !seen.contains("of ours"), "{seen}");
         seen

@@ -62,7 +62,7 @@ fn each_kind_of_finding_is_named_with_its_dataset() {
     let deleted = without_an_index("DELETE FROM dataset WHERE seq = 3; DELETE FROM kpi WHERE dataset_seq = 3");
     let table: [(&str, &[Found]); 7] = [
         ("UPDATE kpi SET name = 'other' WHERE dataset_seq = 2", &[("dataset", Some(1))]),
-        ("UPDATE dataset SET digest = digest + 1 WHERE seq = 1", &[("dataset", Some(0))]),
+        ("UPDATE dataset SET head_digest = head_digest + 1 WHERE seq = 1", &[("dataset", Some(0))]),
         ("DELETE FROM kpi WHERE dataset_seq = 3 AND position = 1", &[("dataset", Some(2))]),
         ("DELETE FROM dataset WHERE seq = 2", &[("foreign_key", None)]),
         (
@@ -70,7 +70,8 @@ fn each_kind_of_finding_is_named_with_its_dataset() {
             &[("dataset", Some(0)), ("order", Some(0))],
         ),
         (&moved, &[("integrity", None), ("hidden", Some(2))]),
-        (&deleted, &[("integrity", None), ("count", None)]),
+        // SQLite does not count the entries of an index that has a condition.
+        (&deleted, &[("count", None)]),
     ];
     for (sql, expected) in table {
         let sample = Sample::new();

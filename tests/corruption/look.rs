@@ -144,7 +144,10 @@ impl Seen {
         // A damaged dataset would be accepted as it is.
         if matches!(organization.dataset(datasets[0].id), Ok(Some(_))) {
             match organization.accept_dataset(datasets[0].id) {
-                Ok(accepted) => self.wrong += u64::from(accepted != datasets[0]),
+                Ok(mut accepted) => {
+                    (accepted.updated_by, accepted.updated_at) = (datasets[0].updated_by, datasets[0].updated_at);
+                    self.wrong += u64::from(accepted != datasets[0]);
+                }
                 Err(error) => typed(&self.what, &error, &allowed),
             }
         }

@@ -6,7 +6,9 @@ use kpi_store_test_support::TestFile;
 use kpi_store_test_support::ledger::{self, Breach, Demand};
 
 use super::images::{self, Image};
-use super::session::{BACKUP_OF_UPGRADE, CLAIMED_BACKUP, Creation, Event, Noted, Outcome, Session};
+use super::session::{
+    BACKUP_OF_UPGRADE, CLAIMED_BACKUP, Creation, Event, Noted, Outcome, Session, is_accepted, without_acceptances,
+};
 use crate::sqlite::schema::{SCHEMA, Schema};
 use crate::{Dataset, DatasetQuery, Durability, Error, OrganizationId, Store};
 
@@ -81,7 +83,7 @@ impl Expected<'_> {
         let options = Store::options().durability(self.promise);
         let store = options.open_with_schema(&file.path, self.schema).map_err(|error| unopened(&error))?;
         self.check_acceptances(&store, cut)?;
-        self.judge(&look(&store, self.organization)?, cut)?;
+        self.judge(&self.look(&store)?, cut)?;
         write_something(&store)
     }
 
@@ -102,7 +104,7 @@ impl Expected<'_> {
             };
             let found = organization.dataset(dataset.id);
             match &found {
-                Ok(Some(found)) if found == dataset && acceptances.clone().any(is_tried) => continue,
+                Ok(Some(found)) if is_accepted(found, dataset) && acceptances.clone().any(is_tried) => continue,
                 Err(Error::Corrupt { .. }) if acceptances.clone().any(is_done) => {
                     return Err(Breach::Lost(format!("the acceptance of {}", dataset.id)));
                 }
@@ -110,7 +112,7 @@ impl Expected<'_> {
                 _ => return Err(Breach::Corrupt(format!("altered, and reads {found:?}"))),
             }
             let accepted = organization.accept_dataset(dataset.id);
-            if !matches!(&accepted, Ok(accepted) if accepted == dataset) {
+            if !matches!(&accepted, Ok(accepted) if is_accepted(accepted, dataset)) {
                 return Err(Breach::Corrupt(format!("accepting again: {accepted:?}")));
             }
         }
@@ -128,7 +130,7 @@ impl Expected<'_> {
                 Err(Breach::Lost("the upgrade".to_owned()))
             }
             Ok(store) => {
-                self.judge(&look(&store, self.organization)?, cut)?;
+                self.judge(&self.look(&store)?, cut)?;
                 write_something(&store)
             }
             Err(Error::TooNew { found: 2, .. }) if image.contains_key(BACKUP_OF_UPGRADE) => Ok(()),
@@ -160,12 +162,17 @@ impl Expected<'_> {
                 }
                 opened => opened,
             };
-            let found = look(&store.map_err(|error| unopened(&error))?, self.organization)?;
+            let found = self.look(&store.map_err(|error| unopened(&error))?)?;
             if found != *holds {
                 return Err(Breach::Partial(format!("{name} holds {} datasets of {}", found.len(), holds.len())));
             }
         }
         Ok(())
+    }
+
+    /// Everything in the store, as [`judge`](Self::judge) compares it.
+    fn look(&self, store: &Store) -> Result<Vec<Dataset>, Breach> {
+        Ok(without_acceptances(self.events, look(store, self.organization)?))
     }
 
     /// Holds what was found against the ledger.

@@ -7,7 +7,7 @@ use std::path::Path;
 use kpi_store_fault_vfs::{Cause, Fault, Kind};
 
 use super::scenarios::{Scenario, two_datasets};
-use super::session::{Creation, Event, Outcome, Session, request};
+use super::session::{Creation, Event, Outcome, Session, request, without_acceptances};
 use crate::sqlite::open::upgrade_tests::schemas::REBUILDS;
 use crate::{Dataset, DatasetQuery, Error, Result, Store};
 
@@ -131,7 +131,8 @@ impl Session {
     /// The datasets that another handle finds in the file, or in a copy of it.
     pub(super) fn found_in(&self, file: &Path) -> Result<Vec<Dataset>> {
         let store = Store::options().open_with_schema(file, self.schema)?;
-        store.organization(self.organization).iter_datasets(&DatasetQuery::new()).collect()
+        let found = store.organization(self.organization).iter_datasets(&DatasetQuery::new());
+        Ok(without_acceptances(&self.events, found.collect::<Result<_>>()?))
     }
 
     /// Whether the handle, which is read-only, sees what another one writes from now on.

@@ -1,7 +1,9 @@
-//! Tests that need the inside of the crate: its connections, the writer and its queue, the statements.
+//! Tests that need the inside of the crate: its connections, the writer and its queue, the statements,
+//! and the content of edits.
 
 mod backups;
 mod durability;
+mod edits;
 mod log_bound;
 mod opening;
 mod readers;

@@ -4,19 +4,24 @@
 //! is the faster one: KPIs are inserted 32 to a statement across the datasets of a batch, columns are borrowed before
 //! they are copied, a listing is read by two statements that are stepped in parallel.
 
+pub(crate) mod change;
+mod digest;
+pub(crate) mod history;
 pub(crate) mod keep;
 pub(crate) mod read;
 pub(crate) mod write;
 
+use std::cell::Cell;
+use std::ops::Deref;
 use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use uuid::Uuid;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// A row of `kpi` as the floor returns it: the columns that a read needs, owned.
+#[derive(Clone)]
 pub(crate) struct Kpi {
     pub(crate) id: Uuid,
     pub(crate) position: i64,
@@ -31,6 +36,7 @@ pub(crate) struct Kpi {
 }
 
 /// A row of `dataset` with its KPIs.
+#[derive(Clone)]
 pub(crate) struct Dataset {
     pub(crate) id: Uuid,
     pub(crate) name: String,
@@ -42,8 +48,81 @@ pub(crate) struct Dataset {
     pub(crate) kpis: Vec<Kpi>,
 }
 
+/// A connection, with the numbers of datasets and changes that it has reserved.
+pub(crate) struct Floor {
+    connection: Connection,
+    numbers: Cell<Numbers>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Numbers {
+    /// The `data_version` at which they were reserved.
+    data_version: i64,
+    next: i64,
+    left: i64,
+}
+
+impl Deref for Floor {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+/// The number of numbers that are reserved at once.
+const BLOCK: i64 = 64;
+
+/// The table may have orphaned rows, and the counter may have been set back by another tool.
+const RESERVE: &str = "
+    UPDATE counter
+    SET last = ?1 + max(last, ifnull((SELECT max(seq) FROM dataset), 0), ifnull((SELECT max(dataset_seq) FROM kpi), 0))
+    WHERE id = 1 RETURNING last";
+
+impl Floor {
+    fn new(connection: Connection) -> Self {
+        Self { connection, numbers: Cell::default() }
+    }
+
+    /// Runs `work` in a write transaction. Numbers that were reserved before another connection wrote are not used:
+    /// numbers must rise in the order of commits.
+    fn transaction<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.run("BEGIN IMMEDIATE");
+        let data_version = self.prepare_cached("PRAGMA data_version").unwrap().query_one([], |row| row.get(0)).unwrap();
+        if self.numbers.get().data_version != data_version {
+            self.numbers.set(Numbers { data_version, next: 0, left: 0 });
+        }
+        let done = work();
+        self.run("COMMIT");
+        done
+    }
+
+    fn run(&self, sql: &str) {
+        self.prepare_cached(sql).unwrap().execute([]).unwrap();
+    }
+
+    /// Takes consecutive unused numbers within a transaction and returns the first.
+    fn take(&self, count: i64) -> i64 {
+        let mut numbers = self.numbers.get();
+        if numbers.left < count {
+            let block = count.max(BLOCK);
+            let last: i64 = self.prepare_cached(RESERVE).unwrap().query_one([block], |row| row.get(0)).unwrap();
+            (numbers.next, numbers.left) = (last - block + 1, block);
+        }
+        let first = numbers.next;
+        (numbers.next, numbers.left) = (first + count, numbers.left - count);
+        self.numbers.set(numbers);
+        first
+    }
+}
+
+/// The time now, in microseconds since 1970.
+fn now() -> i64 {
+    chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()).timestamp_micros()
+}
+
 /// Opens an up-to-date file with the settings of the store, without checking any of them.
-pub(crate) fn open(file: &Path, synchronous: &str) -> Connection {
+pub(crate) fn open(file: &Path, synchronous: &str) -> Floor {
     let connection = Connection::open(file).unwrap();
     set(&connection);
     connection
@@ -52,15 +131,15 @@ pub(crate) fn open(file: &Path, synchronous: &str) -> Connection {
              PRAGMA journal_mode = WAL"
         ))
         .unwrap();
-    connection
+    Floor::new(connection)
 }
 
 /// Opens a database in memory with the same tables.
-pub(crate) fn open_in_memory() -> Connection {
+pub(crate) fn open_in_memory() -> Floor {
     let connection = Connection::open_in_memory().unwrap();
     set(&connection);
     connection.execute_batch(SCHEMA).unwrap();
-    connection
+    Floor::new(connection)
 }
 
 const SCHEMA: &str = include_str!("../../../migrations/V1__create_dataset_and_kpi.sql");
@@ -101,42 +180,3 @@ const LIMITS: [(Limit, i32); 11] = [
     (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 1_000),
     (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
 ];
-
-/// The digest of the file format, at revision 1.
-fn digest(organization: Uuid, dataset: &Dataset) -> u64 {
-    // Collected and hashed once: a call of the hash for each piece costs more.
-    let mut bytes = Vec::with_capacity(4_096);
-    bytes.extend_from_slice(organization.as_bytes());
-    bytes.extend_from_slice(dataset.id.as_bytes());
-    bytes.extend_from_slice(&1_i64.to_le_bytes());
-    text(&mut bytes, &dataset.name);
-    optional(&mut bytes, dataset.description.as_deref(), text);
-    bytes.extend_from_slice(&dataset.created_at.to_le_bytes());
-    optional(&mut bytes, dataset.created_by, |bytes, id| bytes.extend_from_slice(id.as_bytes()));
-    optional(&mut bytes, dataset.updated_by, |bytes, id| bytes.extend_from_slice(id.as_bytes()));
-    optional(&mut bytes, dataset.updated_at, |bytes, time| bytes.extend_from_slice(&time.to_le_bytes()));
-    bytes.extend_from_slice(&(dataset.kpis.len() as u64).to_le_bytes());
-    for kpi in &dataset.kpis {
-        bytes.extend_from_slice(kpi.id.as_bytes());
-        text(&mut bytes, &kpi.name);
-        optional(&mut bytes, kpi.description.as_deref(), text);
-        optional(&mut bytes, kpi.unit.as_deref(), text);
-        bytes.extend_from_slice(&[kpi.value_type, u8::from(kpi.required)]);
-        bytes.extend_from_slice(&kpi.sort_order.to_le_bytes());
-        bytes.extend_from_slice(&kpi.created_at.to_le_bytes());
-        optional(&mut bytes, kpi.updated_at, |bytes, time| bytes.extend_from_slice(&time.to_le_bytes()));
-    }
-    xxh3_64(&bytes)
-}
-
-fn text(bytes: &mut Vec<u8>, text: &str) {
-    bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(text.as_bytes());
-}
-
-fn optional<T>(bytes: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
-    bytes.extend_from_slice(&[u8::from(value.is_some())]);
-    if let Some(value) = value {
-        write(bytes, value);
-    }
-}

@@ -7,34 +7,88 @@ use uuid::Uuid;
 
 use super::{Dataset, Kpi, digest};
 
-const ONE: &str = "SELECT seq, name, description, created_at, created_by, updated_by, updated_at, digest
-                   FROM dataset WHERE organization_id = ?1 AND id = ?2";
+/// The columns of a dataset. The state is fetched only if it has a digest.
+macro_rules! columns {
+    () => {
+        "seq, name, description, created_at, created_by, updated_by, updated_at, revision, head_digest, kpi_digest,
+         state_digest, changed, deleted_at, deleted_by, id"
+    };
+}
+
+const ONE: &str = concat!("SELECT ", columns!(), " FROM dataset WHERE organization_id = ?1 AND id = ?2");
+
+const ONE_WITH_COUNT: &str =
+    concat!("SELECT ", columns!(), ", kpi_count FROM dataset WHERE organization_id = ?1 AND id = ?2");
 
 const KPIS_OF_ONE: &str =
     "SELECT id, position, name, description, unit, value_type, required, sort_order, created_at, updated_at
      FROM kpi WHERE dataset_seq = ?1";
 
-/// Reads one dataset and checks its digest.
+/// A dataset with the stored columns that a change needs.
+#[derive(Clone)]
+pub(super) struct Stored {
+    pub(super) seq: i64,
+    pub(super) revision: i64,
+    /// Of the head, and the sum over the KPIs.
+    pub(super) digests: (i64, i64),
+    /// The number of the last change.
+    pub(super) changed: Option<i64>,
+    pub(super) dataset: Dataset,
+}
+
+/// Reads one dataset and checks its digests.
 pub(crate) fn get(connection: &Connection, organization: Uuid, id: Uuid) -> Option<Dataset> {
+    find(connection, organization, id, false).map(|stored| stored.dataset)
+}
+
+/// The dataset, with its KPIs, that is in the trash or not.
+pub(super) fn find(connection: &Connection, organization: Uuid, id: Uuid, is_deleted: bool) -> Option<Stored> {
     let mut statement = connection.prepare_cached(ONE).unwrap();
     let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()]).unwrap();
     let row = rows.next().unwrap()?;
+    let changed = state(row, organization, id, is_deleted)?;
     let mut statement = connection.prepare_cached(KPIS_OF_ONE).unwrap();
     let mut kpis = statement.query([integer(row, 0)]).unwrap();
     let mut found = Vec::new();
     while let Some(row) = kpis.next().unwrap() {
         found.push(kpi(row));
     }
-    Some(dataset(organization, id, row, found))
+    Some(dataset(organization, id, row, changed, found))
 }
 
-const PAGE: &str = "SELECT seq, name, description, created_at, created_by, updated_by, updated_at, digest, id
-                    FROM dataset WHERE organization_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+/// The dataset without its KPIs, and their number. Its digest is checked if `is_checked`.
+pub(super) fn head(connection: &Connection, organization: Uuid, id: Uuid, is_checked: bool) -> Option<(Stored, usize)> {
+    let mut statement = connection.prepare_cached(ONE_WITH_COUNT).unwrap();
+    let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()]).unwrap();
+    let row = rows.next().unwrap()?;
+    let changed = state(row, organization, id, false)?;
+    let (stored, count) = (stored(id, row, changed, Vec::new()), usize::try_from(integer(row, 15)).unwrap());
+    if is_checked {
+        let found = digest::Bytes::new().head(organization, stored.revision, &stored.dataset, count);
+        assert_eq!(found, stored.digests.0);
+    }
+    Some((stored, count))
+}
+
+/// The number of the last change, if there is one, of a dataset that is in the trash or not; `None` otherwise.
+fn state(row: &Row<'_>, organization: Uuid, id: Uuid, is_deleted: bool) -> Option<Option<i64>> {
+    let Some(stored) = optional_integer(row, 10) else { return (!is_deleted).then_some(None) };
+    let (changed, deleted) = (integer(row, 11), optional_integer(row, 12).map(|at| (at, self::id(row, 13))));
+    assert_eq!(digest::Bytes::new().state(organization, id, changed, deleted), stored);
+    (deleted.is_some() == is_deleted).then_some(Some(changed))
+}
+
+const PAGE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM dataset INDEXED BY dataset_by_organization
+     WHERE organization_id = ?1 AND deleted_at IS NULL AND seq > ?2 ORDER BY seq LIMIT ?3"
+);
 
 const KPIS_OF_PAGE: &str =
     "SELECT k.id, position, k.name, k.description, unit, value_type, required, sort_order, k.created_at, k.updated_at, d.seq
-     FROM dataset AS d CROSS JOIN kpi AS k ON k.dataset_seq = d.seq
-     WHERE d.organization_id = ?1 AND d.seq > ?2 ORDER BY d.seq";
+     FROM dataset AS d INDEXED BY dataset_by_organization CROSS JOIN kpi AS k ON k.dataset_seq = d.seq
+     WHERE d.organization_id = ?1 AND d.deleted_at IS NULL AND d.seq > ?2 ORDER BY d.seq";
 
 /// Reads the page after the `seq` `after`. Also returns the `seq` after which the next page starts, if there is one.
 pub(crate) fn page(
@@ -57,8 +111,9 @@ pub(crate) fn page(
             kpis.advance().unwrap();
         }
         last = integer(row, 0);
-        let kpis = kpis_of(&mut kpis, last);
-        found.push(dataset(organization, id(row, 8).unwrap(), row, kpis));
+        let (id, kpis) = (id(row, 14).unwrap(), kpis_of(&mut kpis, last));
+        let changed = state(row, organization, id, false).unwrap();
+        found.push(dataset(organization, id, row, changed, kpis).dataset);
     }
     (found, None)
 }
@@ -74,13 +129,22 @@ fn kpis_of(rows: &mut Rows<'_>, seq: i64) -> Vec<Kpi> {
     kpis
 }
 
+const COUNT: &str = "
+    SELECT count(*) FROM dataset INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND deleted_at IS NULL";
+
 pub(crate) fn count(connection: &Connection, organization: Uuid) -> i64 {
-    let mut statement = connection.prepare_cached("SELECT count(*) FROM dataset WHERE organization_id = ?1").unwrap();
+    let mut statement = connection.prepare_cached(COUNT).unwrap();
     statement.query_one([organization.as_bytes()], |row| row.get(0)).unwrap()
 }
 
-fn dataset(organization: Uuid, id: Uuid, row: &Row<'_>, mut kpis: Vec<Kpi>) -> Dataset {
+fn dataset(organization: Uuid, id: Uuid, row: &Row<'_>, changed: Option<i64>, mut kpis: Vec<Kpi>) -> Stored {
     kpis.sort_unstable_by_key(|kpi| (kpi.sort_order, kpi.position));
+    let stored = stored(id, row, changed, kpis);
+    assert_eq!(digest::of_dataset(organization, stored.revision, &stored.dataset), stored.digests);
+    stored
+}
+
+fn stored(id: Uuid, row: &Row<'_>, changed: Option<i64>, kpis: Vec<Kpi>) -> Stored {
     let dataset = Dataset {
         id,
         name: text(row, 1).unwrap(),
@@ -91,8 +155,8 @@ fn dataset(organization: Uuid, id: Uuid, row: &Row<'_>, mut kpis: Vec<Kpi>) -> D
         updated_at: optional_integer(row, 6),
         kpis,
     };
-    assert_eq!(digest(organization, &dataset).cast_signed(), integer(row, 7));
-    dataset
+    let digests = (integer(row, 8), integer(row, 9));
+    Stored { seq: integer(row, 0), revision: integer(row, 7), digests, changed, dataset }
 }
 
 fn kpi(row: &Row<'_>) -> Kpi {
@@ -110,11 +174,11 @@ fn kpi(row: &Row<'_>) -> Kpi {
     }
 }
 
-fn integer(row: &Row<'_>, column: usize) -> i64 {
+pub(super) fn integer(row: &Row<'_>, column: usize) -> i64 {
     optional_integer(row, column).unwrap()
 }
 
-fn optional_integer(row: &Row<'_>, column: usize) -> Option<i64> {
+pub(super) fn optional_integer(row: &Row<'_>, column: usize) -> Option<i64> {
     match row.get_ref(column).unwrap() {
         ValueRef::Integer(integer) => Some(integer),
         ValueRef::Null => None,
@@ -122,7 +186,7 @@ fn optional_integer(row: &Row<'_>, column: usize) -> Option<i64> {
     }
 }
 
-fn id(row: &Row<'_>, column: usize) -> Option<Uuid> {
+pub(super) fn id(row: &Row<'_>, column: usize) -> Option<Uuid> {
     match row.get_ref(column).unwrap() {
         ValueRef::Blob(bytes) => Some(Uuid::from_slice(bytes).unwrap()),
         ValueRef::Null => None,
@@ -130,7 +194,7 @@ fn id(row: &Row<'_>, column: usize) -> Option<Uuid> {
     }
 }
 
-fn text(row: &Row<'_>, column: usize) -> Option<String> {
+pub(super) fn text(row: &Row<'_>, column: usize) -> Option<String> {
     match row.get_ref(column).unwrap() {
         ValueRef::Text(bytes) => Some(std::str::from_utf8(bytes).unwrap().to_owned()),
         ValueRef::Null => None,

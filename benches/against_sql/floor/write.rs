@@ -3,16 +3,18 @@
 use std::sync::LazyLock;
 
 use kpi_store::NewDataset;
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{Connection, Statement};
 use uuid::Uuid;
 
-use super::{Dataset, Kpi, digest};
+use super::{Dataset, Floor, Kpi, digest, now};
 
 /// The number of rows of an INSERT; more are no faster.
 const ROWS: usize = 32;
 
-const INSERT: &str = "INSERT INTO dataset (id, organization_id, name, description, created_at, revision, digest)
-                      VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6)";
+/// The columns that are null in a new dataset are left out.
+const INSERT: &str = "
+    INSERT INTO dataset (seq, id, organization_id, name, description, created_at, revision, kpi_count, head_digest, kpi_digest)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, ?9)";
 
 /// The INSERT statements with one row, with two rows, and so on.
 static INSERTS: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -22,11 +24,9 @@ static INSERTS: LazyLock<Vec<String>> = LazyLock::new(|| {
 });
 
 /// Creates datasets in one transaction.
-pub(crate) fn create(connection: &Connection, organization: Uuid, new: &[NewDataset]) -> Vec<Dataset> {
+pub(crate) fn create(floor: &Floor, organization: Uuid, new: &[NewDataset]) -> Vec<Dataset> {
     let datasets = datasets(new);
-    run(connection, "BEGIN IMMEDIATE");
-    insert(connection, organization, &datasets);
-    run(connection, "COMMIT");
+    floor.transaction(|| insert(floor, organization, &datasets));
     datasets
 }
 
@@ -34,40 +34,41 @@ pub(crate) fn create(connection: &Connection, organization: Uuid, new: &[NewData
 const CHUNK: usize = 64;
 
 /// Stores datasets in transactions of `batch`, with few in memory at a time. Returns the number of stored datasets.
-pub(crate) fn load(connection: &Connection, organization: Uuid, new: &[NewDataset], batch: usize) -> usize {
+pub(crate) fn load(floor: &Floor, organization: Uuid, new: &[NewDataset], batch: usize) -> usize {
     let mut stored = 0;
     for batch in new.chunks(batch) {
-        run(connection, "BEGIN IMMEDIATE");
-        for chunk in batch.chunks(CHUNK) {
-            insert(connection, organization, &datasets(chunk));
-            stored += chunk.len();
-        }
-        run(connection, "COMMIT");
+        floor.transaction(|| {
+            for chunk in batch.chunks(CHUNK) {
+                insert(floor, organization, &datasets(chunk));
+                stored += chunk.len();
+            }
+        });
     }
     stored
 }
 
-fn run(connection: &Connection, sql: &str) {
-    connection.prepare_cached(sql).unwrap().execute([]).unwrap();
-}
-
 fn datasets(new: &[NewDataset]) -> Vec<Dataset> {
-    let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()).timestamp_micros();
+    let now = now();
     new.iter().map(|new| dataset(new, now)).collect()
 }
 
-fn insert(connection: &Connection, organization: Uuid, datasets: &[Dataset]) {
-    let mut insert = connection.prepare_cached(INSERT).unwrap();
-    let seqs: Vec<i64> = datasets
-        .iter()
-        .map(|dataset| {
-            let digest = digest(organization, dataset).cast_signed();
-            let (id, organization) = (dataset.id.as_bytes(), organization.as_bytes());
-            let values = params![id, organization, dataset.name, dataset.description, dataset.created_at, digest];
-            insert.insert(values).unwrap()
-        })
-        .collect();
-    insert_kpis(connection, &seqs, datasets);
+fn insert(floor: &Floor, organization: Uuid, datasets: &[Dataset]) {
+    let first = floor.take(i64::try_from(datasets.len()).unwrap());
+    let mut insert = floor.prepare_cached(INSERT).unwrap();
+    for (seq, dataset) in (first..).zip(datasets) {
+        let (head, sum) = digest::of_dataset(organization, 1, dataset);
+        insert.raw_bind_parameter(1, seq).unwrap();
+        insert.raw_bind_parameter(2, dataset.id.as_bytes()).unwrap();
+        insert.raw_bind_parameter(3, organization.as_bytes()).unwrap();
+        insert.raw_bind_parameter(4, &dataset.name).unwrap();
+        insert.raw_bind_parameter(5, &dataset.description).unwrap();
+        insert.raw_bind_parameter(6, dataset.created_at).unwrap();
+        insert.raw_bind_parameter(7, i64::try_from(dataset.kpis.len()).unwrap()).unwrap();
+        insert.raw_bind_parameter(8, head).unwrap();
+        insert.raw_bind_parameter(9, sum).unwrap();
+        insert.raw_execute().unwrap();
+    }
+    insert_kpis(floor, first, datasets);
 }
 
 fn dataset(new: &NewDataset, now: i64) -> Dataset {
@@ -83,6 +84,9 @@ fn dataset(new: &NewDataset, now: i64) -> Dataset {
         created_at: now,
         updated_at: None,
     };
+    let mut kpis: Vec<Kpi> = (0..).zip(&new.kpis).map(kpi).collect();
+    // In display order, as a read returns them. Stable: the position breaks ties.
+    kpis.sort_by_key(|kpi| kpi.sort_order);
     Dataset {
         id: Uuid::now_v7(),
         name: new.name.clone(),
@@ -91,13 +95,13 @@ fn dataset(new: &NewDataset, now: i64) -> Dataset {
         created_by: None,
         updated_by: None,
         updated_at: None,
-        kpis: (0..).zip(&new.kpis).map(kpi).collect(),
+        kpis,
     }
 }
 
-fn insert_kpis(connection: &Connection, seqs: &[i64], datasets: &[Dataset]) {
+fn insert_kpis(connection: &Connection, first: i64, datasets: &[Dataset]) {
     let total: usize = datasets.iter().map(|dataset| dataset.kpis.len()).sum();
-    let mut rows = seqs.iter().zip(datasets).flat_map(|(seq, dataset)| dataset.kpis.iter().map(|kpi| (*seq, kpi)));
+    let mut rows = (first..).zip(datasets).flat_map(|(seq, dataset)| dataset.kpis.iter().map(move |kpi| (seq, kpi)));
     for (count, times) in [(ROWS, total / ROWS), (total % ROWS, 1)] {
         if count == 0 || times == 0 {
             continue;
@@ -110,6 +114,13 @@ fn insert_kpis(connection: &Connection, seqs: &[i64], datasets: &[Dataset]) {
             insert.raw_execute().unwrap();
         }
     }
+}
+
+/// Inserts a KPI into a stored dataset.
+pub(super) fn insert_kpi(connection: &Connection, seq: i64, kpi: &Kpi) {
+    let mut insert = connection.prepare_cached(&INSERTS[0]).unwrap();
+    bind(&mut insert, 0, seq, kpi).unwrap();
+    insert.raw_execute().unwrap();
 }
 
 fn bind(insert: &mut Statement<'_>, offset: usize, seq: i64, kpi: &Kpi) -> rusqlite::Result<()> {

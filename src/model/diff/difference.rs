@@ -11,8 +11,8 @@ use crate::model::value_type::ValueType;
 
 /// A difference between two versions of a dataset, part of a [`DatasetDiff`](crate::DatasetDiff).
 ///
-/// It contains stored values, and prints them in quotes: `kpis[2]: "Withdrawal" unit "l" -> "m³"`. Indices count from 0,
-/// as in the paths of violations. As JSON it is an object whose `type` is the name of the variant: `kpi_changed`.
+/// It contains stored values, and prints them in quotes: `kpis[2]: "Withdrawal" unit "l" -> "m³"`. Indices count from
+/// 0, as in the paths of violations. As JSON it is an object whose `type` is the name of the variant: `kpi_changed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -79,8 +79,8 @@ impl Difference {
     /// Whether it invalidates answers that were given to the first version.
     ///
     /// So does a deleted KPI, whose answers have no question any more; an added KPI that is required, which makes every
-    /// set of answers incomplete; and a [`KpiChange`] that is [breaking](KpiChange::is_breaking). Names, descriptions and
-    /// order do not: whether another name is another question only its author knows.
+    /// set of answers incomplete; and a [`KpiChange`] that is [breaking](KpiChange::is_breaking). Names, descriptions
+    /// and order do not: whether another name is another question only its author knows.
     #[must_use]
     pub fn is_breaking(&self) -> bool {
         match self {

@@ -18,7 +18,8 @@ use super::patch::DatasetPatch;
 /// The differences between two versions of a dataset, for a history screen or before a change is saved.
 ///
 /// The versions are compared by what a reader sees: fields, KPIs and display order. Ids, times and users of the dataset
-/// are not compared, and neither are `sort_order`s in themselves: they make no difference where they give the same order.
+/// are not compared, and neither are `sort_order`s in themselves: they make no difference where they give the same
+/// order.
 ///
 /// The order is fixed: name, description, deleted KPIs in the order of the first version, then added, moved and changed
 /// KPIs in the order of the second. A moved KPI that was also changed appears twice. As JSON it is an array; it
@@ -121,10 +122,11 @@ impl DatasetDiff {
         self.breaking().next().is_none()
     }
 
-    /// A patch that turns the first version into the second: the same fields, KPIs with the same ids, and display order.
+    /// A patch that turns the first version into the second: the same fields, KPIs with the same ids, and display
+    /// order.
     ///
-    /// It has no condition ([`DatasetPatch::if_unchanged`]). Where KPIs are added or moved, their `sort_order` may differ
-    /// from that of the second version.
+    /// It has no condition ([`DatasetPatch::if_unchanged`]). Where KPIs are added or moved, their `sort_order` may
+    /// differ from that of the second version.
     ///
     /// # Examples
     ///

@@ -37,19 +37,20 @@ impl Merge {
 impl DatasetDraft {
     /// Merges the draft with what was saved since it was made: the way out of a conflict.
     ///
-    /// `base` is the dataset that the draft was made of, `current` the dataset as it is stored now. Both sides are compared
-    /// with the base, field by field: a field that only one side has changed takes that side's value, and so does one that
-    /// both have changed to the same. Where both differ, the merged draft has the value of the draft, and an
-    /// [`Overlap`] names the field with all three values, for the user to decide.
+    /// `base` is the dataset that the draft was made of, `current` the dataset as it is stored now. Both sides are
+    /// compared with the base, field by field: a field that only one side has changed takes that side's value, and so
+    /// does one that both have changed to the same. Where both differ, the merged draft has the value of the draft, and
+    /// an [`Overlap`] names the field with all three values, for the user to decide.
     ///
     /// - KPIs that either side has added are all there.
-    /// - A KPI that one side has deleted is deleted, unless the other has changed a field of it: then it stays with that
-    ///   change, and is an overlap. Moving a KPI is no change of it.
+    /// - A KPI that one side has deleted is deleted, unless the other has changed a field of it: then it stays with
+    ///   that change, and is an overlap. Moving a KPI is no change of it.
     /// - The order is that of the side that has changed it. If both have, it is the draft's, and an overlap if they
     ///   differ. KPIs that only one side has stand behind the KPI that they stand behind on that side.
     ///
-    /// The merged draft has the `updated_at` of `current`. It may break a limit that each side keeps, such as the number of
-    /// KPIs, so it is validated like any other when it is saved.
+    /// The merged draft has the `updated_at` of `current`, which is the base of the next merge if saving it is a
+    /// conflict again. It may break a limit that each side keeps, such as the number of KPIs, so it is validated like
+    /// any other when it is saved.
     ///
     /// # Examples
     ///
@@ -179,7 +180,8 @@ fn kept_by_draft(draft: &KpiDraft, base: &Kpi, overlaps: &mut Vec<Overlap>) -> O
     Some(draft.clone())
 }
 
-/// A KPI of the current dataset that the draft does not have; `None` if the draft has deleted it, and nobody changed it.
+/// A KPI of the current dataset that the draft does not have; `None` if the draft has deleted it, and nobody changed
+/// it.
 fn kept_by_current(current: &Kpi, base: Option<&Kpi>, overlaps: &mut Vec<Overlap>) -> Option<KpiDraft> {
     let kept = KpiDraft::from(current);
     let Some(base) = base else { return Some(kept) };

@@ -47,8 +47,8 @@ fn ids(list: Vec<Entry>) -> Vec<KpiId> {
     list.into_iter().filter_map(id).collect()
 }
 
-/// The leading list with the KPIs that only the other has, each behind the one that it stands behind there. Where both have
-/// some behind the same KPI, those of the leading list come first.
+/// The leading list with the KPIs that only the other has, each behind the one that it stands behind there. Where both
+/// have some behind the same KPI, those of the leading list come first.
 fn inserted(leading: &[Entry], other: &[Entry]) -> Vec<Entry> {
     let in_leading: HashSet<Entry> = leading.iter().copied().collect();
     // What only the other list has, by the KPI of both that it follows; `None` at the beginning.

@@ -11,52 +11,66 @@ use crate::model::order::{Place, places, sort_orders};
 use crate::model::request::validation::check_total;
 
 impl DatasetPatch {
-    /// The content that the patch, which is valid, gives to the dataset. [`with_ids`](Self::with_ids) comes first: a KPI
-    /// that has no id gets a fresh one.
+    /// The content that the patch, which is valid, gives to the dataset. [`with_ids`](Self::with_ids) comes first: a
+    /// KPI that has no id gets a fresh one.
     ///
     /// Without an order its KPIs are not in display order: the order of addition decides among those with the same
     /// `sort_order`, which a [`Dataset`] does not tell. Added ones come last, in the order in which they were added.
-    pub(crate) fn content(&self, current: &Dataset) -> Result<Content, Refusal> {
+    pub(crate) fn content<'a>(&'a self, current: &'a Dataset) -> Result<Content<'a>, Refusal> {
         if let Some(expected) = self.expected.filter(|expected| *expected != current.updated_at) {
             return Err(Refusal::Conflict { expected });
         }
-        let places = places(current);
         let mut content = Content::from(current);
         if let Some(name) = &self.name {
-            content.name.clone_from(name);
+            content.name = name;
         }
         if let Some(description) = &self.description {
-            content.description.clone_from(description);
+            content.description = description.as_deref();
         }
-        self.delete(&mut content.kpis, &places)?;
-        self.update(&mut content.kpis, &places)?;
+        self.delete(&mut content.kpis)?;
+        self.update(&mut content.kpis)?;
         self.add(&mut content.kpis)?;
         if let Some(order) = &self.order {
-            arrange(&mut content.kpis, order, &places)?;
+            arrange(&mut content.kpis, order, &places(current))?;
         }
         check_total(content.kpis.len()).map_err(Refusal::Invalid)?;
         Ok(content)
     }
 
-    fn delete(&self, kpis: &mut Vec<KpiContent>, places: &HashMap<KpiId, Place>) -> Result<(), Refusal> {
+    fn delete(&self, kpis: &mut Vec<KpiContent<'_>>) -> Result<(), Refusal> {
+        check_known(kpis, &self.deleted)?;
         let deleted: HashSet<KpiId> = self.deleted.iter().copied().collect();
-        check_known(&self.deleted, places)?;
-        kpis.retain(|kpi| !deleted.contains(&kpi.id));
+        if !deleted.is_empty() {
+            kpis.retain(|kpi| !deleted.contains(&kpi.id));
+        }
         Ok(())
     }
 
-    fn update(&self, kpis: &mut [KpiContent], places: &HashMap<KpiId, Place>) -> Result<(), Refusal> {
-        let updated: HashMap<KpiId, &KpiPatch> = self.updated.iter().map(|(id, patch)| (*id, patch)).collect();
-        check_known(self.updated.iter().map(|(id, _)| id), places)?;
-        for kpi in kpis {
-            if let Some(patch) = updated.get(&kpi.id) {
-                patch.apply(kpi);
+    fn update<'a>(&'a self, kpis: &mut [KpiContent<'a>]) -> Result<(), Refusal> {
+        match &self.updated[..] {
+            [] => {}
+            // One cell of a table.
+            [(id, patch)] => match kpis.iter_mut().find(|kpi| kpi.id == *id) {
+                Some(kpi) => patch.apply(kpi),
+                None => return Err(Refusal::KpiNotFound(*id)),
+            },
+            updated => {
+                check_known(kpis, updated.iter().map(|(id, _)| id))?;
+                let updated: HashMap<KpiId, &KpiPatch> = updated.iter().map(|(id, patch)| (*id, patch)).collect();
+                for kpi in kpis {
+                    if let Some(patch) = updated.get(&kpi.id) {
+                        patch.apply(kpi);
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    fn add(&self, kpis: &mut Vec<KpiContent>) -> Result<(), Refusal> {
+    fn add<'a>(&'a self, kpis: &mut Vec<KpiContent<'a>>) -> Result<(), Refusal> {
+        if self.added.is_empty() {
+            return Ok(());
+        }
         let mut ids: HashSet<KpiId> = kpis.iter().map(|kpi| kpi.id).collect();
         for new in &self.added {
             let kpi = content_of(new);
@@ -70,15 +84,15 @@ impl DatasetPatch {
 }
 
 impl KpiPatch {
-    fn apply(&self, kpi: &mut KpiContent) {
+    fn apply<'a>(&'a self, kpi: &mut KpiContent<'a>) {
         if let Some(name) = &self.name {
-            kpi.name.clone_from(name);
+            kpi.name = name;
         }
         if let Some(description) = &self.description {
-            kpi.description.clone_from(description);
+            kpi.description = description.as_deref();
         }
         if let Some(unit) = &self.unit {
-            kpi.unit.clone_from(unit);
+            kpi.unit = unit.as_deref();
         }
         kpi.value_type = self.value_type.unwrap_or(kpi.value_type);
         kpi.required = self.required.unwrap_or(kpi.required);
@@ -86,12 +100,12 @@ impl KpiPatch {
     }
 }
 
-fn content_of(new: &NewKpi) -> KpiContent {
+fn content_of(new: &NewKpi) -> KpiContent<'_> {
     KpiContent {
         id: new.id.unwrap_or_else(KpiId::new),
-        name: new.name.clone(),
-        description: new.description.clone(),
-        unit: new.unit.clone(),
+        name: &new.name,
+        description: new.description.as_deref(),
+        unit: new.unit.as_deref(),
         value_type: new.value_type,
         required: new.required,
         sort_order: new.sort_order,
@@ -99,15 +113,21 @@ fn content_of(new: &NewKpi) -> KpiContent {
     }
 }
 
-fn check_known<'a>(ids: impl IntoIterator<Item = &'a KpiId>, places: &HashMap<KpiId, Place>) -> Result<(), Refusal> {
-    match ids.into_iter().find(|id| !places.contains_key(id)) {
+/// Fails if one of these ids is not that of a KPI.
+fn check_known<'a>(kpis: &[KpiContent<'_>], ids: impl IntoIterator<Item = &'a KpiId>) -> Result<(), Refusal> {
+    let mut ids = ids.into_iter().peekable();
+    if ids.peek().is_none() {
+        return Ok(());
+    }
+    let known: HashSet<KpiId> = kpis.iter().map(|kpi| kpi.id).collect();
+    match ids.find(|id| !known.contains(id)) {
         Some(unknown) => Err(Refusal::KpiNotFound(*unknown)),
         None => Ok(()),
     }
 }
 
 /// Moves the listed KPIs to the beginning, in the order of the list, and gives all of them a matching `sort_order`.
-fn arrange(kpis: &mut [KpiContent], order: &[KpiId], places: &HashMap<KpiId, Place>) -> Result<(), Refusal> {
+fn arrange(kpis: &mut [KpiContent<'_>], order: &[KpiId], places: &HashMap<KpiId, Place>) -> Result<(), Refusal> {
     let ids: HashSet<KpiId> = kpis.iter().map(|kpi| kpi.id).collect();
     if let Some(unknown) = order.iter().find(|id| !ids.contains(id)) {
         return Err(Refusal::KpiNotFound(*unknown));

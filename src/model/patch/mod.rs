@@ -11,14 +11,14 @@ use super::ids::KpiId;
 use super::new_dataset::NewKpi;
 use super::value_type::ValueType;
 
-/// A few changes of a dataset, made without reading it first: from a command line, when synchronizing, or for one cell of
-/// a table. A form edits a [`DatasetDraft`](crate::DatasetDraft) instead.
+/// A few changes of a dataset, made without reading it first: from a command line, when synchronizing, or for one cell
+/// of a table. A form edits a [`DatasetDraft`](crate::DatasetDraft) instead.
 ///
 /// All of it is applied, as one revision, or nothing: first the fields of the dataset, then deletions, updates and
 /// additions of KPIs, then their order. What the patch does not mention stays as it is.
 ///
-/// A patch has no condition by itself, so the last writer wins. [`if_unchanged`](Self::if_unchanged) makes it fail if the
-/// dataset is no longer the one that the caller has seen.
+/// A patch has no condition by itself, so the last writer wins. [`if_unchanged`](Self::if_unchanged) makes it fail if
+/// the dataset is no longer the one that the caller has seen.
 ///
 /// # Examples
 ///
@@ -100,8 +100,9 @@ impl DatasetPatch {
     /// Sets the display order: these KPIs first, in this order, then the others as they were, then those that the patch
     /// adds. An added KPI can be listed if it was given an id.
     ///
-    /// The `sort_order` of the KPIs follows: they keep theirs if the new order agrees with it, and KPIs appended to them
-    /// get the last plus one; otherwise all become 0, 1, 2, and so on. A `sort_order` cannot be set by the same patch.
+    /// The `sort_order` of the KPIs follows: they keep theirs if the new order agrees with it, and KPIs appended to
+    /// them get the last plus one; otherwise all become 0, 1, 2, and so on. A `sort_order` cannot be set by the same
+    /// patch.
     ///
     /// A second call replaces the order of the first.
     pub fn order_kpis(mut self, ids: impl IntoIterator<Item = KpiId>) -> Self {

@@ -21,8 +21,9 @@ impl DatasetPatch {
     /// [`NewDataset::validate`](crate::NewDataset::validate), at `name`, `description`, `add_kpis[0].unit` and
     /// `update_kpis[1].name`, where the index counts the calls. Further codes:
     ///
-    /// - `duplicate_id`: a KPI is updated or deleted twice, updated and deleted (at `delete_kpis[0]`), added with the id
-    ///   of another that is added or deleted (at `add_kpis[1].id`), or listed twice in the order (at `order_kpis[2]`).
+    /// - `duplicate_id`: a KPI is updated or deleted twice, updated and deleted (at `delete_kpis[0]`), added with the
+    ///   id of another that is added or deleted (at `add_kpis[1].id`), or listed twice in the order (at
+    ///   `order_kpis[2]`).
     /// - `ambiguous_order`: a `sort_order` is set together with the order, at `update_kpis[1].sort_order`, or at
     ///   `add_kpis[0].sort_order` if it is not 0.
     ///

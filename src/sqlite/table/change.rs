@@ -6,13 +6,12 @@ use chrono::{DateTime, Utc};
 use rusqlite::ffi::{SQLITE_CONSTRAINT_DATATYPE, SQLITE_CONSTRAINT_PRIMARYKEY};
 use rusqlite::{Row, params};
 
-use super::dataset::{SELECT_ONE, column, digest, head, kpi_count, read, record, state};
+use super::dataset::{SELECT_IDS, SELECT_ONE, column, digest, head, kpi_count, read, record, state};
 use super::row::Columns;
 use super::version::{self, Owner};
 use super::{counter, kpi};
 use crate::error::Error;
 use crate::model::change::{self, Change, next_token};
-use crate::model::content::Content;
 use crate::model::dataset::{Dataset, Kpi};
 use crate::model::digest::{self as digests, Digest};
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
@@ -51,6 +50,18 @@ fn with_row<T>(
     found.map_err(|Failure(error)| error.with_dataset(id).into())
 }
 
+/// Fails unless the row is that of this dataset. Changes that check neither the digests nor the state call it, since the
+/// index that led to the row may be damaged.
+pub(super) fn confirm(snapshot: &Snapshot<'_>, owner: Owner) -> Result<(), Failure> {
+    let mut statement = snapshot.connection().prepare_cached(SELECT_IDS)?;
+    let mut rows = statement.query([owner.seq])?;
+    let ids = rows.next()?.map(|row| (Columns(row).id(0), Columns(row).id(1)));
+    match ids {
+        Some((Ok(id), Ok(organization))) if (id, organization) == (owner.id, owner.organization) => Ok(()),
+        _ => Err(damaged("an index refers to another dataset").into()),
+    }
+}
+
 /// The dataset, checked against its digests; fails if there is none outside the trash.
 pub(in crate::sqlite) fn find(
     snapshot: &Snapshot<'_>,
@@ -71,34 +82,34 @@ pub(in crate::sqlite) fn find(
 pub(super) fn owner(snapshot: &Snapshot<'_>, organization: OrganizationId, id: DatasetId) -> Result<Owner, Failure> {
     let found = with_row(snapshot, organization, id, |_, owner, state| match state? {
         Some(State { deleted: Some(_), .. }) => Ok(None),
-        _ => Ok(Some(owner)),
+        _ => confirm(snapshot, owner).map(|()| Some(owner)),
     })?;
     found.flatten().ok_or_else(|| Error::not_found(id).into())
 }
 
-/// Gives a dataset the content that `content` makes of it, as a new revision. If that is the content that it has, nothing is
-/// written.
+/// Applies the change that `change` makes of a dataset, as a new revision. If it changes nothing, nothing is written.
 pub(crate) fn update(
     transaction: &Transaction<'_>,
     author: Author,
     id: DatasetId,
     origin: Origin,
-    content: impl FnOnce(&Stored) -> Result<Content, Failure>,
+    change: impl FnOnce(&Stored) -> Result<Option<Change>, Failure>,
 ) -> Result<Dataset, Failure> {
     let stored = find(transaction, author.organization, id)?;
-    let content = content(&stored)?;
+    let change = change(&stored)?;
     let Stored { owner, state, record: before } = stored;
-    let Some(change) = Change::new(&before, content) else { return Ok(before.dataset) };
+    let Some(change) = change else { return Ok(before.dataset) };
     let token = token(&before.dataset, author.now)?;
     let number = next_number(transaction, owner, state.as_ref(), 1 + change.numbers())?;
-    let changed = change.apply(&before, token, author.user, number + 1..);
+    let entry = entry(number, origin, (token, author.user), before.revision, before.digest);
+    let has_texts = change.has_texts();
+    let changed = change.apply(before, token, author.user, number + 1..);
     let connection = transaction.connection();
     kpi::delete(connection, owner.seq, &changed.deleted)?;
     kpi::update(connection, owner.seq, &changed.record, &changed.updated)?;
     kpi::insert_added(connection, owner.seq, &changed.record, &changed.added)?;
-    let entry = entry(number, origin, (token, author.user), before.revision, before.digest);
     version::insert(transaction, owner, &entry, Some(changed.replaced))?;
-    write_head(transaction, owner, number, &changed.record, kpi_count(&changed.record), Some(&before.dataset))?;
+    write_head(transaction, owner, number, &changed.record, kpi_count(&changed.record), has_texts)?;
     Ok(changed.record.dataset)
 }
 
@@ -146,7 +157,7 @@ pub(crate) fn add_kpi(
     let digest = Digest { head: digests::head(revision, &dataset, count + 1), kpis };
     let after = Record { dataset, revision, digest, ..before };
     let count = i64::try_from(count + 1).unwrap_or(i64::MAX);
-    write_head(transaction, owner, number, &after, count, None)?;
+    write_head(transaction, owner, number, &after, count, false)?;
     Ok(kpi)
 }
 
@@ -154,11 +165,7 @@ pub(crate) fn add_kpi(
 pub(crate) fn accept(transaction: &Transaction<'_>, author: Author, id: DatasetId) -> Result<Dataset, Failure> {
     let organization = author.organization;
     let found = with_row(transaction, organization, id, |row, owner, state| {
-        // The index may be damaged and the digests do not match yet, so the ids in the row itself are compared.
-        match (Columns(row).id(column::ID), Columns(row).id(column::ORGANIZATION_ID)) {
-            (Ok(found), Ok(owner)) if (found, owner) == (id, organization) => {}
-            _ => return Err(damaged("an index refers to another dataset").into()),
-        }
+        confirm(transaction, owner)?;
         let state = state?;
         if let Some(State { deleted: Some(_), .. }) = state {
             return Ok(None);
@@ -172,15 +179,16 @@ pub(crate) fn accept(transaction: &Transaction<'_>, author: Author, id: DatasetI
     let entry = entry(number, Origin::Accepted, (token, author.user), record.revision, record.digest);
     let accepted = record.accepted(token, author.user);
     version::insert(transaction, owner, &entry, None)?;
-    write_head(transaction, owner, number, &accepted, kpi_count(&accepted), None)?;
+    write_head(transaction, owner, number, &accepted, kpi_count(&accepted), false)?;
     Ok(accepted.dataset)
 }
 
 const SET_STATE: &str = "
     UPDATE dataset SET changed = ?2, deleted_at = ?3, deleted_by = ?4, state_digest = ?5 WHERE seq = ?1";
 
-/// The same for a row in which a damaged column has another type than its table allows: SQLite checks the types of a whole
-/// row when it is updated. Such a value is lost already, and another in its place matches the digest no more than it did.
+/// The same for a row in which a damaged column has another type than its table allows: SQLite checks the types of a
+/// whole row when it is updated. Such a value is lost already, and another in its place matches the digest no more than
+/// it did.
 const SET_STATE_OF_DAMAGED: &str = "
     UPDATE dataset SET changed = ?2, deleted_at = ?3, deleted_by = ?4, state_digest = ?5,
         name = iif(typeof(name) = 'text', name, '?'),
@@ -201,14 +209,15 @@ pub(crate) fn delete(transaction: &Transaction<'_>, author: Author, id: DatasetI
     let found = with_row(transaction, organization, id, |row, owner, state| match state {
         Ok(Some(State { deleted: Some(_), .. })) => Ok(None),
         Err(failure) if !failure.is_damage() => Err(failure),
-        _ => {
+        state => {
+            confirm(transaction, owner)?;
             // What cannot be read is not what was written; the entry then has the values that a row cannot have.
             let revision = Columns(row).integer(column::REVISION).unwrap_or_default();
-            Ok(Some((owner, revision, digest(row).unwrap_or(Digest { head: 0, kpis: 0 }))))
+            Ok(Some((owner, state.unwrap_or_default(), revision, digest(row).unwrap_or(Digest { head: 0, kpis: 0 }))))
         }
     })?;
-    let Some((owner, revision, digest)) = found.flatten() else { return Err(Error::not_found(id).into()) };
-    let number = next_number(transaction, owner, None, 1)?;
+    let Some((owner, state, revision, digest)) = found.flatten() else { return Err(Error::not_found(id).into()) };
+    let number = next_number(transaction, owner, state.as_ref(), 1)?;
     let deleted = (author.now, author.user);
     version::insert(transaction, owner, &entry(number, Origin::Deleted, deleted, revision, digest), None)?;
     set_state(transaction, owner, State { changed: number, deleted: Some(deleted) })
@@ -244,12 +253,13 @@ fn set_state(transaction: &Transaction<'_>, owner: Owner, state: State) -> Resul
         Err(error) if error.sqlite_error().map(|error| error.extended_code) == Some(SQLITE_CONSTRAINT_DATATYPE) => {
             // Other damaged values may break a CHECK.
             connection.pragma_update(None, "ignore_check_constraints", 1)?;
-            let updated = connection.prepare_cached(SET_STATE_OF_DAMAGED)?.execute(values);
+            let updated = connection.execute(SET_STATE_OF_DAMAGED, values);
             connection.pragma_update(None, "ignore_check_constraints", 0)?;
-            updated.map(drop).map_err(Failure::from)
+            updated?;
         }
-        updated => updated.map(drop).map_err(Failure::from),
+        updated => drop(updated?),
     }
+    Ok(())
 }
 
 const SET_HEAD: &str = "
@@ -261,20 +271,18 @@ const SET_HEAD_AND_TEXTS: &str = "
         kpi_digest = ?7, changed = ?8, state_digest = ?9, name = ?10, description = ?11
     WHERE seq = ?1";
 
-/// Writes the row of a changed dataset. `before` is given if its texts may differ.
+/// Writes the row of a changed dataset, with its texts if those were changed.
 fn write_head(
     transaction: &Transaction<'_>,
     owner: Owner,
     number: i64,
     after: &Record,
     kpi_count: i64,
-    before: Option<&Dataset>,
+    has_texts: bool,
 ) -> Result<(), Failure> {
     let dataset = &after.dataset;
-    let has_other_texts =
-        before.is_some_and(|before| (&before.name, &before.description) != (&dataset.name, &dataset.description));
     let state = State { changed: number, deleted: None };
-    let sql = if has_other_texts { SET_HEAD_AND_TEXTS } else { SET_HEAD };
+    let sql = if has_texts { SET_HEAD_AND_TEXTS } else { SET_HEAD };
     let mut statement = transaction.connection().prepare_cached(sql)?;
     statement.raw_bind_parameter(1, owner.seq)?;
     statement.raw_bind_parameter(2, dataset.updated_by.as_ref().map(UserId::as_bytes))?;
@@ -285,7 +293,7 @@ fn write_head(
     statement.raw_bind_parameter(7, after.digest.kpis.cast_signed())?;
     statement.raw_bind_parameter(8, number)?;
     statement.raw_bind_parameter(9, state.digest(owner.organization, owner.id).cast_signed())?;
-    if has_other_texts {
+    if has_texts {
         statement.raw_bind_parameter(10, &dataset.name)?;
         statement.raw_bind_parameter(11, &dataset.description)?;
     }

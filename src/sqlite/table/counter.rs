@@ -1,4 +1,5 @@
-//! SQL of the `counter` table, from which the numbers of datasets and changes are reserved: [`sequence`](crate::sqlite::sequence).
+//! SQL of the `counter` table, from which the numbers of datasets and changes are reserved:
+//! [`sequence`](crate::sqlite::sequence).
 
 use super::row::Columns;
 use crate::sqlite::failure::{Failure, damaged};

@@ -10,7 +10,7 @@ use rusqlite::{Row, Statement, params};
 
 use super::kpi::{self, KpiRows, Parent};
 use super::row::Columns;
-use super::{counter, parameters, trash};
+use super::{counter, trash};
 use crate::error::Error;
 use crate::model::dataset::Dataset;
 use crate::model::digest::Digest;
@@ -32,22 +32,26 @@ pub(in crate::sqlite) mod column {
         UPDATED_BY "updated_by",
         UPDATED_AT "updated_at",
         REVISION "revision",
-        KPI_COUNT "kpi_count",
         HEAD_DIGEST "head_digest",
         KPI_DIGEST "kpi_digest",
-        ID "id",
-        ORGANIZATION_ID "organization_id",
-        // The state, which is null in a new dataset: inserts leave it out.
+        // The state, which is null in a new dataset.
         STATE_DIGEST "state_digest",
         CHANGED "changed",
         DELETED_AT "deleted_at",
         DELETED_BY "deleted_by",
+        // The digests cover it, so a read of one dataset leaves it and the rest out.
+        ID "id",
+        // A listing leaves these out.
+        ORGANIZATION_ID "organization_id",
+        KPI_COUNT "kpi_count",
     }
 }
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
-    let names: Vec<&str> = column::NAMES.iter().take(column::STATE_DIGEST).copied().collect();
-    format!("INSERT INTO dataset ({}) VALUES {}", names.join(", "), parameters(names.len()))
+    let state = column::STATE_DIGEST..=column::DELETED_BY;
+    let value = |index| if state.contains(&index) { "NULL".to_owned() } else { format!("?{}", index + 1) };
+    let values: Vec<String> = (0..column::NAMES.len()).map(value).collect();
+    format!("INSERT INTO dataset ({}) VALUES ({})", column::NAMES.join(", "), values.join(","))
 });
 
 /// Inserts new datasets with their KPIs.
@@ -110,10 +114,23 @@ fn first_taken<'a>(mut before: impl Iterator<Item = &'a Record>, taken: Option<D
 
 /// A SELECT of all columns; `rest` follows the table name.
 pub(super) fn select(rest: &str) -> String {
-    format!("SELECT {} FROM dataset {rest}", column::NAMES.join(", "))
+    select_before(column::NAMES.len(), rest)
+}
+
+/// A SELECT of the columns before this one: SQLite decodes each column that a statement names.
+pub(super) fn select_before(end: usize, rest: &str) -> String {
+    let names: Vec<&str> = column::NAMES.iter().take(end).copied().collect();
+    format!("SELECT {} FROM dataset {rest}", names.join(", "))
 }
 
 pub(super) static SELECT_ONE: LazyLock<String> = LazyLock::new(|| select("WHERE organization_id = ?1 AND id = ?2"));
+
+/// The ids in the row itself: from an index that finds a row, SQLite also reads the columns that the index has, and an
+/// index may be damaged.
+pub(super) const SELECT_IDS: &str = "SELECT id, organization_id FROM dataset NOT INDEXED WHERE seq = ?1";
+
+static SELECT_CONTENT: LazyLock<String> =
+    LazyLock::new(|| select_before(column::ID, "WHERE organization_id = ?1 AND id = ?2"));
 
 /// Reads the dataset with this id of this organization, unless it is in the trash.
 pub(crate) fn get(
@@ -121,7 +138,7 @@ pub(crate) fn get(
     organization: OrganizationId,
     id: DatasetId,
 ) -> Result<Option<Dataset>, Failure> {
-    let mut statement = snapshot.connection().prepare_cached(&SELECT_ONE)?;
+    let mut statement = snapshot.connection().prepare_cached(&SELECT_CONTENT)?;
     let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
     let read = match rows.next() {
         Ok(Some(row)) => match state(row, organization, id) {
@@ -142,7 +159,7 @@ pub(super) fn read(
     organization: OrganizationId,
     id: DatasetId,
 ) -> Result<Record, Failure> {
-    intact(record(row, organization, id, |parent| kpi::of_dataset(snapshot, parent))?)
+    intact(row, record(row, organization, id, |parent| kpi::of_dataset(snapshot, parent))?)
 }
 
 /// The same for a verification, which also reports values that this crate never writes but can read.
@@ -153,38 +170,47 @@ pub(in crate::sqlite) fn read_strictly(
     id: DatasetId,
 ) -> Result<Record, Failure> {
     let record = read(snapshot, row, organization, id)?;
-    let columns = Columns(row);
-    let has_its_count = columns.integer(column::KPI_COUNT)? == kpi_count(&record);
-    if record.is_within_limits() && has_its_count && SEQS.contains(&columns.integer(column::SEQ)?) {
+    if record.is_within_limits() && SEQS.contains(&Columns(row).integer(column::SEQ)?) {
         Ok(record)
     } else {
         Err(UnexpectedValue.into())
     }
 }
 
-/// The record, if it matches its digests. They cover the requested organization and id, so they also prove that the row
-/// is theirs.
-pub(super) fn intact(record: Record) -> Result<Record, Failure> {
-    if record.is_intact() { Ok(record) } else { Err(damaged("it does not match its digest").into()) }
+/// The record of a row, if it matches its digests and has as many KPIs as the row says. The digests cover the requested
+/// organization and id, so they also prove that the row is theirs.
+pub(super) fn intact(row: &Row<'_>, record: Record) -> Result<Record, Failure> {
+    if record.is_intact() && Columns(row).integer(column::KPI_COUNT)? == kpi_count(&record) {
+        Ok(record)
+    } else {
+        Err(damaged("it does not match its digest").into())
+    }
 }
 
-/// The state of the dataset in a row; `None` if it was never changed. Fails if it does not match its digest.
+/// The state of the dataset in a row; `None` if it was never changed. Fails if it does not match its digest: no single
+/// damaged column makes a deleted dataset look present, or a present one deleted.
 pub(in crate::sqlite) fn state(
     row: &Row<'_>,
     organization: OrganizationId,
     id: DatasetId,
 ) -> Result<Option<State>, Failure> {
     let columns = Columns(row);
-    let Some(digest) = columns.optional_integer(column::STATE_DIGEST)? else { return Ok(None) };
+    let Some(digest) = columns.optional_integer(column::STATE_DIGEST)? else {
+        let was_never_changed =
+            [column::CHANGED, column::DELETED_AT, column::DELETED_BY].iter().all(|column| columns.is_null(*column));
+        return if was_never_changed { Ok(None) } else { Err(damaged(STATE_DAMAGED).into()) };
+    };
     let deleted_at = columns.optional_time(column::DELETED_AT)?;
     let deleted_by = columns.optional_id(column::DELETED_BY)?;
     let state = State { changed: columns.integer(column::CHANGED)?, deleted: deleted_at.map(|at| (at, deleted_by)) };
     if state.digest(organization, id) == digest.cast_unsigned() {
         Ok(Some(state))
     } else {
-        Err(damaged("its state does not match its digest").into())
+        Err(damaged(STATE_DAMAGED).into())
     }
 }
+
+const STATE_DAMAGED: &str = "its state does not match its digest";
 
 /// Reads the row of a dataset and those of its KPIs, without checking the digests.
 pub(super) fn record(

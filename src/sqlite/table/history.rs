@@ -1,8 +1,8 @@
 //! Earlier versions of a dataset, put together from the present backwards.
 //!
-//! Each change has what it replaced and the digests that the dataset had before, so every version is checked. A version that
-//! cannot be put together, because a change is damaged, is reported as damaged; one that is not known, because another tool
-//! has made a version after it, is left out.
+//! Each change has what it replaced and the digests that the dataset had before, so every version is checked. A version
+//! that cannot be put together, because a change is damaged, is reported as damaged; one that is not known, because
+//! another tool has made a version after it, is left out.
 
 use crate::error::Error;
 use crate::model::diff::DatasetDiff;
@@ -192,8 +192,8 @@ fn find_from<T>(
     }
 }
 
-/// The damage of a history, if there is any. `now` is the dataset itself, unless it is damaged, and `changed` the number of
-/// its last change, if that is known.
+/// The damage of a history, if there is any. `now` is the dataset itself, unless it is damaged, and `changed` the
+/// number of its last change, if that is known.
 pub(in crate::sqlite) fn check(
     snapshot: &Snapshot<'_>,
     owner: Owner,

@@ -147,8 +147,8 @@ static SELECT: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {} FROM kpi WHERE dataset_seq = ?1", names.join(", "))
 });
 
-/// The initial capacity for the KPIs of a dataset that is read alone: about 1,000 bytes, up to which allocators keep freed
-/// memory at hand. With 4 or 16, a get of 10 KPIs takes 4 % more instructions.
+/// The initial capacity for the KPIs of a dataset that is read alone: about 1,000 bytes, up to which allocators keep
+/// freed memory at hand. With 4 or 16, a get of 10 KPIs takes 4 % more instructions.
 const CAPACITY: usize = 7;
 
 /// The fields of a dataset that its KPIs need.

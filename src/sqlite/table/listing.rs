@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Row, Rows, params};
 
-use super::dataset::{column, intact, record, select, state};
+use super::dataset::{SELECT_IDS, column, intact, record, select_before, state};
 use super::kpi::{self, KpiRows, Parent};
 use super::row::Columns;
 use crate::error::Error;
@@ -38,7 +38,10 @@ impl Statements {
         let by_index = "INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND deleted_at IS NULL AND seq";
         let kpis = kpi::column::NAMES.iter().map(|name| format!("k.{name}")).collect::<Vec<_>>().join(", ");
         Self {
-            datasets: select(&format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3")),
+            datasets: select_before(
+                column::ORGANIZATION_ID,
+                &format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3"),
+            ),
             // Bounded, or it would walk over all datasets without KPIs.
             kpis: format!(
                 "SELECT {kpis} FROM (SELECT seq FROM dataset {by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3) AS d \
@@ -172,7 +175,7 @@ impl Walk<'_> {
         kpis: impl FnOnce(Parent) -> Result<KpiRows, Failure>,
     ) -> Result<(usize, Dataset), Failure> {
         let id = Columns(row).id(column::ID)?;
-        let record = intact(record(row, self.organization, id, kpis)?)?;
+        let record = intact(row, record(row, self.organization, id, kpis)?)?;
         match state(row, self.organization, id)? {
             Some(State { deleted: Some(_), .. }) => Err(damaged("an index lists a deleted dataset").into()),
             _ => Ok((record.bytes(), record.dataset)),
@@ -226,8 +229,6 @@ impl Walk<'_> {
         }
     }
 }
-
-const SELECT_IDS: &str = "SELECT id, organization_id FROM dataset NOT INDEXED WHERE seq = ?1";
 
 /// A cursor over the KPIs of a listing, grouped by dataset.
 struct KpiCursor<'a> {

@@ -3,7 +3,7 @@
 //! - [`dataset`], [`kpi`]: reading and writing the rows of one dataset; [`listing`]: reading those of many.
 //! - [`change`]: changing a stored dataset; [`version`]: what each change replaced; [`history`]: earlier
 //!   versions; [`prune`]: removing them.
-//! - [`trash`]: deleted datasets. [`counter`]: the numbers of datasets and changes.
+//! - [`trash`]: deleted datasets. [`mod@organization`]: removing all of an organization. [`counter`]: the numbers of datasets and changes.
 //! - [`audit`]: the statements of a verification.
 //! - [`row`]: columns as borrowed, checked values.
 
@@ -14,6 +14,7 @@ pub(crate) mod dataset;
 pub(crate) mod history;
 pub(in crate::sqlite) mod kpi;
 pub(crate) mod listing;
+pub(crate) mod organization;
 pub(crate) mod prune;
 pub(in crate::sqlite) mod row;
 pub(crate) mod trash;

@@ -11,8 +11,7 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::transaction::Transaction;
 
 const CHANGED: &str = "
-    SELECT seq, id, organization_id FROM dataset INDEXED BY dataset_by_change
-    WHERE organization_id = ?1 AND changed IS NOT NULL";
+    SELECT seq, id FROM dataset INDEXED BY dataset_by_change WHERE organization_id = ?1 AND changed IS NOT NULL";
 
 /// Removes every version that is not kept. Returns how many there were.
 pub(crate) fn prune(
@@ -29,11 +28,13 @@ pub(crate) fn prune(
         let mut rows = statement.query(params![organization.as_bytes()])?;
         while let Some(row) = rows.next()? {
             let (seq, id): (i64, Result<DatasetId, _>) = (Columns(row).integer(0)?, Columns(row).id(1));
-            // A damaged index can refer to a dataset of another organization.
-            if let (Ok(id), Ok(owner)) = (id, Columns(row).id(2))
-                && organization == owner
-            {
-                owners.push(Owner { organization, id, seq });
+            let Ok(id) = id else { continue };
+            let owner = Owner { organization, id, seq };
+            match change::confirm(transaction, owner) {
+                Ok(()) => owners.push(owner),
+                // A damaged index can refer to a dataset of another organization.
+                Err(failure) if failure.is_damage() => {}
+                Err(failure) => return Err(failure),
             }
         }
     }

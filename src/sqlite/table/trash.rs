@@ -22,10 +22,10 @@ use crate::sqlite::transaction::Transaction;
 /// The numbers of the deletions and the datasets, read from the index alone.
 const NEWEST_FIRST: &str = "
     SELECT changed, seq FROM dataset INDEXED BY dataset_in_trash
-    WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed < ?2 ORDER BY changed DESC LIMIT ?3";
+    WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed <= ?2 ORDER BY changed DESC LIMIT ?3";
 const OLDEST_FIRST: &str = "
     SELECT changed, seq FROM dataset INDEXED BY dataset_in_trash
-    WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed > ?2 ORDER BY changed LIMIT ?3";
+    WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed >= ?2 ORDER BY changed LIMIT ?3";
 
 static SELECT_BY_SEQ: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED WHERE seq = ?1"));
 
@@ -45,30 +45,32 @@ pub(crate) fn page(
     after: Option<i64>,
     limit: u32,
 ) -> Result<RawTrash, Failure> {
-    let (sql, start) = match order {
-        Order::NewestFirst => (NEWEST_FIRST, i64::MAX),
-        Order::OldestFirst => (OLDEST_FIRST, i64::MIN),
-    };
-    let mut last = after.unwrap_or(start);
     let mut page = RawTrash { items: Vec::new(), damaged: Vec::new(), next: None };
+    // The bound is inclusive: a damaged number may be the smallest or the largest integer.
+    let (sql, start) = match order {
+        Order::NewestFirst => (NEWEST_FIRST, after.map_or(Some(i64::MAX), |after| after.checked_sub(1))),
+        Order::OldestFirst => (OLDEST_FIRST, after.map_or(Some(i64::MIN), |after| after.checked_add(1))),
+    };
+    let Some(start) = start else { return Ok(page) };
+    let mut last = after;
     let mut bytes = 0;
     let mut statement = snapshot.connection().prepare_cached(sql)?;
     // One row more than is returned shows whether there is a next page.
-    let mut rows = statement.query(params![organization.as_bytes(), last, i64::from(limit) + 1])?;
+    let mut rows = statement.query(params![organization.as_bytes(), start, i64::from(limit) + 1])?;
     while let Some(row) = rows.next()? {
         let (changed, seq) = (Columns(row).integer(0)?, Columns(row).integer(1)?);
         // On a damaged index the listing might go back and never end.
-        if !order.is_after(last, changed) {
+        if last.is_some_and(|last| !order.is_after(last, changed)) {
             return Err(damaged("an index is out of order").into());
         }
         let count = page.items.len() + page.damaged.len();
         if count == limit as usize {
-            page.next = Some(last);
+            page.next = last;
             break;
         }
         match read(snapshot, organization, seq) {
             (_, Ok((_, size))) if count > 0 && bytes + size > PAGE_BYTES_MAX => {
-                page.next = Some(last);
+                page.next = last;
                 break;
             }
             (_, Ok((deleted, size))) => {
@@ -82,7 +84,7 @@ pub(crate) fn page(
             }
             (_, Err(failure)) => return Err(failure),
         }
-        last = changed;
+        last = Some(changed);
     }
     Ok(page)
 }

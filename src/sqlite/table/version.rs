@@ -169,8 +169,8 @@ const DELETE_PARTS: &str = "DELETE FROM dataset_version WHERE dataset_seq = ?1 A
 const CLEAR: &str =
     "UPDATE dataset_version SET replaced = NULL, digest = ifnull(?3, digest) WHERE dataset_seq = ?1 AND change = ?2";
 
-/// Removes what this change replaced and everything before it. The change itself stays, and ends the history. One that is
-/// damaged, of which no `entry` is known, stays damaged.
+/// Removes what this change replaced and everything before it. The change itself stays, and ends the history. One that
+/// is damaged, of which no `entry` is known, stays damaged.
 pub(super) fn cut(
     transaction: &Transaction<'_>,
     owner: Owner,

@@ -12,8 +12,8 @@ use crate::sqlite::transaction::Transaction;
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// Changes stored datasets in a transaction, possibly shared with other jobs. `bytes` is about how much is written, and
-    /// `updated_at` tells from the result the `updated_at` that was written.
+    /// Changes stored datasets in a transaction, possibly shared with other jobs. `bytes` is about how much is written,
+    /// and `updated_at` tells from the result the `updated_at` that was written.
     pub(super) fn change<T, F>(
         &self,
         ids: Vec<DatasetId>,

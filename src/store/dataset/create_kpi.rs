@@ -11,9 +11,9 @@ use crate::store::organization::Organization;
 impl Organization {
     /// Adds a KPI to a dataset: the REST operation *Create Kpi* (`POST /v1/custom-kpi-datasets/{dataset_id}/kpis`).
     ///
-    /// It is the last among the KPIs with its `sort_order`. The revision of the dataset is incremented, and its `updated_at`
-    /// and `updated_by` are set. It costs the same however many KPIs the dataset has; therefore only the dataset itself is
-    /// checked for damage, not its other KPIs.
+    /// It is the last among the KPIs with its `sort_order`. The revision of the dataset is incremented, and its
+    /// `updated_at` and `updated_by` are set. It costs the same however many KPIs the dataset has; therefore only the
+    /// dataset itself is checked for damage, not its other KPIs.
     ///
     /// # Errors
     ///

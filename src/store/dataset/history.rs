@@ -64,9 +64,9 @@ impl HistoryQuery {
 impl Organization {
     /// A page of the versions of a dataset, the newest first, with the deletions and restorations between them.
     ///
-    /// Versions are put together from the present backwards, so a page costs as much as all changes up to its end. Each is
-    /// checked: a version that cannot be put together is counted in [`Page::damaged`]. One that another tool has made is
-    /// missing ([`Origin::Accepted`](crate::Origin::Accepted)), and so are those that were
+    /// Versions are put together from the present backwards, so a page costs as much as all changes up to its end. Each
+    /// is checked: a version that cannot be put together is counted in [`Page::damaged`]. One that another tool has
+    /// made is missing ([`Origin::Accepted`](crate::Origin::Accepted)), and so are those that were
     /// [pruned](Self::prune_history).
     ///
     /// # Errors

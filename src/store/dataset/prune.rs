@@ -7,8 +7,8 @@ use crate::sqlite::table::prune;
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// Removes the earlier versions that no rule of `keep` keeps, of every dataset of this organization, in the trash or
-    /// not, or of one. Returns how many there were.
+    /// Removes the earlier versions that no rule of `keep` keeps, of every dataset of this organization, in the trash
+    /// or not, or of one. Returns how many there were.
     ///
     /// The present version always stays. What is removed is overwritten in the file; see
     /// [`purge_dataset`](Self::purge_dataset) for where a copy may be left.

@@ -11,8 +11,8 @@ use crate::store::organization::Organization;
 impl Organization {
     /// Removes a dataset from the trash for good, with its KPIs and its history. It need not be intact.
     ///
-    /// Its id is never given again: creating a dataset with it is [`AlreadyExists`](crate::Error::AlreadyExists). What it
-    /// was is overwritten in the file; a copy may be left in the write-ahead log and in pages that were moved, until
+    /// Its id is never given again: creating a dataset with it is [`AlreadyExists`](crate::Error::AlreadyExists). What
+    /// it was is overwritten in the file; a copy may be left in the write-ahead log and in pages that were moved, until
     /// [`Store::compact`](crate::Store::compact), and stays in backups that were made before.
     ///
     /// # Errors
@@ -56,13 +56,14 @@ impl Organization {
     /// # Examples
     ///
     /// ```
-    /// # use chrono::{TimeDelta, Utc};
+    /// # use kpi_store::chrono::{DateTime, TimeDelta, Utc};
     /// # use kpi_store::{NewDataset, OrganizationId, Store};
     /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
     /// let water = organization.create_dataset(NewDataset::new("Water"))?;
     /// organization.delete_dataset(water.id)?;
-    /// assert_eq!(organization.purge_deleted_before(Utc::now() - TimeDelta::days(30))?, 0);
-    /// assert_eq!(organization.purge_deleted_before(Utc::now() + TimeDelta::days(1))?, 1);
+    /// let now = DateTime::<Utc>::from(std::time::SystemTime::now());
+    /// assert_eq!(organization.purge_deleted_before(now - TimeDelta::days(30))?, 0);
+    /// assert_eq!(organization.purge_deleted_before(now + TimeDelta::days(1))?, 1);
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn purge_deleted_before(&self, time: DateTime<Utc>) -> Result<u64> {

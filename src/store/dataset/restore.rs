@@ -35,8 +35,8 @@ impl Organization {
         })
     }
 
-    /// Restores datasets from the trash in one transaction: all of them, or none if one cannot be restored. An id that is
-    /// given twice counts once. They are returned in the order of the ids.
+    /// Restores datasets from the trash in one transaction: all of them, or none if one cannot be restored. An id that
+    /// is given twice counts once. They are returned in the order of the ids.
     ///
     /// # Errors
     ///

@@ -2,6 +2,7 @@
 
 use super::change::refused;
 use crate::error::Result;
+use crate::model::change::Change;
 use crate::model::content::{Content, Refusal};
 use crate::model::dataset::Dataset;
 use crate::model::version::Origin;
@@ -53,7 +54,7 @@ impl Organization {
                     for (kpi, index) in content.kpis.iter_mut().zip(0..) {
                         kpi.origin = then.kpi(index).map(|(kpi, position)| (position, kpi.created_at));
                     }
-                    Ok(content)
+                    Ok(Change::new(&stored.record, content))
                 })
             },
         )

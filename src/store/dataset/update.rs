@@ -2,11 +2,13 @@
 
 use super::change::refused;
 use crate::error::Result;
-use crate::model::content::{Content, Refusal};
+use crate::model::change::Change;
+use crate::model::content::Refusal;
 use crate::model::dataset::Dataset;
 use crate::model::draft::DatasetDraft;
 use crate::model::ids::DatasetId;
 use crate::model::patch::DatasetPatch;
+use crate::model::record::Record;
 use crate::model::version::Origin;
 use crate::sqlite::table::change;
 use crate::store::organization::Organization;
@@ -14,13 +16,13 @@ use crate::store::organization::Organization;
 impl Organization {
     /// Saves a draft: gives its dataset the fields and the list of KPIs of the draft, in one transaction.
     ///
-    /// The draft was made [from a dataset](Dataset::edit) and is saved only if that dataset is still the stored one, so that
-    /// nobody's change is lost. It is taken by reference: after a [`Conflict`](crate::Error::Conflict) the user's work is
-    /// still there, to be [merged](DatasetDraft::merge) with the other change and saved again.
+    /// The draft was made [from a dataset](Dataset::edit) and is saved only if that dataset is still the stored one, so
+    /// that nobody's change is lost. It is taken by reference: after a [`Conflict`](crate::Error::Conflict) the user's
+    /// work is still there, to be [merged](DatasetDraft::merge) with the other change and saved again.
     ///
-    /// The order of the list is the display order. KPIs that stay keep their `sort_order` where it agrees with the list;
-    /// those appended get the last one plus one; otherwise all become 0, 1, 2, and so on. A KPI whose id the dataset does
-    /// not have is added with that id, which undoes its deletion.
+    /// The order of the list is the display order. KPIs that stay keep their `sort_order` where it agrees with the
+    /// list; those appended get the last one plus one; otherwise all become 0, 1, 2, and so on. A KPI whose id the
+    /// dataset does not have is added with that id, which undoes its deletion.
     ///
     /// The revision is incremented, `updated_at` and `updated_by` are set; `updated_at` of a KPI only if its own fields
     /// change. What changes nothing writes nothing and returns the dataset as it is.
@@ -32,8 +34,8 @@ impl Organization {
     /// - [`NotFound`](crate::Error::NotFound) if the dataset does not exist any more, or is in the trash.
     /// - [`Corrupt`](crate::Error::Corrupt) if it is damaged.
     /// - [`Conflict`](crate::Error::Conflict) if it was changed since the draft was made.
-    /// - [`OutcomeUnknown`](crate::Error::OutcomeUnknown) carries the `updated_at` that was written: the change is stored if
-    ///   [`version_at`](Self::version_at) finds it.
+    /// - [`OutcomeUnknown`](crate::Error::OutcomeUnknown) carries the `updated_at` that was written: the change is
+    ///   stored if [`version_at`](Self::version_at) finds it.
     /// - Those of [`create_dataset`](Self::create_dataset) that do not concern the request.
     ///
     /// # Examples
@@ -60,20 +62,20 @@ impl Organization {
         let bytes = draft.kpis.len() * BYTES_OF_A_KPI;
         self.edit(draft.id(), bytes, move |organization| {
             let draft = draft.with_ids(organization.store.ids());
-            move |current: &Dataset| draft.content(current)
+            move |current: &Record| Ok(Change::new(current, draft.content(&current.dataset)?))
         })
     }
 
     /// Applies a few changes to a dataset in one transaction, as one revision.
     ///
-    /// Without [`if_unchanged`](DatasetPatch::if_unchanged) it is applied to whatever is stored. The changes are made in
-    /// this order: fields, deleted KPIs, updated ones, added ones, order. The rest is as with
+    /// Without [`if_unchanged`](DatasetPatch::if_unchanged) it is applied to whatever is stored. The changes are made
+    /// in this order: fields, deleted KPIs, updated ones, added ones, order. The rest is as with
     /// [`save_dataset`](Self::save_dataset).
     ///
     /// # Errors
     ///
-    /// - [`Invalid`](crate::Error::Invalid) lists everything in the patch that breaks the contract or contradicts itself,
-    ///   and if the dataset would have more than 10,000 KPIs.
+    /// - [`Invalid`](crate::Error::Invalid) lists everything in the patch that breaks the contract or contradicts
+    ///   itself, and if the dataset would have more than 10,000 KPIs.
     /// - [`NotFound`](crate::Error::NotFound) if the dataset or a KPI of the patch does not exist.
     /// - [`Conflict`](crate::Error::Conflict) if the patch has a condition that does not hold.
     /// - [`AlreadyExists`](crate::Error::AlreadyExists) if the dataset has a KPI with the id of an added one.
@@ -96,27 +98,26 @@ impl Organization {
         patch.validate()?;
         self.edit(id, 0, move |organization| {
             let patch = patch.with_ids(organization.store.ids());
-            move |current: &Dataset| patch.content(current)
+            move |current: &Record| Ok(Change::new(current, patch.content(&current.dataset)?))
         })
     }
 
-    /// Gives a dataset the content that the function that `prepare` returns makes of it. `prepare` runs before the
+    /// Applies the change that the function that `prepare` returns makes of a dataset. `prepare` runs before the
     /// transaction, since it asks for ids.
     fn edit<F>(&self, id: DatasetId, bytes: usize, prepare: impl FnOnce(&Self) -> F) -> Result<Dataset>
     where
-        F: Fn(&Dataset) -> Result<Content, Refusal> + Send + 'static,
+        F: Fn(&Record) -> Result<Option<Change>, Refusal> + Send + 'static,
     {
         // The clock before the ids, as for a create.
         let author = self.author()?;
-        let content = prepare(self);
+        let make_change = prepare(self);
         self.change(
             vec![id],
             bytes,
             |dataset: &Dataset| dataset.updated_at,
             move |transaction| {
                 change::update(transaction, author, id, Origin::Edited, |stored| {
-                    let dataset = &stored.record.dataset;
-                    content(dataset).map_err(|refusal| refused(dataset, refusal).into())
+                    make_change(&stored.record).map_err(|refusal| refused(&stored.record.dataset, refusal).into())
                 })
             },
         )

@@ -3,5 +3,6 @@
 mod backup;
 mod checkpoint;
 mod close;
+mod compact;
 mod open;
 mod verify;

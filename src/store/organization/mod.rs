@@ -1,6 +1,7 @@
 //! The view of a store through one organization.
 
 mod list;
+mod purge;
 
 use crate::error::Result;
 use crate::model::ids::{OrganizationId, UserId};

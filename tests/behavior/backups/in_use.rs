@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::large_store;
 use crate::support::{TestFile, is_long, listed, organization, plain_sqlite};
 
-/// In the order of creation: id, name, digest.
+/// In the order of creation: id, name, digest of the head.
 type Row = (DatasetId, String, i64);
 
 #[test]
@@ -127,7 +127,7 @@ fn kpi(index: usize) -> NewKpi {
 /// The rows that plain SQLite finds, in the order of creation.
 fn rows(file: &Path) -> Vec<Row> {
     let plain = plain_sqlite(file);
-    let mut statement = plain.prepare("SELECT id, name, digest FROM dataset ORDER BY seq").unwrap();
+    let mut statement = plain.prepare("SELECT id, name, head_digest FROM dataset ORDER BY seq").unwrap();
     let id = |bytes: Vec<u8>| DatasetId::from(Uuid::from_slice(&bytes).unwrap());
     let rows = statement.query_map([], |row| Ok((id(row.get(0)?), row.get(1)?, row.get(2)?))).unwrap();
     rows.collect::<Result<_, _>>().unwrap()

@@ -29,6 +29,13 @@ const COLUMNS: &[(&str, &str, &[&str], &str)] = &[
     ("dataset", "updated_by", &BLOBS, "length(updated_by) = 16"),
     ("dataset", "updated_at", &INTEGERS, "updated_at BETWEEN -62135596800000000 AND 253402300799999999"),
     ("dataset", "revision", &INTEGERS, "revision >= 1"),
+    ("dataset", "kpi_count", &INTEGERS, "kpi_count BETWEEN 0 AND 10000"),
+    ("dataset", "head_digest", &INTEGERS, "head_digest IS NOT NULL"),
+    ("dataset", "kpi_digest", &INTEGERS, "kpi_digest IS NOT NULL"),
+    ("dataset", "changed", &INTEGERS, "changed > seq"),
+    ("dataset", "deleted_at", &INTEGERS, "deleted_at BETWEEN -62135596800000000 AND 253402300799999999"),
+    ("dataset", "deleted_by", &BLOBS, "length(deleted_by) = 16"),
+    ("dataset", "state_digest", &INTEGERS, "state_digest IS NULL"),
     ("kpi", "id", &BLOBS, "length(id) = 16"),
     ("kpi", "position", &INTEGERS, "position >= 0"),
     ("kpi", "name", &TEXTS, "length(name) BETWEEN 1 AND 255 AND instr(name, char(0)) = 0"),
@@ -85,9 +92,15 @@ fn a_value_at_a_boundary_is_found_by_verify_and_hidden_by_no_call() {
                 if *column != "seq" {
                     lists_as_many_as_it_counts(&ours, &what);
                 }
-                // Accepting computes a digest that matches; a value that no create could have stored stays damage.
+                // A change takes a number, which the counter then has.
+                if *table == "counter" {
+                    continue;
+                }
+                // Accepting counts the KPIs and computes digests that match; another value that no create could have
+                // stored stays damage.
                 let accepted = ours.accept_dataset(whole.datasets[2].id);
-                assert!(!store.verify().unwrap().is_whole(), "{what}: {accepted:?}");
+                let is_mended = *column == "kpi_count" && accepted.is_ok();
+                assert_eq!(store.verify().unwrap().is_whole(), is_mended, "{what}: {accepted:?}");
             }
         }
     }

@@ -19,8 +19,16 @@ const TYPES: &[&str] = &[
     "UPDATE dataset SET updated_at = x'00'",
     "UPDATE dataset SET revision = 'first'",
     "UPDATE dataset SET revision = NULL",
-    "UPDATE dataset SET digest = 0.5",
-    "UPDATE dataset SET digest = CAST(digest AS TEXT) || 'x'",
+    "UPDATE dataset SET kpi_count = 'three'",
+    "UPDATE dataset SET kpi_count = NULL",
+    "UPDATE dataset SET head_digest = 0.5",
+    "UPDATE dataset SET head_digest = CAST(head_digest AS TEXT) || 'x'",
+    "UPDATE dataset SET head_digest = NULL",
+    "UPDATE dataset SET kpi_digest = x'00'",
+    "UPDATE dataset SET kpi_digest = NULL",
+    "UPDATE dataset SET changed = 'once'",
+    "UPDATE dataset SET deleted_by = 'sixteen letters!'",
+    "UPDATE dataset SET state_digest = 0.5",
     "UPDATE kpi SET id = 'sixteen letters!' WHERE position = 0",
     "UPDATE kpi SET id = 3.5 WHERE position = 0",
     "UPDATE kpi SET position = 'first'",
@@ -62,8 +70,8 @@ fn without_strictness(file: &TestFile, change: &str) {
         .execute_batch(
             "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; PRAGMA writable_schema = ON;
              CREATE TEMP TABLE entry AS SELECT * FROM sqlite_schema WHERE name IN ('dataset', 'kpi');
-             UPDATE sqlite_schema SET sql = replace(replace(replace(sql,
-                 'STRICT, WITHOUT', 'WITHOUT'), ') STRICT', ')'), 'NOT NULL', '') WHERE name IN ('dataset', 'kpi');
+             UPDATE sqlite_schema SET sql = replace(replace(replace(replace(sql,
+                 'STRICT, WITHOUT', 'WITHOUT'), ') STRICT', ')'), 'NOT NULL CHECK', 'CHECK'), 'NOT NULL,', ',') WHERE name IN ('dataset', 'kpi');
              PRAGMA writable_schema = RESET",
         )
         .unwrap();

@@ -28,6 +28,22 @@ fn every_connection_assert_hardened_and_readers_cannot_write() {
 }
 
 #[test]
+fn no_connection_can_attach_a_file_after_a_compaction() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in [Store::open(folder.path().join("kpis.db")).unwrap(), Store::open_in_memory().unwrap()] {
+        store.compact().unwrap();
+        with_writer(&store, |writer| assert_hardened(writer, true));
+        for panics in [false, true] {
+            let callback = move |_| if panics { std::panic::panic_any("") } else { std::ops::ControlFlow::Break(()) };
+            let compacting = std::panic::AssertUnwindSafe(|| store.compact_with(callback));
+            let compacted = std::panic::catch_unwind(compacting);
+            assert!(matches!(compacted, Err(_) | Ok(Err(Error::Cancelled))), "{compacted:?}");
+            with_writer(&store, |writer| attaches_nothing(writer));
+        }
+    }
+}
+
+#[test]
 fn no_connection_can_attach_a_file_after_a_backup() {
     let folder = tempfile::tempdir().unwrap();
     for store in [Store::open(folder.path().join("kpis.db")).unwrap(), Store::open_in_memory().unwrap()] {
@@ -80,7 +96,9 @@ fn assert_hardened(connection: &Connection, writes: bool) {
     ] {
         assert_eq!(connection.limit(limit).unwrap(), value, "{limit:?}");
     }
-    for (pragma, value) in [("cell_size_check", 1), ("temp_store", 2), ("foreign_keys", 1), ("synchronous", 2)] {
+    let pragmas =
+        [("cell_size_check", 1), ("temp_store", 2), ("secure_delete", 1), ("foreign_keys", 1), ("synchronous", 2)];
+    for (pragma, value) in pragmas {
         assert_eq!(connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap(), value, "{pragma}");
     }
     attaches_nothing(connection);

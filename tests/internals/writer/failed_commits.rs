@@ -47,6 +47,37 @@ fn after_an_unknown_outcome_a_dataset_can_be_looked_up_and_created_with_the_same
     scene.holds(&[again]);
 }
 
+/// An edit whose outcome is unknown is found by the `updated_at` that the error carries, if it is stored.
+#[test]
+fn after_an_unknown_outcome_of_a_change_its_updated_at_tells_whether_it_is_stored() {
+    let scene = Scene::new();
+    let before = scene.ours.create_dataset(request()).unwrap();
+    let mut draft = before.edit();
+    draft.name = "Changed".into();
+    fail_the_next_commit(&scene.store);
+    let error = scene.ours.save_dataset(&draft).unwrap_err();
+    let Error::OutcomeUnknown { ids, updated_at: Some(updated_at), .. } = &error else { panic!("{error:?}") };
+    assert_eq!(ids, &[before.id]);
+    assert_eq!(scene.ours.version_at(before.id, Some(*updated_at)).unwrap(), None);
+    scene.is_lost();
+    // It is not stored, so saving again is no conflict; what is written then has a later token.
+    let saved = scene.ours.save_dataset(&draft).unwrap();
+    assert_eq!(scene.ours.version_at(before.id, saved.updated_at).unwrap().unwrap().dataset, saved);
+
+    let delete = |ours: &Organization, id: DatasetId| ours.delete_dataset(id);
+    let restore = |ours: &Organization, id: DatasetId| ours.restore_dataset(id).map(drop);
+    for change in [delete, restore] {
+        fail_the_next_commit(&scene.store);
+        let error = change(&scene.ours, before.id).unwrap_err();
+        assert!(
+            matches!(&error, Error::OutcomeUnknown { ids, updated_at: None, .. } if ids == &[before.id]),
+            "{error:?}"
+        );
+        change(&scene.ours, before.id).unwrap();
+    }
+    scene.holds(&[saved]);
+}
+
 #[test]
 fn the_store_recovers_by_itself_and_every_handle_can_write() {
     let scene = Scene::new();

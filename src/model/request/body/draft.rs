@@ -24,9 +24,10 @@ impl DatasetDraft {
     /// whatever their `sort_order`.
     ///
     /// The other fields have the limits, codes and defaults of a request
-    /// ([`NewDataset::from_json`](crate::NewDataset::from_json)), but for the number of KPIs, which is that of a dataset:
-    /// 10,000. A draft is the whole content: without `description` it has none, and without `kpis` it has none.
-    /// The other keys of a response are ignored: `organization_id`, the times and users, and `dataset_id` of a KPI.
+    /// ([`NewDataset::from_json`](crate::NewDataset::from_json)), but for the number of KPIs, which is that of a
+    /// dataset: 10,000. A draft is the whole content: without `description` it has none, and without `kpis` it has
+    /// none. The other keys of a response are ignored: `organization_id`, the times and users, and `dataset_id` of a
+    /// KPI.
     ///
     /// # Errors
     ///

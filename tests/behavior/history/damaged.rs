@@ -1,0 +1,75 @@
+//! What damage or another tool leaves of a history: what cannot be put together is told, never guessed.
+
+use kpi_store::{DatasetPatch, HistoryQuery, Origin, Store};
+
+use crate::support::{TestFile, organization, plain_sqlite, request_with_kpis};
+
+/// A change by another tool leaves one gap, behind which the history goes on where the digests prove it.
+#[test]
+fn an_accepted_change_leaves_a_gap_of_the_version_that_nobody_knows() {
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
+    let ours = organization(&store);
+    let first = ours.create_dataset(request_with_kpis(2)).unwrap();
+    let second = ours.update_dataset(first.id, DatasetPatch::new().name("second")).unwrap();
+    plain_sqlite(&file.path).execute("UPDATE dataset SET name = 'by a tool'", []).unwrap();
+    assert_eq!(ours.dataset(first.id).unwrap_err().code(), "corrupt");
+    let accepted = ours.accept_dataset(first.id).unwrap();
+    assert!(accepted.updated_at > second.updated_at);
+
+    let history = ours.history(first.id, &HistoryQuery::new()).unwrap();
+    let versions: Vec<_> = history.iter().map(|version| (version.revision, version.origin)).collect();
+    assert_eq!(versions, [(3, Origin::Accepted), (1, Origin::Created)]);
+    assert_eq!((&history.items[0].dataset, &history.items[0].diff), (&accepted, &None));
+    assert_eq!((&history.items[1].dataset, history.damaged.len()), (&first, 0));
+    assert_eq!(ours.version(first.id, 2).unwrap(), None);
+    assert!(store.verify().unwrap().is_whole(), "{:?}", store.verify().unwrap());
+    let reverted = ours.revert_dataset(&accepted, 1).unwrap();
+    assert_eq!(reverted.name, first.name);
+}
+
+#[test]
+fn a_damaged_change_hides_no_version_that_the_digests_prove() {
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
+    let ours = organization(&store);
+    let mut versions = vec![ours.create_dataset(request_with_kpis(2)).unwrap()];
+    for index in 1..5 {
+        let patch = DatasetPatch::new().name(format!("{index}"));
+        versions.push(ours.update_dataset(versions[0].id, patch).unwrap());
+    }
+    let id = versions[0].id;
+    // The change from revision 3 to 4.
+    let damage = "UPDATE dataset_version SET changed_at = changed_at + 1 WHERE revision = 3";
+    plain_sqlite(&file.path).execute(damage, []).unwrap();
+
+    let history = ours.history(id, &HistoryQuery::new()).unwrap();
+    let found: Vec<_> = history.iter().map(|version| version.revision).collect();
+    // Nobody knows what made revision 4 and whether what it replaced is true. Revision 2 is proven by its own digests.
+    assert_eq!(found, [5, 2, 1]);
+    for version in &history {
+        assert_eq!(version.dataset, versions[usize::try_from(version.revision).unwrap() - 1]);
+    }
+    assert_eq!(
+        history.damaged.iter().map(|damage| (damage.index, damage.dataset)).collect::<Vec<_>>(),
+        [(1, Some(id)); 2]
+    );
+    assert_eq!(ours.version(id, 3).unwrap_err().code(), "corrupt");
+    assert_eq!(ours.version(id, 2).unwrap().unwrap().dataset, versions[1]);
+    let findings = store.verify().unwrap().findings;
+    assert_eq!(
+        findings.iter().map(|finding| (finding.kind.as_str(), finding.dataset)).collect::<Vec<_>>(),
+        [("history", Some(id))]
+    );
+    // Pages count what is damaged.
+    let mut query = HistoryQuery::new().limit(1);
+    let mut seen = Vec::new();
+    loop {
+        let page = ours.history(id, &query).unwrap();
+        assert_eq!(page.items.len() + page.damaged.len(), 1);
+        seen.extend(page.iter().map(|version| version.revision));
+        let Some(next) = page.next else { break };
+        query = query.after(&next);
+    }
+    assert_eq!(seen, found);
+}
