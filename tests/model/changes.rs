@@ -142,7 +142,7 @@ impl World {
     }
 
     /// The handle and a fresh one hold what the model does of this organization.
-    fn agrees(&self, handle: usize, organization: OrganizationId) -> Checked {
+    pub(crate) fn agrees(&self, handle: usize, organization: OrganizationId) -> Checked {
         self.holds_what_is_modeled(&self.handles[handle].store, organization)?;
         if self.is_in_memory {
             return Ok(());

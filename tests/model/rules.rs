@@ -57,6 +57,7 @@ rules! {
     the_newest_deletion_comes_first,
     the_trash_names_who_deleted,
     purged_ids_are_taken,
+    a_purged_organization_is_forgotten,
     a_purge_takes_what_was_deleted_before,
     deletions_are_in_the_trail,
     the_trail_names_who_changed,

@@ -9,6 +9,7 @@ use super::{Answer, Caller, Kept, Model, Version};
 /// Something that happened to a dataset.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
+    /// 0 of the creation, which is always the last of a history.
     pub(crate) number: usize,
     pub(crate) origin: Origin,
     pub(crate) at: DateTime<Utc>,
