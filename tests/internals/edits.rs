@@ -52,7 +52,7 @@ fn new(number: u128) -> NewKpi {
 }
 
 /// Numbers and sort keys of the KPIs, in the order of the list.
-fn order(content: &Content) -> Vec<(u128, i64)> {
+fn order(content: &Content<'_>) -> Vec<(u128, i64)> {
     content.kpis.iter().map(|kpi| (Uuid::from(kpi.id).as_u128(), kpi.sort_order)).collect()
 }
 
@@ -111,18 +111,20 @@ fn a_draft_of_another_version_is_a_conflict_and_a_taken_id_is_not_added_twice() 
     assert_eq!(given.kpis.iter().map(KpiDraft::id).collect::<Vec<_>>(), ids(&content.kpis));
 }
 
-fn ids(kpis: &[KpiContent]) -> Vec<Option<KpiId>> {
+fn ids(kpis: &[KpiContent<'_>]) -> Vec<Option<KpiId>> {
     kpis.iter().map(|kpi| Some(kpi.id)).collect()
 }
 
 #[test]
 fn a_patch_changes_what_it_names_and_nothing_else() {
     let water = dataset(&[0, 1]);
-    let unchanged = DatasetPatch::new().update_kpi(id(1), KpiPatch::new()).content(&water).unwrap();
+    let patch = DatasetPatch::new().update_kpi(id(1), KpiPatch::new());
+    let unchanged = patch.content(&water).unwrap();
     assert_eq!(format!("{unchanged:?}"), format!("{:?}", Content::from(&water)));
 
     let kpi = KpiPatch::new().clear_unit().value_type(ValueType::Date).required(false);
-    let content = DatasetPatch::new().name("w").clear_description().update_kpi(id(1), kpi).content(&water).unwrap();
+    let patch = DatasetPatch::new().name("w").clear_description().update_kpi(id(1), kpi);
+    let content = patch.content(&water).unwrap();
     let mut expected = water.clone();
     (expected.name, expected.description) = ("w".into(), None);
     let kpi = &mut expected.kpis[1];
@@ -130,10 +132,11 @@ fn a_patch_changes_what_it_names_and_nothing_else() {
     assert_eq!(format!("{content:?}"), format!("{:?}", Content::from(&expected)));
 
     let kpi = KpiPatch::new().name("n").unit("l").clear_description();
-    let content = DatasetPatch::new().description("").update_kpi(id(0), kpi).content(&water).unwrap();
+    let patch = DatasetPatch::new().description("").update_kpi(id(0), kpi);
+    let content = patch.content(&water).unwrap();
     let kpi = &content.kpis[0];
-    assert_eq!((&*kpi.name, kpi.unit.as_deref(), kpi.description.as_deref()), ("n", Some("l"), None));
-    assert_eq!((&*content.name, content.description.as_deref()), ("Water", Some("")));
+    assert_eq!((kpi.name, kpi.unit, kpi.description), ("n", Some("l"), None));
+    assert_eq!((content.name, content.description), ("Water", Some("")));
 }
 
 #[test]
@@ -199,9 +202,9 @@ fn a_patch_is_refused_for_another_version_then_for_unknown_and_taken_ids_then_fo
 }
 
 /// Sorts as a store does: by sort key, then by position, where added KPIs come last.
-fn stored_order(content: &Content, before: &Dataset) -> Vec<KpiId> {
+fn stored_order(content: &Content<'_>, before: &Dataset) -> Vec<KpiId> {
     let positions: HashMap<KpiId, usize> = before.kpis.iter().enumerate().map(|(place, kpi)| (kpi.id, place)).collect();
-    let position = |place: usize, kpi: &KpiContent| positions.get(&kpi.id).map_or((1, place), |place| (0, *place));
+    let position = |place: usize, kpi: &KpiContent<'_>| positions.get(&kpi.id).map_or((1, place), |place| (0, *place));
     let mut kpis: Vec<_> = content.kpis.iter().enumerate().collect();
     kpis.sort_by_key(|(place, kpi)| (kpi.sort_order, position(*place, kpi)));
     kpis.into_iter().map(|(_, kpi)| kpi.id).collect()
@@ -241,16 +244,16 @@ fn what_a_draft_saves_is_what_it_shows() {
 }
 
 /// The content as a draft, which compares itself with a dataset.
-fn edited(dataset: &Dataset, content: Content) -> DatasetDraft {
+fn edited(dataset: &Dataset, content: Content<'_>) -> DatasetDraft {
     let mut draft = dataset.edit();
-    (draft.name, draft.description) = (content.name, content.description);
+    (draft.name, draft.description) = (content.name.to_owned(), content.description.map(str::to_owned));
     draft.kpis = content.kpis.into_iter().map(kpi_draft).collect();
     draft
 }
 
-fn kpi_draft(kpi: KpiContent) -> KpiDraft {
+fn kpi_draft(kpi: KpiContent<'_>) -> KpiDraft {
     let mut new = NewKpi::new(kpi.name).value_type(kpi.value_type).required(kpi.required).id(kpi.id);
-    (new.description, new.unit) = (kpi.description, kpi.unit);
+    (new.description, new.unit) = (kpi.description.map(str::to_owned), kpi.unit.map(str::to_owned));
     new.into()
 }
 
