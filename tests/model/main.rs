@@ -50,9 +50,9 @@ fn every_answer_matches_a_plain_list() {
         counts.sequences += 1;
     }
     println!("{counts}, 0 differences");
-    assert!(counts.acknowledged > 0 && counts.failed > 0 && counts.accepted > 0, "{counts}");
-    assert!(counts.loaded > 0 && counts.stopped > 0, "{counts}");
     if given_seed().is_none() {
+        assert!(counts.acknowledged > 0 && counts.failed > 0 && counts.accepted > 0, "{counts}");
+        assert!(counts.loaded > 0 && counts.stopped > 0, "{counts}");
         assert_eq!(counts.done.len(), 18, "{counts}");
         assert!(counts.done.values().all(|(succeeded, _)| *succeeded > 0), "{counts}");
     }
