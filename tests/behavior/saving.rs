@@ -218,3 +218,20 @@ fn a_dataset_that_is_not_there_is_not_found_by_any_change() {
         }
     });
 }
+
+/// As in a new dataset, whatever their `sort_order`: it decides among KPIs that are given the same one later.
+#[test]
+fn kpis_of_a_patch_are_added_in_the_order_of_the_calls() {
+    in_a_file_and_in_memory(Store::options, |store, _| {
+        let ours = organization(store);
+        let before = dataset_with(&ours, &[("a", 0)]);
+        let last = NewKpi::new("last").sort_order(9);
+        let patch = DatasetPatch::new().add_kpi(last).add_kpi(NewKpi::new("first").sort_order(1));
+        let added = ours.update_dataset(before.id, patch).unwrap();
+        assert_eq!(names(&added), ["a", "first", "last"]);
+
+        let same = |patch: DatasetPatch, kpi: &kpi_store::Kpi| patch.update_kpi(kpi.id, KpiPatch::new().sort_order(5));
+        let patch = added.kpis.iter().fold(DatasetPatch::new(), same);
+        assert_eq!(names(&ours.update_dataset(before.id, patch).unwrap()), ["a", "last", "first"]);
+    });
+}

@@ -3,6 +3,7 @@
 use kpi_store::{
     Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Page, Result, Store,
 };
+use uuid::Uuid;
 
 use super::model::creating::created;
 use super::model::{Answer, Caller, Kept, Model, Version};
@@ -15,6 +16,20 @@ impl World {
         self.write(handle, &new, counts, |organization, mut new| {
             organization.create_dataset(new.remove(0)).map(|dataset| vec![dataset])
         })
+    }
+
+    /// Creates a dataset with this id.
+    pub(crate) fn create_with(
+        &mut self,
+        handle: usize,
+        organization: OrganizationId,
+        id: DatasetId,
+        counts: &mut Counts,
+    ) -> Checked {
+        let new = [NewDataset::new("again").id(id)];
+        let caller = Caller { organization, ..self.any_caller() };
+        let made = self.as_caller(handle, caller, |organization| organization.create_datasets(new.clone()));
+        self.compare_created(handle, &new, made, counts)
     }
 
     pub(crate) fn create_together(&mut self, handle: usize, counts: &mut Counts) -> Checked {
@@ -45,8 +60,17 @@ impl World {
         counts: &mut Counts,
         write: impl FnOnce(Organization, Vec<NewDataset>) -> Result<Vec<Dataset>>,
     ) -> Checked {
-        let (caller, found, drawn) = self.as_any_caller(handle, |organization| write(organization, new.to_vec()));
+        let made = self.as_any_caller(handle, |organization| write(organization, new.to_vec()));
+        self.compare_created(handle, new, made, counts)
+    }
 
+    fn compare_created(
+        &mut self,
+        handle: usize,
+        new: &[NewDataset],
+        (caller, found, drawn): (Caller, Result<Vec<Dataset>>, Vec<Uuid>),
+        counts: &mut Counts,
+    ) -> Checked {
         let created = created(caller, new, &drawn);
         let mut after = self.model.clone();
         let expected = self.if_requested(handle, &created, &mut after);

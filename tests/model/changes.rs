@@ -26,7 +26,7 @@ pub(crate) struct Expected<T> {
 pub(crate) struct Observed {
     dataset: Answer<Option<Dataset>>,
     history: Answer<Vec<Shown>>,
-    in_trash: Vec<Deleted>,
+    in_trash: Vec<Answer<Deleted>>,
 }
 
 impl World {
@@ -142,7 +142,7 @@ impl World {
     }
 
     /// The handle and a fresh one hold what the model does of this organization.
-    fn agrees(&self, handle: usize, organization: OrganizationId) -> Checked {
+    pub(crate) fn agrees(&self, handle: usize, organization: OrganizationId) -> Checked {
         self.holds_what_is_modeled(&self.handles[handle].store, organization)?;
         if self.is_in_memory {
             return Ok(());
@@ -164,8 +164,8 @@ impl World {
             let (found, damaged) = trash(store, organization, is_newest_first)?;
             let listing = self.model.trash(organization, is_newest_first, None);
             let expected: Vec<_> = listing.iter().filter_map(|(_, entry)| entry.clone().ok()).collect();
-            if found != expected || found.len() + damaged != listing.len() {
-                return Err(format!("the trash must be {listing:?}, found {found:?} and {damaged} damaged"));
+            if found != expected || found.len() + damaged.len() != listing.len() {
+                return Err(format!("the trash must be {listing:?}, found {found:?} and damaged {damaged:?}"));
             }
         }
         Ok(())
@@ -175,11 +175,15 @@ impl World {
 impl Model {
     fn observed(&self, organization: OrganizationId, id: DatasetId) -> Observed {
         let history = self.history(organization, id);
+        let place = self.find(organization, id).filter(|place| self.kept[*place].deletion.is_some());
+        let is_damaged = place.is_some_and(|place| self.whole(&self.kept[place]).is_err());
+        let damaged = is_damaged.then_some(Err("corrupt"));
         let trash = self.trash(organization, true, None).into_iter().filter_map(|(_, entry)| entry.ok());
+        let trash = trash.filter(|(dataset, ..)| dataset.id == id).map(Ok);
         Observed {
             dataset: self.read(organization, id),
             history: history.map(|history| history.into_iter().map(|(_, shown)| shown).collect()),
-            in_trash: trash.filter(|(dataset, ..)| dataset.id == id).collect(),
+            in_trash: trash.chain(damaged).collect(),
         }
     }
 }
@@ -202,14 +206,21 @@ fn observed(store: &Store, owner: OrganizationId, id: DatasetId) -> Checked<Obse
         let Some(next) = next else { break };
         query = query.after(&next);
     }
-    let in_trash = trash(store, owner, true)?.0.into_iter().filter(|(dataset, ..)| dataset.id == id).collect();
+    let (whole, damaged) = trash(store, owner, true)?;
+    let whole = whole.into_iter().filter(|(dataset, ..)| dataset.id == id).map(Ok);
+    let damaged = damaged.into_iter().filter(|damaged| *damaged == Some(id)).map(|_| Err("corrupt"));
+    let in_trash = whole.chain(damaged).collect();
     Ok(Observed { dataset: organization.dataset(id).map_err(|error| error.code()), history, in_trash })
 }
 
-/// The trash, and how much of it is damaged.
-fn trash(store: &Store, owner: OrganizationId, is_newest_first: bool) -> Checked<(Vec<Deleted>, usize)> {
+/// The trash, and what in it is damaged.
+fn trash(
+    store: &Store,
+    owner: OrganizationId,
+    is_newest_first: bool,
+) -> Checked<(Vec<Deleted>, Vec<Option<DatasetId>>)> {
     let query = DatasetQuery::new().limit(1_000);
     let query = if is_newest_first { query } else { query.oldest_first() };
     let page = store.organization(owner).deleted_datasets(&query).map_err(|error| format!("the trash: {error:?}"))?;
-    Ok((page.items.iter().map(deleted).collect(), page.damaged.len()))
+    Ok((page.items.iter().map(deleted).collect(), page.damaged.iter().map(|damage| damage.dataset).collect()))
 }

@@ -6,7 +6,7 @@ use super::changes::Expected;
 use super::drafts::Draft;
 use super::model::creating::is_kpi;
 use super::model::editing::is_valid;
-use super::model::{Answer, Kept};
+use super::model::{Answer, Caller, Kept};
 use super::patches::Patch;
 use super::requests::{new_kpi, uuid};
 use super::world::{Checked, Counts, World};
@@ -35,6 +35,7 @@ impl World {
             return Ok(());
         }
         let found = self.save_draft(handle, &draft, counts)?;
+        counts.note("save without a conflict", !matches!(found, Err(Error::Conflict { .. })));
         if let Err(Error::Conflict { expected, found, .. }) = found {
             let current = self.model.read(draft.base.organization_id, draft.base.id);
             let current = current.ok().flatten().filter(|current| current.updated_at == found);
@@ -62,12 +63,20 @@ impl World {
         let (caller, found, drawn) =
             self.as_caller_for(handle, base.organization_id, |organization| organization.save_dataset(draft));
         let mut after = self.model.clone();
-        let valid = if is_valid(draft) { caller.clock() } else { Err("invalid") };
+        let valid = self.if_valid(is_valid(draft), caller, draft.id());
         let answer =
             valid.and_then(|()| self.if_writable(handle, Ok(())).and_then(|()| after.save(caller, draft, &drawn)));
         let expected = Expected { updated_at: token(&answer), answer, after, ids: vec![draft.id()] };
         self.settle(handle, caller.organization, ("save", draft), expected, &found, counts)?;
         Ok(found)
+    }
+
+    /// What is invalid is refused whatever is stored.
+    fn if_valid(&self, is_valid: bool, caller: Caller, id: DatasetId) -> Answer<()> {
+        if !self.model.rules.what_is_invalid_is_refused_first {
+            self.model.present(caller.organization, id)?;
+        }
+        if is_valid { caller.clock() } else { Err("invalid") }
     }
 
     /// The store knows what a draft was made of, unless it was pruned.
@@ -109,7 +118,7 @@ impl World {
             Err(_) => return Ok(()),
         };
         let mut after = self.model.clone();
-        let valid = if patch.is_valid() { caller.clock() } else { Err("invalid") };
+        let valid = self.if_valid(patch.is_valid(), caller, id);
         let answer = valid
             .and_then(|()| self.if_writable(handle, Ok(())).and_then(|()| after.update(caller, id, &patch, &drawn)));
         let expected = Expected { updated_at: token(&answer), answer, after, ids: vec![id] };
@@ -133,7 +142,7 @@ impl World {
         let (caller, found, drawn) =
             self.as_caller_for(handle, owner, |organization| organization.create_kpi(id, new.clone()));
         let mut after = self.model.clone();
-        let valid = if is_kpi(&new) { caller.clock() } else { Err("invalid") };
+        let valid = self.if_valid(is_kpi(&new), caller, id);
         let answer = valid
             .and_then(|()| self.if_writable(handle, Ok(())).and_then(|()| after.create_kpi(caller, id, &new, &drawn)));
         let updated_at = answer.as_ref().ok().map(|kpi| kpi.created_at);

@@ -87,6 +87,19 @@ impl World {
         self.compare("checkpoint", &self.if_writable(handle, Ok(true)), &found, counts).map(drop)
     }
 
+    /// Other handles hold no snapshot, and what is stored stays as it is.
+    pub(crate) fn compact(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let found = self.handles[handle].store.compact();
+        counts.note("compact", found.is_ok());
+        if !self.compare("compact", &self.if_writable(handle, Ok(())), &found, counts)? {
+            self.calm();
+            for organization in self.organizations {
+                self.agrees(handle, organization)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn back_up(&mut self, handle: usize, counts: &mut Counts) -> Checked {
         let is_taken = self.random.percent(15);
         let copy = if is_taken { self.file.folder.path().to_owned() } else { self.file.folder.path().join("copy") };

@@ -1,12 +1,12 @@
 //! Looking back, going back and pruning, by the store and by its model.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use kpi_store::HistoryQuery;
+use kpi_store::{DatasetId, Error, HistoryQuery, OrganizationId};
 
 use super::changes::Expected;
 use super::editing::token;
-use super::model::Kept;
 use super::model::history::{Keep, Shown};
+use super::model::{Kept, Model};
 use super::world::{Checked, Counts, Listed, Mark, World};
 
 impl World {
@@ -118,9 +118,29 @@ impl World {
         let found = self.organization(handle, caller).prune_history(&keep.as_asked());
         let mut after = self.model.clone();
         let answer = self.if_writable(handle, Ok(())).and_then(|()| after.prune(owner, &keep));
+        if let (Err(Error::OutcomeUnknown { ids, .. }), Ok(removed)) = (&found, answer) {
+            return self.prune_again(handle, (owner, &keep), (ids, removed), after);
+        }
         let expected = Expected { answer, after, ids: Vec::from_iter(keep.of), updated_at: None };
-        counts.note("prune", found.as_ref().is_ok_and(|removed| *removed > 0));
-        self.settle(handle, owner, ("prune, maybe of nothing,", &keep), expected, &found, counts).map(drop)
+        counts.note("prune of something", found.as_ref().is_ok_and(|removed| *removed > 0));
+        self.settle(handle, owner, ("prune", &keep), expected, &found, counts).map(drop)
+    }
+
+    /// After an unknown outcome: the history of what is in the trash cannot be seen, but what is left can be pruned.
+    fn prune_again(
+        &mut self,
+        handle: usize,
+        (owner, keep): (OrganizationId, &Keep),
+        (ids, removed): (&[DatasetId], u64),
+        after: Model,
+    ) -> Checked {
+        self.calm();
+        let again = self.handles[handle].store.organization(owner).prune_history(&keep.as_asked());
+        if !ids.iter().eq(&keep.of) || !again.as_ref().is_ok_and(|left| *left == 0 || *left == removed) {
+            return Err(format!("pruning {removed} of {ids:?} again by {keep:?}: {again:?}"));
+        }
+        self.model = after;
+        self.agrees(handle, owner)
     }
 
     fn times_of_changes(&self) -> Vec<DateTime<Utc>> {

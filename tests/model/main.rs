@@ -1,12 +1,18 @@
 //! Random sequences of every operation, compared with a plain list in memory: every answer exactly, errors by their
 //! code.
 //!
+//! - Every operation: creating, loading and listing; saving drafts, some of them made earlier or read from JSON, merging
+//!   after a conflict; patches, single KPIs, the trash, purges, histories, reverts and prunings.
 //! - Handles: up to three on one file, `Full`, `Normal` and read-only, which are closed and opened again; or a store in
 //!   memory. Two organizations that use the same ids, and users.
 //! - The disk fails in some operations, or is full. Then the answer is the expected one or a fitting error, and what
 //!   was reported as not written is absent. After an unknown outcome the store is asked, and the model follows.
 //! - Loads, all or nothing and in batches, of inputs that are invalid somewhere, or cancelled: how much is stored.
-//! - Another tool changes a dataset: it counts as damage until it is accepted.
+//! - Another tool changes a dataset: it counts as damage until it is accepted, and its history has a gap there.
+//! - At the end every dataset, every entry of the trash and every history is the model's, in the file opened anew.
+//!
+//! The model follows from the rules alone and shares no code with the store; only the differences between two versions are
+//! the crate's own.
 //!
 //! A failure names its seed, and `KPI_STORE_TEST_SEED` repeats it alone. The long form:
 //!
@@ -44,8 +50,12 @@ fn every_answer_matches_a_plain_list() {
         counts.sequences += 1;
     }
     println!("{counts}, 0 differences");
-    assert!(counts.acknowledged > 0 && counts.failed > 0 && counts.accepted > 0, "{counts}");
-    assert!(counts.loaded > 0 && counts.stopped > 0, "{counts}");
+    if given_seed().is_none() {
+        assert!(counts.acknowledged > 0 && counts.failed > 0 && counts.accepted > 0, "{counts}");
+        assert!(counts.loaded > 0 && counts.stopped > 0, "{counts}");
+        assert_eq!(counts.done.len(), 18, "{counts}");
+        assert!(counts.done.values().all(|(succeeded, _)| *succeeded > 0), "{counts}");
+    }
 }
 
 fn seeds() -> std::ops::Range<u64> {

@@ -105,7 +105,8 @@ impl Model {
 
     /// The index of this dataset in the list, be it in the trash.
     pub(crate) fn find(&self, organization: OrganizationId, id: DatasetId) -> Option<usize> {
-        self.kept.iter().position(|kept| (kept.organization(), kept.id()) == (organization, id))
+        let is_ours = |kept: &Kept| kept.organization() == organization || !self.rules.ids_of_others_are_unknown;
+        self.kept.iter().position(|kept| kept.id() == id && is_ours(kept))
     }
 
     /// The index of this dataset, if it is not in the trash.

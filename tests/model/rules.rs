@@ -32,6 +32,8 @@ rules! {
     what_fails_is_not_written,
     a_stopped_load_keeps_its_batches,
     a_load_without_batches_is_all_or_nothing,
+    ids_of_others_are_unknown,
+    what_is_invalid_is_refused_first,
     conflicts_are_judged,
     a_conflict_comes_before_missing_kpis,
     damage_comes_before_a_conflict,
@@ -55,6 +57,7 @@ rules! {
     the_newest_deletion_comes_first,
     the_trash_names_who_deleted,
     purged_ids_are_taken,
+    a_purged_organization_is_forgotten,
     a_purge_takes_what_was_deleted_before,
     deletions_are_in_the_trail,
     the_trail_names_who_changed,
@@ -65,4 +68,6 @@ rules! {
     pruning_keeps_the_last,
     pruning_keeps_what_was_there_since,
     pruning_one_leaves_the_others,
+    what_was_pruned_is_gone,
+    differences_are_those_to_the_version_before,
 }

@@ -6,6 +6,7 @@ use kpi_store::{DatasetId, DatasetQuery, OrganizationId};
 use super::changes::Expected;
 use super::model::Kept;
 use super::model::trash::{deleted, distinct};
+use super::requests::uuid;
 use super::world::{Checked, Counts, Listed, Mark, World};
 
 impl World {
@@ -35,7 +36,7 @@ impl World {
         self.settle(handle, caller.organization, ("restore", &ids), expected, &found, counts).map(drop)
     }
 
-    /// One dataset or several of one organization, some of them twice.
+    /// One dataset or several of one organization, some of them twice, some with one that is unknown.
     fn any_targets(&mut self, is_wanted: impl Fn(&Kept) -> bool) -> (OrganizationId, Vec<DatasetId>) {
         let (owner, id) = self.any_target_that(&is_wanted);
         let mut ids = vec![id];
@@ -43,6 +44,9 @@ impl World {
             let ours = self.model.kept.iter().filter(|kept| kept.organization() == owner && is_wanted(kept));
             ids.extend(ours.map(Kept::id).rev().take(self.random.below(3)));
             ids.rotate_left(1);
+            if self.random.percent(25) {
+                ids.push(uuid(&mut self.random).into());
+            }
         }
         (owner, ids)
     }
@@ -66,6 +70,34 @@ impl World {
         let answer = self.if_writable(handle, Ok(())).map(|()| after.purge_before(caller.organization, time));
         let expected = Expected { answer, after, ids: Vec::new(), updated_at: None };
         self.settle(handle, caller.organization, ("purge before", &time), expected, &found, counts).map(drop)
+    }
+
+    /// Removes everything of an organization. After an error everything is there or nothing, and trying again helps.
+    pub(crate) fn purge_organization(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let organization = self.any_organization();
+        let purged = self.model.purged.iter().find(|(owner, _)| *owner == organization).map(|(_, id)| *id);
+        let found = self.handles[handle].store.purge_organization(organization);
+        let mut after = self.model.clone();
+        let answer = self.if_writable(handle, Ok(())).map(|()| after.purge_organization(organization));
+        counts.note("purge an organization", found.is_ok());
+        if !self.compare("purge an organization", &answer, &found, counts)? {
+            self.calm();
+            let left = self.handles[handle].store.organizations();
+            let is_gone = !left.map_err(|error| format!("then listing: {error:?}"))?.contains(&organization);
+            if is_gone {
+                self.model = after.clone();
+            }
+            self.agrees(handle, organization)?;
+            let again = self.handles[handle].store.purge_organization(organization);
+            again.map_err(|error| format!("purging an organization again: {error:?}"))?;
+        }
+        if answer.is_ok() {
+            self.model = after;
+            self.drafts.retain(|draft| draft.base.organization_id != organization);
+        }
+        // An id that was purged before can be given again.
+        let again = purged.map_or(Ok(()), |id| self.create_with(handle, organization, id, counts));
+        again.map_err(|difference| format!("after a purge of an organization: {difference}"))
     }
 
     /// A page of the trash.

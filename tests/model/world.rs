@@ -207,8 +207,10 @@ impl World {
             164..166 => self.purge_before(handle, counts),
             166..176 => self.page_history(handle, counts),
             176..182 => self.version(handle, counts),
-            182..193 => self.revert(handle, counts),
-            _ => self.prune(handle, counts),
+            182..192 => self.revert(handle, counts),
+            192..198 => self.prune(handle, counts),
+            _ if self.random.percent(50) => self.purge_organization(handle, counts),
+            _ => self.compact(handle, counts),
         }
     }
 

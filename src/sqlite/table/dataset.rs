@@ -39,11 +39,11 @@ pub(in crate::sqlite) mod column {
         CHANGED "changed",
         DELETED_AT "deleted_at",
         DELETED_BY "deleted_by",
+        KPI_COUNT "kpi_count",
         // The digests cover it, so a read of one dataset leaves it and the rest out.
         ID "id",
         // A listing leaves these out.
         ORGANIZATION_ID "organization_id",
-        KPI_COUNT "kpi_count",
     }
 }
 

@@ -28,6 +28,28 @@ fn an_accepted_change_leaves_a_gap_of_the_version_that_nobody_knows() {
     assert_eq!(reverted.name, first.name);
 }
 
+/// Versions before it may differ from what is known in a field that no change after them replaced.
+#[test]
+fn versions_that_cannot_be_put_together_behind_an_accepted_change_are_no_damage() {
+    let (file, copy) = (TestFile::new(), TestFile::new());
+    let store = Store::open(&file.path).unwrap();
+    let ours = organization(&store);
+    let first = ours.create_dataset(request_with_kpis(2)).unwrap();
+    let renamed = ours.update_dataset(first.id, DatasetPatch::new().name("renamed")).unwrap();
+    ours.update_dataset(first.id, DatasetPatch::new().description("described")).unwrap();
+    plain_sqlite(&file.path).execute("UPDATE dataset SET name = 'by a tool'", []).unwrap();
+    ours.accept_dataset(first.id).unwrap();
+
+    let history = ours.history(first.id, &HistoryQuery::new()).unwrap();
+    // Of revision 2 the name is not known, which the change to it has replaced in revision 1.
+    let versions: Vec<_> = history.iter().map(|version| (version.revision, version.origin)).collect();
+    assert_eq!(versions, [(4, Origin::Accepted), (1, Origin::Created)]);
+    assert_eq!((&history.items[1].dataset, history.damaged.len()), (&first, 0));
+    assert_eq!(ours.version_at(first.id, renamed.updated_at).unwrap(), None);
+    assert!(store.verify().unwrap().is_whole(), "{:?}", store.verify().unwrap());
+    store.backup_to(&copy.path).unwrap();
+}
+
 #[test]
 fn a_damaged_change_hides_no_version_that_the_digests_prove() {
     let file = TestFile::new();

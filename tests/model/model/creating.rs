@@ -42,7 +42,7 @@ impl Model {
                 return Err("already_exists");
             }
             let (at, by, number) = (dataset.created_at, dataset.created_by, self.number());
-            let step = Step { number, origin: Origin::Created, at, by, version: version.clone(), is_cut: false };
+            let step = Step { number: 0, origin: Origin::Created, at, by, version: version.clone(), is_cut: false };
             let kept =
                 Kept { created: number, now: version.clone(), is_altered: false, deletion: None, trail: vec![step] };
             self.kept.push(kept);

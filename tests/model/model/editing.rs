@@ -174,7 +174,10 @@ impl Model {
                 10_000 + changes
             };
             let place = once.or(now).map_or_else(added, |(place, _)| place);
-            rows.push((place, self.changed_kpi(before.dataset.id, wanted, (now, once), time)));
+            rows.push((
+                place,
+                self.changed_kpi(before.dataset.id, wanted, (now.map(|(_, kpi)| kpi), once.map(|(_, kpi)| kpi)), time),
+            ));
         }
         if self.rules.ties_are_in_order_of_addition {
             rows.sort_by_key(|(place, kpi)| (kpi.sort_order, *place));
@@ -207,7 +210,7 @@ impl Model {
         &self,
         dataset: DatasetId,
         wanted: &NewKpi,
-        (now, once): (Option<(usize, &Kpi)>, Option<(usize, &Kpi)>),
+        (now, once): (Option<&Kpi>, Option<&Kpi>),
         token: DateTime<Utc>,
     ) -> Kpi {
         let id = wanted.id.expect("each has one").into();
@@ -215,11 +218,11 @@ impl Model {
         let mut kpi = kpi_as_written(dataset.into(), id, wanted, &created_at);
         let once = once.filter(|_| self.rules.a_revert_restores_the_ages_of_kpis);
         (kpi.created_at, kpi.updated_at) = match (now, once) {
-            (Some((_, now)), _) if fields(now) == *wanted && self.rules.a_kpi_has_the_time_of_its_own_change => {
+            (Some(now), _) if fields(now) == *wanted && self.rules.a_kpi_has_the_time_of_its_own_change => {
                 (now.created_at, now.updated_at)
             }
-            (Some((_, now)), _) => (now.created_at, Some(token)),
-            (None, Some((_, once))) => (once.created_at, Some(token)),
+            (Some(now), _) => (now.created_at, Some(token)),
+            (None, Some(once)) => (once.created_at, Some(token)),
             (None, None) => (token, None),
         };
         kpi

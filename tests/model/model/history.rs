@@ -9,6 +9,7 @@ use super::{Answer, Caller, Kept, Model, Version};
 /// Something that happened to a dataset.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
+    /// 0 of the creation, which is always the last of a history.
     pub(crate) number: usize,
     pub(crate) origin: Origin,
     pub(crate) at: DateTime<Utc>,
@@ -83,7 +84,9 @@ impl Model {
                 is_known = *name == before.version.dataset.name && !is_gap;
             }
             if was_known && (step.is_of_content() || self.rules.deletions_are_in_the_trail) {
-                let before = before.filter(|_| is_known).map(|before| &before.version.dataset);
+                let before = before.filter(|_| is_known);
+                let first = kept.trail.first().filter(|_| !self.rules.differences_are_those_to_the_version_before);
+                let before = before.map(|before| &first.unwrap_or(before).version.dataset);
                 shown.push((step.number, self.as_shown(step, before)));
             }
             if step.is_cut {
@@ -159,7 +162,7 @@ impl Model {
                 let Some((_, end)) = ordered.find(|(index, i)| !is_kept(*index, &kept.trail[*i])) else { return 0 };
                 let holds = |step: &Step| step.origin != Origin::Accepted && !step.is_cut;
                 let removed = replaced.filter(|i| *i <= end && holds(&kept.trail[*i])).count();
-                if removed > 0 {
+                if removed > 0 && rules.what_was_pruned_is_gone {
                     kept.trail.drain(..end);
                     kept.trail[0].is_cut = true;
                 }

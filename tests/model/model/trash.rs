@@ -123,6 +123,14 @@ impl Model {
         let ids: Vec<_> = self.kept.iter().filter(is_purged).map(Kept::id).collect();
         ids.iter().filter(|id| self.purge(organization, **id).is_ok()).count().try_into().unwrap()
     }
+
+    /// Nothing remembers the organization then.
+    pub(crate) fn purge_organization(&mut self, organization: OrganizationId) {
+        self.kept.retain(|kept| kept.organization() != organization);
+        if self.rules.a_purged_organization_is_forgotten {
+            self.purged.retain(|(owner, _)| *owner != organization);
+        }
+    }
 }
 
 /// The ids in their order, each once.
