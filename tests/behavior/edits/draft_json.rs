@@ -29,23 +29,28 @@ fn what_a_form_leaves_out_has_the_defaults_of_a_request() {
     let kpi = &draft.kpis[0];
     assert_eq!((kpi.id(), &*kpi.name, kpi.description.as_deref(), kpi.unit.as_deref()), (None, "k", None, None));
     assert_eq!((kpi.value_type, kpi.required), (ValueType::Number, true));
-    for without in ["", r#","kpis":null"#, r#","kpis":[]"#] {
-        let draft = DatasetDraft::from_json(format!(r#"{{{KNOWN},"name":"w"{without}}}"#)).unwrap();
-        assert!(draft.kpis.is_empty());
+}
+
+/// A body that lost its list on the way must not delete all KPIs.
+#[test]
+fn the_list_of_kpis_must_be_there() {
+    let read = |kpis: &str| DatasetDraft::from_json(format!(r#"{{{KNOWN},"name":"w"{kpis}}}"#));
+    assert_eq!(found(read("")), expected(&[("kpis", "missing")]));
+    for none in [r#","kpis":null"#, r#","kpis":[]"#] {
+        assert!(read(none).unwrap().kpis.is_empty());
     }
 }
 
 #[test]
 fn an_id_has_any_form_of_a_uuid_and_a_time_any_offset_and_all_of_its_microseconds() {
-    let body = r#"{"id":"{0000000000004000-8000-000000000001}","updated_at":"2026-02-03T04:05:06.789012Z","name":"w"}"#;
+    let body = r#"{"id":"{0000000000004000-8000-000000000001}","updated_at":"2026-02-03T04:05:06.789012Z","name":"w","kpis":[]}"#;
     assert_eq!(found(DatasetDraft::from_json(body)), expected(&[("id", "uuid_parsing")]));
     let water = dataset(&[]);
     for id in ["00000000000040008000000000000001", "{00000000-0000-4000-8000-000000000001}"] {
         for time in ["2026-02-03T04:05:06.789012Z", "2026-02-03T05:05:06.789012+01:00", "2026-02-03T04:05:06.7890129Z"]
         {
-            let draft =
-                DatasetDraft::from_json(format!(r#"{{"id":"{id}","updated_at":"{time}","name":"Water"}}"#)).unwrap();
-            assert_eq!(draft, water.edit(), "{id} {time}");
+            let body = format!(r#"{{"id":"{id}","updated_at":"{time}","name":"Water","kpis":[]}}"#);
+            assert_eq!(DatasetDraft::from_json(body).unwrap(), water.edit(), "{id} {time}");
         }
     }
 }
@@ -77,7 +82,7 @@ fn id_and_time_are_required_and_typed() {
         ),
     ];
     for (keys, violations) in table {
-        let answer = DatasetDraft::from_json(format!(r#"{{{keys},"name":"w"}}"#));
+        let answer = DatasetDraft::from_json(format!(r#"{{{keys},"name":"w","kpis":[]}}"#));
         assert_eq!(found(answer), expected(violations), "{keys}");
     }
 }
@@ -126,7 +131,7 @@ fn keys_of_a_response_are_ignored_whatever_they_hold_but_not_twice_and_others_ar
     ]);
     let more = r#","created_at":1,"organization_id":2"#;
     assert_eq!(found(DatasetDraft::from_json(body(more))), violations);
-    assert_eq!(found(DatasetDraft::from_json(format!("{{{KNOWN},{KNOWN},\"name\":\"w\"}}"))).len(), 2);
+    assert_eq!(found(DatasetDraft::from_json(format!("{{{KNOWN},{KNOWN},\"name\":\"w\",\"kpis\":[]}}"))).len(), 2);
 }
 
 #[test]
@@ -144,7 +149,7 @@ fn what_is_no_draft_has_the_codes_of_a_request() {
 }
 
 /// The cases of the contract as drafts without their two keys. Left out are those whose answers differ for a reason:
-/// they hold a key that a draft knows, or more KPIs than one request may.
+/// they have no KPIs, hold a key that a draft knows, or more KPIs than one request may.
 #[test]
 fn a_draft_has_the_violations_of_the_request_with_the_same_fields() {
     const KNOWN_TO_DRAFTS: [&str; 8] =
@@ -158,6 +163,9 @@ fn a_draft_has_the_violations_of_the_request_with_the_same_fields() {
         if KNOWN_TO_DRAFTS.iter().any(|key| body.contains(key)) || request.contains(&("kpis".into(), "too_long")) {
             continue;
         }
+        if !body.contains("\"kpis\"") && request.iter().all(|(path, _)| !path.is_empty()) {
+            continue;
+        }
         let mut violations = request;
         // Such a body is not read as an object.
         if violations.first().is_none_or(|(path, _)| !path.is_empty()) {
@@ -166,7 +174,7 @@ fn a_draft_has_the_violations_of_the_request_with_the_same_fields() {
         assert_eq!(found(DatasetDraft::from_json(body)), violations, "{}", case["name"]);
         compared += 1;
     }
-    assert!(compared > 300, "the cases were not read: {compared}");
+    assert!(compared > 100, "the cases were not read: {compared}");
 }
 
 #[test]

@@ -80,7 +80,8 @@ fn serialize_as_the_body_of_the_servers_answer() {
         let single = serde_json::to_string(violations.iter().next().unwrap()).unwrap();
         assert_eq!(single, expected);
     }
-    let too_long = NewDataset::new("w").kpis(vec![NewKpi::new("k"); 101]).validate().unwrap_err();
+    let kpis = vec![r#"{"name":"k"}"#; 101].join(",");
+    let too_long = NewDataset::from_json(format!(r#"{{"name":"w","kpis":[{kpis}]}}"#)).unwrap_err();
     let expected = r#"{"detail":[{"type":"too_long","loc":["body","kpis"],"msg":"List should have at most 100 items after validation, not 101","ctx":{"field_type":"List","max_length":100,"actual_length":101}}]}"#;
     assert_eq!(serde_json::to_string(&too_long).unwrap(), expected);
 }

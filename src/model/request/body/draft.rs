@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::kpis::{KpiFields, optional_kpis, read_kpis};
+use super::kpis::{KpiFields, given_kpis, read_kpis};
 use super::read;
 use super::scalars::{read_description, read_id, read_id_or_null, read_name, read_time_or_null};
 use crate::model::draft::{DatasetDraft, KpiDraft};
@@ -18,15 +18,15 @@ impl DatasetDraft {
     /// Reads a draft from JSON: the response of the contract (a serialized [`Dataset`](crate::Dataset)) as a web view
     /// edited it, or a serialized draft.
     ///
-    /// `id` and `updated_at` are required; `updated_at`, which may be null, is the token by which a save finds out
+    /// `id`, `updated_at`, `name` and `kpis` are required; `updated_at`, which may be null, is the token by which a save finds out
     /// whether the dataset was changed since. A web view keeps it as the string that it is: a JavaScript `Date` cuts
     /// it to milliseconds. A KPI whose `id` is absent or null is a new one. The order of `kpis` is the display order,
     /// whatever their `sort_order`.
     ///
     /// The other fields have the limits, codes and defaults of a request
     /// ([`NewDataset::from_json`](crate::NewDataset::from_json)), but for the number of KPIs, which is that of a
-    /// dataset: 10,000. A draft is the whole content: without `description` it has none, and without `kpis` it has
-    /// none. The other keys of a response are ignored: `organization_id`, the times and users, and `dataset_id` of a
+    /// dataset: 10,000. A draft is the whole content: without `description` it has none, and `kpis` must be there, so
+    /// that a body without them does not delete all. The other keys of a response are ignored: `organization_id`, the times and users, and `dataset_id` of a
     /// KPI.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl DatasetDraft {
     /// assert_eq!((draft.id(), draft.updated_at()), (water.id, None));
     /// assert_eq!(draft.kpis[0].unit.as_deref(), Some("m³"));
     ///
-    /// let violations = DatasetDraft::from_json(r#"{"id": "1", "name": "Water"}"#).unwrap_err();
+    /// let violations = DatasetDraft::from_json(r#"{"id": "1", "name": "Water", "kpis": []}"#).unwrap_err();
     /// let found: Vec<_> = violations.iter().map(|violation| (violation.path(), violation.code())).collect();
     /// assert_eq!(found, [("id".to_owned(), "uuid_parsing"), ("updated_at".to_owned(), "missing")]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -82,7 +82,7 @@ fn read_draft(
     let updated_at = updated_at.required(violations);
     let name = name.required(violations);
     let description = description.optional(None, violations);
-    let kpis = optional_kpis(kpis, violations);
+    let kpis = given_kpis(kpis, Err(Rule::Missing), violations);
     object.finish(violations);
     let complete = || Some(DatasetDraft::new(id?, updated_at?, name?, description?, kpis?));
     Ok(complete())

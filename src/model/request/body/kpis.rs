@@ -46,13 +46,14 @@ pub(super) fn read_kpis<'a, T>(
     Ok(if violations.is_empty() { Ok(kpis) } else { Err(violations) })
 }
 
-/// The list that was read, empty if it is absent; adds its violations.
-pub(super) fn optional_kpis<T>(
+/// The list that was read, `absent` if there is none; adds its violations.
+pub(super) fn given_kpis<T>(
     kpis: Field<Vec<T>, ViolationsBuilder>,
+    absent: Result<Vec<T>, Rule>,
     violations: &mut ViolationsBuilder,
 ) -> Option<Vec<T>> {
     match kpis.into_outcome() {
-        None => Some(Vec::new()),
+        None => violations.field("kpis", absent),
         Some(Ok(kpis)) => Some(kpis),
         Some(Err(found)) => {
             violations.append(found);

@@ -1,6 +1,6 @@
 //! The body of a *Create Dataset* request.
 
-use super::kpis::{optional_kpis, read_kpis};
+use super::kpis::{given_kpis, read_kpis};
 use super::new_kpi::read_kpi;
 use super::read;
 use super::scalars::{read_description, read_name};
@@ -63,7 +63,7 @@ fn read_dataset(
     }
     let name = name.required(violations);
     let description = description.optional(None, violations);
-    let kpis = optional_kpis(kpis, violations);
+    let kpis = given_kpis(kpis, Ok(Vec::new()), violations);
     object.finish(violations);
     let complete = || Some(NewDataset { id: None, name: name?, description: description?, kpis: kpis? });
     Ok(complete())
