@@ -91,7 +91,8 @@ pub(in crate::sqlite) fn walk(
         } else if is_damaged {
             is_stopped = !visit(Step::Damaged { change: number })?;
         }
-        is_damaged = !is_restored && (is_damaged || is_known);
+        // Behind a gap nothing is damaged only because it cannot be put together.
+        is_damaged = !is_restored && (is_damaged || (is_known && version.is_some()));
         is_ended = !is_known && entry.origin != Origin::Accepted;
         (version, base) = if is_restored { (before, None) } else { (None, before) };
         Ok(!is_stopped && !is_ended)
