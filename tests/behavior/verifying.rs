@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-use kpi_store::{Dataset, DatasetId, DatasetPatch, DatasetQuery, Error, NewDataset, Organization, Store, Verification};
+use kpi_store::{
+    Dataset, DatasetId, DatasetPatch, DatasetQuery, Error, HistoryQuery, NewDataset, Organization, Store, Verification,
+};
 
 use crate::support::{self, TestFile};
 
@@ -274,6 +276,20 @@ fn an_intended_change_is_read_once_it_is_accepted() {
     let revisions = "SELECT group_concat(revision) FROM (SELECT revision FROM dataset ORDER BY seq)";
     let found: String = support::plain_sqlite(&sample.file.path).query_row(revisions, [], |row| row.get(0)).unwrap();
     assert_eq!(found, "1,2,1", "it is a change of that dataset and of no other");
+}
+
+#[test]
+fn an_acceptance_leaves_a_gap_in_the_history_and_no_damage() {
+    let sample = Sample::new();
+    let (ours, id) = (&sample.organization, sample.datasets[0].id);
+    ours.update_dataset(id, DatasetPatch::new().name("Waste")).unwrap();
+    sample.change("UPDATE dataset SET description = 'By hand' WHERE seq = 1");
+    ours.accept_dataset(id).unwrap();
+    assert!(sample.store.verify().unwrap().is_whole());
+    let history = ours.history(id, &HistoryQuery::new()).unwrap();
+    assert_eq!(history.items.iter().map(|version| version.revision).collect::<Vec<_>>(), [3]);
+    assert_eq!((history.damaged, history.items[0].diff.clone()), (Vec::new(), None));
+    assert_eq!(ours.version(id, 1).unwrap(), None);
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(in crate::sqlite) fn walk(
     let mut version = Some(now);
     // The last version that is known, to which the values that older changes replaced may still lead.
     let mut base: Option<Record> = None;
-    let (mut is_damaged, mut is_behind_gap, mut is_ended, mut is_stopped) = (false, false, false, false);
+    let (mut is_damaged, mut is_ended, mut is_stopped) = (false, false, false);
     let (mut newest, mut newer) = (newest, None);
     version::for_each(snapshot, owner, |StoredChange { number, known }| {
         if newest.take().is_some_and(|newest| newest != Some(number)) {
@@ -91,9 +91,8 @@ pub(in crate::sqlite) fn walk(
         } else if is_damaged {
             is_stopped = !visit(Step::Damaged { change: number })?;
         }
-        // What another tool has replaced is not known, so values from behind an accepted change need not lead anywhere.
-        is_behind_gap = !is_restored && (is_behind_gap || entry.origin == Origin::Accepted);
-        is_damaged = !is_restored && (is_damaged || (is_known && !is_behind_gap));
+        // Behind a gap nothing is damaged only because it cannot be put together.
+        is_damaged = !is_restored && (is_damaged || (is_known && version.is_some()));
         is_ended = !is_known && entry.origin != Origin::Accepted;
         (version, base) = if is_restored { (before, None) } else { (None, before) };
         Ok(!is_stopped && !is_ended)

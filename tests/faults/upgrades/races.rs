@@ -40,7 +40,7 @@ fn processes_that_open_an_older_file_at_the_same_time_all_succeed() {
             writeln!(opener.requests, "{}", place.file.display()).unwrap();
         }
         for opener in &mut openers {
-            assert_eq!(opener.answer(), "opened 15 rows", "round {round}");
+            assert_eq!(opener.answer(), format!("opened {ROWS} rows"), "round {round}");
         }
         is_upgraded_once(&place, &REBUILDS);
     }

@@ -245,7 +245,7 @@ fn reads_of_changes() -> Vec<Operation> {
                     assert_eq!(ours.deleted_datasets(&query).unwrap().items.len(), 1);
                 },
             ),
-            [&READ[..], &[("SELECT dataset", 1), ("PRAGMA", 1)]].concat(),
+            vec![READ[0], ("SELECT dataset", 2), ("PRAGMA", 1)],
         ),
         (
             "count the trash",
