@@ -46,7 +46,7 @@ impl World {
                 counts.note("merge", true);
                 self.find_base(handle, &draft, counts)?;
                 draft.merge(&current)?;
-                self.save_draft(handle, &draft, counts)?;
+                let _ = self.save_draft(handle, &draft, counts)?;
             }
         }
         if self.random.percent(40) && self.drafts.len() < DRAFTS_MAX {
@@ -131,7 +131,10 @@ impl World {
     }
 
     pub(crate) fn create_kpi(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let (owner, id) = self.any_target_that(is_editable);
+        // Rarely of a dataset of which a KPI is damaged.
+        let may_be_altered = self.random.percent(20);
+        let is_wanted = |kept: &Kept| is_editable(kept) || (may_be_altered && !kept.altered.units.is_empty());
+        let (owner, id) = self.any_target_that(is_wanted);
         let sort_orders = [0, 1, 1, 2, i64::MAX, -1];
         let mut new = new_kpi(&mut self.random).sort_order(sort_orders[self.random.below(6)]);
         if self.random.percent(30) {
@@ -154,8 +157,9 @@ impl World {
     /// Accepts what another tool has changed, or nothing.
     pub(crate) fn accept(&mut self, handle: usize, counts: &mut Counts) -> Checked {
         let mostly_altered = self.random.percent(80);
-        let (owner, id) = self.any_target_that(|kept| kept.deletion.is_none() && (kept.is_altered || !mostly_altered));
-        let is_altered = self.model.find(owner, id).is_some_and(|place| self.model.kept[place].is_altered);
+        let (owner, id) =
+            self.any_target_that(|kept| kept.deletion.is_none() && (kept.altered.is_any() || !mostly_altered));
+        let is_altered = self.model.find(owner, id).is_some_and(|place| self.model.kept[place].altered.is_any());
         let (caller, found, _) = self.as_caller_for(handle, owner, |organization| organization.accept_dataset(id));
         let mut after = self.model.clone();
         let answer =
@@ -168,7 +172,7 @@ impl World {
 }
 
 fn is_editable(kept: &Kept) -> bool {
-    kept.deletion.is_none() && !kept.is_altered
+    kept.deletion.is_none() && !kept.altered.is_any()
 }
 
 pub(crate) fn token(answer: &Answer<Dataset>) -> Option<chrono::DateTime<chrono::Utc>> {
