@@ -1,8 +1,8 @@
 //! Random sequences of every operation, compared with a plain list in memory: every answer exactly, errors by their
 //! code. Eight threads that edit one dataset are in `together.rs`.
 //!
-//! - Every operation: creating, loading and listing; saving drafts, some of them made earlier or read from JSON, merging
-//!   after a conflict; patches, single KPIs, the trash, purges, histories, reverts, prunings, compacting.
+//! - Every operation: creating, loading and listing; saving drafts, some of them made earlier or read from JSON,
+//!   merging after a conflict; patches, single KPIs, the trash, purges, histories, reverts, prunings, compacting.
 //! - Handles: up to three on one file, `Full`, `Normal` and read-only, which are closed and opened again; or a store in
 //!   memory. Two organizations that use the same ids, and users. The clock steps back now and then.
 //! - The disk fails in some operations, or is full. Then the answer is the expected one or a fitting error, and what
