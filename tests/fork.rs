@@ -34,7 +34,7 @@ static TURN: Mutex<()> = Mutex::new(());
 /// A call, and what it answers.
 type Call = (&'static str, fn(&Store, &Organization) -> Result<(), Error>);
 
-const CALLS: [Call; 12] = [
+const CALLS: [Call; 14] = [
     ("create_dataset", |_, ours| ours.create_dataset(request_with_kpis(1)).map(drop)),
     ("create_datasets", |_, ours| ours.create_datasets([request_with_kpis(1)]).map(drop)),
     ("load_datasets", |_, ours| Ok(ours.load_datasets([request_with_kpis(1)], LoadOptions::new()).map(drop)?)),
@@ -46,6 +46,8 @@ const CALLS: [Call; 12] = [
     ("organizations", |store, _| store.organizations().map(drop)),
     ("verify", |store, _| store.verify().map(drop)),
     ("backup_to", |store, _| store.backup_to(store.path().unwrap().with_extension("copy"))),
+    ("compact", |store, _| store.compact()),
+    ("purge_organization", |store, ours| store.purge_organization(ours.id())),
     ("close", |store, _| store.clone().close()),
 ];
 
@@ -138,6 +140,39 @@ fn a_load_with_an_iterator_that_forks_continues_in_the_parent_only() {
     assert!(is_alone, "the child was not refused");
     assert!(listed(&ours).into_iter().map(|dataset| dataset.name).eq((0..80).map(|place| place.to_string())));
     assert!(store.verify().unwrap().is_whole());
+}
+
+#[test]
+fn a_compaction_with_a_callback_that_forks_continues_in_the_parent_only() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_file, store, ours) = open_store();
+    let created = ours.create_datasets((0..100).map(|_| request_with_kpis(100))).unwrap();
+    let parent = std::process::id();
+    // At its beginning, and inside VACUUM.
+    for percent in [0, 50] {
+        let child = Arc::new(AtomicI32::new(-1));
+        let forked = Arc::clone(&child);
+        let compacted = store.compact_with(move |progress| {
+            let is_first = forked.load(Relaxed) == -1 && progress.done * 100 >= progress.total * percent;
+            if is_first && progress.done < progress.total {
+                // SAFETY: the child uses only what is its own, and exits below.
+                forked.store(unsafe { fork() }, Relaxed);
+                if std::process::id() == parent {
+                    assert_eq!(exit_code(forked.load(Relaxed)), 0, "the child was not refused");
+                }
+            }
+            std::ops::ControlFlow::Continue(())
+        });
+        if std::process::id() != parent {
+            let is_refused = compacted.is_err_and(|error| is_refusal(&error));
+            // SAFETY: nothing else of the parent's runs in the child.
+            unsafe { _exit(i32::from(!is_refused)) }
+        }
+        compacted.unwrap();
+        assert!(child.load(Relaxed) > 0, "it has forked");
+        assert_eq!(listed(&ours), created);
+        assert!(store.verify().unwrap().is_whole());
+    }
 }
 
 #[test]

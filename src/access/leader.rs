@@ -94,8 +94,8 @@ impl Leader<'_> {
             }
         }
         committed?;
-        // If the file was moved or its log removed after the check at the beginning, the commit is where no other process
-        // finds it.
+        // If the file was moved or its log removed after the check at the beginning, the commit is where no other
+        // process finds it.
         if let Some(database) = &self.writer.database {
             self.log_length = database.check_files().map_err(|error| CommitFailure::Unknown(cause(error)))?;
         }

@@ -17,8 +17,8 @@
 //! connection and waiting for SQLite's lock, which another store or process may hold, share one deadline.
 //!
 //! No code of the application runs here, with two exceptions: a load into a file, whose input may be too large for
-//! memory, and the callback of a compaction. They have the writer to themselves. A call that the application's code makes from there and that needs the writer
-//! fails at once, because it would deadlock.
+//! memory, and the callback of a compaction. They have the writer to themselves. A call that the application's code
+//! makes from there and that needs the writer fails at once, because it would deadlock.
 
 use std::path::Path;
 use std::sync::mpsc::RecvTimeoutError;
@@ -147,8 +147,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the database anew. `callback` makes the callback of each part of the work. Returns the length of the database
-    /// before, in bytes.
+    /// Writes the database anew. `callback` makes the callback of each part of the work. Returns the length of the
+    /// database before, in bytes.
     pub(super) fn vacuum(&self, callback: &impl Fn() -> Callback) -> Result<u64> {
         let deadline = Deadline::after(self.busy_timeout);
         let mut leader = self.acquire_connection(&deadline)?;

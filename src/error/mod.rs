@@ -66,7 +66,8 @@ impl Deref for Source {
 /// | [`Storage`](Self::Storage) | the operating system or SQLite failed in another way | nothing | see the source |
 ///
 /// *Nothing* means nothing of the transaction that failed: a load in batches has stored the batches before it, and says how
-/// many datasets that is ([`LoadError::stored`](crate::LoadError::stored)).
+/// many datasets that is ([`LoadError::stored`](crate::LoadError::stored)), and
+/// [`purge_organization`](crate::Store::purge_organization) has removed the rows if only its compaction failed.
 ///
 /// No error contains a stored value, neither in its `Display` nor in its `Debug` nor in those of its sources. The
 /// message does not repeat that of its [`source`](std::error::Error::source).
@@ -149,14 +150,15 @@ pub enum Error {
     },
 
     /// Another writer, in this process or another, held the store past the busy timeout; for a read, every reader was in
-    /// use that long; or after a commit whose sync failed, another process reads an older snapshot.
+    /// use that long; or another process reads an older snapshot, after a commit whose sync failed or during a compaction.
     #[error("the store was busy for {} ms", waited.as_millis())]
     #[non_exhaustive]
     Busy {
         /// How long this call waited in total.
         waited: Duration,
-        /// SQLite's error, if another process or another store held the file; or the reason why a call failed at once that
-        /// came from inside a load, or in memory from a callback, of the same store.
+        /// SQLite's error, if another process or another store held the file; the reason why a call failed at once that
+        /// came from inside a load or a compaction, or in memory from a callback, of the same store; or what prevented a
+        /// [compaction](crate::Store::compact).
         source: Option<Source>,
     },
 

@@ -24,6 +24,7 @@ pub(crate) fn next_token(dataset: &Dataset, now: DateTime<Utc>) -> Option<DateTi
 
 /// The position in the order of addition of a KPI that is added with this number of the counter: behind those of every
 /// KPI that a new dataset can have.
+#[expect(clippy::cast_possible_wrap, reason = "10,000")]
 pub(crate) fn position(number: i64) -> i64 {
     number.saturating_add(KPIS_MAX as i64)
 }

@@ -101,10 +101,12 @@ impl Record {
     /// Completes an earlier version, whose values were put back: display order, revision and digests. Returns whether
     /// the values are those of that version.
     pub(crate) fn restore(&mut self, revision: i64, digest: Digest) -> bool {
-        let mut kpis: Vec<(i64, Kpi)> =
-            std::mem::take(&mut self.positions).into_iter().zip(std::mem::take(&mut self.dataset.kpis)).collect();
-        kpis.sort_by_key(|(position, kpi)| (kpi.sort_order, *position));
-        (self.positions, self.dataset.kpis) = kpis.into_iter().unzip();
+        if !self.dataset.kpis.iter().map(|kpi| kpi.sort_order).zip(&self.positions).is_sorted() {
+            let mut kpis: Vec<(i64, Kpi)> =
+                std::mem::take(&mut self.positions).into_iter().zip(std::mem::take(&mut self.dataset.kpis)).collect();
+            kpis.sort_by_key(|(position, kpi)| (kpi.sort_order, *position));
+            (self.positions, self.dataset.kpis) = kpis.into_iter().unzip();
+        }
         (self.revision, self.digest) = (revision, digest);
         self.is_intact()
     }

@@ -72,13 +72,13 @@ impl fmt::Display for Finding {
 pub enum FindingKind {
     /// A finding of SQLite's own check of pages, indexes and constraints.
     Integrity,
-    /// KPIs that belong to no dataset.
+    /// KPIs, or changes of a history, that belong to no dataset.
     ForeignKey,
     /// A dataset that does not match its digest, or contains a value that this crate never writes.
     Dataset,
     /// A dataset that is missing in an index, so that a read or a listing does not find it.
     Hidden,
-    /// A table and one of its indexes have different numbers of rows, or the counter of datasets is damaged.
+    /// A table and one of its indexes have different numbers of rows, or the counter is damaged.
     Count,
     /// Two KPIs of a dataset with the same position in the order of addition.
     Order,

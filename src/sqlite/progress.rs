@@ -50,8 +50,8 @@ pub(super) fn reported<T>(
 }
 
 /// Runs `work`, and calls `callback` regularly with `done` of `total`; the callback can cancel the work.
-/// The work is bounded by the length of `file`, unless the database is in memory, and by `max`, which `done` never exceeds
-/// for an intact file. Both bounds are read at every check: other connections may write meanwhile.
+/// The work is bounded by the length of `file`, unless the database is in memory, and by `max`, which `done` never
+/// exceeds for an intact file. Both bounds are read at every check: other connections may write meanwhile.
 ///
 /// A panic of the callback continues when the statement has ended: rusqlite would turn it into an interruption.
 pub(super) fn interruptible<T>(

@@ -1,13 +1,14 @@
 //! Writing the database anew, so that nothing is left of what was deleted from it.
 //!
-//! With `secure_delete` SQLite overwrites what it deletes, but a copy stays where a page was split or a row moved before.
-//! VACUUM copies the rows to a database of its own, and that one over the file, in one transaction: every page is written,
-//! and free pages are given back. Readers go on meanwhile, with the pages in the file; the new ones are in the log, until a
-//! checkpoint.
+//! With `secure_delete` SQLite overwrites what it deletes, but a copy stays where a page was split or a row moved
+//! before. VACUUM copies the rows to a database of its own, and that one over the file, in one transaction: every page
+//! is written, and free pages are given back. Readers go on meanwhile, with the pages in the file; the new ones are in
+//! the log, until a checkpoint.
 //!
-//! The copy is in memory, because `temp_store` is. A temporary file instead would leave all rows in free blocks of another
-//! folder, perhaps of another disk, which this crate could not overwrite. VACUUM INTO a file beside the database, and
-//! copying that one back, would take as much space on the disk a third time, and could not hold the write lock in between.
+//! The copy is in memory, because `temp_store` is. A temporary file instead would leave all rows in free blocks of
+//! another folder, perhaps of another disk, which this crate could not overwrite. VACUUM INTO a file beside the
+//! database, and copying that one back, would take as much space on the disk a third time, and could not hold the write
+//! lock in between.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -51,7 +52,8 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     loop {
         let attempt = Instant::now();
-        let done = counted(BYTES_COPIED, total / 2, total);
+        // Only at the end all of it is done.
+        let done = counted(BYTES_COPIED, total / 2, total.saturating_sub(1));
         let vacuumed = progress::interruptible(
             connection,
             file,

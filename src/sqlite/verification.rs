@@ -78,7 +78,8 @@ pub(super) fn integrity(snapshot: &Snapshot<'_>) -> Result<Vec<Finding>, Failure
     match integrity::orphans(snapshot.connection(), &SCHEMA) {
         Ok(0) => {}
         Ok(orphans) => {
-            findings.push(Finding::new(FindingKind::ForeignKey, format!("{orphans} KPIs belong to no dataset")));
+            findings
+                .push(Finding::new(FindingKind::ForeignKey, format!("{orphans} KPIs or changes belong to no dataset")));
         }
         Err(failure) => push_once(&mut findings, unreadable(snapshot, failure)?),
     }

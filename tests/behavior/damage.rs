@@ -2,6 +2,8 @@
 //! dataset, and a listing continues after it.
 
 mod boundaries;
+mod changed;
+mod history;
 mod order;
 mod types;
 

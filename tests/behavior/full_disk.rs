@@ -67,6 +67,39 @@ fn a_backup_on_a_full_disk_is_storage_full_and_leaves_no_file() {
 }
 
 #[test]
+fn a_compaction_on_a_full_disk_is_storage_full_and_leaves_the_store_as_it_was() {
+    // The disk is full from the start, or once the log has some of the new pages.
+    for room in [0, 20_000, 60_000, 120_000] {
+        let Some(disk) = Disk::mount() else { return };
+        let store = Store::open(disk.file()).unwrap();
+        let ours = organization(&store);
+        let mut created = ours.create_datasets((0..30).map(|_| request_with_kpis(60))).unwrap();
+        assert!(store.checkpoint().unwrap());
+        fs::write(disk.folder().join("room"), vec![0; room]).unwrap();
+        disk.fill_to_the_end();
+        fs::remove_file(disk.folder().join("room")).unwrap();
+        for _ in 0..3 {
+            is_full(&store.compact().unwrap_err(), &format!("{room} bytes left"));
+            assert_eq!(listed(&ours), created, "{room}");
+        }
+        if room > 20_000 {
+            created.push(ours.create_dataset(request_with_kpis(1)).unwrap());
+        }
+        let error = store.purge_organization(organization(&store).id()).unwrap_err();
+        is_full(&error, "removing an organization");
+
+        disk.make_room();
+        store.compact().unwrap();
+        created.push(ours.create_dataset(request_with_kpis(3)).unwrap());
+        assert_eq!(listed(&ours), created, "{room}");
+        assert!(store.verify().unwrap().is_whole(), "{room}");
+        store.close().unwrap();
+        let again = Store::open(disk.file()).unwrap();
+        assert_eq!(listed(&again.organization(ours.id())), created, "{room}");
+    }
+}
+
+#[test]
 fn a_store_cannot_be_made_on_a_full_disk_but_once_there_is_room() {
     let Some(disk) = Disk::mount() else { return };
     disk.fill_to_the_end();

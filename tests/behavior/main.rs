@@ -46,6 +46,8 @@ mod became_read_only;
 mod callbacks;
 /// Checkpoints: what the file alone holds, and when the log cannot be copied into it.
 mod checkpoints;
+/// Erasing: no byte of what was removed is left, and everything else is as it was.
+mod erasing;
 /// A full disk: a typed error, reads still work, writes work again once there is room.
 mod full_disk;
 

@@ -17,17 +17,20 @@ use self::attacks::ATTACKS;
 use crate::support::{self, TestFile};
 
 /// The calls of the application, which owns the file: each sees all organizations or none.
-const OF_THE_APPLICATION: [&str; 12] = [
+const OF_THE_APPLICATION: [&str; 15] = [
     "backup_to",
     "backup_to_with",
     "checkpoint",
     "close",
+    "compact",
+    "compact_with",
     "open",
     "open_in_memory",
     "options",
     "organization",
     "organizations",
     "path",
+    "purge_organization",
     "verify",
     "verify_with",
 ];

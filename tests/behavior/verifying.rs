@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, Store, Verification};
+use kpi_store::{Dataset, DatasetId, DatasetPatch, DatasetQuery, Error, NewDataset, Organization, Store, Verification};
 
 use crate::support::{self, TestFile};
 
@@ -88,16 +88,116 @@ fn each_kind_of_finding_is_named_with_its_dataset() {
 
 /// SQL that does `change` while the index of listings is dropped, and then recreates it.
 fn without_an_index(change: &str) -> String {
+    without("dataset_by_organization", change)
+}
+
+/// SQL that does `change` while this index is dropped, and then recreates it.
+fn without(index: &str, change: &str) -> String {
     format!(
         "PRAGMA writable_schema = ON;
-         CREATE TEMP TABLE entry AS SELECT * FROM sqlite_schema WHERE name = 'dataset_by_organization';
-         DELETE FROM sqlite_schema WHERE name = 'dataset_by_organization';
+         CREATE TEMP TABLE entry AS SELECT * FROM sqlite_schema WHERE name = '{index}';
+         DELETE FROM sqlite_schema WHERE name = '{index}';
          PRAGMA writable_schema = RESET;
          {change};
          PRAGMA writable_schema = ON;
          INSERT INTO sqlite_schema SELECT * FROM entry;
          PRAGMA writable_schema = RESET"
     )
+}
+
+/// The first dataset is edited, the second in the trash, the third was there, and a fourth was purged.
+fn changed_sample() -> Sample {
+    let sample = Sample::new();
+    let ours = &sample.organization;
+    ours.update_dataset(sample.datasets[0].id, DatasetPatch::new().name("Waste")).unwrap();
+    ours.delete_dataset(sample.datasets[1].id).unwrap();
+    ours.delete_dataset(sample.datasets[2].id).unwrap();
+    ours.restore_dataset(sample.datasets[2].id).unwrap();
+    let purged = ours.create_dataset(support::request_with_kpis(1)).unwrap().id;
+    ours.delete_dataset(purged).unwrap();
+    ours.purge_dataset(purged).unwrap();
+    assert!(sample.store.verify().unwrap().is_whole());
+    sample
+}
+
+#[test]
+fn damage_to_state_history_and_the_ids_that_were_purged_is_found() {
+    const CHECKS_OFF: &str = "PRAGMA ignore_check_constraints = ON;";
+    let [first, second, third] = [("dataset", Some(0)), ("dataset", Some(1)), ("dataset", Some(2))];
+    let of_history = |index| ("history", Some(index));
+    let table: Vec<(&str, Vec<Found>)> = vec![
+        ("UPDATE dataset SET kpi_count = kpi_count + 1 WHERE seq = 1", vec![first]),
+        ("UPDATE dataset SET changed = changed + 1 WHERE seq = 1", vec![first]),
+        ("UPDATE dataset SET changed = changed + 1000 WHERE seq = 2", vec![second, ("count", None)]),
+        ("UPDATE dataset SET state_digest = state_digest + 1 WHERE seq = 3", vec![third]),
+        ("UPDATE dataset SET deleted_at = NULL WHERE seq = 2", vec![second]),
+        ("UPDATE dataset SET deleted_at = 0 WHERE seq = 3", vec![third]),
+        ("UPDATE dataset SET deleted_by = zeroblob(16) WHERE seq = 2", vec![second]),
+        ("UPDATE dataset SET changed = NULL, state_digest = NULL WHERE seq = 1", vec![of_history(0)]),
+        (
+            "UPDATE dataset SET changed = NULL, deleted_at = NULL, state_digest = NULL WHERE seq = 2",
+            vec![of_history(1)],
+        ),
+        ("UPDATE dataset_version SET changed_at = 0 WHERE dataset_seq = 1", vec![of_history(0)]),
+        ("UPDATE dataset_version SET replaced = NULL WHERE dataset_seq = 1", vec![of_history(0)]),
+        ("UPDATE dataset_version SET replaced = '{}', digest = 0 WHERE dataset_seq = 2", vec![of_history(1)]),
+        ("UPDATE dataset_version SET origin = 3 WHERE dataset_seq = 3 AND origin = 4", vec![of_history(2)]),
+        ("DELETE FROM dataset_version WHERE dataset_seq = 3 AND origin = 3", vec![of_history(2)]),
+        ("DELETE FROM dataset_version WHERE dataset_seq = 3 AND origin = 4", vec![of_history(2)]),
+        ("DELETE FROM dataset_version", vec![of_history(0), of_history(1), of_history(2)]),
+        ("UPDATE dataset_version SET dataset_seq = 3 WHERE dataset_seq = 1", vec![of_history(0), of_history(2)]),
+        (
+            "UPDATE dataset_version SET dataset_seq = 0 WHERE dataset_seq = 1",
+            vec![of_history(0), ("foreign_key", None)],
+        ),
+        ("UPDATE counter SET last = 3", vec![("count", None)]),
+        ("UPDATE purged_dataset SET id = zeroblob(15)", vec![]),
+        ("UPDATE purged_dataset SET change = 0", vec![]),
+    ];
+    for (sql, mut expected) in table {
+        let sample = changed_sample();
+        sample.change(&format!("{CHECKS_OFF} {sql}"));
+        let mut found = sample.found();
+        assert!(!found.is_empty(), "{sql}");
+        // SQLite finds what a CHECK refuses.
+        found.retain(|(kind, _)| *kind != "integrity");
+        found.sort_unstable();
+        found.dedup();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{sql}");
+    }
+}
+
+#[test]
+fn a_dataset_that_is_missing_in_an_index_is_found_and_so_is_an_entry_without_one() {
+    // The index, a dataset that it has, and one that it lacks.
+    let indexes = [("dataset_by_organization", 1, 2), ("dataset_by_change", 1, 0), ("dataset_in_trash", 2, 3)];
+    for (index, seq, other) in indexes {
+        let moved = format!(
+            "UPDATE dataset SET seq = 50 WHERE seq = {seq}; UPDATE kpi SET dataset_seq = 50
+            WHERE dataset_seq = {seq}; UPDATE dataset_version SET dataset_seq = 50 WHERE dataset_seq = {seq}"
+        );
+        let sample = changed_sample();
+        sample.change(&without(index, &format!("PRAGMA ignore_check_constraints = ON; {moved}")));
+        let place = usize::try_from(seq - 1).unwrap();
+        assert!(sample.found().contains(&("hidden", Some(place))), "{index}: {:?}", sample.found());
+
+        let deleted = format!(
+            "DELETE FROM dataset WHERE seq = {seq}; DELETE FROM kpi WHERE dataset_seq = {seq};
+            DELETE FROM dataset_version WHERE dataset_seq = {seq}"
+        );
+        let sample = changed_sample();
+        sample.change(&without(index, &deleted));
+        assert_eq!(sample.found(), [("count", None)], "{index}");
+
+        // The control: where the index has no entry, nothing is missing.
+        if other > 0 {
+            let moved = format!("UPDATE dataset SET name = name WHERE seq = {other}");
+            let sample = changed_sample();
+            sample.change(&without(index, &moved));
+            assert_eq!(sample.found(), [], "{index}");
+        }
+    }
 }
 
 #[test]

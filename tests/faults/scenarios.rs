@@ -15,7 +15,7 @@ pub(super) struct Scenario {
     pub(super) run: fn(&mut Session) -> Result<()>,
 }
 
-pub(super) const SCENARIOS: [Scenario; 22] = [
+pub(super) const SCENARIOS: [Scenario; 23] = [
     Scenario { name: "first opening", prepare: nothing, run: |session| session.open() },
     Scenario {
         name: "first opening, create, close, the same again",
@@ -116,6 +116,18 @@ pub(super) const SCENARIOS: [Scenario; 22] = [
             session.create(1)?;
             session.create(40)?;
             session.checkpoint()
+        },
+    },
+    Scenario {
+        name: "compactions between creates",
+        prepare: two_datasets,
+        run: |session| {
+            session.open()?;
+            session.create(30)?;
+            session.store().compact()?;
+            session.create(1)?;
+            session.store().compact()?;
+            session.create(1)
         },
     },
     Scenario {

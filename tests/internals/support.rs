@@ -29,7 +29,7 @@ where
         0
     }
 
-    fn outcome_unknown(&self, _: Self::Output, source: Option<Source>) -> Error {
+    fn outcome_unknown(&self, (): Self::Output, source: Option<Source>) -> Error {
         Error::OutcomeUnknown { ids: vec![self.0], updated_at: None, source }
     }
 }

@@ -26,6 +26,8 @@ fn use_everything(store: &Store) {
     ours.count_datasets(&DatasetQuery::new()).unwrap();
     store.organizations().unwrap();
     assert!(store.verify().unwrap().is_whole());
+    store.compact().unwrap();
+    store.purge_organization(ours.id()).unwrap();
 }
 
 #[test]

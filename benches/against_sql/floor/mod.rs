@@ -152,7 +152,11 @@ fn set(connection: &Connection) {
     for (limit, value) in LIMITS {
         connection.set_limit(limit, value).unwrap();
     }
-    connection.execute_batch("PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA foreign_keys = ON").unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON",
+        )
+        .unwrap();
 }
 
 const FEATURES: [(DbConfig, bool); 9] = [

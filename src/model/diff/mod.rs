@@ -65,36 +65,15 @@ impl DatasetDiff {
             let (from, to) = (from.description.clone(), to.description.clone());
             differences.push(Difference::Description { from, to });
         }
-        let old: HashMap<KpiId, (usize, &Kpi)> =
-            from.kpis.iter().enumerate().map(|(index, kpi)| (kpi.id, (index, kpi))).collect();
-        let kept: HashSet<KpiId> = to.kpis.iter().map(|kpi| kpi.id).collect();
-        let deleted = from.kpis.iter().enumerate().filter(|(_, kpi)| !kept.contains(&kpi.id));
-        differences.extend(deleted.map(|(index, kpi)| Difference::KpiDeleted { index, kpi: kpi.clone() }));
-
-        let indices: Vec<usize> = to.kpis.iter().filter_map(|kpi| Some(old.get(&kpi.id)?.0)).collect();
-        let in_place = longest_increasing(&indices);
-        let mut is_arranged = false;
-        for (index, kpi) in to.kpis.iter().enumerate() {
-            let Some((old_index, old)) = old.get(&kpi.id) else {
-                differences.push(Difference::KpiAdded { index, kpi: kpi.clone() });
-                is_arranged = true;
-                continue;
-            };
-            if !in_place.contains(old_index) {
-                differences.push(Difference::KpiMoved {
-                    id: kpi.id,
-                    name: kpi.name.clone(),
-                    from: *old_index,
-                    to: index,
-                });
-                is_arranged = true;
+        // Most versions have the KPIs of the one before, in the same places.
+        let order = if from.kpis.iter().map(|kpi| kpi.id).eq(to.kpis.iter().map(|kpi| kpi.id)) {
+            for (index, (old, kpi)) in from.kpis.iter().zip(&to.kpis).enumerate() {
+                differences.extend(Difference::of_fields(index, old, kpi));
             }
-            let changes = KpiChange::between(old, kpi);
-            if !changes.is_empty() {
-                differences.push(Difference::KpiChanged { id: kpi.id, name: kpi.name.clone(), index, changes });
-            }
-        }
-        let order = if is_arranged { to.kpis.iter().map(|kpi| kpi.id).collect() } else { Vec::new() };
+            Vec::new()
+        } else {
+            of_lists(&from.kpis, &to.kpis, &mut differences)
+        };
         Self { differences, order }
     }
 
@@ -172,6 +151,40 @@ impl<'a> IntoIterator for &'a DatasetDiff {
 }
 
 /// A line for each difference; empty if there are none.
+/// Adds the differences of two lists of KPIs; returns the new order if it is not that of the KPIs that stay.
+fn of_lists(from: &[Kpi], to: &[Kpi], differences: &mut Vec<Difference>) -> Vec<KpiId> {
+    let old: HashMap<KpiId, (usize, &Kpi)> =
+        from.iter().enumerate().map(|(index, kpi)| (kpi.id, (index, kpi))).collect();
+    let kept: HashSet<KpiId> = to.iter().map(|kpi| kpi.id).collect();
+    let deleted = from.iter().enumerate().filter(|(_, kpi)| !kept.contains(&kpi.id));
+    differences.extend(deleted.map(|(index, kpi)| Difference::KpiDeleted { index, kpi: kpi.clone() }));
+
+    let indices: Vec<usize> = to.iter().filter_map(|kpi| Some(old.get(&kpi.id)?.0)).collect();
+    let in_place = longest_increasing(&indices);
+    let mut is_arranged = false;
+    for (index, kpi) in to.iter().enumerate() {
+        let Some((old_index, old)) = old.get(&kpi.id) else {
+            differences.push(Difference::KpiAdded { index, kpi: kpi.clone() });
+            is_arranged = true;
+            continue;
+        };
+        if !in_place.contains(old_index) {
+            differences.push(Difference::KpiMoved { id: kpi.id, name: kpi.name.clone(), from: *old_index, to: index });
+            is_arranged = true;
+        }
+        differences.extend(Difference::of_fields(index, old, kpi));
+    }
+    if is_arranged { to.iter().map(|kpi| kpi.id).collect() } else { Vec::new() }
+}
+
+impl Difference {
+    /// The difference of the fields of a KPI, which has this index in the new list; `None` if there is none.
+    fn of_fields(index: usize, old: &Kpi, kpi: &Kpi) -> Option<Self> {
+        let changes = KpiChange::between(old, kpi);
+        (!changes.is_empty()).then(|| Difference::KpiChanged { id: kpi.id, name: kpi.name.clone(), index, changes })
+    }
+}
+
 impl fmt::Display for DatasetDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, difference) in self.iter().enumerate() {

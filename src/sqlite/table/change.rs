@@ -187,8 +187,8 @@ const SET_STATE: &str = "
     UPDATE dataset SET changed = ?2, deleted_at = ?3, deleted_by = ?4, state_digest = ?5 WHERE seq = ?1";
 
 /// The same for a row in which a damaged column has another type than its table allows: SQLite checks the types of a
-/// whole row when it is updated. Such a value is lost already, and another in its place matches the digest no more than
-/// it did.
+/// whole row when it is updated. Such a value is lost already; what stands in its place is either what was written, or
+/// does not match the digest.
 const SET_STATE_OF_DAMAGED: &str = "
     UPDATE dataset SET changed = ?2, deleted_at = ?3, deleted_by = ?4, state_digest = ?5,
         name = iif(typeof(name) = 'text', name, '?'),

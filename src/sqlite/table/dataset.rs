@@ -39,11 +39,11 @@ pub(in crate::sqlite) mod column {
         CHANGED "changed",
         DELETED_AT "deleted_at",
         DELETED_BY "deleted_by",
-        KPI_COUNT "kpi_count",
         // The digests cover it, so a read of one dataset leaves it and the rest out.
         ID "id",
         // A listing leaves these out.
         ORGANIZATION_ID "organization_id",
+        KPI_COUNT "kpi_count",
     }
 }
 
@@ -159,7 +159,7 @@ pub(super) fn read(
     organization: OrganizationId,
     id: DatasetId,
 ) -> Result<Record, Failure> {
-    intact(row, record(row, organization, id, |parent| kpi::of_dataset(snapshot, parent))?)
+    intact(record(row, organization, id, |parent| kpi::of_dataset(snapshot, parent))?)
 }
 
 /// The same for a verification, which also reports values that this crate never writes but can read.
@@ -170,21 +170,19 @@ pub(in crate::sqlite) fn read_strictly(
     id: DatasetId,
 ) -> Result<Record, Failure> {
     let record = read(snapshot, row, organization, id)?;
-    if record.is_within_limits() && SEQS.contains(&Columns(row).integer(column::SEQ)?) {
+    let columns = Columns(row);
+    let has_its_count = columns.integer(column::KPI_COUNT)? == kpi_count(&record);
+    if record.is_within_limits() && has_its_count && SEQS.contains(&columns.integer(column::SEQ)?) {
         Ok(record)
     } else {
         Err(UnexpectedValue.into())
     }
 }
 
-/// The record of a row, if it matches its digests and has as many KPIs as the row says. The digests cover the requested
-/// organization and id, so they also prove that the row is theirs.
-pub(super) fn intact(row: &Row<'_>, record: Record) -> Result<Record, Failure> {
-    if record.is_intact() && Columns(row).integer(column::KPI_COUNT)? == kpi_count(&record) {
-        Ok(record)
-    } else {
-        Err(damaged("it does not match its digest").into())
-    }
+/// The record, if it matches its digests. They cover the requested organization and id, so they also prove that the row
+/// is theirs. The number of KPIs in the row is compared only where it is used, and by a verification.
+pub(super) fn intact(record: Record) -> Result<Record, Failure> {
+    if record.is_intact() { Ok(record) } else { Err(damaged("it does not match its digest").into()) }
 }
 
 /// The state of the dataset in a row; `None` if it was never changed. Fails if it does not match its digest: no single
@@ -196,14 +194,15 @@ pub(in crate::sqlite) fn state(
 ) -> Result<Option<State>, Failure> {
     let columns = Columns(row);
     let Some(digest) = columns.optional_integer(column::STATE_DIGEST)? else {
-        let was_never_changed =
-            [column::CHANGED, column::DELETED_AT, column::DELETED_BY].iter().all(|column| columns.is_null(*column));
-        return if was_never_changed { Ok(None) } else { Err(damaged(STATE_DAMAGED).into()) };
+        let is_deleted = !columns.is_null(column::DELETED_AT);
+        return if is_deleted { Err(damaged(STATE_DAMAGED).into()) } else { Ok(None) };
     };
     let deleted_at = columns.optional_time(column::DELETED_AT)?;
     let deleted_by = columns.optional_id(column::DELETED_BY)?;
     let state = State { changed: columns.integer(column::CHANGED)?, deleted: deleted_at.map(|at| (at, deleted_by)) };
-    if state.digest(organization, id) == digest.cast_unsigned() {
+    // The digest covers the user of a deletion only if there is one.
+    let has_deletion = state.deleted.is_some() || deleted_by.is_none();
+    if has_deletion && state.digest(organization, id) == digest.cast_unsigned() {
         Ok(Some(state))
     } else {
         Err(damaged(STATE_DAMAGED).into())

@@ -19,6 +19,9 @@ use crate::sqlite::table::version::{self, Owner, StoredChange};
 /// The revision of a new dataset.
 const FIRST_REVISION: i64 = 1;
 
+/// In place of the number of a change: before every change, however damaged their numbers are.
+const CREATION: i64 = i64::MIN;
+
 /// A step backwards through a history.
 pub(in crate::sqlite) enum Step<'a> {
     /// The version `record`, made by `entry`, or by the creation. `before` is the version before it, if it is known.
@@ -29,24 +32,46 @@ pub(in crate::sqlite) enum Step<'a> {
     Incomplete,
 }
 
-/// Calls `visit` with each step, from the newest to the oldest, until it returns false.
+/// Calls `visit` with each step, from the newest to the oldest, until it returns false. `newest` is the number of the last
+/// change according to the state of the dataset, if that is known.
+#[expect(clippy::option_option, reason = "`None` is not known, `Some(None)` was never changed")]
 pub(in crate::sqlite) fn walk(
     snapshot: &Snapshot<'_>,
     owner: Owner,
     now: Record,
+    newest: Option<Option<i64>>,
     mut visit: impl FnMut(Step<'_>) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     let mut version = Some(now);
     // The last version that is known, to which the values that older changes replaced may still lead.
     let mut base: Option<Record> = None;
     let (mut is_damaged, mut is_behind_gap, mut is_ended, mut is_stopped) = (false, false, false, false);
+    let (mut newest, mut newer) = (newest, None);
     version::for_each(snapshot, owner, |StoredChange { number, known }| {
-        let Some((entry, replaced)) = known else {
+        if newest.take().is_some_and(|newest| newest != Some(number)) {
+            // The last changes are missing.
             is_damaged = true;
+            base = version.take();
+            is_stopped = !visit(Step::Damaged { change: i64::MAX })?;
+            if is_stopped {
+                return Ok(false);
+            }
+        }
+        let Some((entry, replaced)) = known else {
+            (is_damaged, newer) = (true, None);
             base = version.take().or(base.take());
             is_stopped = !visit(Step::Damaged { change: number })?;
             return Ok(!is_stopped);
         };
+        if !follows(&entry, version.as_ref(), newer.replace(entry.origin)) {
+            // Changes between are missing.
+            is_damaged = true;
+            base = version.take().or(base.take());
+            is_stopped = !visit(Step::Damaged { change: number.saturating_add(1) })?;
+            if is_stopped {
+                return Ok(false);
+            }
+        }
         if !entry.origin.is_of_content() {
             let is_shown = version.as_ref();
             if let Some(record) = is_shown {
@@ -76,19 +101,33 @@ pub(in crate::sqlite) fn walk(
     if is_stopped || is_ended {
         return Ok(());
     }
+    let is_missing = newest.flatten().is_some() || newer == Some(Origin::Restored);
     match version {
-        Some(record) if record.revision == FIRST_REVISION => {
+        Some(record) if record.revision == FIRST_REVISION && !is_missing => {
             visit(Step::Version { record: &record, entry: None, before: None })?;
         }
         Some(_) => {
             visit(Step::Incomplete)?;
         }
         None if is_damaged => {
-            visit(Step::Damaged { change: 0 })?;
+            visit(Step::Damaged { change: CREATION })?;
         }
         None => {}
     }
     Ok(())
+}
+
+/// Whether no change is missing between this one, which made `version`, and the one after it, of which `newer` is the
+/// origin.
+fn follows(entry: &ChangeEntry, version: Option<&Record>, newer: Option<Origin>) -> bool {
+    let revision = entry.revision.saturating_add(i64::from(entry.origin.is_of_content()));
+    let is_in_turn = match (newer, entry.origin) {
+        (Some(Origin::Restored), origin) => origin == Origin::Deleted,
+        // A dataset whose state was damaged can be deleted twice.
+        (Some(newer), Origin::Deleted) => !newer.is_of_content(),
+        _ => true,
+    };
+    is_in_turn && version.is_none_or(|version| version.revision == revision)
 }
 
 fn to_version(record: &Record, entry: Option<&ChangeEntry>, before: Option<&Record>) -> DatasetVersion {
@@ -117,14 +156,14 @@ pub(crate) fn page(
     after: Option<i64>,
     limit: u32,
 ) -> Result<RawHistory, Failure> {
-    let Stored { owner, record, .. } = change::find(snapshot, organization, id)?;
+    let Stored { owner, state, record } = change::find(snapshot, organization, id)?;
     let mut page = RawHistory { items: Vec::new(), damaged: Vec::new(), next: None };
     let (mut last, mut bytes) = (None, 0);
-    walk(snapshot, owner, record, |step| {
+    walk(snapshot, owner, record, Some(state.map(|state| state.changed)), |step| {
         let change = match &step {
-            Step::Version { entry, .. } => entry.map_or(0, |entry| entry.change),
+            Step::Version { entry, .. } => entry.map_or(CREATION, |entry| entry.change),
             Step::Damaged { change } => *change,
-            Step::Incomplete => 0,
+            Step::Incomplete => CREATION,
         };
         if after.is_some_and(|after| change >= after) {
             return Ok(true);
@@ -139,7 +178,11 @@ pub(crate) fn page(
         match step {
             Step::Version { record, entry, before } => page.items.push(to_version(record, entry, before)),
             Step::Damaged { .. } | Step::Incomplete => {
-                page.damaged.push(Damage { index: page.items.len(), dataset: Some(id), detail: DAMAGED_VERSION.into() })
+                page.damaged.push(Damage {
+                    index: page.items.len(),
+                    dataset: Some(id),
+                    detail: DAMAGED_VERSION.into(),
+                });
             }
         }
         last = Some(change);
@@ -157,26 +200,26 @@ pub(crate) fn find(
     id: DatasetId,
     is_wanted: impl Fn(&Record) -> bool,
 ) -> Result<Option<DatasetVersion>, Failure> {
-    let Stored { owner, record, .. } = change::find(snapshot, organization, id)?;
-    Ok(find_from(snapshot, owner, record, is_wanted, to_version)?)
+    find_from(snapshot, &change::find(snapshot, organization, id)?, is_wanted, to_version)
 }
 
 /// The record of this revision, for a change of the dataset that was read.
 pub(crate) fn record_of(snapshot: &Snapshot<'_>, stored: &Stored, revision: u64) -> Result<Record, Failure> {
     let is_wanted = |record: &Record| record.revision.cast_unsigned() == revision;
-    let found = find_from(snapshot, stored.owner, stored.record.clone(), is_wanted, |record, _, _| record.clone())?;
+    let found = find_from(snapshot, stored, is_wanted, |record, _, _| record.clone())?;
     found.ok_or_else(|| Error::revision_not_found(stored.owner.id, revision).into())
 }
 
 fn find_from<T>(
     snapshot: &Snapshot<'_>,
-    owner: Owner,
-    now: Record,
+    stored: &Stored,
     is_wanted: impl Fn(&Record) -> bool,
     found: impl Fn(&Record, Option<&ChangeEntry>, Option<&Record>) -> T,
 ) -> Result<Option<T>, Failure> {
     let (mut wanted, mut is_damaged) = (None, false);
-    walk(snapshot, owner, now, |step| {
+    let Stored { owner, state, record } = stored;
+    let newest = Some(state.map(|state| state.changed));
+    walk(snapshot, *owner, record.clone(), newest, |step| {
         match step {
             // Of a version that was deleted and restored, the change that made it.
             Step::Version { entry: Some(entry), .. } if !entry.origin.is_of_content() => {}
@@ -187,13 +230,14 @@ fn find_from<T>(
         Ok(wanted.is_none())
     })?;
     match wanted {
-        None if is_damaged => Err(Failure(damaged(DAMAGED_VERSION).with_dataset(owner.id))),
+        None if is_damaged => Err(Failure(damaged(DAMAGED_VERSION).with_dataset(stored.owner.id))),
         wanted => Ok(wanted),
     }
 }
 
 /// The damage of a history, if there is any. `now` is the dataset itself, unless it is damaged, and `changed` the
 /// number of its last change, if that is known.
+#[expect(clippy::option_option, reason = "`None` is not known, `Some(None)` was never changed")]
 pub(in crate::sqlite) fn check(
     snapshot: &Snapshot<'_>,
     owner: Owner,
@@ -207,7 +251,7 @@ pub(in crate::sqlite) fn check(
         Ok(now.is_none())
     });
     let checked = checked.and_then(|()| match now {
-        Some(now) => walk(snapshot, owner, now, |step| {
+        Some(now) => walk(snapshot, owner, now, changed, |step| {
             is_damaged |= !matches!(step, Step::Version { .. });
             Ok(true)
         }),

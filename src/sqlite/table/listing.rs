@@ -175,7 +175,7 @@ impl Walk<'_> {
         kpis: impl FnOnce(Parent) -> Result<KpiRows, Failure>,
     ) -> Result<(usize, Dataset), Failure> {
         let id = Columns(row).id(column::ID)?;
-        let record = intact(row, record(row, self.organization, id, kpis)?)?;
+        let record = intact(record(row, self.organization, id, kpis)?)?;
         match state(row, self.organization, id)? {
             Some(State { deleted: Some(_), .. }) => Err(damaged("an index lists a deleted dataset").into()),
             _ => Ok((record.bytes(), record.dataset)),

@@ -10,7 +10,8 @@ use crate::sqlite::transaction::Transaction;
 /// entries of rows that do not exist, with the id of the organization.
 const REINDEX: [&str; 2] = ["REINDEX dataset", "REINDEX purged_dataset"];
 
-/// From the tables, in which nothing is missing. The KPIs and the histories go with the datasets, by their foreign keys.
+/// From the tables, in which nothing is missing. The KPIs and the histories go with the datasets, by their foreign
+/// keys.
 const DELETE: [&str; 2] = [
     "DELETE FROM dataset NOT INDEXED WHERE organization_id = ?1",
     "DELETE FROM purged_dataset NOT INDEXED WHERE organization_id = ?1",
@@ -22,8 +23,8 @@ const DELETE_ORPHANS: [&str; 2] = [
     "DELETE FROM dataset_version WHERE dataset_seq NOT IN (SELECT seq FROM dataset NOT INDEXED)",
 ];
 
-/// Removes every row of the organization: its datasets, in the trash or not, with all that belongs to them, and the ids of
-/// those that were purged. They need not be intact.
+/// Removes every row of the organization: its datasets, in the trash or not, with all that belongs to them, and the ids
+/// of those that were purged. They need not be intact.
 pub(crate) fn purge(transaction: &Transaction<'_>, organization: OrganizationId) -> Result<(), Failure> {
     let connection = transaction.connection();
     for sql in REINDEX {

@@ -19,13 +19,16 @@ use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::transaction::Transaction;
 
-/// The numbers of the deletions and the datasets, read from the index alone.
+/// The numbers of the deletions and the datasets, read from the index alone. What is not a number has no place in the
+/// order; listings and counts leave it out alike.
 const NEWEST_FIRST: &str = "
     SELECT changed, seq FROM dataset INDEXED BY dataset_in_trash
-    WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed <= ?2 ORDER BY changed DESC LIMIT ?3";
+    WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed BETWEEN -9223372036854775808 AND ?2
+    ORDER BY changed DESC LIMIT ?3";
 const OLDEST_FIRST: &str = "
     SELECT changed, seq FROM dataset INDEXED BY dataset_in_trash
-    WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed >= ?2 ORDER BY changed LIMIT ?3";
+    WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed BETWEEN ?2 AND 9223372036854775807
+    ORDER BY changed LIMIT ?3";
 
 static SELECT_BY_SEQ: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED WHERE seq = ?1"));
 
@@ -58,14 +61,18 @@ pub(crate) fn page(
     // One row more than is returned shows whether there is a next page.
     let mut rows = statement.query(params![organization.as_bytes(), start, i64::from(limit) + 1])?;
     while let Some(row) = rows.next()? {
-        let (changed, seq) = (Columns(row).integer(0)?, Columns(row).integer(1)?);
-        // On a damaged index the listing might go back and never end.
-        if last.is_some_and(|last| !order.is_after(last, changed)) {
-            return Err(damaged("an index is out of order").into());
-        }
         let count = page.items.len() + page.damaged.len();
         if count == limit as usize {
             page.next = last;
+            break;
+        }
+        let (Ok(changed), Ok(seq)) = (Columns(row).integer(0), Columns(row).integer(1)) else {
+            page.damaged.push(Damage { index: page.items.len(), dataset: None, detail: OUT_OF_ORDER.into() });
+            break;
+        };
+        // On a damaged index the listing might go back and never end.
+        if last.is_some_and(|last| !order.is_after(last, changed)) {
+            page.damaged.push(Damage { index: page.items.len(), dataset: None, detail: OUT_OF_ORDER.into() });
             break;
         }
         match read(snapshot, organization, seq) {
@@ -88,6 +95,8 @@ pub(crate) fn page(
     }
     Ok(page)
 }
+
+const OUT_OF_ORDER: &str = "an index is out of order";
 
 /// Reads a deleted dataset with its size in memory, and its id also if it is damaged. A damaged index can refer to a
 /// dataset of another organization, about which nothing may be disclosed.
@@ -117,7 +126,9 @@ fn read(
 }
 
 const COUNT: &str = "
-    SELECT count(*) FROM dataset INDEXED BY dataset_in_trash WHERE organization_id = ?1 AND deleted_at IS NOT NULL";
+    SELECT count(*) FROM dataset INDEXED BY dataset_in_trash
+    WHERE organization_id = ?1 AND deleted_at IS NOT NULL
+        AND changed BETWEEN -9223372036854775808 AND 9223372036854775807";
 
 /// The number of deleted datasets of this organization.
 pub(crate) fn count(snapshot: &Snapshot<'_>, organization: OrganizationId) -> Result<u64, Failure> {

@@ -7,23 +7,23 @@ use crate::model::progress::Progress;
 use crate::store::Store;
 
 impl Store {
-    /// Writes the file anew and empties the write-ahead log: what was purged, pruned or edited away before is in neither
-    /// any more, and free space is given back to the disk.
+    /// Writes the file anew and empties the write-ahead log: what was purged, pruned or edited away before is in
+    /// neither any more, and free space is given back to the disk.
     ///
-    /// Without it a purge overwrites what it removes, but a copy of it may be left in the log, and where rows were moved.
-    /// Copies outside of the file stay: backups, copies made before an upgrade, exports, and what the disk or the
-    /// file system keeps of blocks that were overwritten.
+    /// Without it a purge overwrites what it removes, but a copy of it may be left in the log, and where rows were
+    /// moved. Copies outside of the file stay: backups, copies made before an upgrade, exports, and what the disk or
+    /// the file system keeps of blocks that were overwritten.
     ///
-    /// It takes as much memory as the file has bytes, and up to twice as many on the disk until it ends: the new pages are
-    /// in the log first. Reads go on, except for a moment at its beginning and its end. Writes of all processes wait,
-    /// and are [`Busy`](crate::Error::Busy) if it takes longer than their busy timeout. Nothing else changes: ids, cursors
-    /// and histories stay valid.
+    /// It takes as much memory as the file has bytes, and up to twice as many on the disk until it ends: the new pages
+    /// are in the log first. Reads go on, except for a moment at its beginning and its end. Writes of all processes
+    /// wait, and are [`Busy`](crate::Error::Busy) if it takes longer than their busy timeout. Nothing else changes:
+    /// ids, cursors and histories stay valid.
     ///
     /// # Errors
     ///
-    /// - [`Busy`](crate::Error::Busy) if another thread or process was writing past the busy timeout, or was reading from
-    ///   the log, as its source then says; at once during a verification or backup of this store. The file may have been
-    ///   written anew already, and its old pages are then still in the file; call it again.
+    /// - [`Busy`](crate::Error::Busy) if another thread or process was writing past the busy timeout, or was reading
+    ///   from the log, as its source then says; at once during a verification or backup of this store. The new pages may
+    ///   be in the log already, and the old ones are still in the file; call it again.
     /// - [`Corrupt`](crate::Error::Corrupt) if the file is too damaged to be copied.
     /// - [`ReadOnly`](crate::Error::ReadOnly) if the store was opened for reading only.
     /// - [`StorageFull`](crate::Error::StorageFull), [`InvalidPath`](crate::Error::InvalidPath),
@@ -56,13 +56,13 @@ impl Store {
 
     /// [`compact`](Self::compact) with a progress callback.
     ///
-    /// It is called at the beginning, in a large file regularly, and at the end, with an estimate of the bytes that were
-    /// copied. If it returns [`Break`](ControlFlow::Break) before the end, the compaction is cancelled, and the file is as
-    /// it was. A last part, in which the copy replaces the file, calls nothing and cannot be cancelled.
+    /// It is called at the beginning, in a large file regularly, and at the end, with an estimate of the bytes that
+    /// were copied. If it returns [`Break`](ControlFlow::Break) before the end, the compaction is cancelled, and the
+    /// file is as it was. A last part, in which the copy replaces the file, calls nothing and cannot be cancelled.
     ///
     /// Before the end it runs while the store is held: it may read from a store in a file, but calls to the same store
-    /// that write are [`Busy`](crate::Error::Busy) at once, and so are all calls in memory. A panic is propagated, and the
-    /// file is as it was.
+    /// that write are [`Busy`](crate::Error::Busy) at once, and so are all calls in memory. A panic is propagated, and
+    /// the file is as it was.
     ///
     /// # Errors
     ///

@@ -9,24 +9,24 @@ use crate::sqlite::transaction::Transaction;
 use crate::store::Store;
 
 impl Store {
-    /// Removes everything of an organization, as when an account is removed from a device: its datasets, in the trash or
-    /// not, with their histories, and the ids of those that were purged. Then it [compacts](Self::compact) the file, so that
-    /// no byte of it is left there.
+    /// Removes everything of an organization, as when an account is removed from a device: its datasets, in the trash
+    /// or not, with their histories, and the ids of those that were purged. Then it [compacts](Self::compact) the file,
+    /// so that no byte of it is left there.
     ///
     /// The datasets need not be intact. Nothing remembers the organization, so its ids can be given again. An unknown
     /// organization is no error, and a second call does no harm.
     ///
-    /// In a damaged file, KPIs and versions may have lost their dataset ([`verify`](Self::verify) finds them). Nobody can tell
-    /// whose they were, and they are removed too. Of a row whose organization is itself damaged nobody can tell either; it
-    /// stays.
+    /// In a damaged file, KPIs and versions may have lost their dataset ([`verify`](Self::verify) finds them). Nobody
+    /// can tell whose they were, and they are removed too. Of a row whose organization is itself damaged nobody can
+    /// tell either; it stays.
     ///
     /// # Errors
     ///
     /// - Those of [`create_dataset`](crate::Organization::create_dataset) that do not concern the request: nothing was
     ///   removed.
     /// - Those of [`compact`](Self::compact), if the rows were removed but may be left in the file or its log. The
-    ///   source of [`Busy`](Error::Busy), [`StorageFull`](Error::StorageFull) and [`Storage`](Error::Storage) says so. Call
-    ///   [`compact`](Self::compact), or this again, until it succeeds.
+    ///   source of [`Busy`](Error::Busy), [`StorageFull`](Error::StorageFull) and [`Storage`](Error::Storage) says so.
+    ///   Call [`compact`](Self::compact), or this again, until it succeeds.
     ///
     /// # Examples
     ///

@@ -151,7 +151,9 @@ pub(super) fn versions_put_together(plain: &Connection) -> usize {
                 // Nothing is known of the version that was replaced, nor of those before.
                 break;
             }
-            parts.iter().for_each(|part| put_back(plain, seq, part));
+            for part in &parts {
+                put_back(plain, seq, part);
+            }
             let count_kpis = "UPDATE dataset SET revision = ?2,
                 kpi_count = (SELECT count(*) FROM kpi WHERE dataset_seq = ?1) WHERE seq = ?1";
             plain.execute(count_kpis, [seq, revision]).unwrap();
@@ -205,7 +207,8 @@ fn stored(key: &str, value: &Json) -> Value {
         }
         ("value_type", Json::String(value_type)) => {
             let types = ["number", "text", "percentage", "date", "boolean"];
-            Value::Integer(types.iter().position(|name| name == value_type).unwrap() as i64)
+            let (number, _) = (0..).zip(types).find(|(_, name)| name == value_type).unwrap();
+            Value::Integer(number)
         }
         ("name" | "description" | "unit", Json::String(text)) => Value::Text(text.clone()),
         ("required", Json::Bool(required)) => Value::Integer(i64::from(*required)),

@@ -46,7 +46,7 @@ fn change(file: &Path, ours: &Organization, with_trash_only: &Organization) {
     };
     let renamed = |dataset: &Dataset, name: &str| {
         let mut draft = dataset.edit();
-        draft.name = name.to_owned();
+        draft.name = name.into();
         ours.save_dataset(&draft).unwrap()
     };
 
@@ -80,7 +80,7 @@ fn change(file: &Path, ours: &Organization, with_trash_only: &Organization) {
 /// Changes the dataset by every call, and each of its columns.
 fn edit(ours: &Organization, dataset: &Dataset) {
     let mut draft = dataset.edit();
-    draft.name = "Edited by a form".to_owned();
+    draft.name = "Edited by a form".into();
     draft.description = Some("Of the last year".to_owned());
     draft.kpis.remove(1);
     draft.kpis.swap(0, 1);

@@ -99,7 +99,7 @@ pub(super) const ATTACKS: [(&str, Attack); 27] = [
     ("save_dataset", |tenants| {
         let save = |theirs: &kpi_store::Dataset| {
             let mut draft = theirs.edit();
-            draft.name = "taken?".to_owned();
+            draft.name = "taken?".into();
             tenants.ours.save_dataset(&draft)
         };
         told(tenants.theirs_only.iter().chain(&tenants.deleted[1..]).map(save))

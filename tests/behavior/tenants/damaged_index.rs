@@ -30,7 +30,7 @@ const INDEXES: [Index; 4] = [
     },
     Index {
         name: "dataset_in_trash",
-        false_one: "INDEX dataset_in_trash ON made (organization_id, changed) WHERE deleted_at IS NOT NULL",
+        false_one: "INDEX dataset_in_trash ON made (organization_id, changed, deleted_at) WHERE deleted_at IS NOT NULL",
         read: ("deleted_at IS NOT NULL ORDER BY changed", "theirs 3"),
     },
     Index {
@@ -82,7 +82,7 @@ fn tells_nothing_of(ours: &Organization, theirs: &Dataset, what: &str) {
         assert!(matches!(read, Ok(true) | Err(Error::Corrupt { .. })), "{what}: {read:?}");
     }
     let mut draft = theirs.edit();
-    draft.name = "taken".to_owned();
+    draft.name = "taken".into();
     let calls = [
         ours.accept_dataset(id).map(drop),
         ours.update_dataset(id, DatasetPatch::new().name("taken")).map(drop),

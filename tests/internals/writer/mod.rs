@@ -2,6 +2,7 @@
 
 mod connections;
 mod failed_commits;
+mod failed_compactions;
 mod failing_groups;
 mod full_disk;
 mod groups;
