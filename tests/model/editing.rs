@@ -34,18 +34,19 @@ impl World {
             self.drafts.push(draft);
             return Ok(());
         }
-        let found = self.save_draft(handle, &draft, counts)?;
+        let (organization, found) = self.save_draft(handle, &draft, counts)?;
         counts.note("save without a conflict", !matches!(found, Err(Error::Conflict { .. })));
         if let Err(Error::Conflict { expected, found, .. }) = found {
-            let current = self.model.read(draft.base.organization_id, draft.base.id);
+            let current = self.model.read(organization, draft.base.id);
             let current = current.ok().flatten().filter(|current| current.updated_at == found);
             let current = current.filter(|_| expected == draft.draft.updated_at() && expected != found);
             let current = current.ok_or_else(|| format!("a conflict of {draft:?} with {found:?}"))?;
-            if self.random.percent(70) {
+            // Another organization may have a dataset with the same id.
+            if self.random.percent(70) && organization == draft.base.organization_id {
                 counts.note("merge", true);
                 self.find_base(handle, &draft, counts)?;
                 draft.merge(&current)?;
-                self.save_draft(handle, &draft, counts)?.ok();
+                let _ = self.save_draft(handle, &draft, counts)?;
             }
         }
         if self.random.percent(40) && self.drafts.len() < DRAFTS_MAX {
@@ -59,7 +60,7 @@ impl World {
         handle: usize,
         Draft { draft, base }: &Draft,
         counts: &mut Counts,
-    ) -> Checked<Result<Dataset>> {
+    ) -> Checked<(OrganizationId, Result<Dataset>)> {
         let (caller, found, drawn) =
             self.as_caller_for(handle, base.organization_id, |organization| organization.save_dataset(draft));
         let mut after = self.model.clone();
@@ -68,7 +69,7 @@ impl World {
             valid.and_then(|()| self.if_writable(handle, Ok(())).and_then(|()| after.save(caller, draft, &drawn)));
         let expected = Expected { updated_at: token(&answer), answer, after, ids: vec![draft.id()] };
         self.settle(handle, caller.organization, ("save", draft), expected, &found, counts)?;
-        Ok(found)
+        Ok((caller.organization, found))
     }
 
     /// What is invalid is refused whatever is stored.
@@ -130,7 +131,10 @@ impl World {
     }
 
     pub(crate) fn create_kpi(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let (owner, id) = self.any_target_that(is_editable);
+        // Rarely of a dataset of which a KPI is damaged.
+        let may_be_altered = self.random.percent(20);
+        let is_wanted = |kept: &Kept| is_editable(kept) || (may_be_altered && !kept.altered.units.is_empty());
+        let (owner, id) = self.any_target_that(is_wanted);
         let sort_orders = [0, 1, 1, 2, i64::MAX, -1];
         let mut new = new_kpi(&mut self.random).sort_order(sort_orders[self.random.below(6)]);
         if self.random.percent(30) {
@@ -153,8 +157,9 @@ impl World {
     /// Accepts what another tool has changed, or nothing.
     pub(crate) fn accept(&mut self, handle: usize, counts: &mut Counts) -> Checked {
         let mostly_altered = self.random.percent(80);
-        let (owner, id) = self.any_target_that(|kept| kept.deletion.is_none() && (kept.is_altered || !mostly_altered));
-        let is_altered = self.model.find(owner, id).is_some_and(|place| self.model.kept[place].is_altered);
+        let (owner, id) =
+            self.any_target_that(|kept| kept.deletion.is_none() && (kept.altered.is_any() || !mostly_altered));
+        let is_altered = self.model.find(owner, id).is_some_and(|place| self.model.kept[place].altered.is_any());
         let (caller, found, _) = self.as_caller_for(handle, owner, |organization| organization.accept_dataset(id));
         let mut after = self.model.clone();
         let answer =
@@ -167,7 +172,7 @@ impl World {
 }
 
 fn is_editable(kept: &Kept) -> bool {
-    kept.deletion.is_none() && !kept.is_altered
+    kept.deletion.is_none() && !kept.altered.is_any()
 }
 
 pub(crate) fn token(answer: &Answer<Dataset>) -> Option<chrono::DateTime<chrono::Utc>> {

@@ -124,7 +124,7 @@ impl World {
         Ok(())
     }
 
-    /// Changes a name as another tool would.
+    /// Changes a name, or the unit of a KPI, as another tool would.
     pub(crate) fn alter(&mut self) -> Checked {
         self.calm();
         if self.is_in_memory || self.model.kept.is_empty() {
@@ -132,14 +132,23 @@ impl World {
         }
         let place = self.random.below(self.model.kept.len());
         let kept = &mut self.model.kept[place];
-        let dataset = &mut kept.now.dataset;
-        dataset.name = format!("Changed to {}", self.random.next());
-        kept.is_altered = true;
-        let [id, organization] = [Uuid::from(dataset.id), dataset.organization_id.into()];
-        let changed = rusqlite::Connection::open(&self.file.path).and_then(|plain| {
+        let [id, organization] = [Uuid::from(kept.id()), kept.organization().into()];
+        let text = format!("Changed to {}", self.random.next());
+        let kpi = kept.now.dataset.kpis.first().filter(|_| self.random.percent(50)).map(|kpi| kpi.id);
+        let plain = rusqlite::Connection::open(&self.file.path);
+        let changed = if let Some(kpi) = kpi {
+            kept.altered.units.insert(kpi, text.clone());
+            let sql = "UPDATE kpi SET unit = ?1 WHERE id = ?4
+                       AND dataset_seq = (SELECT seq FROM dataset WHERE id = ?2 AND organization_id = ?3)";
+            let kpi = Uuid::from(kpi);
+            plain.and_then(|plain| {
+                plain.execute(sql, params![text, id.as_bytes(), organization.as_bytes(), kpi.as_bytes()])
+            })
+        } else {
+            kept.altered.name = Some(text.clone());
             let sql = "UPDATE dataset SET name = ?1 WHERE id = ?2 AND organization_id = ?3";
-            plain.execute(sql, params![dataset.name, id.as_bytes(), organization.as_bytes()])
-        });
+            plain.and_then(|plain| plain.execute(sql, params![text, id.as_bytes(), organization.as_bytes()]))
+        };
         if changed == Ok(1) { Ok(()) } else { Err(format!("another tool is told {changed:?}")) }
     }
 

@@ -86,7 +86,7 @@ impl World {
 
     /// Goes back from what is there, or from what was there.
     pub(crate) fn revert(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let is_changed = |kept: &Kept| kept.trail.len() > 1 && kept.deletion.is_none() && !kept.is_altered;
+        let is_changed = |kept: &Kept| kept.trail.len() > 1 && kept.deletion.is_none() && !kept.altered.is_any();
         let (owner, id) = self.any_target_that(is_changed);
         let Some(place) = self.model.find(owner, id) else { return Ok(()) };
         let kept = &self.model.kept[place];

@@ -1,18 +1,18 @@
 //! Random sequences of every operation, compared with a plain list in memory: every answer exactly, errors by their
-//! code.
+//! code. Eight threads that edit one dataset are in `together.rs`.
 //!
-//! - Every operation: creating, loading and listing; saving drafts, some of them made earlier or read from JSON, merging
-//!   after a conflict; patches, single KPIs, the trash, purges, histories, reverts and prunings.
+//! - Every operation: creating, loading and listing; saving drafts, some of them made earlier or read from JSON,
+//!   merging after a conflict; patches, single KPIs, the trash, purges, histories, reverts, prunings, compacting.
 //! - Handles: up to three on one file, `Full`, `Normal` and read-only, which are closed and opened again; or a store in
-//!   memory. Two organizations that use the same ids, and users.
+//!   memory. Two organizations that use the same ids, and users. The clock steps back now and then.
 //! - The disk fails in some operations, or is full. Then the answer is the expected one or a fitting error, and what
 //!   was reported as not written is absent. After an unknown outcome the store is asked, and the model follows.
 //! - Loads, all or nothing and in batches, of inputs that are invalid somewhere, or cancelled: how much is stored.
 //! - Another tool changes a dataset: it counts as damage until it is accepted, and its history has a gap there.
 //! - At the end every dataset, every entry of the trash and every history is the model's, in the file opened anew.
 //!
-//! The model follows from the rules alone and shares no code with the store; only the differences between two versions are
-//! the crate's own.
+//! The model follows from the rules alone and shares no code with the store; only the differences between two versions
+//! are the crate's own.
 //!
 //! A failure names its seed, and `KPI_STORE_TEST_SEED` repeats it alone. The long form:
 //!

@@ -5,7 +5,7 @@ pub(crate) mod editing;
 pub(crate) mod history;
 pub(crate) mod trash;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use kpi_store::{Dataset, DatasetId, Kpi, KpiId, OrganizationId, UserId};
@@ -56,14 +56,27 @@ impl Version {
     }
 }
 
+/// Values that another tool has written: a name, and units of KPIs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Altered {
+    pub(crate) name: Option<String>,
+    pub(crate) units: BTreeMap<KpiId, String>,
+}
+
+impl Altered {
+    pub(crate) fn is_any(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 /// A dataset with its history.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     /// The number of its creation.
     pub(crate) created: usize,
     pub(crate) now: Version,
-    /// Whether another tool has changed it.
-    pub(crate) is_altered: bool,
+    /// What another tool has changed since.
+    pub(crate) altered: Altered,
     pub(crate) deletion: Option<Deletion>,
     /// What happened to it, the oldest first.
     pub(crate) trail: Vec<Step>,
@@ -121,7 +134,11 @@ impl Model {
     }
 
     pub(crate) fn whole(&self, kept: &Kept) -> Answer<Dataset> {
-        if kept.is_altered && self.rules.changes_are_damage { Err("corrupt") } else { Ok(kept.now.dataset.clone()) }
+        if kept.altered.is_any() && self.rules.changes_are_damage {
+            Err("corrupt")
+        } else {
+            Ok(kept.now.dataset.clone())
+        }
     }
 
     /// The datasets of a listing after the one with the number `after`, each with its number.

@@ -48,6 +48,7 @@ rules! {
     an_unordered_list_is_renumbered,
     listed_kpis_come_first,
     a_created_kpi_is_an_edit,
+    a_created_kpi_needs_no_other,
     the_deleted_are_unknown,
     a_deletion_moves_no_token,
     the_deleted_restored_are_the_same,

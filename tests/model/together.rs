@@ -1,6 +1,6 @@
 //! Eight threads that edit one dataset: each loads it, changes a KPI of its own, saves, and after a conflict merges and
-//! saves again. Every acknowledged edit is there at the end, the history has exactly these, and every conflict is with an
-//! edit that was acknowledged meanwhile.
+//! saves again. Every acknowledged edit is there at the end, the history has exactly these, and every conflict is with
+//! an edit that was acknowledged meanwhile.
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
@@ -79,7 +79,9 @@ fn no_edit_of_two_processes_is_lost() {
     for child in &mut children {
         assert_eq!(child.receive().as_deref(), Some("ready"));
     }
-    children.iter_mut().for_each(|child| child.send("go"));
+    for child in &mut children {
+        child.send("go");
+    }
     let told = children.map(|child| Told::from_lines(&child.wait().unwrap()));
     let conflicts = check(&store, &created, &Told::of_all(told)).unwrap();
     println!("8 threads, two processes: 0 edits lost, {conflicts} conflicts, 0 false");

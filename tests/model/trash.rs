@@ -74,7 +74,8 @@ impl World {
 
     /// Removes everything of an organization. After an error everything is there or nothing, and trying again helps.
     pub(crate) fn purge_organization(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let organization = self.any_organization();
+        let last = self.model.purged.last().map(|(owner, _)| *owner).filter(|_| self.random.percent(60));
+        let organization = last.unwrap_or_else(|| self.any_organization());
         let purged = self.model.purged.iter().find(|(owner, _)| *owner == organization).map(|(_, id)| *id);
         let found = self.handles[handle].store.purge_organization(organization);
         let mut after = self.model.clone();

@@ -208,8 +208,11 @@ impl World {
             166..176 => self.page_history(handle, counts),
             176..182 => self.version(handle, counts),
             182..192 => self.revert(handle, counts),
-            192..198 => self.prune(handle, counts),
-            _ if self.random.percent(50) => self.purge_organization(handle, counts),
+            192..197 => self.prune(handle, counts),
+            // Mostly once something was purged, since that is forgotten.
+            _ if self.random.percent(if self.model.purged.is_empty() { 25 } else { 75 }) => {
+                self.purge_organization(handle, counts)
+            }
             _ => self.compact(handle, counts),
         }
     }

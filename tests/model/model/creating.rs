@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::history::Step;
-use super::{Answer, Caller, Kept, Model, Version};
+use super::{Altered, Answer, Caller, Kept, Model, Version};
 
 /// How a load stores its input.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +43,13 @@ impl Model {
             }
             let (at, by, number) = (dataset.created_at, dataset.created_by, self.number());
             let step = Step { number: 0, origin: Origin::Created, at, by, version: version.clone(), is_cut: false };
-            let kept =
-                Kept { created: number, now: version.clone(), is_altered: false, deletion: None, trail: vec![step] };
+            let kept = Kept {
+                created: number,
+                now: version.clone(),
+                altered: Altered::default(),
+                deletion: None,
+                trail: vec![step],
+            };
             self.kept.push(kept);
         }
         Ok(())

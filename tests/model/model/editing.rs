@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::creating::{is_kpi, is_name, is_text, kpi_as_written};
 use super::history::Step;
-use super::{Answer, Caller, LAST_TIME, Model, Version};
+use super::{Altered, Answer, Caller, LAST_TIME, Model, Version};
 
 /// What a change makes of a dataset; each KPI has an id.
 #[derive(Clone, Debug)]
@@ -78,7 +78,11 @@ impl Model {
 
     pub(crate) fn create_kpi(&mut self, caller: Caller, id: DatasetId, new: &NewKpi, drawn: &[Uuid]) -> Answer<Kpi> {
         let new = with_ids([new.clone()], drawn).remove(0);
-        let place = self.editable(caller.organization, id)?;
+        let place = self.present(caller.organization, id)?;
+        // The other KPIs are not read, so damage to them is not noticed.
+        if self.kept[place].altered.name.is_some() || !self.rules.a_created_kpi_needs_no_other {
+            self.editable(caller.organization, id)?;
+        }
         self.token(place, caller)?;
         let mut content = Content::from(&self.kept[place].now.dataset);
         if content.kpis.iter().any(|kpi| kpi.id == new.id) {
@@ -95,11 +99,15 @@ impl Model {
         let place = self.present(caller.organization, id)?;
         let (token, number) = (self.token(place, caller)?, self.number());
         let kept = &mut self.kept[place];
+        let Altered { name, units } = std::mem::take(&mut kept.altered);
+        kept.now.dataset.name = name.unwrap_or(std::mem::take(&mut kept.now.dataset.name));
+        for kpi in &mut kept.now.dataset.kpis {
+            kpi.unit = units.get(&kpi.id).cloned().or(kpi.unit.take());
+        }
         if self.rules.accepting_moves_the_token {
             (kept.now.dataset.updated_at, kept.now.dataset.updated_by) = (Some(token), caller.user);
         }
         kept.now.revision += 1;
-        kept.is_altered = false;
         let (version, by) = (kept.now.clone(), caller.user);
         kept.trail.push(Step { number, origin: Origin::Accepted, at: token, by, version, is_cut: false });
         Ok(kept.now.dataset.clone())

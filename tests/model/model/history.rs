@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use kpi_store::{Dataset, DatasetDiff, DatasetId, DatasetVersion, HistoryKeep, OrganizationId, Origin, UserId};
 
 use super::editing::Content;
-use super::{Answer, Caller, Kept, Model, Version};
+use super::{Altered, Answer, Caller, Kept, Model, Version};
 
 /// Something that happened to a dataset.
 #[derive(Clone, Debug)]
@@ -60,6 +60,22 @@ impl Keep {
     }
 }
 
+impl Altered {
+    /// What of it is left behind this step.
+    fn go_back(&mut self, step: &Step, before: &Dataset) {
+        let after = &step.version.dataset;
+        let unit = |dataset: &Dataset, id| dataset.kpi(id).map(|kpi| kpi.unit.clone());
+        if step.origin == Origin::Accepted {
+            self.name = Some(after.name.clone()).filter(|name| *name != before.name).or(self.name.take());
+            let replaced = after.kpis.iter().filter(|kpi| unit(before, kpi.id) != Some(kpi.unit.clone()));
+            self.units.extend(replaced.map(|kpi| (kpi.id, kpi.unit.clone().unwrap_or_default())));
+        } else {
+            self.name = self.name.take().filter(|_| after.name == before.name);
+            self.units.retain(|id, _| unit(after, *id) == unit(before, *id));
+        }
+    }
+}
+
 impl Model {
     /// The history of a dataset, the newest first, each step with its number.
     pub(crate) fn history(&self, organization: OrganizationId, id: DatasetId) -> Answer<Vec<(usize, Shown)>> {
@@ -71,17 +87,15 @@ impl Model {
     fn shown(&self, kept: &Kept) -> Vec<(usize, Shown)> {
         let mut shown = Vec::new();
         let mut is_known = true;
-        // Going back, each change gives back the name that it replaced: the other tool's stays until then.
-        let mut name = &kept.now.dataset.name;
+        // What the other tool has written stays, going back, until a change gives back what it has replaced.
+        let mut left = Altered::default();
         for (index, step) in kept.trail.iter().enumerate().rev() {
             let before = kept.trail[..index].last().filter(|_| !step.is_cut && step.is_of_content());
             let was_known = is_known;
             if let Some(before) = before {
-                if step.origin != Origin::Accepted && before.version.dataset.name != step.version.dataset.name {
-                    name = &before.version.dataset.name;
-                }
                 let is_gap = step.origin == Origin::Accepted && self.rules.accepting_leaves_a_gap;
-                is_known = *name == before.version.dataset.name && !is_gap;
+                left.go_back(step, &before.version.dataset);
+                is_known = !left.is_any() && !is_gap;
             }
             if was_known && (step.is_of_content() || self.rules.deletions_are_in_the_trail) {
                 let before = before.filter(|_| is_known);
