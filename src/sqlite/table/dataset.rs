@@ -34,15 +34,15 @@ pub(in crate::sqlite) mod column {
         REVISION "revision",
         HEAD_DIGEST "head_digest",
         KPI_DIGEST "kpi_digest",
-        KPI_COUNT "kpi_count",
         // The state, which is null in a new dataset.
         STATE_DIGEST "state_digest",
         CHANGED "changed",
         DELETED_AT "deleted_at",
         DELETED_BY "deleted_by",
-        // The digests cover the ids, so a read of one dataset leaves both out.
+        KPI_COUNT "kpi_count",
+        // The digests cover it, so a read of one dataset leaves it and the rest out.
         ID "id",
-        // A listing leaves it out.
+        // A listing leaves these out.
         ORGANIZATION_ID "organization_id",
     }
 }
