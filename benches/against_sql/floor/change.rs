@@ -1,6 +1,6 @@
 //! Changes by hand: the history entry, the digests and the state that the crate writes, and no more statements.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat};
 use kpi_store::NewKpi;
 use rusqlite::params;
 use serde::Serialize;
@@ -25,18 +25,20 @@ struct ReplacedHead<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     updated_by: Option<Uuid>,
-    updated_at: Option<DateTime<Utc>>,
+    updated_at: Option<String>,
 }
 
 #[derive(Serialize)]
 struct ReplacedKpi<'a> {
     id: Uuid,
     name: &'a str,
-    updated_at: Option<DateTime<Utc>>,
+    updated_at: Option<String>,
 }
 
-fn time(micros: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(micros).unwrap()
+/// A time as the contract writes it.
+fn time(micros: i64) -> String {
+    let fraction = if micros % 1_000_000 == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros };
+    DateTime::from_timestamp_micros(micros).unwrap().to_rfc3339_opts(fraction, true)
 }
 
 impl<'a> ReplacedHead<'a> {

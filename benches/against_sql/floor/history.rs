@@ -1,6 +1,6 @@
 //! The history by hand: the changes from the newest to the oldest, each of which puts back what it replaced.
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use rusqlite::{Connection, Row};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -10,24 +10,25 @@ use super::read::{self, Stored, integer};
 use super::{Dataset, digest};
 
 #[derive(Deserialize)]
-struct Replaced {
-    dataset: ReplacedHead,
+struct Replaced<'a> {
+    #[serde(borrow)]
+    dataset: ReplacedHead<'a>,
     #[serde(default)]
-    changed: Vec<ReplacedKpi>,
+    changed: Vec<ReplacedKpi<'a>>,
 }
 
 #[derive(Deserialize)]
-struct ReplacedHead {
+struct ReplacedHead<'a> {
     name: Option<String>,
     updated_by: Option<Uuid>,
-    updated_at: Option<DateTime<Utc>>,
+    updated_at: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
-struct ReplacedKpi {
+struct ReplacedKpi<'a> {
     id: Uuid,
     name: Option<String>,
-    updated_at: Option<DateTime<Utc>>,
+    updated_at: Option<&'a str>,
 }
 
 const CHANGES: &str = "
@@ -61,7 +62,7 @@ pub(crate) fn page(connection: &Connection, organization: Uuid, id: Uuid, limit:
     versions
 }
 
-fn replaced(row: &Row<'_>, organization: Uuid, id: Uuid) -> Replaced {
+fn replaced<'a>(row: &'a Row<'_>, organization: Uuid, id: Uuid) -> Replaced<'a> {
     let json = row.get_ref(8).unwrap().as_str_or_null().unwrap();
     let mut bytes = Bytes::new();
     bytes.put(organization.as_bytes());
@@ -74,8 +75,8 @@ fn replaced(row: &Row<'_>, organization: Uuid, id: Uuid) -> Replaced {
     serde_json::from_str(json.unwrap()).unwrap()
 }
 
-fn put_back(replaced: Replaced, dataset: &mut Dataset) {
-    let micros = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_micros());
+fn put_back(replaced: Replaced<'_>, dataset: &mut Dataset) {
+    let micros = |time: Option<&str>| time.map(|time| DateTime::parse_from_rfc3339(time).unwrap().timestamp_micros());
     if let Some(name) = replaced.dataset.name {
         dataset.name = name;
     }
