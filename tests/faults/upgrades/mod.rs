@@ -30,6 +30,9 @@ use crate::sqlite::{transaction, verification};
 /// A file of version 1 as it was released.
 const FILE: &[u8] = include_bytes!("../../fixtures/v1.db");
 
+/// How many rows it has.
+const ROWS: usize = 56;
+
 const SETTINGS: Settings = Settings {
     durability: Durability::Full,
     busy_timeout: Duration::from_secs(30),
@@ -59,8 +62,10 @@ impl Place {
         plain(&place.file)
             .execute_batch(&format!(
                 "BEGIN;
-                {} INSERT INTO dataset SELECT 1000 + i, randomblob(16), organization_id, name, description, created_at,
-                    created_by, updated_by, updated_at, revision, digest FROM n, (SELECT * FROM dataset WHERE seq = 1);
+                {} INSERT INTO dataset (seq, id, organization_id, name, created_at, revision, kpi_count, head_digest,
+                    kpi_digest)
+                    SELECT 1000 + i, randomblob(16), organization_id, name, created_at, 1, 100, head_digest, kpi_digest
+                    FROM n, (SELECT * FROM dataset WHERE seq = 1);
                 {} INSERT INTO kpi SELECT seq, randomblob(16), i, 'KPI ' || i, NULL, 'm³', 0, 1, i, 0, NULL
                     FROM n, dataset WHERE seq > 1000;
                 COMMIT; PRAGMA wal_checkpoint(TRUNCATE)",
@@ -92,10 +97,11 @@ fn plain(file: &Path) -> Connection {
 
 /// The columns of version 1, of every row.
 fn rows(connection: &Connection) -> Vec<Vec<Value>> {
-    const COLUMNS: [(&str, &str, &str); 2] = [
+    const COLUMNS: [(&str, &str, &str); 4] = [
         (
             "dataset",
-            "seq, id, organization_id, name, description, created_at, created_by, updated_by, updated_at, revision, digest",
+            "seq, id, organization_id, name, description, created_at, created_by, updated_by, updated_at, revision,
+             kpi_count, head_digest, kpi_digest, changed, deleted_at, deleted_by, state_digest",
             "seq",
         ),
         (
@@ -103,14 +109,26 @@ fn rows(connection: &Connection) -> Vec<Vec<Value>> {
             "dataset_seq, id, position, name, description, unit, value_type, required, sort_order, created_at, updated_at",
             "dataset_seq, id",
         ),
+        (
+            "dataset_version",
+            "dataset_seq, change, part, origin, changed_at, changed_by, revision, head_digest, kpi_digest, replaced, digest",
+            "dataset_seq, change, part",
+        ),
+        ("purged_dataset", "organization_id, change, id", "organization_id, change"),
     ];
     let mut all = Vec::new();
     for (table, columns, order) in COLUMNS {
         let mut statement = connection.prepare(&format!("SELECT {columns} FROM {table} ORDER BY {order}")).unwrap();
-        let values = |row: &rusqlite::Row<'_>| (0..11).map(|column| row.get(column)).collect();
+        let count = statement.column_count();
+        let values = |row: &rusqlite::Row<'_>| (0..count).map(|column| row.get(column)).collect();
         all.extend(statement.query_map([], values).unwrap().map(Result::unwrap));
     }
     all
+}
+
+fn count(connection: &Connection, table: &str) -> usize {
+    let count: i64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+    usize::try_from(count).unwrap()
 }
 
 /// Every object of the schema with its text, by plain SQL.
@@ -140,7 +158,7 @@ fn an_upgraded_file_has_the_schema_of_a_fresh_one_and_every_row() {
     for schema in [&ADDS_A_COLUMN, &REBUILDS, &DOES_BOTH] {
         let place = Place::new();
         let before = rows(&plain(&place.file));
-        assert_eq!(before.len(), 15);
+        assert_eq!(before.len(), ROWS);
         let upgraded = open(&place.file, schema).unwrap();
         assert_eq!(rows(&upgraded), before);
         assert!(verification::verify(&upgraded, true, &AtomicU64::new(0)).unwrap().is_whole());
@@ -173,17 +191,18 @@ fn a_rebuilt_table_has_the_text_of_its_migration_and_its_foreign_keys_hold() {
     let orphan = upgraded.execute("UPDATE kpi SET dataset_seq = 99 WHERE position = 0", []);
     assert_eq!(orphan.unwrap_err().sqlite_error_code(), Some(ErrorCode::ConstraintViolation));
     upgraded.execute_batch("DELETE FROM dataset").unwrap();
-    assert_eq!(rows(&upgraded).len(), 0);
+    assert_eq!(rows(&upgraded).len(), count(&upgraded, "purged_dataset"));
 }
 
 /// The control: the reason why foreign keys are off during an upgrade.
 #[test]
-fn with_foreign_keys_on_the_rebuild_would_delete_every_kpi() {
+fn with_foreign_keys_on_the_rebuild_would_delete_every_kpi_and_every_history() {
     let place = Place::new();
     let plain = plain(&place.file);
     set_pragma(&plain, "foreign_keys", 1).unwrap();
     plain.execute_batch(schemas::REBUILD.sql).unwrap();
-    assert_eq!(rows(&plain).len(), 3);
+    assert_eq!(["kpi", "dataset_version"].map(|table| count(&plain, table)), [0, 0]);
+    assert_eq!(rows(&plain).len(), count(&plain, "dataset") + count(&plain, "purged_dataset"));
 }
 
 #[test]
