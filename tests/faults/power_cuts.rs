@@ -12,11 +12,12 @@
 //! KPI_STORE_LONG=1 cargo test --release --lib power_cuts -- --nocapture
 //! ```
 
-use super::check::{Tally, found_in};
 use super::is_long;
 use super::run::Run;
 use super::scenarios::SCENARIOS;
+use super::second::found_in;
 use super::session::Session;
+use super::tally::Tally;
 use crate::Durability;
 
 fn every_scenario(durability: Durability) {
@@ -56,10 +57,10 @@ fn a_second_power_cut_during_recovery_changes_nothing() {
     let (mut firsts, mut tally) = (0, Tally::default());
     for scenario in &SCENARIOS {
         let run = Run::of(scenario, Durability::Full);
-        run.cut(step, by_chance, |image, _, what| {
+        run.cut(step, by_chance, |image, cut, what| {
             let mut session = Session::on(image, Durability::Full);
             (session.organization, session.schema) = (run.organization, run.schema);
-            session.events = found_in(image, &run.events, run.organization, run.schema);
+            session.events = found_in(image, &run.expected(Durability::Full), cut);
             let second = Run::recorded(what, session, |session| {
                 session.open().unwrap();
                 session.accept_the_rest().unwrap();

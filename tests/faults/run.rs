@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use kpi_store_fault_vfs::Operation;
 use kpi_store_test_support::Random;
 
-use super::check::{Expected, Tally};
+use super::check::Expected;
 use super::images::{self, Image, Kept, SimulatedDisk};
 use super::scenarios::Scenario;
 use super::seed;
 use super::session::{Noted, Session};
+use super::tally::Tally;
 use crate::sqlite::schema::Schema;
 use crate::{Durability, OrganizationId};
 
