@@ -35,14 +35,14 @@ impl Expected<'_> {
         let options = Store::options().durability(self.promise);
         let store = options.open_with_schema(&file.path, self.schema).map_err(|error| unopened(&error))?;
         let settled = self.settle(&store, cut)?;
-        self.judge_with(settled, &self.look(&store)?, cut)?;
+        self.judge_with(&settled, &self.look(&store)?, cut)?;
         write_something(&store)
     }
 
     /// Ends the damage of the datasets that another tool changed: what is not accepted is accepted now, and what is in the
     /// trash is purged. Returns these changes.
-    pub(super) fn settle(&self, store: &Store, cut: usize) -> Result<Vec<Step>, Breach> {
-        let (organization, mut steps) = (store.organization(self.organization), Vec::new());
+    pub(super) fn settle(&self, store: &Store, cut: usize) -> Result<Vec<Effect>, Breach> {
+        let (organization, mut effects) = (store.organization(self.organization), Vec::new());
         for noted in self.events {
             let Event::Alteration { dataset } = &noted.event else { continue };
             let id = dataset.id;
@@ -75,9 +75,9 @@ impl Expected<'_> {
                 },
                 _ => return Err(Breach::Corrupt(format!("altered, and reads {found:?}"))),
             };
-            steps.push(Step { effects: vec![effect], demand: Demand::Present });
+            effects.push(effect);
         }
-        Ok(steps)
+        Ok(effects)
     }
 
     /// A file interrupted in an upgrade is complete, in the old version or the new one.
@@ -133,13 +133,12 @@ impl Expected<'_> {
 
     /// Holds what was found against the ledger.
     pub(super) fn judge(&self, found: &Found, cut: usize) -> Result<(), Breach> {
-        self.judge_with(Vec::new(), found, cut)
+        self.judge_with(&[], found, cut)
     }
 
-    fn judge_with(&self, settled: Vec<Step>, found: &Found, cut: usize) -> Result<(), Breach> {
-        let mut steps = steps(self.events, |index, noted, outcome| self.demand(index, noted, outcome, cut));
-        steps.extend(settled);
-        judge::judge(&steps, found)
+    fn judge_with(&self, settled: &[Effect], found: &Found, cut: usize) -> Result<(), Breach> {
+        let steps = steps(self.events, |index, noted, outcome| self.demand(index, noted, outcome, cut));
+        judge::judge(&steps, settled, found)
     }
 
     /// What must be found of a change after a cut.

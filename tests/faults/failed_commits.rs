@@ -16,7 +16,7 @@ use std::ops::Range;
 use kpi_store_fault_vfs::{Cause, Fault, Kind, Operation};
 
 use super::run::Run;
-use super::scenarios::{SCENARIOS, Scenario, two_datasets};
+use super::scenarios::{Scenario, scenarios, two_datasets};
 use super::session::Session;
 use super::tally::Tally;
 use super::{is_long, seed};
@@ -228,7 +228,7 @@ fn failed_sync_then_kill_then_write(kpis: usize, room: Room) -> (Run, usize, usi
 fn after_any_fault_the_store_works_and_no_power_cut_loses_what_it_then_acknowledges() {
     let (at_step, step, by_chance) = if is_long() { (1, 9, 1) } else { (23, 31, 0) };
     let (mut faults, mut tally, mut while_opening) = (0, Tally::default(), Tally::default());
-    for scenario in &SCENARIOS {
+    for scenario in scenarios() {
         for lasting in [false, true] {
             let mut at = 1;
             while let Some((run, doubtful)) = failing(scenario, at, lasting) {

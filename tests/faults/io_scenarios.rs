@@ -13,7 +13,7 @@ use super::world::Found;
 use crate::sqlite::open::upgrade_tests::schemas::REBUILDS;
 use crate::{Error, Result, Store};
 
-pub(super) const SCENARIOS: [Scenario; 10] = [
+pub(super) static SCENARIOS: [Scenario; 10] = [
     Scenario { name: "opening what is up to date", prepare: two_datasets, run: |session| session.open() },
     Scenario {
         name: "opening for reading only, and reading",

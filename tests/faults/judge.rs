@@ -21,9 +21,11 @@ impl Step {
 /// So many unordered combinations are tried to name a breach.
 const STATES_MAX: usize = 1 << 10;
 
-/// Fails unless the store is as after the steps that must hold, and some of those that may, in their order.
-pub(super) fn judge(steps: &[Step], found: &Found) -> Result<(), Breach> {
-    if worlds(steps).iter().any(|world| world.is(found)) { Ok(()) } else { Err(breach(steps, found)) }
+/// Fails unless the store is as after the steps that must hold, and some of those that may, in their order, and then
+/// `settled`, what was done before this look.
+pub(super) fn judge(steps: &[Step], settled: &[Effect], found: &Found) -> Result<(), Breach> {
+    let is_found = |mut world: World| world.apply(settled) && world.is(found);
+    if worlds(steps).into_iter().any(is_found) { Ok(()) } else { Err(breach(steps, settled, found)) }
 }
 
 /// The world after every step that must hold, and none of those whose outcome is unknown.
@@ -56,7 +58,9 @@ fn worlds(steps: &[Step]) -> Vec<World> {
 }
 
 /// How what was found breaks the promise: in one dataset, or between several.
-fn breach(steps: &[Step], found: &Found) -> Breach {
+fn breach(steps: &[Step], settled: &[Effect], found: &Found) -> Breach {
+    let settled = Step { effects: settled.to_vec(), demand: Demand::Present };
+    let steps = &[steps, &[settled]].concat();
     let ids = steps.iter().flat_map(Step::ids).fold(Vec::new(), |mut ids, id| {
         if !ids.contains(&id) {
             ids.push(id);

@@ -14,17 +14,19 @@
 
 use super::is_long;
 use super::run::Run;
-use super::scenarios::SCENARIOS;
+use super::scenarios::{SCENARIOS, scenarios};
 use super::second::found_in;
 use super::session::Session;
 use super::tally::Tally;
 use crate::Durability;
 
 fn every_scenario(durability: Durability) {
-    let (step, by_chance) = if is_long() { (1, 140) } else { (5, 1) };
     let mut tally = Tally::default();
-    for scenario in &SCENARIOS {
-        tally.add(&Run::of(scenario, durability).tally(durability, step, by_chance));
+    for scenario in scenarios() {
+        let run = Run::of(scenario, durability);
+        // The images of large scenarios are expensive to check.
+        let (step, by_chance) = if is_long() { (1, 140) } else { (5 + run.bytes() / 50_000, 1) };
+        tally.add(&run.tally(durability, step, by_chance));
     }
     println!("power cuts, {durability:?}: {tally}");
     tally.assert_clean();
@@ -55,7 +57,7 @@ fn the_first_opening_of_a_backup_is_as_safe_with_normal() {
 fn a_second_power_cut_during_recovery_changes_nothing() {
     let (step, by_chance) = if is_long() { (8, 1) } else { (60, 0) };
     let (mut firsts, mut tally) = (0, Tally::default());
-    for scenario in &SCENARIOS {
+    for scenario in scenarios() {
         let run = Run::of(scenario, Durability::Full);
         run.cut(step, by_chance, |image, cut, what| {
             let mut session = Session::on(image, Durability::Full);

@@ -89,6 +89,12 @@ impl Run {
         Expected { events: &self.events, organization: self.organization, schema: self.schema, promise }
     }
 
+    /// How many bytes were written.
+    pub(super) fn bytes(&self) -> usize {
+        let bytes = |operation: &Operation| if let Operation::Write { data, .. } = operation { data.len() } else { 0 };
+        self.record.iter().map(bytes).sum()
+    }
+
     /// Calls `look` with the possible images at every `step`-th operation: the extremes, and `by_chance` random ones.
     /// Before a sync, when most writes are pending, there are four times as many of these.
     pub(super) fn cut(&self, step: usize, by_chance: usize, mut look: impl FnMut(&Image, usize, &str)) {

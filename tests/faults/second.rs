@@ -19,7 +19,7 @@ pub(super) fn found_in(image: &Image, expected: &Expected<'_>, cut: usize) -> Ve
 
     // What was damage before it was settled for this look is found as damage.
     let was_damaged = |id: DatasetId, place: Place| {
-        settled.iter().flat_map(|step| &step.effects).any(|effect| match effect {
+        settled.iter().any(|effect| match effect {
             Effect::Accept(of, _) => *of == id && place == Place::Living,
             Effect::Purge(of) => *of == id && place == Place::Purged,
             _ => false,
