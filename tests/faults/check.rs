@@ -1,66 +1,18 @@
 //! Checks whether what a power cut left keeps the promises.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 
 use kpi_store_test_support::TestFile;
-use kpi_store_test_support::ledger::{self, Breach, Demand};
+use kpi_store_test_support::ledger::{Breach, Demand};
 
+use super::damage::settles;
 use super::images::{self, Image};
-use super::session::{
-    BACKUP_OF_UPGRADE, CLAIMED_BACKUP, Creation, Event, Noted, Outcome, Session, is_accepted, without_acceptances,
-};
+use super::judge::{self, Step};
+use super::look::{Unsound, agree, everything, history};
+use super::session::{BACKUP_OF_UPGRADE, CLAIMED_BACKUP, Change, Creation, Event, Noted, Outcome, request};
+use super::world::{Effect, Found, Place, Wanted, World, without_times};
 use crate::sqlite::schema::{SCHEMA, Schema};
-use crate::{Dataset, DatasetQuery, Durability, Error, OrganizationId, Store};
-
-/// How many images were checked, and what was wrong with them.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) images: usize,
-    pub(super) corrupt: usize,
-    pub(super) partial: usize,
-    pub(super) lost: usize,
-    /// The first breaches, each with the seed and the cut that repeat it.
-    pub(super) complaints: String,
-}
-
-impl Tally {
-    pub(super) fn count(&mut self, checked: Result<(), Breach>, what: impl FnOnce() -> String) {
-        self.images += 1;
-        let Err(breach) = checked else { return };
-        let (count, kind, text) = match breach {
-            Breach::Corrupt(text) => (&mut self.corrupt, "corrupt", text),
-            Breach::Partial(text) => (&mut self.partial, "partial", text),
-            Breach::Lost(text) => (&mut self.lost, "lost", text),
-        };
-        *count += 1;
-        if self.breaches() <= 5 {
-            writeln!(self.complaints, "{}: {kind}: {text}", what()).unwrap();
-        }
-    }
-
-    pub(super) fn breaches(&self) -> usize {
-        self.corrupt + self.partial + self.lost
-    }
-
-    pub(super) fn add(&mut self, other: &Tally) {
-        self.images += other.images;
-        self.corrupt += other.corrupt;
-        self.partial += other.partial;
-        self.lost += other.lost;
-        self.complaints += &other.complaints;
-    }
-
-    pub(super) fn assert_clean(&self) {
-        assert!(self.breaches() == 0, "{self}\n{}", self.complaints);
-    }
-}
-
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { images, corrupt, partial, lost, .. } = self;
-        write!(f, "{images} images: {corrupt} corrupt, {partial} partial, {lost} lost")
-    }
-}
+use crate::{DatasetId, Durability, Error, OrganizationId, Store};
 
 /// What is expected of the images of a run.
 pub(super) struct Expected<'a> {
@@ -82,41 +34,50 @@ impl Expected<'_> {
         }
         let options = Store::options().durability(self.promise);
         let store = options.open_with_schema(&file.path, self.schema).map_err(|error| unopened(&error))?;
-        self.check_acceptances(&store, cut)?;
-        self.judge(&self.look(&store)?, cut)?;
+        let settled = self.settle(&store, cut)?;
+        self.judge_with(&settled, &self.look(&store)?, cut)?;
         write_something(&store)
     }
 
-    /// A dataset that another tool changed is damage until it is accepted, which is done here if it was not before.
-    fn check_acceptances(&self, store: &Store, cut: usize) -> Result<(), Breach> {
-        let organization = store.organization(self.organization);
+    /// Ends the damage of the datasets that another tool changed: what is not accepted is accepted now, and what is in the
+    /// trash is purged. Returns these changes.
+    pub(super) fn settle(&self, store: &Store, cut: usize) -> Result<Vec<Effect>, Breach> {
+        let (organization, mut effects) = (store.organization(self.organization), Vec::new());
         for noted in self.events {
             let Event::Alteration { dataset } = &noted.event else { continue };
+            let id = dataset.id;
+            let is_meant = |change: &Change, is_it: fn(&Effect, DatasetId) -> bool| {
+                change.effects.iter().any(|effect| is_it(effect, id))
+            };
             let acceptances = self.events.iter().enumerate().filter_map(|(index, noted)| match &noted.event {
-                Event::Acceptance { id, outcome } if *id == dataset.id => Some((index, outcome, noted)),
+                Event::Change(change) if is_meant(change, settles) => Some(self.demand(index, noted, &change.outcome, cut)),
                 _ => None,
             });
-            let is_done = |(index, outcome, noted): (usize, &Outcome, &Noted)| {
-                matches!(outcome, Outcome::Acknowledged(_)) && noted.ended <= cut && self.must_hold(index, cut)
-            };
-            let is_tried = |(_, outcome, noted): (usize, &Outcome, &Noted)| {
-                *outcome != Outcome::Refused && (noted.began == 0 || noted.began < cut)
-            };
-            let found = organization.dataset(dataset.id);
-            match &found {
-                Ok(Some(found)) if is_accepted(found, dataset) && acceptances.clone().any(is_tried) => continue,
-                Err(Error::Corrupt { .. }) if acceptances.clone().any(is_done) => {
-                    return Err(Breach::Lost(format!("the acceptance of {}", dataset.id)));
+            let demands: Vec<_> = acceptances.collect();
+            let found = organization.dataset(id);
+            let effect = match &found {
+                Ok(Some(_)) if demands.iter().any(|demand| *demand != Demand::Absent) => continue,
+                Err(Error::Corrupt { .. }) if demands.contains(&Demand::Present) => {
+                    return Err(Breach::Lost(format!("the acceptance of {id}")));
                 }
-                Err(Error::Corrupt { .. }) => {}
+                Err(Error::Corrupt { .. }) => match organization.accept_dataset(id) {
+                    Ok(accepted) if without_times(&accepted) == without_times(dataset) => {
+                        Effect::Accept(id, Wanted::Exactly(accepted))
+                    }
+                    accepted => return Err(Breach::Corrupt(format!("accepting again: {accepted:?}"))),
+                },
+                Ok(None) => match (organization.restore_dataset(id), organization.purge_dataset(id)) {
+                    (Err(Error::Corrupt { .. }), Ok(())) => Effect::Purge(id),
+                    (Err(Error::NotFound { .. }), Err(Error::NotFound { .. })) => continue,
+                    (restored, purged) => {
+                        return Err(Breach::Corrupt(format!("restored: {restored:?}, purged: {purged:?}")));
+                    }
+                },
                 _ => return Err(Breach::Corrupt(format!("altered, and reads {found:?}"))),
-            }
-            let accepted = organization.accept_dataset(dataset.id);
-            if !matches!(&accepted, Ok(accepted) if is_accepted(accepted, dataset)) {
-                return Err(Breach::Corrupt(format!("accepting again: {accepted:?}")));
-            }
+            };
+            effects.push(effect);
         }
-        Ok(())
+        Ok(effects)
     }
 
     /// A file interrupted in an upgrade is complete, in the old version or the new one.
@@ -162,29 +123,25 @@ impl Expected<'_> {
                 }
                 opened => opened,
             };
-            let found = self.look(&store.map_err(|error| unopened(&error))?)?;
-            if found != *holds {
+            let found = self.look(&store.map_err(|error| unopened(&error))?)?.living;
+            if !found.iter().map(|found| &found.dataset).eq(holds) {
                 return Err(Breach::Partial(format!("{name} holds {} datasets of {}", found.len(), holds.len())));
             }
         }
         Ok(())
     }
 
-    /// Everything in the store, as [`judge`](Self::judge) compares it.
-    fn look(&self, store: &Store) -> Result<Vec<Dataset>, Breach> {
-        Ok(without_acceptances(self.events, look(store, self.organization)?))
-    }
-
     /// Holds what was found against the ledger.
-    pub(super) fn judge(&self, found: &[Dataset], cut: usize) -> Result<(), Breach> {
-        let creations = self.events.iter().enumerate().filter_map(|(index, noted)| match &noted.event {
-            Event::Creation(creation) => Some((creation, self.demand(index, noted, &creation.outcome, cut))),
-            _ => None,
-        });
-        ledger::judge(creations, found, |dataset| (dataset.id, dataset.kpis.len()))
+    pub(super) fn judge(&self, found: &Found, cut: usize) -> Result<(), Breach> {
+        self.judge_with(&[], found, cut)
     }
 
-    /// What must be found of a creation after a cut.
+    fn judge_with(&self, settled: &[Effect], found: &Found, cut: usize) -> Result<(), Breach> {
+        let steps = steps(self.events, |index, noted, outcome| self.demand(index, noted, outcome, cut));
+        judge::judge(&steps, settled, found)
+    }
+
+    /// What must be found of a change after a cut.
     fn demand(&self, index: usize, noted: &Noted, outcome: &Outcome, cut: usize) -> Demand {
         match outcome.demand() {
             _ if noted.began > 0 && noted.began >= cut => Demand::Absent,
@@ -193,7 +150,7 @@ impl Expected<'_> {
         }
     }
 
-    /// Whether an acknowledged creation must survive a later cut.
+    /// Whether an acknowledged change must survive a later cut.
     fn must_hold(&self, index: usize, cut: usize) -> bool {
         let is_closing = |noted: &Noted| matches!(noted.event, Event::Closing) && noted.ended <= cut;
         self.promise == Durability::Full || self.events[index..].iter().any(is_closing)
@@ -202,29 +159,94 @@ impl Expected<'_> {
     fn has_ended(&self, cut: usize, is_it: impl Fn(&Event) -> bool) -> bool {
         self.events.iter().any(|noted| is_it(&noted.event) && noted.ended <= cut)
     }
+
+    /// Everything in the store, after `verify` found nothing. The histories of what is in the trash are those that
+    /// restoring it brings back, and what is purged is known by its ids, which are never given again.
+    pub(super) fn look(&self, store: &Store) -> Result<Found, Breach> {
+        let look = || -> Result<_, Unsound> {
+            let (verification, organization) = (store.verify()?, store.organization(self.organization));
+            let mut found = everything(&organization)?;
+            let mut purged = Vec::new();
+            for id in purged_ids(self.events).filter(|id| !found.has(*id)) {
+                match organization.create_dataset(request(0).id(id)) {
+                    Err(Error::AlreadyExists { .. }) => purged.push(id),
+                    created => drop(created?),
+                }
+            }
+            found.purged = Some(purged);
+            for life in &mut found.trash {
+                let restored = organization.restore_dataset(life.dataset.id)?;
+                agree(restored == life.dataset, "what was restored is not what was deleted")?;
+                life.history = Some(history(&organization, restored.id)?.split_off(1));
+            }
+            Ok((verification, found))
+        };
+        let (verification, found) = look().map_err(|unsound| Breach::Corrupt(format!("reading: {unsound:?}")))?;
+        let count = u64::try_from(found.living.len() + found.trash.len()).unwrap();
+        if !verification.is_whole() || verification.datasets != count {
+            return Err(Breach::Corrupt(format!("{verification:?}, {count} found")));
+        }
+        Ok(found)
+    }
 }
 
-/// Everything in the store, after `verify` found nothing.
-fn look(store: &Store, organization: OrganizationId) -> Result<Vec<Dataset>, Breach> {
-    let look = || {
-        let verification = store.verify()?;
-        let organization = store.organization(organization);
-        let listed = organization.iter_datasets(&DatasetQuery::new()).collect::<crate::Result<Vec<_>>>()?;
-        let counted = organization.count_datasets(&DatasetQuery::new())?;
-        Ok((verification, listed, counted))
+/// What each event did, and what is demanded of it.
+fn steps(events: &[Noted], demand: impl Fn(usize, &Noted, &Outcome) -> Demand) -> Vec<Step> {
+    let step = |(index, noted): (usize, &Noted)| match &noted.event {
+        Event::Creation(Creation { asked, outcome }) => {
+            let wanted = |(number, (id, kpis)): (usize, &(DatasetId, usize))| match outcome {
+                Outcome::Acknowledged(created) => Effect::Create(*id, Wanted::Exactly(created[number].clone())),
+                _ => Effect::Create(*id, Wanted::WithKpis(*kpis)),
+            };
+            let effects = asked.iter().enumerate().map(wanted).collect();
+            Some(Step { effects, demand: demand(index, noted, outcome) })
+        }
+        Event::Change(Change { effects, outcome }) => {
+            Some(Step { effects: effects.clone(), demand: demand(index, noted, outcome) })
+        }
+        Event::Alteration { dataset } => {
+            Some(Step { effects: vec![Effect::Damage(dataset.id)], demand: Demand::Present })
+        }
+        Event::Found { id, history, place } => {
+            Some(Step { effects: vec![Effect::Find(*id, history.clone(), *place)], demand: Demand::Present })
+        }
+        Event::Backup { .. } | Event::Upgrade | Event::Closing => None,
     };
-    let (verification, listed, counted) =
-        look().map_err(|error: Error| Breach::Corrupt(format!("reading: {error:?}")))?;
-    let count = u64::try_from(listed.len()).unwrap();
-    if !verification.is_whole() || verification.datasets != count || counted != count {
-        return Err(Breach::Corrupt(format!("{verification:?}, {count} listed, {counted} counted")));
+    events.iter().enumerate().filter_map(step).collect()
+}
+
+/// What is stored after every call that was acknowledged.
+pub(super) fn acknowledged(events: &[Noted]) -> World {
+    judge::acknowledged(&steps(events, |_, _, outcome| outcome.demand()))
+}
+
+/// The datasets that may have been purged, here or in an earlier look.
+fn purged_ids(events: &[Noted]) -> impl Iterator<Item = DatasetId> {
+    let (mut purged, mut deleted, mut is_all) = (BTreeSet::new(), BTreeSet::new(), false);
+    for noted in events {
+        match &noted.event {
+            Event::Alteration { dataset } => drop(purged.insert(dataset.id)),
+            Event::Found { id, place: Place::Purged, .. } => drop(purged.insert(*id)),
+            Event::Change(Change { effects, .. }) => {
+                for effect in effects {
+                    match effect {
+                        Effect::Purge(id) => drop(purged.insert(*id)),
+                        Effect::Delete(id) => drop(deleted.insert(*id)),
+                        Effect::PurgeTrash => is_all = true,
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
     }
-    Ok(listed)
+    purged.extend(deleted.into_iter().filter(|_| is_all));
+    purged.into_iter()
 }
 
 fn write_something(store: &Store) -> Result<(), Breach> {
     let organization = store.organization(OrganizationId::new());
-    let created = organization.create_dataset(super::session::request(1));
+    let created = organization.create_dataset(request(1));
     let created = created.map_err(|error| Breach::Corrupt(format!("writing: {error:?}")))?;
     let read = organization.dataset(created.id);
     if !matches!(&read, Ok(Some(read)) if *read == created) {
@@ -235,36 +257,4 @@ fn write_something(store: &Store) -> Result<(), Breach> {
 
 fn unopened(error: &Error) -> Breach {
     Breach::Corrupt(format!("opening: {error:?}"))
-}
-
-/// The ledger of a session that begins with the files left by a power cut: whatever is found at first must stay.
-pub(super) fn found_in(
-    image: &Image,
-    events: &[Noted],
-    organization: OrganizationId,
-    schema: &'static Schema,
-) -> Vec<Noted> {
-    let mut session = Session::on(image, Durability::Full);
-    (session.organization, session.schema) = (organization, schema);
-    let copies = events.iter().map(|noted| noted.event.clone());
-    let copies = copies.filter(|event| match event {
-        Event::Backup { name, .. } => image.get(name).is_some_and(|bytes| !bytes.is_empty()),
-        event => matches!(event, Event::Alteration { .. }),
-    });
-    session.open().unwrap();
-    copies.for_each(|event| session.note(0, event));
-    for (dataset, _) in session.altered() {
-        if session.store().organization(organization).dataset(dataset.id).is_ok() {
-            session.note(0, Event::Acceptance { id: dataset.id, outcome: Outcome::Acknowledged(vec![dataset]) });
-        }
-    }
-    let mut events = session.events.clone();
-    session.accept_the_rest().unwrap();
-    let creation = |dataset: Dataset| {
-        let asked = vec![(dataset.id, dataset.kpis.len())];
-        Event::Creation(Creation { asked, outcome: Outcome::Acknowledged(vec![dataset]) })
-    };
-    let found = session.read().unwrap().into_iter().map(creation);
-    events.extend(found.map(|event| Noted { event, began: 0, ended: 0 }));
-    events
 }

@@ -7,10 +7,10 @@ use kpi_store_fault_vfs::Operation;
 use kpi_store_test_support::ledger::Breach;
 use kpi_store_test_support::plain_sqlite;
 
-use super::check::Tally;
 use super::run::Run;
 use super::scenarios::{SCENARIOS, two_datasets};
 use super::session::{Event, Session};
+use super::tally::Tally;
 use crate::Durability;
 
 /// Acknowledged commits that were not synced are lost.

@@ -15,10 +15,10 @@ use std::ops::Range;
 
 use kpi_store_fault_vfs::{Cause, Fault, Kind, Operation};
 
-use super::check::Tally;
 use super::run::Run;
-use super::scenarios::{SCENARIOS, Scenario, two_datasets};
+use super::scenarios::{Scenario, scenarios, two_datasets};
 use super::session::Session;
+use super::tally::Tally;
 use super::{is_long, seed};
 use crate::sqlite::schema::SCHEMA;
 use crate::{Durability, Error};
@@ -87,7 +87,7 @@ fn refused_for_want_of_room(fault: Fault, kpis: &[usize], beside_a_reader: bool)
         has_failed = session.disk.has_failed();
         if has_failed {
             assert!(matches!(created, Err(Error::StorageFull { .. })), "{what}: {created:?}");
-            assert_eq!(session.read().unwrap().len(), 4, "{what}");
+            assert_eq!(session.read().unwrap().living.len(), 4, "{what}");
         }
         session.disk.calm();
         session.create_together(kpis).unwrap();
@@ -112,7 +112,7 @@ fn a_handle_used_after_a_lasting_failure_keeps_nothing_of_the_failed_commit() {
             assert!(matches!(created, Err(Error::OutcomeUnknown { .. })), "{created:?}");
             session.disk.calm();
             session.create(2).unwrap();
-            assert_eq!(session.read().unwrap().len(), 5, "the dataset with the unknown outcome is not there");
+            assert_eq!(session.read().unwrap().living.len(), 5, "the dataset with the unknown outcome is not there");
         });
         tally.add(&run.tally(Durability::Full, if is_long() { 1 } else { 3 }, 2));
     }
@@ -228,7 +228,7 @@ fn failed_sync_then_kill_then_write(kpis: usize, room: Room) -> (Run, usize, usi
 fn after_any_fault_the_store_works_and_no_power_cut_loses_what_it_then_acknowledges() {
     let (at_step, step, by_chance) = if is_long() { (1, 9, 1) } else { (23, 31, 0) };
     let (mut faults, mut tally, mut while_opening) = (0, Tally::default(), Tally::default());
-    for scenario in &SCENARIOS {
+    for scenario in scenarios() {
         for lasting in [false, true] {
             let mut at = 1;
             while let Some((run, doubtful)) = failing(scenario, at, lasting) {
@@ -281,10 +281,6 @@ fn go_on(session: &mut Session) -> crate::Result<Range<usize>> {
     let ended = session.disk.recorded();
     session.accept_the_rest()?;
     session.create(3)?;
-    let found = session.read()?;
-    assert!(
-        session.acknowledged().iter().all(|dataset| found.contains(dataset)),
-        "something acknowledged is not there"
-    );
+    session.read_and_judge("afterwards");
     Ok(if goes_on { 0..0 } else { began + 1..ended })
 }

@@ -24,12 +24,12 @@ use kpi_store_fault_vfs::{Cause, Fault, Kind};
 use kpi_store_test_support::ledger::Breach;
 use kpi_store_test_support::{is_unlocked, plain_sqlite};
 
-use super::check::Expected;
-use super::scenarios::{self, Scenario};
-use super::session::{BACKUP_OF_UPGRADE, Creation, Event, Noted, Outcome, Session};
+use super::scenarios::{self, Scenario, scenarios};
+use super::session::{BACKUP_OF_UPGRADE, Change, Creation, Event, Noted, Outcome, Session};
+use super::world::Found;
 use super::{images, io_scenarios, is_long};
 use crate::sqlite::schema::SCHEMA;
-use crate::{Dataset, Durability, Error, Result, Store};
+use crate::{Durability, Error, Result, Store};
 
 /// How many faults there were, and how they were answered.
 #[derive(Debug, Default)]
@@ -55,8 +55,9 @@ impl std::fmt::Display for Counts {
 fn after_a_failure_of_any_operation_no_answer_is_false_and_the_store_works() {
     let mut total = BTreeMap::<String, Counts>::new();
     for fault in faults() {
+        let of_io = io_scenarios::SCENARIOS.iter().filter(|scenario| scenario.is_asked_for());
         let counts = total.entry(format!("{:?} {:?}", fault.kinds, fault.cause)).or_default();
-        for (turn, scenario) in (0..).zip(scenarios::SCENARIOS.iter().chain(&io_scenarios::SCENARIOS)) {
+        for (turn, scenario) in (0..).zip(scenarios().chain(of_io)) {
             at_every(&fault, turn, |fault| fail(scenario, fault, counts));
         }
     }
@@ -249,42 +250,37 @@ fn go_on(session: &mut Session, turn: u64, what: &str) {
 }
 
 /// Checks the same handle, a fresh one and the folder against the answers.
-fn judge(session: &mut Session, what: &str) -> Vec<Dataset> {
+fn judge(session: &mut Session, what: &str) -> Found {
     let (found, elsewhere) = (session.read().unwrap(), session.found_in(&session.file).unwrap());
     assert_eq!(found, elsewhere, "{what}: another handle finds something else");
     session.leave();
-    for judged in [expected(session).judge(&found, usize::MAX), left(session)] {
+    for judged in [session.expected().judge(&found, usize::MAX), left(session)] {
         judged.unwrap_or_else(|breach| panic!("{what}: {breach:?}"));
     }
     found
 }
 
 /// What the next process finds if this one is killed now. Unsynced writes are still in the page cache.
-fn found_after_a_kill(session: &Session, what: &str) -> Vec<Dataset> {
+fn found_after_a_kill(session: &Session, what: &str) -> Found {
     let mut next = Session::on(&images::read(session.path()), Durability::Full);
     (next.organization, next.schema) = (session.organization, session.schema);
     next.events.clone_from(&session.events);
     next.open().and_then(|()| next.accept_the_rest()).unwrap_or_else(|error| panic!("{what}, then a kill: {error:?}"));
-    let found = next.read().unwrap();
-    let judged = expected(session).judge(&found, usize::MAX);
-    judged.unwrap_or_else(|breach| panic!("{what}, then a kill: {breach:?}"));
-    found
-}
-
-fn expected(session: &Session) -> Expected<'_> {
-    let Session { events, organization, schema, .. } = session;
-    Expected { events, organization: *organization, schema, promise: Durability::Full }
+    next.read_and_judge(&format!("{what}, then a kill"))
 }
 
 /// Checks the folder against the answers.
 fn left(session: &Session) -> Result<(), Breach> {
-    expected(session).check(&images::read(session.path()), usize::MAX)
+    session.expected().check(&images::read(session.path()), usize::MAX)
 }
 
-fn count_unknown(events: &[Noted], found: &[Dataset], counts: &mut Counts) {
+fn count_unknown(events: &[Noted], found: &Found, counts: &mut Counts) {
     for noted in events {
-        let Event::Creation(Creation { asked, outcome: Outcome::Unknown }) = &noted.event else { continue };
-        let is_there = found.iter().any(|dataset| dataset.id == asked[0].0);
+        let is_there = match &noted.event {
+            Event::Creation(Creation { asked, outcome: Outcome::Unknown }) => found.has(asked[0].0),
+            Event::Change(Change { effects, outcome: Outcome::Unknown }) => effects[0].is_in(found),
+            _ => continue,
+        };
         *(if is_there { &mut counts.unknown_and_there } else { &mut counts.unknown_and_gone }) += 1;
     }
 }

@@ -6,12 +6,14 @@ use std::path::Path;
 
 use kpi_store_fault_vfs::{Cause, Fault, Kind};
 
+use super::look::read;
 use super::scenarios::{Scenario, two_datasets};
-use super::session::{Creation, Event, Outcome, Session, request, without_acceptances};
+use super::session::{Creation, Event, Outcome, Session, request};
+use super::world::Found;
 use crate::sqlite::open::upgrade_tests::schemas::REBUILDS;
-use crate::{Dataset, DatasetQuery, Error, Result, Store};
+use crate::{Error, Result, Store};
 
-pub(super) const SCENARIOS: [Scenario; 10] = [
+pub(super) static SCENARIOS: [Scenario; 10] = [
     Scenario { name: "opening what is up to date", prepare: two_datasets, run: |session| session.open() },
     Scenario {
         name: "opening for reading only, and reading",
@@ -128,11 +130,9 @@ impl Session {
         self.store().verify().map(|found| assert!(found.is_whole(), "{found:?}"))
     }
 
-    /// The datasets that another handle finds in the file, or in a copy of it.
-    pub(super) fn found_in(&self, file: &Path) -> Result<Vec<Dataset>> {
-        let store = Store::options().open_with_schema(file, self.schema)?;
-        let found = store.organization(self.organization).iter_datasets(&DatasetQuery::new());
-        Ok(without_acceptances(&self.events, found.collect::<Result<_>>()?))
+    /// What another handle finds in the file, or in a copy of it.
+    pub(super) fn found_in(&self, file: &Path) -> Result<Found> {
+        read(&Store::options().open_with_schema(file, self.schema)?.organization(self.organization))
     }
 
     /// Whether the handle, which is read-only, sees what another one writes from now on.

@@ -18,18 +18,27 @@
 //! KPI_STORE_LONG=1 cargo test --release --lib faults -- --nocapture
 //! ```
 
+mod change_groups;
+mod change_scenarios;
+mod changes;
 mod check;
 mod controls;
+mod damage;
 mod disk;
 mod failed_commits;
 mod images;
 mod io_errors;
 mod io_scenarios;
+mod judge;
+mod look;
 mod power_cuts;
 mod run;
 mod scenarios;
+mod second;
 mod session;
+mod tally;
 mod unreadable;
+mod world;
 
 use kpi_store_test_support::is_long;
 

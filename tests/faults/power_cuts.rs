@@ -12,18 +12,21 @@
 //! KPI_STORE_LONG=1 cargo test --release --lib power_cuts -- --nocapture
 //! ```
 
-use super::check::{Tally, found_in};
 use super::is_long;
 use super::run::Run;
-use super::scenarios::SCENARIOS;
+use super::scenarios::{SCENARIOS, scenarios};
+use super::second::found_in;
 use super::session::Session;
+use super::tally::Tally;
 use crate::Durability;
 
 fn every_scenario(durability: Durability) {
-    let (step, by_chance) = if is_long() { (1, 140) } else { (5, 1) };
     let mut tally = Tally::default();
-    for scenario in &SCENARIOS {
-        tally.add(&Run::of(scenario, durability).tally(durability, step, by_chance));
+    for scenario in scenarios() {
+        let run = Run::of(scenario, durability);
+        // The images of large scenarios are expensive to check.
+        let (step, by_chance) = if is_long() { (1, 140) } else { (5 + run.bytes() / 50_000, 1) };
+        tally.add(&run.tally(durability, step, by_chance));
     }
     println!("power cuts, {durability:?}: {tally}");
     tally.assert_clean();
@@ -54,12 +57,12 @@ fn the_first_opening_of_a_backup_is_as_safe_with_normal() {
 fn a_second_power_cut_during_recovery_changes_nothing() {
     let (step, by_chance) = if is_long() { (8, 1) } else { (60, 0) };
     let (mut firsts, mut tally) = (0, Tally::default());
-    for scenario in &SCENARIOS {
+    for scenario in scenarios() {
         let run = Run::of(scenario, Durability::Full);
-        run.cut(step, by_chance, |image, _, what| {
+        run.cut(step, by_chance, |image, cut, what| {
             let mut session = Session::on(image, Durability::Full);
             (session.organization, session.schema) = (run.organization, run.schema);
-            session.events = found_in(image, &run.events, run.organization, run.schema);
+            session.events = found_in(image, &run.expected(Durability::Full), cut);
             let second = Run::recorded(what, session, |session| {
                 session.open().unwrap();
                 session.accept_the_rest().unwrap();

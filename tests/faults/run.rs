@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use kpi_store_fault_vfs::Operation;
 use kpi_store_test_support::Random;
 
-use super::check::{Expected, Tally};
+use super::check::Expected;
 use super::images::{self, Image, Kept, SimulatedDisk};
 use super::scenarios::Scenario;
 use super::seed;
 use super::session::{Noted, Session};
+use super::tally::Tally;
 use crate::sqlite::schema::Schema;
 use crate::{Durability, OrganizationId};
 
@@ -86,6 +87,12 @@ impl Run {
 
     pub(super) fn expected(&self, promise: Durability) -> Expected<'_> {
         Expected { events: &self.events, organization: self.organization, schema: self.schema, promise }
+    }
+
+    /// How many bytes were written.
+    pub(super) fn bytes(&self) -> usize {
+        let bytes = |operation: &Operation| if let Operation::Write { data, .. } = operation { data.len() } else { 0 };
+        self.record.iter().map(bytes).sum()
     }
 
     /// Calls `look` with the possible images at every `step`-th operation: the extremes, and `by_chance` random ones.

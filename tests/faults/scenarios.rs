@@ -3,7 +3,9 @@
 use std::fs;
 
 use kpi_store_fault_vfs::Kind;
+use kpi_store_test_support::given_scenario;
 
+use super::change_scenarios;
 use super::session::{CLAIMED_BACKUP, Session};
 use crate::Result;
 use crate::sqlite::open::upgrade_tests::schemas::{ADDS_A_COLUMN, REBUILDS};
@@ -15,7 +17,7 @@ pub(super) struct Scenario {
     pub(super) run: fn(&mut Session) -> Result<()>,
 }
 
-pub(super) const SCENARIOS: [Scenario; 23] = [
+pub(super) static SCENARIOS: [Scenario; 23] = [
     Scenario { name: "first opening", prepare: nothing, run: |session| session.open() },
     Scenario {
         name: "first opening, create, close, the same again",
@@ -238,6 +240,17 @@ pub(super) const SCENARIOS: [Scenario; 23] = [
         },
     },
 ];
+
+/// All scenarios of power cuts, or those whose names contain the given text.
+pub(super) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    SCENARIOS.iter().chain(&change_scenarios::SCENARIOS).filter(|scenario| scenario.is_asked_for())
+}
+
+impl Scenario {
+    pub(super) fn is_asked_for(&self) -> bool {
+        given_scenario().is_none_or(|given| self.name.contains(&given))
+    }
+}
 
 #[allow(clippy::unnecessary_wraps, reason = "one of several of this kind")]
 fn nothing(_: &mut Session) -> Result<()> {

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kpi_store_fault_vfs::Disk;
-use kpi_store_test_support::{folder_in_memory, ledger, plain_sqlite};
+use kpi_store_test_support::{folder_in_memory, ledger};
 use tempfile::TempDir;
 
 use super::images::{Image, write};
+use super::world::{Effect, Place, Version};
 use crate::sqlite::schema::{SCHEMA, Schema};
 use crate::{
-    Dataset, DatasetId, DatasetQuery, Durability, Error, LoadOptions, NewDataset, NewKpi, OrganizationId, Result, Store,
+    Dataset, DatasetId, Durability, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Result, Store,
 };
 
 /// A call, and the positions in the disk's record between which it ran.
@@ -30,10 +31,12 @@ pub(super) enum Event {
     Alteration {
         dataset: Dataset,
     },
-    /// An altered dataset was accepted as it is.
-    Acceptance {
+    Change(Change),
+    /// The file of before held this dataset.
+    Found {
         id: DatasetId,
-        outcome: Outcome,
+        history: Vec<Version>,
+        place: Place,
     },
     /// A backup under this name, which holds exactly these datasets, in this order.
     Backup {
@@ -50,6 +53,13 @@ pub(super) enum Event {
 pub(super) type Creation = ledger::Creation<DatasetId, Dataset>;
 
 pub(super) type Outcome = ledger::Outcome<Dataset>;
+
+/// What a transaction did to stored datasets: all of it or nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) effects: Vec<Effect>,
+    pub(super) outcome: Outcome,
+}
 
 /// So short that a few creates make the log begin anew.
 const LOG_MAX: u64 = 100_000;
@@ -150,6 +160,16 @@ impl Session {
         self.store.as_ref().expect("the session opened the store")
     }
 
+    pub(super) fn organization(&self) -> Organization {
+        self.store().organization(self.organization)
+    }
+
+    /// Makes the second handle the first one, and the other way round.
+    pub(super) fn change_places(&mut self) {
+        let first = self.store.replace(self.others.pop().expect("there is a second handle"));
+        self.others.extend(first);
+    }
+
     /// Creates a dataset with this number of KPIs.
     pub(super) fn create(&mut self, kpis: usize) -> Result<()> {
         self.create_together(&[kpis])
@@ -159,7 +179,7 @@ impl Session {
     pub(super) fn create_together(&mut self, kpis: &[usize]) -> Result<()> {
         let asked: Vec<_> = kpis.iter().map(|kpis| (DatasetId::new(), *kpis)).collect();
         let mut requests: Vec<_> = asked.iter().map(|(id, kpis)| request(*kpis).id(*id)).collect();
-        let organization = self.store().organization(self.organization);
+        let organization = self.organization();
         let began = self.disk.recorded();
         let created = match requests.len() {
             1 => organization.create_dataset(requests.remove(0)).map(|dataset| vec![dataset]),
@@ -179,7 +199,7 @@ impl Session {
             places.push(self.disk.recorded());
             ControlFlow::Continue(())
         });
-        let loaded = self.store().organization(self.organization).load_datasets(requests, options);
+        let loaded = self.organization().load_datasets(requests, options);
         let ended = self.disk.recorded();
         let size = batch.map_or(asked.len(), |batch| usize::try_from(batch).unwrap());
         if batch.is_none() {
@@ -206,7 +226,7 @@ impl Session {
     /// Creates datasets with these numbers of KPIs, each from a thread of its own, in one shared transaction.
     pub(super) fn create_in_a_group(&mut self, kpis: &[usize]) -> Result<()> {
         let asked: Vec<_> = kpis.iter().map(|kpis| (DatasetId::new(), *kpis)).collect();
-        let organization = self.store().organization(self.organization);
+        let organization = self.organization();
         let calls = asked.iter().map(|(id, kpis)| {
             let (organization, request) = (organization.clone(), request(*kpis).id(*id));
             move || organization.create_dataset(request)
@@ -238,65 +258,6 @@ impl Session {
         failed
     }
 
-    /// Changes the names of the first `count` datasets as another tool would.
-    pub(super) fn alter(&mut self, count: usize) {
-        let plain = plain_sqlite(&self.file);
-        let created = self.events.iter_mut().filter_map(|noted| match &mut noted.event {
-            Event::Creation(Creation { outcome: Outcome::Acknowledged(created), .. }) => Some(created),
-            _ => None,
-        });
-        let mut altered = Vec::new();
-        for dataset in created.flatten().take(count) {
-            "Changed".clone_into(&mut dataset.name);
-            let id = uuid::Uuid::from(dataset.id);
-            let changed = plain.execute("UPDATE dataset SET name = 'Changed' WHERE id = ?1", [id.as_bytes()]);
-            assert_eq!(changed, Ok(1));
-            altered.push(dataset.clone());
-        }
-        for dataset in altered {
-            self.note(0, Event::Alteration { dataset });
-        }
-    }
-
-    /// The datasets that were altered, and whether their acceptance was acknowledged.
-    pub(super) fn altered(&self) -> Vec<(Dataset, bool)> {
-        let is_accepted = |dataset: &Dataset| {
-            self.events.iter().any(|noted| {
-                matches!(&noted.event, Event::Acceptance { id, outcome: Outcome::Acknowledged(_) } if *id == dataset.id)
-            })
-        };
-        let altered = self.events.iter().filter_map(|noted| match &noted.event {
-            Event::Alteration { dataset } => Some((dataset.clone(), is_accepted(dataset))),
-            _ => None,
-        });
-        altered.collect()
-    }
-
-    /// Accepts the first dataset that was altered and is not accepted.
-    pub(super) fn accept(&mut self) -> Result<()> {
-        let altered = self.altered().into_iter().find(|(_, is_accepted)| !is_accepted);
-        let (dataset, _) = altered.expect("there is one left");
-        let began = self.disk.recorded();
-        let accepted = self.store().organization(self.organization).accept_dataset(dataset.id);
-        let outcome = outcome_of(&accepted, |accepted| vec![accepted.clone()]);
-        self.note(began, Event::Acceptance { id: dataset.id, outcome });
-        assert!(is_accepted(&accepted?, &dataset));
-        Ok(())
-    }
-
-    /// Accepts every dataset that was altered and is not accepted.
-    pub(super) fn accept_the_rest(&mut self) -> Result<()> {
-        while self.is_damaged() {
-            self.accept()?;
-        }
-        Ok(())
-    }
-
-    /// Whether an altered dataset may still count as damage.
-    pub(super) fn is_damaged(&self) -> bool {
-        self.altered().iter().any(|(_, is_accepted)| !is_accepted)
-    }
-
     pub(super) fn back_up(&mut self, name: &str) -> Result<()> {
         let holds = self.acknowledged();
         let began = self.disk.recorded();
@@ -319,54 +280,13 @@ impl Session {
         Ok(())
     }
 
-    /// Reads everything by every call, all of which must agree.
-    pub(super) fn read(&self) -> Result<Vec<Dataset>> {
-        let organization = self.store().organization(self.organization);
-        let listed = organization.iter_datasets(&DatasetQuery::new().limit(2)).collect::<Result<Vec<_>>>()?;
-        for dataset in &listed {
-            assert_eq!(organization.dataset(dataset.id)?.as_ref(), Some(dataset), "a read is as the listing");
-        }
-        assert_eq!(organization.count_datasets(&DatasetQuery::new())?, u64::try_from(listed.len()).unwrap());
-        self.store().organizations()?;
-        Ok(without_acceptances(&self.events, listed))
-    }
-
     pub(super) fn note(&mut self, began: usize, event: Event) {
         let ended = self.disk.recorded();
         self.events.push(Noted { event, began, ended });
     }
-
-    /// Every dataset that was acknowledged.
-    pub(super) fn acknowledged(&self) -> Vec<Dataset> {
-        let created = self.events.iter().filter_map(|noted| match &noted.event {
-            Event::Creation(Creation { outcome: Outcome::Acknowledged(created), .. }) => Some(created.clone()),
-            _ => None,
-        });
-        created.flatten().collect()
-    }
 }
 
-/// Whether this is the altered dataset, accepted.
-pub(super) fn is_accepted(found: &Dataset, altered: &Dataset) -> bool {
-    found.updated_at.is_some() && without_acceptance(found) == *altered
-}
-
-/// The datasets as they were altered: an acceptance that failed does not tell which time it may have written.
-pub(super) fn without_acceptances(events: &[Noted], mut found: Vec<Dataset>) -> Vec<Dataset> {
-    for noted in events {
-        let Event::Alteration { dataset: altered } = &noted.event else { continue };
-        for dataset in found.iter_mut().filter(|dataset| dataset.id == altered.id) {
-            *dataset = without_acceptance(dataset);
-        }
-    }
-    found
-}
-
-fn without_acceptance(accepted: &Dataset) -> Dataset {
-    Dataset { updated_at: None, updated_by: None, ..accepted.clone() }
-}
-
-fn outcome_of<T>(answer: &Result<T>, stored: impl FnOnce(&T) -> Vec<Dataset>) -> Outcome {
+pub(super) fn outcome_of<T>(answer: &Result<T>, stored: impl FnOnce(&T) -> Vec<Dataset>) -> Outcome {
     match answer {
         Ok(answer) => Outcome::Acknowledged(stored(answer)),
         Err(Error::OutcomeUnknown { .. }) => Outcome::Unknown,

@@ -138,7 +138,7 @@ fn an_upgrade_that_meets_an_unreadable_page_is_not_answered_as_damage() {
         session.disk.heal();
         session.schema = &REBUILDS;
         session.open().unwrap();
-        assert_eq!(session.read().unwrap(), session.acknowledged(), "page {page}");
+        session.read_and_judge(&format!("page {page}"));
     }
     assert!(failed > 10, "{failed}");
 }
@@ -222,7 +222,6 @@ fn works_again(session: &mut Session, what: &str) {
     session.open().unwrap_or_else(|error| panic!("{what}, then open: {error:?}"));
     session.accept_the_rest().unwrap_or_else(|error| panic!("{what}, then accept: {error:?}"));
     session.create(1).unwrap_or_else(|error| panic!("{what}, then create: {error:?}"));
-    let found = session.read().unwrap_or_else(|error| panic!("{what}, then read: {error:?}"));
-    assert!(session.acknowledged().iter().all(|dataset| found.contains(dataset)), "{what}: something is not there");
+    session.read_and_judge(what);
     assert!(session.store().verify().unwrap().is_whole(), "{what}");
 }

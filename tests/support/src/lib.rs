@@ -24,4 +24,4 @@ pub use entries::{Entry, entries};
 pub use file::{TestFile, folder_in_memory, with_suffix};
 pub use plain::{counts_if_sound, is_unlocked, plain_sqlite, rows_seen_by_plain_sqlite};
 pub use random::Random;
-pub use settings::{given_seed, is_long, may_mount, seed, skipped};
+pub use settings::{given_scenario, given_seed, is_long, may_mount, seed, skipped};

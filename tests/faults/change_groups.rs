@@ -1,0 +1,111 @@
+//! Changes by several threads that share one commit.
+
+use super::changes::{Edit, content, edited, last_kpi, revision, with_kpi, written_at};
+use super::session::{Change, Event, Outcome, Session};
+use super::world::{Effect, Wanted};
+use crate::{Dataset, DatasetId, DatasetPatch, Error, Organization, Origin, Result};
+
+/// A call, and what its answer tells.
+struct Call {
+    run: Box<dyn FnOnce(&Organization) -> Result<Option<Dataset>> + Send>,
+    effect: Box<dyn Fn(&Result<Option<Dataset>>) -> Option<Effect>>,
+}
+
+impl Session {
+    /// Edits the first dataset, adds a KPI to the second and deletes the third, each from a thread of its own, in one
+    /// shared transaction. In between a second edit of the first dataset conflicts, and one of an unknown dataset fails.
+    pub(super) fn change_in_a_group(&mut self) -> Result<()> {
+        let (first, second, third) = (self.current(0)?, self.current(1)?, self.id(2));
+        let calls = [
+            save(&first, |draft| draft.name.push_str(", first")),
+            add_kpi(&second),
+            unknown(),
+            save(&first, |draft| draft.name.push_str(", conflict")),
+            delete(third),
+        ];
+        let organization = self.organization();
+        let (runs, effects): (Vec<_>, Vec<_>) = calls.into_iter().map(|call| (call.run, call.effect)).unzip();
+        let began = self.disk.recorded();
+        let answers = self.store().in_a_group(runs.into_iter().map(|run| {
+            let organization = organization.clone();
+            move || run(&organization)
+        }));
+        let codes: Vec<_> = answers.iter().map(|answer| answer.as_ref().map_or_else(Error::code, |_| "ok")).collect();
+        let (mut shared, mut is_unknown, mut is_acknowledged, mut failed) = (Vec::new(), false, false, Ok(()));
+        for (answer, effect) in answers.into_iter().zip(effects) {
+            let effects = Vec::from_iter(effect(&answer));
+            match &answer {
+                Ok(_) => is_acknowledged = true,
+                Err(Error::OutcomeUnknown { .. }) => is_unknown = true,
+                Err(_) => {
+                    // It failed on its own, without the others.
+                    self.note(began, Event::Change(Change { effects, outcome: Outcome::Refused }));
+                    if !matches!(&answer, Err(Error::Conflict { .. } | Error::NotFound { .. })) {
+                        failed = failed.and(answer.map(drop));
+                    }
+                    continue;
+                }
+            }
+            shared.extend(effects);
+            failed = failed.and(answer.map(drop));
+        }
+        assert!(!is_acknowledged || !is_unknown, "one commit was answered in two ways: {codes:?}");
+        if failed.is_ok() {
+            let conflicts = codes.iter().filter(|code| **code == "conflict").count();
+            assert_eq!((codes[2], conflicts), ("not_found", 1), "{codes:?}");
+        }
+        let outcome = if is_unknown { Outcome::Unknown } else { Outcome::Acknowledged(Vec::new()) };
+        self.note(began, Event::Change(Change { effects: shared, outcome }));
+        failed
+    }
+}
+
+fn save(current: &Dataset, edit: Edit) -> Call {
+    let (current, draft) = (current.clone(), edited(current, edit));
+    let wanted = content(&current, &draft);
+    Call {
+        run: Box::new(move |organization| organization.save_dataset(&draft).map(Some)),
+        effect: Box::new(move |answer| effect_of_edit(&current, &wanted, answer)),
+    }
+}
+
+fn add_kpi(current: &Dataset) -> Call {
+    let (current, new) = (current.clone(), last_kpi(current));
+    let wanted = content(&current, &current.edit().with(new.clone()));
+    let before = current.clone();
+    Call {
+        run: Box::new(move |organization| {
+            organization.create_kpi(before.id, new).map(|kpi| Some(with_kpi(&before, kpi)))
+        }),
+        effect: Box::new(move |answer| effect_of_edit(&current, &wanted, answer)),
+    }
+}
+
+fn unknown() -> Call {
+    Call {
+        run: Box::new(|organization| {
+            organization.update_dataset(DatasetId::new(), DatasetPatch::new().name("Unknown")).map(Some)
+        }),
+        effect: Box::new(|answer| {
+            assert!(answer.is_err(), "there is no such dataset");
+            None
+        }),
+    }
+}
+
+fn delete(id: DatasetId) -> Call {
+    Call {
+        run: Box::new(move |organization| organization.delete_dataset(id).map(|()| None)),
+        effect: Box::new(move |_| Some(Effect::Delete(id))),
+    }
+}
+
+fn effect_of_edit(current: &Dataset, wanted: &Dataset, answer: &Result<Option<Dataset>>) -> Option<Effect> {
+    match answer {
+        Ok(dataset) => revision(current, Origin::Edited, wanted.clone(), &Ok(dataset.clone()?)),
+        Err(error) => {
+            let wanted = Wanted::Content { dataset: wanted.clone(), updated_at: written_at(error, current.id) };
+            Some(Effect::Revise(current.id, Origin::Edited, wanted))
+        }
+    }
+}

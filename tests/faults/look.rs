@@ -1,0 +1,110 @@
+//! Everything that a store holds, by every call that reads, all of which must agree.
+
+use super::check::{Expected, acknowledged};
+use super::session::Session;
+use super::world::{Found, FoundLife, Version, Wanted};
+use crate::sqlite::failure::damaged;
+use crate::{Dataset, DatasetId, DatasetQuery, Durability, Error, HistoryQuery, Organization, Result};
+
+/// Why a store cannot be read.
+#[derive(Debug)]
+pub(super) enum Unsound {
+    Error(Error),
+    /// Two calls disagree.
+    Contradiction(&'static str),
+}
+
+impl From<Error> for Unsound {
+    fn from(error: Error) -> Self {
+        Unsound::Error(error)
+    }
+}
+
+pub(super) fn everything(organization: &Organization) -> Result<Found, Unsound> {
+    let listed = organization.iter_datasets(&DatasetQuery::new().limit(2)).collect::<Result<Vec<_>>>()?;
+    let mut living = Vec::new();
+    for dataset in listed {
+        let read = organization.dataset(dataset.id)?;
+        agree(read.as_ref() == Some(&dataset), "a read is not as the listing")?;
+        let history = history(organization, dataset.id)?;
+        agree(history.first().is_some_and(|newest| newest.dataset == dataset), "the newest version is another")?;
+        if let Some(oldest) = history.iter().rev().find(|version| version.origin.is_of_content()) {
+            let version = organization.version_at(dataset.id, oldest.dataset.updated_at)?;
+            agree(version.is_some_and(|version| version.dataset == oldest.dataset), "a version is not as the history")?;
+        }
+        living.push(FoundLife { dataset, history: Some(history) });
+    }
+    let counted = organization.count_datasets(&DatasetQuery::new())?;
+    agree(counted == u64::try_from(living.len()).unwrap(), "not as many as counted")?;
+
+    let (mut trash, mut query) = (Vec::new(), DatasetQuery::new().limit(2));
+    loop {
+        let page = organization.deleted_datasets(&query)?;
+        if !page.damaged.is_empty() {
+            return Err(damaged("in the trash").into());
+        }
+        trash.extend(page.items.into_iter().map(|deleted| FoundLife { dataset: deleted.dataset, history: None }));
+        let Some(next) = &page.next else { break };
+        query = query.after(next);
+    }
+    let counted = organization.count_deleted(&DatasetQuery::new())?;
+    agree(counted == u64::try_from(trash.len()).unwrap(), "not as many in the trash as counted")?;
+    Ok(Found { living, trash, purged: None })
+}
+
+/// The same, where every call must agree with the others.
+pub(super) fn read(organization: &Organization) -> Result<Found> {
+    everything(organization).map_err(|unsound| match unsound {
+        Unsound::Error(error) => error,
+        Unsound::Contradiction(contradiction) => panic!("{contradiction}"),
+    })
+}
+
+/// All versions of a dataset, the newest first.
+pub(super) fn history(organization: &Organization, id: DatasetId) -> Result<Vec<Version>> {
+    let (mut versions, mut query) = (Vec::new(), HistoryQuery::new().limit(4));
+    loop {
+        let page = organization.history(id, &query)?;
+        if !page.damaged.is_empty() {
+            return Err(damaged("in a history"));
+        }
+        let version = |version: crate::DatasetVersion| Version { origin: version.origin, dataset: version.dataset };
+        versions.extend(page.items.into_iter().map(version));
+        let Some(next) = &page.next else { return Ok(versions) };
+        query = query.after(next);
+    }
+}
+
+pub(super) fn agree(do_they: bool, contradiction: &'static str) -> Result<(), Unsound> {
+    if do_they { Ok(()) } else { Err(Unsound::Contradiction(contradiction)) }
+}
+
+impl Session {
+    pub(super) fn read(&self) -> Result<Found> {
+        let found = read(&self.organization())?;
+        self.store().organizations()?;
+        Ok(found)
+    }
+
+    /// Reads everything and holds it against the ledger, while nothing is lost.
+    pub(super) fn read_and_judge(&self, what: &str) -> Found {
+        let found = self.read().unwrap_or_else(|error| panic!("{what}, then read: {error:?}"));
+        self.expected().judge(&found, usize::MAX).unwrap_or_else(|breach| panic!("{what}: {breach:?}"));
+        found
+    }
+
+    pub(super) fn expected(&self) -> Expected<'_> {
+        let Session { events, organization, schema, .. } = self;
+        Expected { events, organization: *organization, schema, promise: Durability::Full }
+    }
+
+    /// The datasets after every call that was acknowledged.
+    pub(super) fn acknowledged(&self) -> Vec<Dataset> {
+        let world = acknowledged(&self.events);
+        let newest = world.living().filter_map(|life| match &*life.versions.first()?.1 {
+            Wanted::Exactly(dataset) => Some(dataset.clone()),
+            _ => None,
+        });
+        newest.collect()
+    }
+}
