@@ -135,6 +135,7 @@ impl Bytes {
 
     /// The same bytes as [`optional`](Self::optional) puts for a text.
     #[inline]
+    #[expect(clippy::many_single_char_names, reason = "the bytes of a length")]
     fn optional_text(&mut self, text: Option<&str>) {
         let Some(text) = text else { return self.put(&[0]) };
         let [a, b, c, d, e, f, g, h] = length(text);
