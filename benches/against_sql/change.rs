@@ -183,7 +183,7 @@ fn save(amount: Amount, durability: Durability) -> Sides {
     let store = move |store: &Organization, index: usize| {
         let (dataset, name) = (&mut datasets[index], names.next(index));
         let mut draft = dataset.edit();
-        draft.kpis[CHANGED].name = name.to_owned();
+        name.clone_into(&mut draft.kpis[CHANGED].name);
         timed(1, || {
             *dataset = store.save_dataset(&draft).unwrap();
             assert_eq!(dataset.kpis[CHANGED].name, name);

@@ -41,7 +41,7 @@ fn time(micros: i64) -> String {
     DateTime::from_timestamp_micros(micros).unwrap().to_rfc3339_opts(fraction, true)
 }
 
-impl<'a> ReplacedHead<'a> {
+impl ReplacedHead<'_> {
     fn times(dataset: &Dataset) -> Self {
         Self { name: None, updated_by: dataset.updated_by, updated_at: dataset.updated_at.map(time) }
     }
@@ -94,7 +94,7 @@ fn rename_kpi_of(floor: &Floor, organization: Uuid, mut stored: Stored, index: u
     let replaced = Replaced { dataset: ReplacedHead::times(&stored.dataset), added: None, changed: Some([changed]) };
     insert_version(floor, organization, &stored, &Entry { number, origin: EDITED, at: token }, Some(&replaced));
     let count = stored.dataset.kpis.len();
-    update_head(floor, organization, stored, count, Change { token, number, sum, has_other_name: false })
+    update_head(floor, organization, stored, count, &Change { token, number, sum, has_other_name: false })
 }
 
 /// Gives a dataset another name.
@@ -107,7 +107,7 @@ pub(crate) fn rename(floor: &Floor, organization: Uuid, id: Uuid, name: &str) ->
         let replaced = Replaced { dataset, added: None, changed: None };
         insert_version(floor, organization, &stored, &Entry { number, origin: EDITED, at: token }, Some(&replaced));
         let (count, sum) = (stored.dataset.kpis.len(), stored.digests.1);
-        update_head(floor, organization, stored, count, Change { token, number, sum, has_other_name: true })
+        update_head(floor, organization, stored, count, &Change { token, number, sum, has_other_name: true })
     })
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn add_kpi(floor: &Floor, organization: Uuid, id: Uuid, new: &NewKpi)
         let replaced = Replaced { dataset: ReplacedHead::times(&stored.dataset), added: Some([kpi.id]), changed: None };
         insert_version(floor, organization, &stored, &Entry { number, origin: EDITED, at: token }, Some(&replaced));
         let sum = stored.digests.1.wrapping_add(Bytes::new().kpi(&kpi));
-        update_head(floor, organization, stored, count + 1, Change { token, number, sum, has_other_name: false });
+        update_head(floor, organization, stored, count + 1, &Change { token, number, sum, has_other_name: false });
         kpi
     })
 }
@@ -220,7 +220,7 @@ const UPDATE_WITH_NAME: &str = "
         kpi_digest = ?6, changed = ?7, state_digest = ?8, name = ?9
     WHERE seq = ?1";
 
-fn update_head(floor: &Floor, organization: Uuid, stored: Stored, kpi_count: usize, change: Change) -> Dataset {
+fn update_head(floor: &Floor, organization: Uuid, stored: Stored, kpi_count: usize, change: &Change) -> Dataset {
     let revision = stored.revision + 1;
     let dataset = Dataset { updated_by: None, updated_at: Some(change.token), ..stored.dataset };
     let mut bytes = Bytes::new();

@@ -71,6 +71,7 @@ pub(super) fn head(connection: &Connection, organization: Uuid, id: Uuid, is_che
 }
 
 /// The number of the last change, if there is one, of a dataset that is in the trash or not; `None` otherwise.
+#[allow(clippy::option_option, reason = "there is no dataset, or it was never changed")]
 fn state(row: &Row<'_>, organization: Uuid, id: Uuid, is_deleted: bool) -> Option<Option<i64>> {
     let Some(stored) = optional_integer(row, 10) else { return (!is_deleted).then_some(None) };
     let (changed, deleted) = (integer(row, 11), optional_integer(row, 12).map(|at| (at, self::id(row, 13))));
