@@ -31,31 +31,38 @@ impl Session {
             move || run(&organization)
         }));
         let codes: Vec<_> = answers.iter().map(|answer| answer.as_ref().map_or_else(Error::code, |_| "ok")).collect();
-        let (mut shared, mut is_unknown, mut is_acknowledged, mut failed) = (Vec::new(), false, false, Ok(()));
+        let (mut acknowledged, mut unknown, mut failed) = (Vec::new(), Vec::new(), Ok(()));
         for (answer, effect) in answers.into_iter().zip(effects) {
             let effects = Vec::from_iter(effect(&answer));
-            match &answer {
-                Ok(_) => is_acknowledged = true,
-                Err(Error::OutcomeUnknown { .. }) => is_unknown = true,
-                Err(_) => {
-                    // It failed on its own, without the others.
+            match answer {
+                Ok(_) => acknowledged.push(effects),
+                Err(error @ Error::OutcomeUnknown { .. }) => {
+                    unknown.extend(effects);
+                    failed = failed.and(Err(error));
+                }
+                // It failed on its own, without the others.
+                Err(error) => {
                     self.note(began, Event::Change(Change { effects, outcome: Outcome::Refused }));
-                    if !matches!(&answer, Err(Error::Conflict { .. } | Error::NotFound { .. })) {
-                        failed = failed.and(answer.map(drop));
+                    if !matches!(error, Error::Conflict { .. } | Error::NotFound { .. }) {
+                        failed = failed.and(Err(error));
                     }
-                    continue;
                 }
             }
-            shared.extend(effects);
-            failed = failed.and(answer.map(drop));
         }
-        assert!(!is_acknowledged || !is_unknown, "one commit was answered in two ways: {codes:?}");
-        if failed.is_ok() {
+        if !unknown.is_empty() {
+            self.note(began, Event::Change(Change { effects: unknown, outcome: Outcome::Unknown }));
+        }
+        let changes = if self.disk.has_failed() {
+            // What conflicted with a commit that failed is tried again alone, and so is everything after a rollback.
+            acknowledged
+        } else {
             let conflicts = codes.iter().filter(|code| **code == "conflict").count();
             assert_eq!((codes[2], conflicts), ("not_found", 1), "{codes:?}");
+            vec![acknowledged.concat()]
+        };
+        for effects in changes {
+            self.note(began, Event::Change(Change { effects, outcome: Outcome::Acknowledged(Vec::new()) }));
         }
-        let outcome = if is_unknown { Outcome::Unknown } else { Outcome::Acknowledged(Vec::new()) };
-        self.note(began, Event::Change(Change { effects: shared, outcome }));
         failed
     }
 }

@@ -5,7 +5,7 @@ use super::scenarios::{Scenario, two_datasets};
 use super::session::Session;
 use crate::{DatasetDraft, KpiId, NewKpi, Result, ValueType};
 
-pub(super) static SCENARIOS: [Scenario; 17] = [
+pub(super) static SCENARIOS: [Scenario; 16] = [
     Scenario {
         name: "save: fields, KPIs added, deleted and moved",
         prepare: three_datasets,
@@ -228,6 +228,10 @@ pub(super) static SCENARIOS: [Scenario; 17] = [
             session.create(1)
         },
     },
+];
+
+/// Those whose images are expensive to check.
+pub(super) static LARGE: [Scenario; 1] = [
     Scenario {
         name: "an edit whose history is stored in several parts",
         prepare: |session| {
@@ -261,7 +265,7 @@ fn edited_thrice(session: &mut Session) -> Result<()> {
     session.close()
 }
 
-fn rename(draft: &mut DatasetDraft) {
+pub(super) fn rename(draft: &mut DatasetDraft) {
     draft.name.push('!');
     draft.description = Some(format!("Renamed to {}", draft.name));
 }

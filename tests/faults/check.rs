@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kpi_store_test_support::TestFile;
 use kpi_store_test_support::ledger::{Breach, Demand};
 
-use super::damage::settles;
+use super::damage::{is_damaged_in_trash, settles};
 use super::images::{self, Image};
 use super::judge::{self, Step};
 use super::look::{Unsound, agree, everything, history};
@@ -66,9 +66,9 @@ impl Expected<'_> {
                     }
                     accepted => return Err(Breach::Corrupt(format!("accepting again: {accepted:?}"))),
                 },
+                Ok(None) if !is_damaged_in_trash(&organization, id).map_err(|error| unopened(&error))? => continue,
                 Ok(None) => match (organization.restore_dataset(id), organization.purge_dataset(id)) {
                     (Err(Error::Corrupt { .. }), Ok(())) => Effect::Purge(id),
-                    (Err(Error::NotFound { .. }), Err(Error::NotFound { .. })) => continue,
                     (restored, purged) => {
                         return Err(Breach::Corrupt(format!("restored: {restored:?}, purged: {purged:?}")));
                     }
@@ -145,9 +145,21 @@ impl Expected<'_> {
     fn demand(&self, index: usize, noted: &Noted, outcome: &Outcome, cut: usize) -> Demand {
         match outcome.demand() {
             _ if noted.began > 0 && noted.began >= cut => Demand::Absent,
+            Demand::Present if noted.ended > cut && self.is_one_of_several(noted) => Demand::Either,
             Demand::Present if noted.ended > cut || !self.must_hold(index, cut) => Demand::InOrder,
             demand => demand,
         }
+    }
+
+    /// Whether others were made at the same time: they are in no order among themselves.
+    fn is_one_of_several(&self, noted: &Noted) -> bool {
+        let is_written = |other: &&Noted| match &other.event {
+            Event::Creation(Creation { outcome, .. }) | Event::Change(Change { outcome, .. }) => {
+                (other.began, other.ended) == (noted.began, noted.ended) && *outcome != Outcome::Refused
+            }
+            _ => false,
+        };
+        self.events.iter().filter(is_written).count() > 1
     }
 
     /// Whether an acknowledged change must survive a later cut.

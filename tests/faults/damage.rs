@@ -5,7 +5,7 @@ use kpi_store_test_support::plain_sqlite;
 use super::changes::written_at;
 use super::session::{Change, Event, Outcome, Session, outcome_of};
 use super::world::{Effect, Wanted, without_times};
-use crate::{Dataset, DatasetId, Result};
+use crate::{Dataset, DatasetId, DatasetQuery, Organization, Result};
 
 impl Session {
     /// Changes the names of the first `count` datasets as another tool would.
@@ -38,11 +38,15 @@ impl Session {
     /// Accepts the first dataset that was altered and is not accepted.
     pub(super) fn accept(&mut self) -> Result<()> {
         let dataset = self.altered().into_iter().next().expect("there is one left");
+        self.accept_one(&dataset)
+    }
+
+    fn accept_one(&mut self, dataset: &Dataset) -> Result<()> {
         let began = self.disk.recorded();
         let accepted = self.organization().accept_dataset(dataset.id);
         let wanted = match &accepted {
             Ok(accepted) => {
-                assert_eq!(without_times(accepted), without_times(&dataset));
+                assert_eq!(without_times(accepted), without_times(dataset));
                 Wanted::Exactly(accepted.clone())
             }
             Err(error) => Wanted::Content { updated_at: written_at(error, dataset.id), dataset: dataset.clone() },
@@ -54,10 +58,12 @@ impl Session {
 
     /// Accepts every dataset that was altered and is not accepted, and purges those in the trash.
     pub(super) fn accept_the_rest(&mut self) -> Result<()> {
-        while let Some(altered) = self.altered().first() {
-            match self.organization().dataset(altered.id) {
-                Ok(None) => self.purge_damaged(altered.id)?,
-                _ => self.accept()?,
+        for altered in self.altered() {
+            let organization = self.organization();
+            if !matches!(organization.dataset(altered.id), Ok(None)) {
+                self.accept_one(&altered)?;
+            } else if is_damaged_in_trash(&organization, altered.id)? {
+                self.purge_damaged(altered.id)?;
             }
         }
         Ok(())
@@ -72,4 +78,9 @@ impl Session {
 /// Whether a damaged dataset is none any more.
 pub(super) fn settles(effect: &Effect, id: DatasetId) -> bool {
     matches!(effect, Effect::Accept(of, _) | Effect::Purge(of) if *of == id) || matches!(effect, Effect::PurgeTrash)
+}
+
+pub(super) fn is_damaged_in_trash(organization: &Organization, id: DatasetId) -> Result<bool> {
+    let trash = organization.deleted_datasets(&DatasetQuery::new())?;
+    Ok(trash.damaged.iter().any(|damage| damage.dataset == Some(id)))
 }

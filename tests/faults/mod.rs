@@ -18,6 +18,7 @@
 //! KPI_STORE_LONG=1 cargo test --release --lib faults -- --nocapture
 //! ```
 
+mod change_controls;
 mod change_groups;
 mod change_scenarios;
 mod changes;

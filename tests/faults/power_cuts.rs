@@ -14,7 +14,7 @@
 
 use super::is_long;
 use super::run::Run;
-use super::scenarios::{SCENARIOS, scenarios};
+use super::scenarios::{SCENARIOS, large_scenarios, scenarios};
 use super::second::found_in;
 use super::session::Session;
 use super::tally::Tally;
@@ -22,10 +22,10 @@ use crate::Durability;
 
 fn every_scenario(durability: Durability) {
     let mut tally = Tally::default();
-    for scenario in scenarios() {
+    for scenario in scenarios().chain(large_scenarios().filter(|_| !is_long())) {
         let run = Run::of(scenario, durability);
         // The images of large scenarios are expensive to check.
-        let (step, by_chance) = if is_long() { (1, 140) } else { (5 + run.bytes() / 50_000, 1) };
+        let (step, by_chance) = if is_long() { (1, 140) } else { (5 + run.bytes() / 20_000, 1) };
         tally.add(&run.tally(durability, step, by_chance));
     }
     println!("power cuts, {durability:?}: {tally}");

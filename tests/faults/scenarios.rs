@@ -3,7 +3,7 @@
 use std::fs;
 
 use kpi_store_fault_vfs::Kind;
-use kpi_store_test_support::given_scenario;
+use kpi_store_test_support::{given_scenario, is_long};
 
 use super::change_scenarios;
 use super::session::{CLAIMED_BACKUP, Session};
@@ -241,9 +241,14 @@ pub(super) static SCENARIOS: [Scenario; 23] = [
     },
 ];
 
-/// All scenarios of power cuts, or those whose names contain the given text.
+/// All scenarios of power cuts, or those whose names contain the given text. The large ones only in the long form.
 pub(super) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
-    SCENARIOS.iter().chain(&change_scenarios::SCENARIOS).filter(|scenario| scenario.is_asked_for())
+    let large = large_scenarios().filter(|_| is_long());
+    SCENARIOS.iter().chain(&change_scenarios::SCENARIOS).filter(|scenario| scenario.is_asked_for()).chain(large)
+}
+
+pub(super) fn large_scenarios() -> impl Iterator<Item = &'static Scenario> {
+    change_scenarios::LARGE.iter().filter(|scenario| scenario.is_asked_for())
 }
 
 impl Scenario {

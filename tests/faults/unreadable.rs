@@ -11,6 +11,7 @@ use std::ops::Range;
 use kpi_store_fault_vfs::Kind;
 
 use super::images::{self, Image};
+use super::change_scenarios::rename;
 use super::scenarios::two_datasets;
 use super::session::Session;
 use crate::sqlite::open::upgrade_tests::schemas::REBUILDS;
@@ -22,7 +23,7 @@ const PAGE: u64 = 4096;
 type Call = (&'static str, fn(&mut Session) -> Result<()>);
 
 /// The calls, each on a handle that is open, except where it opens one itself.
-const CALLS: [Call; 9] = [
+const CALLS: [Call; 13] = [
     ("open", Session::open),
     ("open for reading only", |session| {
         session.is_read_only = true;
@@ -32,6 +33,19 @@ const CALLS: [Call; 9] = [
     ("create", |session| session.create(30)),
     ("load", |session| session.load(&[1, 40], None)),
     ("accept", |session| if session.is_damaged() { session.accept() } else { Ok(()) }),
+    ("save and read the history", |session| {
+        session.save(3, rename)?;
+        session.revert(3, 1)
+    }),
+    ("create_kpi", |session| session.add_kpi(4)),
+    ("delete and restore", |session| {
+        session.delete(&[3, 5])?;
+        session.restore(&[3])
+    }),
+    ("purge and prune", |session| {
+        session.purge_trash()?;
+        session.prune(None, 1)
+    }),
     ("verify", |session| session.store().verify().map(|found| assert!(found.is_whole(), "{found:?}"))),
     ("backup", |session| session.back_up("copy")),
     ("close", Session::close),
@@ -44,6 +58,8 @@ fn prepared() -> Session {
     session.open().unwrap();
     session.create_together(&[100; 6]).unwrap();
     session.create_together(&[0; 60]).unwrap();
+    session.save(7, rename).unwrap();
+    session.delete(&[8]).unwrap();
     session.close().unwrap();
     session
 }
@@ -171,7 +187,8 @@ fn an_overwritten_page_is_answered_as_damage_by_every_call_that_meets_it() {
         *answers.entry(name).or_default().entry(answer).or_default() += 1;
     }
     println!("overwritten pages: {answers:?}");
-    for name in ["open", "read", "create", "load", "backup"] {
+    let changes = ["save and read the history", "create_kpi", "delete and restore", "purge and prune"];
+    for name in ["open", "read", "create", "load", "backup"].into_iter().chain(changes) {
         assert!(answers[name].contains_key("corrupt"), "{name}: {answers:?}");
     }
 }

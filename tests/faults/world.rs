@@ -241,8 +241,8 @@ impl World {
                 self.find(*id, place)?.versions.clear();
             }
             Effect::Accept(id, wanted) => {
-                let life = self.find(*id, Place::Living)?;
-                life.versions.insert(0, (Origin::Accepted, Rc::new(wanted.clone())));
+                // What it was before is not known.
+                self.find(*id, Place::Living)?.versions = vec![(Origin::Accepted, Rc::new(wanted.clone()))];
             }
             Effect::Delete(id) => {
                 self.find(*id, Place::Living)?.moved(Place::Trash, Origin::Deleted);
