@@ -89,7 +89,7 @@ impl Bytes {
         self.put(dataset.id.as_bytes());
         self.integer(revision);
         self.text(&dataset.name);
-        self.optional(dataset.description.as_deref(), Bytes::text);
+        self.optional_text(dataset.description.as_deref());
         self.time(dataset.created_at);
         self.user(dataset.created_by);
         self.user(dataset.updated_by);
@@ -102,8 +102,8 @@ impl Bytes {
         // Fields of a fixed length are put together where that is plain: each call costs more than its bytes.
         self.put([position.to_le_bytes(), length(&kpi.name)].as_flattened());
         self.put(kpi.name.as_bytes());
-        self.optional(kpi.description.as_deref(), Bytes::text);
-        self.optional(kpi.unit.as_deref(), Bytes::text);
+        self.optional_text(kpi.description.as_deref());
+        self.optional_text(kpi.unit.as_deref());
         self.put(&[kpi.value_type.number(), u8::from(kpi.required)]);
         self.put([kpi.sort_order.to_le_bytes(), created_at.to_le_bytes()].as_flattened());
         self.optional(kpi.updated_at, Bytes::time);
@@ -130,6 +130,16 @@ impl Bytes {
     #[inline]
     pub(super) fn text(&mut self, text: &str) {
         self.put(&length(text));
+        self.put(text.as_bytes());
+    }
+
+    /// The same bytes as [`optional`](Self::optional) puts for a text, in fewer calls.
+    #[inline]
+    fn optional_text(&mut self, text: Option<&str>) {
+        let Some(text) = text else { return self.put(&[0]) };
+        let mut before = [1; 9];
+        before[1..9].copy_from_slice(&length(text));
+        self.put(&before);
         self.put(text.as_bytes());
     }
 

@@ -5,10 +5,16 @@ use super::session::{Change, Event, Outcome, Session};
 use super::world::{Effect, Wanted};
 use crate::{Dataset, DatasetId, DatasetPatch, Error, Organization, Origin, Result};
 
+/// The answer of a call: the dataset, if the call returns it.
+type Answer = Result<Option<Dataset>>;
+
+/// What an answer tells of the dataset.
+type Tells = dyn Fn(&Answer) -> Option<Effect>;
+
 /// A call, and what its answer tells.
 struct Call {
-    run: Box<dyn FnOnce(&Organization) -> Result<Option<Dataset>> + Send>,
-    effect: Box<dyn Fn(&Result<Option<Dataset>>) -> Option<Effect>>,
+    run: Box<dyn FnOnce(&Organization) -> Answer + Send>,
+    effect: Box<Tells>,
 }
 
 impl Session {
