@@ -60,6 +60,7 @@ impl<'r, 'a> ObjectReader<'r, 'a> {
     }
 
     /// Reads the value of `field`, a scalar, with `read`.
+    #[inline]
     pub(crate) fn field<T>(
         &mut self,
         field: &mut Field<T>,
@@ -76,6 +77,7 @@ impl<'r, 'a> ObjectReader<'r, 'a> {
     ///
     /// Of a repeated key the server uses only the last value. All values are validated here, so that whatever the
     /// server rejects is rejected with the same code; the violation of the field is the first one found.
+    #[inline]
     pub(crate) fn field_with<T, E>(
         &mut self,
         field: &mut Field<T, E>,

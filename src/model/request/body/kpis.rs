@@ -85,6 +85,7 @@ impl KpiFields {
     }
 
     /// Reads the value of `key` if it is one of these fields; whether it is.
+    #[inline]
     pub(super) fn read(&mut self, key: &str, object: &mut ObjectReader<'_, '_>) -> Result<bool, SyntaxError> {
         match key {
             "name" => object.field(&mut self.name, read_name)?,
@@ -99,6 +100,7 @@ impl KpiFields {
     }
 
     /// The KPI, with the defaults of the contract for absent fields; `None` if a field adds a violation.
+    #[inline]
     pub(super) fn finish(self, violations: &mut ViolationsBuilder) -> Option<NewKpi> {
         let name = self.name.required(violations);
         let description = self.description.optional(None, violations);
