@@ -76,7 +76,10 @@ fn after_a_failure_of_any_operation_no_answer_is_false_and_the_store_works() {
     println!(
         "I/O errors: {faults} faults, 0 panics, 0 corrupt, 0 lost, 0 untrue; unknown outcomes: {held} held, {did_not} did not"
     );
-    assert!(held > 0 && did_not > 0 || given_scenario().is_some(), "unknown outcomes go both ways: {held} held, {did_not} did not");
+    assert!(
+        held > 0 && did_not > 0 || given_scenario().is_some(),
+        "unknown outcomes go both ways: {held} held, {did_not} did not"
+    );
 }
 
 /// SQLite's integrity check reports unreadable pages in the same text as damaged ones.
@@ -198,7 +201,8 @@ fn retry(session: &mut Session, fault: &Fault, what: &str) {
     }
     // Datasets written between two attempts to upgrade are only in the copy made by the second.
     if session.is_open() && std::ptr::eq(session.schema, &raw const SCHEMA) {
-        for tried in [session.create(1), session.read().map(drop), session.create(0)] {
+        let changed = session.change_something();
+        for tried in [session.create(1), session.read().map(drop), changed, session.create(0)] {
             let Err(error) = tried else { continue };
             let is_asked_for = session.is_read_only && matches!(error, Error::ReadOnly { .. });
             let is_damage = session.is_damaged() && matches!(error, Error::Corrupt { .. });
@@ -239,13 +243,14 @@ fn go_on(session: &mut Session, turn: u64, what: &str) {
         return;
     }
     works(session.accept_the_rest(), "accept");
-    for next in 0..6 {
-        match (turn + next) % 6 {
+    for next in 0..7 {
+        match (turn + next) % 7 {
             0 => works(session.create(2), "create"),
             1 => works(session.read().map(drop), "read"),
             2 => works(session.store().verify().map(|found| assert!(found.is_whole(), "{what}: {found:?}")), "verify"),
             3 => works(session.back_up_and_forget(), "backup"),
-            4 => assert!(is_unlocked(&session.file), "{what}: a lock is left"),
+            4 => works(session.change_something(), "edit, delete, restore"),
+            5 => assert!(is_unlocked(&session.file), "{what}: a lock is left"),
             _ => {
                 works(session.close(), "close");
                 works(session.open(), "open again");
