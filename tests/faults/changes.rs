@@ -148,7 +148,7 @@ impl Session {
         wanted: Dataset,
         answer: Result<Dataset>,
     ) -> Result<()> {
-        let effects = Vec::from_iter(revision(before, origin, wanted, &answer));
+        let effects = Vec::from_iter(revision(before, origin, wanted, answer.as_ref()));
         self.note_change(began, effects, answer.map(drop))
     }
 
@@ -159,21 +159,31 @@ impl Session {
     }
 }
 
-/// What an edit did; `None` if it was acknowledged and changed nothing.
-pub(super) fn revision(before: &Dataset, origin: Origin, wanted: Dataset, answer: &Result<Dataset>) -> Option<Effect> {
-    let (dataset, id) = match answer {
+/// What an edit did; `None` if it changes nothing.
+pub(super) fn revision(
+    before: &Dataset,
+    origin: Origin,
+    wanted: Dataset,
+    answer: Result<&Dataset, &Error>,
+) -> Option<Effect> {
+    if without_times(before) == without_times(&wanted) {
+        match answer {
+            Ok(after) => assert_eq!(before, after, "what changes nothing moves nothing"),
+            // What would have been written is what is there.
+            Err(Error::OutcomeUnknown { updated_at, .. }) => assert_eq!(*updated_at, before.updated_at),
+            Err(_) => {}
+        }
+        return None;
+    }
+    let wanted = match answer {
         Ok(after) => {
             assert_eq!(without_times(after), without_times(&wanted), "the answer is not what was asked for");
-            if without_times(before) == without_times(after) {
-                assert_eq!(before, after, "what changes nothing moves nothing");
-                return None;
-            }
             assert!(after.updated_at > before.updated_at);
-            (Wanted::Exactly(after.clone()), before.id)
+            Wanted::Exactly(after.clone())
         }
-        Err(error) => (Wanted::Content { dataset: wanted, updated_at: written_at(error, before.id) }, before.id),
+        Err(error) => Wanted::Content { dataset: wanted, updated_at: written_at(error, before.id) },
     };
-    Some(Effect::Revise(id, origin, dataset))
+    Some(Effect::Revise(before.id, origin, wanted))
 }
 
 /// The time by which a caller finds out what became of an edit with an unknown outcome.

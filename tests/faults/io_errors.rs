@@ -304,7 +304,9 @@ fn count_unknown(events: &[Noted], found: &Found, counts: &mut Counts) {
     for noted in events {
         let is_there = match &noted.event {
             Event::Creation(Creation { asked, outcome: Outcome::Unknown }) => found.has(asked[0].0),
-            Event::Change(Change { effects, outcome: Outcome::Unknown }) => effects[0].is_in(found),
+            Event::Change(Change { effects, outcome: Outcome::Unknown }) if !effects.is_empty() => {
+                effects[0].is_in(found)
+            }
             _ => continue,
         };
         *(if is_there { &mut counts.unknown_and_there } else { &mut counts.unknown_and_gone }) += 1;
