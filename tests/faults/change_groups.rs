@@ -5,10 +5,15 @@ use super::session::{Change, Event, Outcome, Session};
 use super::world::Effect;
 use crate::{Dataset, DatasetId, DatasetPatch, Error, Organization, Origin, Result};
 
+/// The dataset of an edit; a deletion returns nothing.
+type Answer = Result<Option<Dataset>>;
+
+type Run = Box<dyn FnOnce(&Organization) -> Answer + Send>;
+
 /// A call, and what its answer tells.
 struct Call {
-    run: Box<dyn FnOnce(&Organization) -> Result<Option<Dataset>> + Send>,
-    effect: Box<dyn Fn(&Result<Option<Dataset>>) -> Option<Effect>>,
+    run: Run,
+    effect: Box<dyn Fn(&Answer) -> Option<Effect>>,
 }
 
 impl Session {
@@ -107,7 +112,7 @@ fn delete(id: DatasetId) -> Call {
     }
 }
 
-fn effect_of_edit(current: &Dataset, wanted: &Dataset, answer: &Result<Option<Dataset>>) -> Option<Effect> {
+fn effect_of_edit(current: &Dataset, wanted: &Dataset, answer: &Answer) -> Option<Effect> {
     let dataset = |answer: &'_ Option<Dataset>| answer.clone().expect("an edit returns the dataset");
     let answer = answer.as_ref().map(dataset);
     revision(current, Origin::Edited, wanted.clone(), answer.as_ref().map_err(|error| *error))
