@@ -25,7 +25,6 @@ pub fn given_seed() -> Option<u64> {
 }
 
 /// Parts of the names of the scenarios to run, separated by `|`, if only some are to be: `KPI_STORE_TEST_SCENARIO`.
-#[must_use]
 pub fn given_scenario() -> Option<String> {
     env::var("KPI_STORE_TEST_SCENARIO").ok()
 }
