@@ -15,11 +15,11 @@ use super::replaced::Replaced;
 use super::time;
 
 /// The `updated_at` of the next change of a dataset: the clock's time, or a microsecond after its last change if the
-/// clock is behind, so that it rises with every change. `None` past the year 9999.
-pub(crate) fn next_token(dataset: &Dataset, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+/// clock is behind, so that it rises with every change. Past the year 9999 it is an error.
+pub(crate) fn next_token(dataset: &Dataset, now: DateTime<Utc>) -> Result<DateTime<Utc>, DateTime<Utc>> {
     let last = dataset.updated_at.map_or(dataset.created_at, |updated_at| updated_at.max(dataset.created_at));
     let token = now.max(last + TimeDelta::microseconds(1));
-    time::to_micros(token).map(|_| token)
+    time::to_micros(token).map(|_| token).ok_or(token)
 }
 
 /// The position in the order of addition of a KPI that is added with this number of the counter: behind those of every

@@ -126,10 +126,16 @@ impl Record {
             && kpis.iter().all(is_allowed)
     }
 
-    /// The same content as a new revision with new digests.
-    pub(crate) fn accepted(mut self, token: DateTime<Utc>, user: Option<UserId>) -> Self {
+    /// Whether two KPIs have the same position in the order of addition.
+    pub(crate) fn has_repeated_position(&self) -> bool {
+        let mut seen = HashSet::new();
+        !self.positions.iter().all(|position| seen.insert(position))
+    }
+
+    /// The same content as the revision after `last`, with new digests.
+    pub(crate) fn accepted(mut self, last: i64, token: DateTime<Utc>, user: Option<UserId>) -> Self {
         (self.dataset.updated_at, self.dataset.updated_by) = (Some(token), user);
-        self.revision = self.revision.saturating_add(1);
+        self.revision = last.saturating_add(1);
         self.digest = digest(self.revision, &self.dataset, &self.positions);
         self
     }

@@ -67,13 +67,14 @@ pub(crate) mod utc {
     }
 }
 
+/// A time that serializes in the contract's format.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Time(#[serde(with = "utc")] pub(crate) DateTime<Utc>);
+
 /// For `#[serde(with)]`: a time in the format of [`utc`], or null.
 pub(crate) mod utc_or_null {
-    use super::{DateTime, Deserialize, Deserializer, Serialize, Serializer, Utc};
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(transparent)]
-    struct Time(#[serde(with = "super::utc")] DateTime<Utc>);
+    use super::{DateTime, Deserialize, Deserializer, Serialize, Serializer, Time, Utc};
 
     #[expect(clippy::ref_option, reason = "the signature that serde calls")]
     pub(crate) fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use kpi_store::{Cursor, DatasetId, DatasetQuery, Error, NewDataset, NewKpi, OrganizationId, Store};
+use kpi_store::{Cursor, DatasetId, DatasetQuery, Error, KpiId, NewDataset, NewKpi, OrganizationId, Store};
 
 use crate::support::{self, TestFile};
 
@@ -184,7 +184,36 @@ fn a_source_can_be_downcast_to_the_error_of_sqlite_or_the_system() {
 }
 
 #[test]
-fn an_error_serializes_as_code_and_message_and_violations() {
+fn an_error_serializes_with_the_fields_that_a_front_end_acts_on() {
+    let (dataset, kpi) = (DatasetId::from_u128(1), KpiId::from_u128(2));
+    let time = |micros| DateTime::from_timestamp_micros(micros);
+    let of = |error: Error| {
+        let json = serde_json::to_value(&error).unwrap();
+        assert_eq!((json["code"].as_str(), json["message"].as_str()), (Some(error.code()), Some(&*error.to_string())));
+        let mut fields = json.as_object().unwrap().clone();
+        fields.retain(|key, _| !["code", "message"].contains(&key.as_str()));
+        serde_json::Value::from(fields)
+    };
+    let id = dataset.to_string();
+    assert_eq!(
+        of(Error::conflict(dataset, None, time(1_500_000))),
+        serde_json::json!({ "dataset": id, "expected": null, "found": "1970-01-01T00:00:01.500000Z" })
+    );
+    assert_eq!(
+        of(Error::kpi_not_found(dataset, kpi)),
+        serde_json::json!({ "dataset": id, "kpi": kpi, "revision": null })
+    );
+    assert_eq!(
+        of(Error::revision_not_found(dataset, 7)),
+        serde_json::json!({ "dataset": id, "kpi": null, "revision": 7 })
+    );
+    assert_eq!(of(Error::already_exists(dataset, None)), serde_json::json!({ "dataset": id, "kpi": null }));
+    assert_eq!(of(Error::corrupt(Some(dataset), "x")), serde_json::json!({ "dataset": id }));
+    assert_eq!(
+        of(Error::outcome_unknown([dataset], time(0))),
+        serde_json::json!({ "ids": [id], "updated_at": "1970-01-01T00:00:00Z" })
+    );
+    assert_eq!(of(Error::Closed), serde_json::json!({}));
     let busy = Error::busy(Duration::from_millis(5));
     let expected = serde_json::json!({ "code": "busy", "message": "the store was busy for 5 ms" });
     assert_eq!(serde_json::to_value(&busy).unwrap(), expected);

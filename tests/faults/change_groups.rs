@@ -1,20 +1,19 @@
 //! Changes by several threads that share one commit.
 
-use super::changes::{Edit, content, edited, last_kpi, revision, with_kpi, written_at};
+use super::changes::{Edit, content, edited, last_kpi, revision, with_kpi};
 use super::session::{Change, Event, Outcome, Session};
-use super::world::{Effect, Wanted};
+use super::world::Effect;
 use crate::{Dataset, DatasetId, DatasetPatch, Error, Organization, Origin, Result};
 
-/// The answer of a call: the dataset, if the call returns it.
+/// The dataset of an edit; a deletion returns nothing.
 type Answer = Result<Option<Dataset>>;
 
-/// What an answer tells of the dataset.
-type Tells = dyn Fn(&Answer) -> Option<Effect>;
+type Run = Box<dyn FnOnce(&Organization) -> Answer + Send>;
 
 /// A call, and what its answer tells.
 struct Call {
-    run: Box<dyn FnOnce(&Organization) -> Answer + Send>,
-    effect: Box<Tells>,
+    run: Run,
+    effect: Box<dyn Fn(&Answer) -> Option<Effect>>,
 }
 
 impl Session {
@@ -113,12 +112,8 @@ fn delete(id: DatasetId) -> Call {
     }
 }
 
-fn effect_of_edit(current: &Dataset, wanted: &Dataset, answer: &Result<Option<Dataset>>) -> Option<Effect> {
-    match answer {
-        Ok(dataset) => revision(current, Origin::Edited, wanted.clone(), &Ok(dataset.clone()?)),
-        Err(error) => {
-            let wanted = Wanted::Content { dataset: wanted.clone(), updated_at: written_at(error, current.id) };
-            Some(Effect::Revise(current.id, Origin::Edited, wanted))
-        }
-    }
+fn effect_of_edit(current: &Dataset, wanted: &Dataset, answer: &Answer) -> Option<Effect> {
+    let dataset = |answer: &'_ Option<Dataset>| answer.clone().expect("an edit returns the dataset");
+    let answer = answer.as_ref().map(dataset);
+    revision(current, Origin::Edited, wanted.clone(), answer.as_ref().map_err(|error| *error))
 }

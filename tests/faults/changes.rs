@@ -6,8 +6,8 @@ use super::check::acknowledged;
 use super::session::{Change, Creation, Event, Session, outcome_of};
 use super::world::{Effect, Wanted, without_times};
 use crate::{
-    Dataset, DatasetDraft, DatasetId, DatasetPatch, Error, HistoryKeep, Kpi, KpiDraft, KpiId, KpiPatch, NewKpi, Origin,
-    Result,
+    Dataset, DatasetDraft, DatasetId, DatasetPatch, DatasetQuery, Error, HistoryKeep, Kpi, KpiDraft, KpiId, KpiPatch,
+    NewKpi, Origin, Result,
 };
 
 /// How a form edits a dataset.
@@ -34,10 +34,23 @@ impl Session {
     /// Saves what a form made of the dataset.
     pub(super) fn save(&mut self, which: usize, edit: Edit) -> Result<()> {
         let current = self.current(which)?;
-        let draft = edited(&current, edit);
+        self.save_edited(&current, edit)
+    }
+
+    fn save_edited(&mut self, current: &Dataset, edit: Edit) -> Result<()> {
+        let draft = edited(current, edit);
         let began = self.disk.recorded();
         let saved = self.organization().save_dataset(&draft);
-        self.note_revision(began, &current, Origin::Edited, content(&current, &draft), saved)
+        self.note_revision(began, current, Origin::Edited, content(current, &draft), saved)
+    }
+
+    /// Edits, deletes and restores the first dataset in the list, if there is one.
+    pub(super) fn change_something(&mut self) -> Result<()> {
+        let page = self.organization().datasets(&DatasetQuery::new().limit(1))?;
+        let Some(first) = page.items.first() else { return Ok(()) };
+        self.save_edited(first, |draft| draft.name.push('!'))?;
+        self.delete_all(vec![first.id])?;
+        self.restore_all(vec![first.id])
     }
 
     /// Does the same by a patch.
@@ -71,8 +84,11 @@ impl Session {
     }
 
     pub(super) fn delete(&mut self, which: &[usize]) -> Result<()> {
-        let (ids, began) = (self.ids(which), self.disk.recorded());
-        let organization = self.organization();
+        self.delete_all(self.ids(which))
+    }
+
+    fn delete_all(&mut self, ids: Vec<DatasetId>) -> Result<()> {
+        let (organization, began) = (self.organization(), self.disk.recorded());
         let deleted = match ids[..] {
             [id] => organization.delete_dataset(id),
             _ => organization.delete_datasets(ids.iter().copied()),
@@ -81,8 +97,11 @@ impl Session {
     }
 
     pub(super) fn restore(&mut self, which: &[usize]) -> Result<()> {
-        let (ids, began) = (self.ids(which), self.disk.recorded());
-        let organization = self.organization();
+        self.restore_all(self.ids(which))
+    }
+
+    fn restore_all(&mut self, ids: Vec<DatasetId>) -> Result<()> {
+        let (organization, began) = (self.organization(), self.disk.recorded());
         let restored = match ids[..] {
             [id] => organization.restore_dataset(id).map(|dataset| vec![dataset]),
             _ => organization.restore_datasets(ids.iter().copied()),
@@ -129,7 +148,7 @@ impl Session {
         wanted: Dataset,
         answer: Result<Dataset>,
     ) -> Result<()> {
-        let effects = Vec::from_iter(revision(before, origin, wanted, &answer));
+        let effects = Vec::from_iter(revision(before, origin, wanted, answer.as_ref()));
         self.note_change(began, effects, answer.map(drop))
     }
 
@@ -140,21 +159,31 @@ impl Session {
     }
 }
 
-/// What an edit did; `None` if it was acknowledged and changed nothing.
-pub(super) fn revision(before: &Dataset, origin: Origin, wanted: Dataset, answer: &Result<Dataset>) -> Option<Effect> {
-    let (dataset, id) = match answer {
+/// What an edit did; `None` if it changes nothing.
+pub(super) fn revision(
+    before: &Dataset,
+    origin: Origin,
+    wanted: Dataset,
+    answer: Result<&Dataset, &Error>,
+) -> Option<Effect> {
+    if without_times(before) == without_times(&wanted) {
+        match answer {
+            Ok(after) => assert_eq!(before, after, "what changes nothing moves nothing"),
+            // What would have been written is what is there.
+            Err(Error::OutcomeUnknown { updated_at, .. }) => assert_eq!(*updated_at, before.updated_at),
+            Err(_) => {}
+        }
+        return None;
+    }
+    let wanted = match answer {
         Ok(after) => {
             assert_eq!(without_times(after), without_times(&wanted), "the answer is not what was asked for");
-            if without_times(before) == without_times(after) {
-                assert_eq!(before, after, "what changes nothing moves nothing");
-                return None;
-            }
             assert!(after.updated_at > before.updated_at);
-            (Wanted::Exactly(after.clone()), before.id)
+            Wanted::Exactly(after.clone())
         }
-        Err(error) => (Wanted::Content { dataset: wanted, updated_at: written_at(error, before.id) }, before.id),
+        Err(error) => Wanted::Content { dataset: wanted, updated_at: written_at(error, before.id) },
     };
-    Some(Effect::Revise(id, origin, dataset))
+    Some(Effect::Revise(before.id, origin, wanted))
 }
 
 /// The time by which a caller finds out what became of an edit with an unknown outcome.

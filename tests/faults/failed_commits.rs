@@ -15,13 +15,14 @@ use std::ops::Range;
 
 use kpi_store_fault_vfs::{Cause, Fault, Kind, Operation};
 
+use super::change_scenarios::rename;
 use super::run::Run;
 use super::scenarios::{Scenario, scenarios, two_datasets};
 use super::session::Session;
 use super::tally::Tally;
 use super::{is_long, seed};
 use crate::sqlite::schema::SCHEMA;
-use crate::{Durability, Error};
+use crate::{Durability, Error, Result};
 use kpi_store_test_support::plain_sqlite;
 
 /// SQLite writes the log before it syncs it, and a transaction is committed only once its last page is complete. The
@@ -30,16 +31,20 @@ use kpi_store_test_support::plain_sqlite;
 fn a_commit_that_failed_on_a_full_disk_is_absent_after_any_power_cut() {
     let (step, by_chance) = if is_long() { (1, 6) } else { (20, 2) };
     let (mut refused, mut tally) = (0, Tally::default());
-    for (kind, lasting, kpis, beside_a_reader) in [
-        (Kind::Write, false, &[0][..], false),
-        (Kind::TornWrite, false, &[0], true),
-        (Kind::Write, true, &[1, 20], true),
-        (Kind::TornWrite, true, &[1, 20], false),
-        (Kind::TornWrite, true, &[0], true),
-    ] {
+    let cases: [(Kind, bool, Call, bool); 8] = [
+        (Kind::Write, false, create_one, false),
+        (Kind::TornWrite, false, create_one, true),
+        (Kind::Write, true, create_two, true),
+        (Kind::TornWrite, true, create_two, false),
+        (Kind::TornWrite, true, create_one, true),
+        (Kind::TornWrite, false, edit, true),
+        (Kind::Write, true, edit, false),
+        (Kind::TornWrite, true, delete, false),
+    ];
+    for (kind, lasting, call, beside_a_reader) in cases {
         for at in 1.. {
             let fault = Fault { kinds: vec![kind], at, cause: Cause::Full, lasting };
-            let Some(run) = refused_for_want_of_room(fault, kpis, beside_a_reader) else { break };
+            let Some(run) = refused_for_want_of_room(fault, call, beside_a_reader) else { break };
             refused += 1;
             tally.add(&run.tally(Durability::Full, step, by_chance));
         }
@@ -54,10 +59,11 @@ fn a_commit_that_failed_on_a_full_disk_is_absent_after_any_power_cut() {
 #[test]
 fn the_next_transaction_never_completes_one_that_failed_on_a_full_disk() {
     let mut tally = Tally::default();
-    for beside_a_reader in [false, true] {
+    let cases: [(Call, bool); 4] = [(create_one, false), (create_one, true), (edit, false), (edit, true)];
+    for (call, beside_a_reader) in cases {
         for at in 1.. {
             let fault = Fault { kinds: vec![Kind::TornWrite], at, cause: Cause::Full, lasting: false };
-            let Some(run) = refused_for_want_of_room(fault, &[0], beside_a_reader) else { break };
+            let Some(run) = refused_for_want_of_room(fault, call, beside_a_reader) else { break };
             let expected = run.expected(Durability::Full);
             run.cut_at_syncs(|image, cut, what| tally.count(expected.check(image, cut), || what.to_owned()));
         }
@@ -66,9 +72,27 @@ fn the_next_transaction_never_completes_one_that_failed_on_a_full_disk() {
     tally.assert_clean();
 }
 
-/// A creation that fails, and then the same on a disk with room; none if the fault was not reached. A snapshot that is
+type Call = fn(&mut Session) -> Result<()>;
+
+fn create_one(session: &mut Session) -> Result<()> {
+    session.create(0)
+}
+
+fn create_two(session: &mut Session) -> Result<()> {
+    session.create_together(&[1, 20])
+}
+
+fn edit(session: &mut Session) -> Result<()> {
+    session.save(2, rename)
+}
+
+fn delete(session: &mut Session) -> Result<()> {
+    session.delete(&[0, 2])
+}
+
+/// A call that fails, and then the same on a disk with room; none if the fault was not reached. A snapshot that is
 /// older than all of it may be held, so that the log cannot be truncated.
-fn refused_for_want_of_room(fault: Fault, kpis: &[usize], beside_a_reader: bool) -> Option<Run> {
+fn refused_for_want_of_room(fault: Fault, call: Call, beside_a_reader: bool) -> Option<Run> {
     let mut session = Session::new(Durability::Full);
     two_datasets(&mut session).unwrap();
     let what = format!("{fault:?}");
@@ -83,14 +107,16 @@ fn refused_for_want_of_room(fault: Fault, kpis: &[usize], beside_a_reader: bool)
         // A commit of another connection, after which numbers are reserved anew.
         plain_sqlite(&session.file).execute_batch("UPDATE counter SET last = last + 1").unwrap();
         session.disk.fail(fault);
-        let created = session.create_together(kpis);
+        let called = call(session);
         has_failed = session.disk.has_failed();
         if has_failed {
-            assert!(matches!(created, Err(Error::StorageFull { .. })), "{what}: {created:?}");
-            assert_eq!(session.read().unwrap().living.len(), 4, "{what}");
+            assert!(matches!(called, Err(Error::StorageFull { .. })), "{what}: {called:?}");
+            session.read_and_judge(&what);
         }
         session.disk.calm();
-        session.create_together(kpis).unwrap();
+        if has_failed {
+            call(session).unwrap();
+        }
         session.create(0).unwrap();
     });
     has_failed.then_some(run)
@@ -268,7 +294,7 @@ fn failing(scenario: &Scenario, at: u64, lasting: bool) -> Option<(Run, Range<us
 }
 
 /// The disk works again. The same handle continues, if there is one; then the file is opened again.
-fn go_on(session: &mut Session) -> crate::Result<Range<usize>> {
+fn go_on(session: &mut Session) -> Result<Range<usize>> {
     session.disk.calm();
     let began = session.disk.recorded();
     let goes_on = session.is_open() && std::ptr::eq(session.schema, &raw const SCHEMA);

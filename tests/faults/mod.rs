@@ -1,14 +1,17 @@
 //! Failing disks and power cuts, through the public calls and the real SQLite.
 //!
 //! - [`disk`]: the simulated disk fails on demand and records its operations.
-//! - [`scenarios`]: the sequences of calls that are run on such a disk, in a [`session`] that notes each answer and its
-//!   time.
+//! - [`scenarios`] and [`change_scenarios`]: the sequences of calls that are run on such a disk, in a [`session`] that
+//!   notes each answer and its time. [`changes`], [`change_groups`] and [`damage`] are its calls on stored datasets.
+//! - [`world`]: what a store must hold after these calls, with every history; [`look`]: what it holds; [`judge`]: whether
+//!   they agree.
 //! - [`run`]: the record of a scenario; [`images`]: what a power cut can leave of it; [`check`]: whether that is as
-//!   promised.
-//! - [`power_cuts`]: the power is cut at every operation. [`failed_commits`]: operations fail, then the power is cut.
+//!   promised; [`tally`]: how often it is not.
+//! - [`power_cuts`]: the power is cut at every operation, and again in what a cut has left ([`second`]).
+//!   [`failed_commits`]: operations fail, then the power is cut.
 //! - [`io_errors`]: every operation fails, also in the scenarios of [`io_scenarios`].
 //! - [`unreadable`]: every page in turn cannot be read.
-//! - [`controls`]: losses are detected.
+//! - [`controls`] and [`change_controls`]: losses are detected.
 //!
 //! It is compiled into the crate, since it opens files with other lists of migrations than the released one.
 //!
@@ -17,6 +20,9 @@
 //! ```text
 //! KPI_STORE_LONG=1 cargo test --release --lib faults -- --nocapture
 //! ```
+//!
+//! `KPI_STORE_TEST_SCENARIO` restricts power cuts and failing operations to the scenarios whose names contain one of its
+//! parts, which `|` separates.
 
 mod change_controls;
 mod change_groups;

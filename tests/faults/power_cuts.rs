@@ -22,10 +22,17 @@ use crate::Durability;
 
 fn every_scenario(durability: Durability) {
     let mut tally = Tally::default();
-    for scenario in scenarios().chain(large_scenarios().filter(|_| !is_long())) {
+    for scenario in scenarios().chain(large_scenarios()) {
         let run = Run::of(scenario, durability);
         // The images of large scenarios are expensive to check.
-        let (step, by_chance) = if is_long() { (1, 140) } else { (5 + run.bytes() / 20_000, 1) };
+        let is_large = large_scenarios().any(|large| std::ptr::eq(large, scenario));
+        let (step, by_chance) = match (is_long(), is_large) {
+            (true, false) => (1, 140),
+            (true, true) => (1, 2),
+            (false, false) if scenario.is_of_changes() => (10 + run.bytes() / 20_000, 1),
+            (false, false) => (5 + run.bytes() / 50_000, 1),
+            (false, true) => (100, 0),
+        };
         tally.add(&run.tally(durability, step, by_chance));
     }
     println!("power cuts, {durability:?}: {tally}");

@@ -3,7 +3,7 @@
 use std::fs;
 
 use kpi_store_fault_vfs::Kind;
-use kpi_store_test_support::{given_scenario, is_long};
+use kpi_store_test_support::given_scenario;
 
 use super::change_scenarios;
 use super::session::{CLAIMED_BACKUP, Session};
@@ -241,10 +241,9 @@ pub(super) static SCENARIOS: [Scenario; 23] = [
     },
 ];
 
-/// All scenarios of power cuts, or those whose names contain the given text. The large ones only in the long form.
+/// All scenarios but the large ones, or those whose names contain the given text.
 pub(super) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
-    let large = large_scenarios().filter(|_| is_long());
-    SCENARIOS.iter().chain(&change_scenarios::SCENARIOS).filter(|scenario| scenario.is_asked_for()).chain(large)
+    SCENARIOS.iter().chain(&change_scenarios::SCENARIOS).filter(|scenario| scenario.is_asked_for())
 }
 
 pub(super) fn large_scenarios() -> impl Iterator<Item = &'static Scenario> {
@@ -253,7 +252,12 @@ pub(super) fn large_scenarios() -> impl Iterator<Item = &'static Scenario> {
 
 impl Scenario {
     pub(super) fn is_asked_for(&self) -> bool {
-        given_scenario().is_none_or(|given| self.name.contains(&given))
+        given_scenario().is_none_or(|given| given.split('|').any(|part| self.name.contains(part)))
+    }
+
+    /// Whether it is one of those of changes, of which the short form takes a smaller sample.
+    pub(super) fn is_of_changes(&self) -> bool {
+        change_scenarios::SCENARIOS.iter().any(|scenario| std::ptr::eq(scenario, self))
     }
 }
 

@@ -48,6 +48,10 @@ impl DatasetDraft {
     /// - The order is that of the side that has changed it. If both have, it is the draft's, and an overlap if they
     ///   differ. KPIs that only one side has stand behind the KPI that they stand behind on that side.
     ///
+    /// A `base` that the draft was not made of would make others' changes look like the draft's. It is recognized by its
+    /// id and `updated_at` and counts for nothing: then every field in which both differ is an overlap, and the KPIs of
+    /// both are there. If `current` is another dataset, the draft stays as it is.
+    ///
     /// The merged draft has the `updated_at` of `current`, which is the base of the next merge if saving it is a
     /// conflict again. It may break a limit that each side keeps, such as the number of KPIs, so it is validated like
     /// any other when it is saved.
@@ -76,18 +80,23 @@ impl DatasetDraft {
     /// ```
     pub fn merge(&self, base: &Dataset, current: &Dataset) -> Merge {
         let mut overlaps = Vec::new();
-        let (name, is_overlap) = merged(Some(&base.name), &self.name, &current.name);
+        if current.id != self.id() {
+            return Merge { draft: self.clone(), overlaps };
+        }
+        let is_base = base.id == self.id() && base.updated_at == self.updated_at();
+        let (name, is_overlap) = merged(is_base.then_some(&base.name), &self.name, &current.name);
         if is_overlap {
             let (base, draft, current) = (base.name.clone(), self.name.clone(), current.name.clone());
             overlaps.push(Overlap::Name { base, draft, current });
         }
-        let (description, is_overlap) = merged(Some(&base.description), &self.description, &current.description);
+        let in_base = is_base.then_some(&base.description);
+        let (description, is_overlap) = merged(in_base, &self.description, &current.description);
         if is_overlap {
             let texts = [&base.description, &self.description, &current.description];
             let [base, draft, current] = texts.map(Clone::clone);
             overlaps.push(Overlap::Description { base, draft, current });
         }
-        let kpis = merged_kpis(&self.kpis, base, current, &mut overlaps);
+        let kpis = merged_kpis(&self.kpis, is_base.then_some(base), current, &mut overlaps);
         let draft = DatasetDraft::new(self.id(), current.updated_at, name, description, kpis);
         Merge { draft, overlaps }
     }
@@ -103,8 +112,13 @@ fn merged<T: Clone + PartialEq>(base: Option<&T>, draft: &T, current: &T) -> (T,
     }
 }
 
-fn merged_kpis(draft: &[KpiDraft], base: &Dataset, current: &Dataset, overlaps: &mut Vec<Overlap>) -> Vec<KpiDraft> {
-    let in_base: HashMap<KpiId, &Kpi> = base.kpis.iter().map(|kpi| (kpi.id, kpi)).collect();
+fn merged_kpis(
+    draft: &[KpiDraft],
+    base: Option<&Dataset>,
+    current: &Dataset,
+    overlaps: &mut Vec<Overlap>,
+) -> Vec<KpiDraft> {
+    let in_base: HashMap<KpiId, &Kpi> = base.iter().flat_map(|base| &base.kpis).map(|kpi| (kpi.id, kpi)).collect();
     let in_current: HashMap<KpiId, &Kpi> = current.kpis.iter().map(|kpi| (kpi.id, kpi)).collect();
     let mut in_draft = HashSet::new();
     let mut kpis = HashMap::new();
@@ -134,8 +148,8 @@ fn merged_kpis(draft: &[KpiDraft], base: &Dataset, current: &Dataset, overlaps: 
         }
         of_current.push(Entry::Known(kpi.id));
     }
-    let of_base: Vec<Entry> = base.kpis.iter().map(|kpi| Entry::Known(kpi.id)).collect();
-    let order = merged_order(&of_base, &of_draft, &of_current, overlaps);
+    let of_base: Option<Vec<Entry>> = base.map(|base| base.kpis.iter().map(|kpi| Entry::Known(kpi.id)).collect());
+    let order = merged_order(of_base.as_deref(), &of_draft, &of_current, overlaps);
     order.iter().filter_map(|entry| kpis.remove(entry)).collect()
 }
 

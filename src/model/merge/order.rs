@@ -16,15 +16,16 @@ pub(super) enum Entry {
 /// All KPIs of the draft and of the current dataset in one order; each list has only KPIs that stay.
 ///
 /// The relative order of the KPIs that all three have is compared with that of the base. The list of the side that has
-/// changed it leads, the draft's if both have; the KPIs that only the other side has are put into it.
+/// changed it leads, the draft's if both have; the KPIs that only the other side has are put into it. Without a base both
+/// have changed it if they differ.
 pub(super) fn merged_order(
-    base: &[Entry],
+    base: Option<&[Entry]>,
     draft: &[Entry],
     current: &[Entry],
     overlaps: &mut Vec<Overlap>,
 ) -> Vec<Entry> {
-    let common = in_all(base, draft, current);
-    let [of_base, of_draft, of_current] = [base, draft, current].map(|list| only(list, &common));
+    let common = in_all(base.unwrap_or(draft), draft, current);
+    let [of_base, of_draft, of_current] = [base.unwrap_or_default(), draft, current].map(|list| only(list, &common));
     let is_drafts = of_draft != of_base;
     if is_drafts && of_current != of_base && of_draft != of_current {
         let [base, draft, current] = [of_base, of_draft, of_current].map(ids);

@@ -2,7 +2,7 @@
 //!
 //! Every change takes a number from the counter and leaves an entry in the history with what it replaced.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::ffi::{SQLITE_CONSTRAINT_DATATYPE, SQLITE_CONSTRAINT_PRIMARYKEY};
 use rusqlite::{Row, params};
 
@@ -171,13 +171,22 @@ pub(crate) fn accept(transaction: &Transaction<'_>, author: Author, id: DatasetI
             return Ok(None);
         }
         let record = record(row, organization, id, |parent| kpi::of_dataset(transaction, parent))?;
-        if record.is_within_limits() { Ok(Some((owner, state, record))) } else { Err(UnexpectedValue.into()) }
+        if !record.is_within_limits() {
+            return Err(UnexpectedValue.into());
+        }
+        if record.has_repeated_position() {
+            return Err(damaged("two of its KPIs have the same position in the order of addition").into());
+        }
+        Ok(Some((owner, state, record)))
     })?;
     let Some((owner, state, record)) = found.flatten() else { return Err(Error::not_found(id).into()) };
-    let token = token(&record.dataset, author.now)?;
+    // The other tool may have changed the time and the revision, too: those of the history must not come again.
+    let (last_token, last_revision) = version::last(transaction, owner)?;
+    let token = token(&record.dataset, last_token.map_or(author.now, |last| author.now.max(after(last))))?;
     let number = next_number(transaction, owner, state.as_ref(), 1)?;
-    let entry = entry(number, Origin::Accepted, (token, author.user), record.revision, record.digest);
-    let accepted = record.accepted(token, author.user);
+    let revision = record.revision.max(last_revision);
+    let entry = entry(number, Origin::Accepted, (token, author.user), revision, record.digest);
+    let accepted = record.accepted(revision, token, author.user);
     version::insert(transaction, owner, &entry, None)?;
     write_head(transaction, owner, number, &accepted, kpi_count(&accepted), false)?;
     Ok(accepted.dataset)
@@ -311,9 +320,14 @@ fn entry(
     ChangeEntry { change, origin, changed_at, changed_by, revision, digest }
 }
 
+/// The first time after a token.
+fn after(token: DateTime<Utc>) -> DateTime<Utc> {
+    token + TimeDelta::microseconds(1)
+}
+
 /// The `updated_at` of a change.
 fn token(dataset: &Dataset, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
-    next_token(dataset, now).ok_or(Error::ClockOutOfRange { now })
+    next_token(dataset, now).map_err(|now| Error::ClockOutOfRange { now })
 }
 
 /// The number of the next change of a dataset, the first of `count`. It must be larger than that of the last change:

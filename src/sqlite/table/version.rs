@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use chrono::{DateTime, Utc};
 use rusqlite::{Row, params};
 
 use super::parameters;
@@ -162,6 +163,20 @@ fn part_of(row: &Row<'_>, owner: Owner, change: i64) -> Option<(ChangeEntry, Opt
         Ok((entry, replaced))
     };
     read().ok()
+}
+
+/// The last token and the last revision that the intact changes of a dataset gave to it.
+pub(super) fn last(snapshot: &Snapshot<'_>, owner: Owner) -> Result<(Option<DateTime<Utc>>, i64), Failure> {
+    let (mut token, mut revision) = (None, 0);
+    for_each(snapshot, owner, |change| {
+        if let Some((entry, _)) = change.known {
+            let gave_revision = entry.origin.is_of_content();
+            token = token.max(gave_revision.then_some(entry.changed_at));
+            revision = revision.max(entry.revision.saturating_add(i64::from(gave_revision)));
+        }
+        Ok(true)
+    })?;
+    Ok((token, revision))
 }
 
 const DELETE_BEFORE: &str = "DELETE FROM dataset_version WHERE dataset_seq = ?1 AND change < ?2";

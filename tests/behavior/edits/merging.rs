@@ -34,6 +34,33 @@ fn added(kpis: &[kpi_store::Kpi], name: &str, number: usize) -> kpi_store::Kpi {
     kpi
 }
 
+/// A base that is not the draft's would make what others have changed look like the draft's own work.
+#[test]
+fn a_base_that_the_draft_was_not_made_of_counts_for_nothing() {
+    let base = dataset(&["a", "b"]);
+    let current = changed(&base, |current| {
+        current.updated_at = "2026-03-04T05:06:07Z".parse().ok();
+        current.name = "Theirs".into();
+        current.kpis[0].unit = Some("theirs".into());
+        current.kpis.push(added(&base.kpis, "c", 7));
+        current.kpis.swap(0, 1);
+    });
+    let mut draft = base.edit();
+    draft.kpis[1].required = false;
+    let other = changed(&current, |other| other.id = uuid::Uuid::from_u128(99).into());
+    for wrong in [&current, &other] {
+        let merge = draft.merge(wrong, &current);
+        assert_eq!(merge.draft.kpis.len(), 3);
+        let told: Vec<_> =
+            merge.overlaps.iter().map(|overlap| serde_json::to_value(overlap).unwrap()["type"].clone()).collect();
+        assert_eq!(told, ["name", "kpi", "kpi", "order"], "{:?}", merge.overlaps);
+    }
+    // The control: with its own base nothing overlaps.
+    assert!(draft.merge(&base, &current).is_clean());
+    // Another dataset is nothing to merge with.
+    assert_eq!(draft.merge(&base, &other).draft, draft);
+}
+
 #[test]
 fn fields_that_one_side_has_changed_are_that_sides() {
     let merge = merge(

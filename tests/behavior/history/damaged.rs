@@ -50,6 +50,44 @@ fn versions_that_cannot_be_put_together_behind_an_accepted_change_are_no_damage(
     store.backup_to(&copy.path).unwrap();
 }
 
+/// Neither a token nor a revision stands for two versions, whatever the other tool has written.
+#[test]
+fn an_accepted_change_has_a_later_token_and_revision_than_all_before() {
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
+    let ours = organization(&store);
+    let mut version = ours.create_dataset(request_with_kpis(1)).unwrap();
+    let mut tokens = vec![version.updated_at];
+    for index in 0..3 {
+        version = ours.update_dataset(version.id, DatasetPatch::new().name(format!("{index}"))).unwrap();
+        tokens.push(version.updated_at);
+    }
+    for change in
+        ["updated_at = NULL", "updated_at = 0", "revision = 1", "revision = 2, updated_at = 1", "created_at = 0"]
+    {
+        plain_sqlite(&file.path).execute(&format!("UPDATE dataset SET name = 'tool', {change}"), []).unwrap();
+        let accepted = ours.accept_dataset(version.id).unwrap();
+        assert!(tokens.iter().all(|token| *token < accepted.updated_at), "{change}: {accepted:?}");
+        tokens.push(accepted.updated_at);
+        let newest = ours.history(version.id, &HistoryQuery::new().limit(1)).unwrap().items.remove(0);
+        assert_eq!(newest.revision, tokens.len() as u64, "{change}");
+        assert!(store.verify().unwrap().is_whole(), "{change}: {:?}", store.verify().unwrap());
+    }
+}
+
+#[test]
+fn kpis_with_the_same_position_are_not_accepted() {
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
+    let ours = organization(&store);
+    let id = ours.create_dataset(request_with_kpis(3)).unwrap().id;
+    plain_sqlite(&file.path).execute("UPDATE kpi SET position = 1 WHERE position = 2", []).unwrap();
+    assert_eq!(ours.accept_dataset(id).unwrap_err().code(), "corrupt");
+    plain_sqlite(&file.path).execute("UPDATE kpi SET position = 7 WHERE name = 'KPI 2'", []).unwrap();
+    ours.accept_dataset(id).unwrap();
+    assert!(store.verify().unwrap().is_whole());
+}
+
 #[test]
 fn a_damaged_change_hides_no_version_that_the_digests_prove() {
     let file = TestFile::new();

@@ -24,8 +24,7 @@ pub fn given_seed() -> Option<u64> {
     Some(given.parse().unwrap_or_else(|_| panic!("KPI_STORE_TEST_SEED is not a number: {given:?}")))
 }
 
-/// A part of the names of the scenarios to run, if only some are to be: `KPI_STORE_TEST_SCENARIO`.
-#[must_use]
+/// Parts of the names of the scenarios to run, separated by `|`, if only some are to be: `KPI_STORE_TEST_SCENARIO`.
 pub fn given_scenario() -> Option<String> {
     env::var("KPI_STORE_TEST_SCENARIO").ok()
 }

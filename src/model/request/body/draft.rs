@@ -25,7 +25,7 @@ impl DatasetDraft {
     ///
     /// The other fields have the limits, codes and defaults of a request
     /// ([`NewDataset::from_json`](crate::NewDataset::from_json)), but for the number of KPIs, which is that of a
-    /// dataset: 10,000. A draft is the whole content: without `description` it has none, and `kpis` must be there, so
+    /// dataset: 10,000. A draft is the whole content: without `description` it has none, and `kpis` must be a list, so
     /// that a body without them does not delete all. The other keys of a response are ignored: `organization_id`, the times and users, and `dataset_id` of a
     /// KPI.
     ///
@@ -90,7 +90,7 @@ fn read_draft(
 
 fn read_kpi_drafts(reader: &mut Reader<'_>) -> Result<Result<Vec<KpiDraft>, ViolationsBuilder>, SyntaxError> {
     let mut ids = HashSet::new();
-    read_kpis(reader, KPIS_MAX, |reader, violations| read_kpi_draft(reader, &mut ids, violations))
+    read_kpis(reader, Err(Rule::ListType), KPIS_MAX, |reader, violations| read_kpi_draft(reader, &mut ids, violations))
 }
 
 /// Reads a KPI; its opening brace was read before. `ids` are those of the KPIs before it.

@@ -11,16 +11,18 @@ use crate::model::request::violation::Segment;
 use crate::model::request::violations_builder::ViolationsBuilder;
 use crate::model::value_type::ValueType;
 
-/// The KPIs, at most `max`, each read with `read_kpi`; or the violations of the list or its items.
+/// The KPIs, at most `max`, each read with `read_kpi`; or the violations of the list or its items. `null` says whether
+/// null stands for an empty list.
 pub(super) fn read_kpis<'a, T>(
     reader: &mut Reader<'a>,
+    null: Result<(), Rule>,
     max: usize,
     mut read_kpi: impl FnMut(&mut Reader<'a>, &mut ViolationsBuilder) -> Result<Option<T>, SyntaxError>,
 ) -> Result<Result<Vec<T>, ViolationsBuilder>, SyntaxError> {
     let mut violations = ViolationsBuilder::in_body();
     let mut kpis = Vec::new();
     let list = match reader.value()? {
-        Value::Null => Ok(()),
+        Value::Null => null,
         Value::Array => violations.within(Segment::key("kpis"), |violations| {
             let mut count = 0;
             while reader.next_item()? {
