@@ -12,9 +12,9 @@ use super::record::Record;
 use super::time;
 use super::value_type::ValueType;
 
-/// The maximum length of a part in bytes, unless it is a single KPI: SQLite's connections of this crate refuse values
-/// of a million.
-const PART_MAX: usize = 256 * 1024;
+/// A part ends with the KPI that makes it longer than this, in bytes before characters are escaped. Escaped, a character
+/// takes at most six bytes, and connections of this crate refuse values of a million.
+const PART_MAX: usize = 128 * 1024;
 
 /// What a change replaced: only fields that differ. Its JSON may be stored in parts.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -140,21 +140,28 @@ impl Replaced {
     }
 
     /// The parts to store, as JSON.
-    pub(crate) fn into_json(mut self) -> Result<Vec<String>, serde_json::Error> {
-        let json = serde_json::to_string(&self)?;
-        let count = self.added.len().max(self.changed.len()).max(self.deleted.len());
-        if json.len() <= PART_MAX || count <= 1 {
-            return Ok(vec![json]);
+    pub(crate) fn into_json(self) -> Result<Vec<String>, serde_json::Error> {
+        let mut parts = Parts { part: Self { dataset: self.dataset, ..Self::default() }, bytes: 0, json: Vec::new() };
+        for id in self.added {
+            parts.part.added.push(id);
+            parts.count(0)?;
         }
-        let second = Self {
-            dataset: None,
-            added: self.added.split_off(self.added.len() / 2),
-            changed: self.changed.split_off(self.changed.len() / 2),
-            deleted: self.deleted.split_off(self.deleted.len() / 2),
-        };
-        let mut parts = self.into_json()?;
-        parts.extend(second.into_json()?);
-        Ok(parts)
+        for kpi in self.changed {
+            let texts = [kpi.name.as_deref(), text(kpi.description.as_ref()), text(kpi.unit.as_ref())];
+            let bytes = texts.into_iter().flatten().map(str::len).sum();
+            parts.part.changed.push(kpi);
+            parts.count(bytes)?;
+        }
+        for kpi in self.deleted {
+            let texts = [Some(&*kpi.name), kpi.description.as_deref(), kpi.unit.as_deref()];
+            let bytes = texts.into_iter().flatten().map(str::len).sum();
+            parts.part.deleted.push(kpi);
+            parts.count(bytes)?;
+        }
+        if parts.bytes > 0 || parts.json.is_empty() {
+            parts.end()?;
+        }
+        Ok(parts.json)
     }
 
     pub(crate) fn from_json(part: &str) -> Result<Self, NotReplaced> {
@@ -206,6 +213,34 @@ impl Replaced {
         }
         Ok(())
     }
+}
+
+/// What a change replaced, while it is divided into parts.
+struct Parts {
+    part: Replaced,
+    /// About how long the texts and fields of the part are, before characters are escaped.
+    bytes: usize,
+    json: Vec<String>,
+}
+
+impl Parts {
+    /// Counts a KPI with texts of this length, and ends the part if it is long enough.
+    fn count(&mut self, texts: usize) -> Result<(), serde_json::Error> {
+        /// In bytes: about the JSON of a KPI without its texts.
+        const FIELDS: usize = 256;
+        self.bytes += FIELDS + texts;
+        if self.bytes > PART_MAX { self.end() } else { Ok(()) }
+    }
+
+    fn end(&mut self) -> Result<(), serde_json::Error> {
+        self.json.push(serde_json::to_string(&std::mem::take(&mut self.part))?);
+        self.bytes = 0;
+        Ok(())
+    }
+}
+
+fn text(text: Option<&Option<String>>) -> Option<&str> {
+    text.and_then(|text| text.as_deref())
 }
 
 fn put<T>(field: &mut T, before: Option<T>) {

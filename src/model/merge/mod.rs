@@ -89,8 +89,8 @@ impl DatasetDraft {
             let (base, draft, current) = (base.name.clone(), self.name.clone(), current.name.clone());
             overlaps.push(Overlap::Name { base, draft, current });
         }
-        let in_base = is_base.then_some(&base.description);
-        let (description, is_overlap) = merged(in_base, &self.description, &current.description);
+        let (description, is_overlap) =
+            merged(is_base.then_some(&base.description), &self.description, &current.description);
         if is_overlap {
             let texts = [&base.description, &self.description, &current.description];
             let [base, draft, current] = texts.map(Clone::clone);

@@ -1,6 +1,7 @@
 //! Going back to an earlier version.
 
 use super::change::refused;
+use super::update::BYTES_OF_A_KPI;
 use crate::error::Result;
 use crate::model::change::Change;
 use crate::model::content::{Content, Refusal};
@@ -41,7 +42,7 @@ impl Organization {
         let (id, expected) = (current.id, current.updated_at);
         self.change(
             vec![id],
-            0,
+            current.kpis.len() * BYTES_OF_A_KPI,
             |dataset: &Dataset| dataset.updated_at,
             move |transaction| {
                 change::update(transaction, author, id, Origin::Reverted, |stored| {

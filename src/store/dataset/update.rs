@@ -125,4 +125,4 @@ impl Organization {
 }
 
 /// About how many bytes the row of a KPI with short texts has.
-const BYTES_OF_A_KPI: usize = 256;
+pub(super) const BYTES_OF_A_KPI: usize = 256;

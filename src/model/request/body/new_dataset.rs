@@ -58,7 +58,7 @@ fn read_dataset(
             "name" => object.field(&mut name, read_name)?,
             "description" => object.field(&mut description, read_description)?,
             "kpis" => {
-                object.field_with(&mut kpis, |reader| read_kpis(reader, Ok(()), KPIS_IN_REQUEST_MAX, read_kpi))?
+                object.field_with(&mut kpis, |reader| read_kpis(reader, Ok(()), KPIS_IN_REQUEST_MAX, read_kpi))?;
             }
             _ => object.unexpected(key)?,
         }
