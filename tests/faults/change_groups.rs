@@ -10,10 +10,13 @@ type Answer = Result<Option<Dataset>>;
 
 type Run = Box<dyn FnOnce(&Organization) -> Answer + Send>;
 
+/// What an answer tells of the dataset.
+type Tells = dyn Fn(&Answer) -> Option<Effect>;
+
 /// A call, and what its answer tells.
 struct Call {
     run: Run,
-    effect: Box<dyn Fn(&Answer) -> Option<Effect>>,
+    effect: Box<Tells>,
 }
 
 impl Session {
