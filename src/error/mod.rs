@@ -241,9 +241,10 @@ pub enum Error {
 
     /// The commit failed and its outcome is unknown: either all of the transaction is stored, or nothing.
     ///
-    /// If [`dataset`](crate::Organization::dataset) finds nothing after a later write or a clean
-    /// [`close`](crate::Store::close) has succeeded, the commit is definitely lost. A second attempt to create the
-    /// dataset with the same id is such a write.
+    /// After a later write or a clean [`close`](crate::Store::close) has succeeded, the outcome is settled: a creation is lost if
+    /// [`dataset`](crate::Organization::dataset) finds nothing, a change if
+    /// [`version_at`](crate::Organization::version_at) does not find its `updated_at`. A second attempt is such a write: to
+    /// create the dataset with the same id, or to save the same draft, which is a conflict if the first was stored.
     #[error(
         "the commit failed and its outcome is unknown: check whether {} exists, or retry with the same id",
         ids.first().map_or_else(|| "the data".to_owned(), |id| format!("dataset {id}"))

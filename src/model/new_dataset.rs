@@ -9,7 +9,7 @@ use super::value_type::ValueType;
 /// A dataset to be created, with its KPIs.
 ///
 /// It is built in code, or read from the JSON of a request with [`from_json`](Self::from_json). It serializes to JSON
-/// that `from_json` reads, without the id.
+/// that `from_json` reads, without the id, if it has at most 100 KPIs: no request may have more.
 ///
 /// # Examples
 ///

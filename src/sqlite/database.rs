@@ -316,8 +316,10 @@ mod tests {
         assert_eq!(database.check_files().unwrap_err().code(), "storage");
         disk.calm();
         let before = disk.count(Kind::Length);
+        std::fs::write(folder.path().join("another"), "").unwrap();
         assert!(database.check_files().is_ok());
         assert_eq!(disk.count(Kind::Length), before + 3, "the file, its log and the index of the log");
+        std::fs::remove_file(folder.path().join("another")).unwrap();
         assert!(database.check_files().is_ok());
         assert_eq!(
             disk.count(Kind::Length),

@@ -124,7 +124,7 @@ fn of_requests() -> Vec<(&'static str, Error)> {
     errors
 }
 
-fn kpi_id() -> kpi_store::KpiId {
+fn kpi_id() -> KpiId {
     uuid::Uuid::from_u128(7).into()
 }
 

@@ -150,7 +150,6 @@ impl<'a> IntoIterator for &'a DatasetDiff {
     }
 }
 
-/// A line for each difference; empty if there are none.
 /// Adds the differences of two lists of KPIs; returns the new order if it is not that of the KPIs that stay.
 fn of_lists(from: &[Kpi], to: &[Kpi], differences: &mut Vec<Difference>) -> Vec<KpiId> {
     let old: HashMap<KpiId, (usize, &Kpi)> =
@@ -185,6 +184,7 @@ impl Difference {
     }
 }
 
+/// A line for each difference; empty if there are none.
 impl fmt::Display for DatasetDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, difference) in self.iter().enumerate() {

@@ -10,7 +10,8 @@ impl Organization {
     /// Removes the earlier versions that no rule of `keep` keeps, of every dataset of this organization, in the trash
     /// or not, or of one. Returns how many there were.
     ///
-    /// The present version always stays. What is removed is overwritten in the file; see
+    /// The trail of deletions and restorations before the oldest version that stays goes with them. The present version
+    /// always stays. What is removed is overwritten in the file; see
     /// [`purge_dataset`](Self::purge_dataset) for where a copy may be left.
     ///
     /// # Errors

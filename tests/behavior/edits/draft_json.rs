@@ -31,6 +31,18 @@ fn what_a_form_leaves_out_has_the_defaults_of_a_request() {
     assert_eq!((kpi.value_type, kpi.required), (ValueType::Number, true));
 }
 
+/// JavaScript reads 2^63 - 1 as a float and writes 2^63 instead.
+#[test]
+fn a_sort_order_that_javascript_has_rounded_is_read_since_it_is_not_saved() {
+    let read = |sort_order: &str| {
+        let kpi = format!(r#"{{"name":"k","sort_order":{sort_order}}}"#);
+        found(DatasetDraft::from_json(format!(r#"{{{KNOWN},"name":"w","kpis":[{kpi}]}}"#)))
+    };
+    assert_eq!(read("9223372036854776000"), expected(&[]));
+    assert_eq!(read("-1"), expected(&[("kpis[0].sort_order", "greater_than_equal")]));
+    assert_eq!(read("1.5"), expected(&[("kpis[0].sort_order", "int_type")]));
+}
+
 /// A body that lost its list on the way must not delete all KPIs.
 #[test]
 fn the_list_of_kpis_must_be_there() {
@@ -148,7 +160,7 @@ fn what_is_no_draft_has_the_codes_of_a_request() {
 }
 
 /// The cases of the contract as drafts without their two keys. Left out are those whose answers differ for a reason:
-/// they have no KPIs, hold a key that a draft knows, or more KPIs than one request may.
+/// they have no KPIs, hold a key that a draft knows, or more KPIs than one request may. A `sort_order` may be too large.
 #[test]
 fn a_draft_has_the_violations_of_the_request_with_the_same_fields() {
     const KNOWN_TO_DRAFTS: [&str; 8] =
@@ -167,6 +179,7 @@ fn a_draft_has_the_violations_of_the_request_with_the_same_fields() {
             continue;
         }
         let mut violations = request;
+        violations.retain(|(path, code)| !path.ends_with("sort_order") || *code != "less_than_equal");
         // Such a body is not read as an object.
         if violations.first().is_none_or(|(path, _)| !path.is_empty()) {
             violations.splice(0..0, expected(&[("id", "missing"), ("updated_at", "missing")]));

@@ -154,7 +154,7 @@ fn changes() -> Vec<Operation> {
         (
             "accept",
             on_a_dataset(|ours, dataset| drop(ours.accept_dataset(dataset.id).unwrap())),
-            written(&[&[("SELECT dataset", 1)], &READ[..], &CHANGE].concat()),
+            written(&[&[("SELECT dataset", 1)], &READ[..], &[("SELECT dataset_version", 1)], &CHANGE].concat()),
         ),
         (
             "delete",

@@ -21,7 +21,8 @@ impl DatasetDraft {
     /// `id`, `updated_at`, `name` and `kpis` are required; `updated_at`, which may be null, is the token by which a save finds out
     /// whether the dataset was changed since. A web view keeps it as the string that it is: a JavaScript `Date` cuts
     /// it to milliseconds. A KPI whose `id` is absent or null is a new one. The order of `kpis` is the display order,
-    /// whatever their `sort_order`.
+    /// whatever their `sort_order`, which may also
+    /// be one that JavaScript has rounded up beyond the limit.
     ///
     /// The other fields have the limits, codes and defaults of a request
     /// ([`NewDataset::from_json`](crate::NewDataset::from_json)), but for the number of KPIs, which is that of a
@@ -105,6 +106,7 @@ fn read_kpi_draft(
     while let Some(key) = object.next_key()? {
         match &*key {
             "id" => object.field(&mut id, read_id_or_null)?,
+            "sort_order" => fields.read_rounded_sort_order(&mut object)?,
             _ if fields.read(&key, &mut object)? || object.ignored(&mut ignored, &key)? => {}
             _ => object.unexpected(key)?,
         }

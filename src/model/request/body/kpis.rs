@@ -1,7 +1,9 @@
 //! The list of KPIs, and the fields that every KPI in a body has.
 
 use super::read_item;
-use super::scalars::{read_description, read_name, read_required, read_sort_order, read_unit, read_value_type};
+use super::scalars::{
+    read_description, read_name, read_required, read_rounded_sort_order, read_sort_order, read_unit, read_value_type,
+};
 use crate::model::new_dataset::NewKpi;
 use crate::model::request::json::{Reader, SyntaxError, Value};
 use crate::model::request::json_object::{Field, ObjectReader, decode};
@@ -75,6 +77,11 @@ pub(super) struct KpiFields {
 }
 
 impl KpiFields {
+    /// Reads a `sort_order` that is not saved.
+    pub(super) fn read_rounded_sort_order(&mut self, object: &mut ObjectReader<'_, '_>) -> Result<(), SyntaxError> {
+        object.field(&mut self.sort_order, read_rounded_sort_order)
+    }
+
     pub(super) fn new() -> Self {
         Self {
             name: Field::new("name"),

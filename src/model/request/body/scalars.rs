@@ -75,6 +75,14 @@ pub(super) fn read_sort_order(value: Value<'_>) -> Result<i64, Rule> {
     Ok(sort_order)
 }
 
+/// A `sort_order` that nobody edits: JavaScript rounds the largest ones up, beyond the limit.
+pub(super) fn read_rounded_sort_order(value: Value<'_>) -> Result<i64, Rule> {
+    match read_sort_order(value) {
+        Err(Rule::LessThanEqual { le }) => Ok(le),
+        read => read,
+    }
+}
+
 /// The rule that a value of the wrong type breaks. A string with a lone surrogate breaks the rule for Unicode first.
 fn other_type(value: Value<'_>, rule: Rule) -> Rule {
     match value {
