@@ -17,6 +17,7 @@ pub(crate) mod diff;
 pub(crate) mod digest;
 pub(crate) mod draft;
 pub(crate) mod durability;
+pub(crate) mod earlier;
 mod from_str_visitor;
 pub(crate) mod history_keep;
 pub(crate) mod id_source;

@@ -92,23 +92,16 @@ impl Record {
         self.dataset.kpis.get(index).zip(self.positions.get(index).copied())
     }
 
-    /// Removes the KPIs for which `keeps` is false.
-    pub(crate) fn retain(&mut self, keeps: impl Fn(&Kpi) -> bool) {
-        let kpis = std::mem::take(&mut self.dataset.kpis).into_iter().zip(std::mem::take(&mut self.positions));
-        (self.dataset.kpis, self.positions) = kpis.filter(|(kpi, _)| keeps(kpi)).unzip();
-    }
-
-    /// Completes an earlier version, whose values were put back: display order, revision and digests. Returns whether
-    /// the values are those of that version.
-    pub(crate) fn restore(&mut self, revision: i64, digest: Digest) -> bool {
-        if !self.dataset.kpis.iter().map(|kpi| kpi.sort_order).zip(&self.positions).is_sorted() {
-            let mut kpis: Vec<(i64, Kpi)> =
-                std::mem::take(&mut self.positions).into_iter().zip(std::mem::take(&mut self.dataset.kpis)).collect();
-            kpis.sort_by_key(|(position, kpi)| (kpi.sort_order, *position));
-            (self.positions, self.dataset.kpis) = kpis.into_iter().unzip();
+    /// Puts the KPIs into display order. Returns whether they were in another one.
+    pub(crate) fn arrange(&mut self) -> bool {
+        if self.dataset.kpis.iter().map(|kpi| kpi.sort_order).zip(&self.positions).is_sorted() {
+            return false;
         }
-        (self.revision, self.digest) = (revision, digest);
-        self.is_intact()
+        let mut kpis: Vec<(i64, Kpi)> =
+            std::mem::take(&mut self.positions).into_iter().zip(std::mem::take(&mut self.dataset.kpis)).collect();
+        kpis.sort_by_key(|(position, kpi)| (kpi.sort_order, *position));
+        (self.positions, self.dataset.kpis) = kpis.into_iter().unzip();
+        true
     }
 
     /// Whether every value is one that this crate writes: the CHECKs of the schema can be switched off, and SQLite does

@@ -1,14 +1,12 @@
 //! What a change replaced, as it is stored: the values that the dataset had before, from which the earlier version is
 //! put together.
 
-use std::collections::{HashMap, HashSet};
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::dataset::{Dataset, Kpi};
+use super::earlier::Earlier;
 use super::ids::{KpiId, UserId};
-use super::record::Record;
 use super::time;
 use super::value_type::ValueType;
 
@@ -168,20 +166,17 @@ impl Replaced {
         serde_json::from_str(part).map_err(|_| NotReplaced)
     }
 
-    /// Puts the values of a part back. After the last part, [`Record::restore`] completes the record.
-    pub(crate) fn put_back(self, record: &mut Record) -> Result<(), NotReplaced> {
+    /// Puts the values of a part back. After the last part, [`Earlier::is_version`] tells whether they are those of the
+    /// version before. If it fails, some may have been put back.
+    pub(crate) fn put_back(self, earlier: &mut Earlier) -> Result<(), NotReplaced> {
         if let Some(dataset) = self.dataset {
-            let head = &mut record.dataset;
+            let head = earlier.head();
             put(&mut head.name, dataset.name);
             put(&mut head.description, dataset.description);
             (head.updated_by, head.updated_at) = (dataset.updated_by, dataset.updated_at);
         }
-        if !self.changed.is_empty() {
-            let by_id: HashMap<KpiId, usize> =
-                record.dataset.kpis.iter().enumerate().map(|(index, kpi)| (kpi.id, index)).collect();
-            for before in self.changed {
-                let index = *by_id.get(&before.id).ok_or(NotReplaced)?;
-                let kpi = record.dataset.kpis.get_mut(index).ok_or(NotReplaced)?;
+        for before in self.changed {
+            let is_changed = earlier.change_kpi(before.id, |kpi, position| {
                 put(&mut kpi.name, before.name);
                 put(&mut kpi.description, before.description);
                 put(&mut kpi.unit, before.unit);
@@ -189,18 +184,20 @@ impl Replaced {
                 put(&mut kpi.required, before.required);
                 put(&mut kpi.sort_order, before.sort_order);
                 kpi.updated_at = before.updated_at;
-                put(record.positions.get_mut(index).ok_or(NotReplaced)?, before.position);
+                put(position, before.position);
+            });
+            if !is_changed {
+                return Err(NotReplaced);
             }
         }
-        if !self.added.is_empty() {
-            let added: HashSet<KpiId> = self.added.into_iter().collect();
-            record.retain(|kpi| !added.contains(&kpi.id));
+        for id in self.added {
+            earlier.remove_kpi(id);
         }
         for kpi in self.deleted {
-            record.positions.push(kpi.position);
-            record.dataset.kpis.push(Kpi {
+            let position = kpi.position;
+            let kpi = Kpi {
                 id: kpi.id,
-                dataset_id: record.dataset.id,
+                dataset_id: earlier.unordered().dataset.id,
                 name: kpi.name,
                 sort_order: kpi.sort_order,
                 created_at: kpi.created_at,
@@ -209,7 +206,8 @@ impl Replaced {
                 value_type: kpi.value_type,
                 required: kpi.required,
                 updated_at: kpi.updated_at,
-            });
+            };
+            earlier.put_kpi(kpi, position);
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::transaction::Transaction;
 
 /// A dataset that a change has read.
+#[derive(Clone)]
 pub(crate) struct Stored {
     pub(in crate::sqlite) owner: Owner,
     pub(in crate::sqlite) state: Option<State>,

@@ -6,6 +6,7 @@
 
 use crate::error::Error;
 use crate::model::diff::DatasetDiff;
+use crate::model::earlier::Earlier;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::limits::PAGE_BYTES_MAX;
 use crate::model::page::Damage;
@@ -24,8 +25,10 @@ const CREATION: i64 = i64::MIN;
 
 /// A step backwards through a history.
 pub(in crate::sqlite) enum Step<'a> {
-    /// The version `record`, made by `entry`, or by the creation. `before` is the version before it, if it is known.
-    Version { record: &'a Record, entry: Option<&'a ChangeEntry>, before: Option<&'a Record> },
+    /// A version, made by `entry`, or by the creation.
+    Version { version: &'a mut Earlier, entry: Option<&'a ChangeEntry> },
+    /// The version before the one of the last step, if it is known. Follows every version that a change of content made.
+    Before(Option<&'a mut Earlier>),
     /// A change is damaged, and with it the version that it made or the one that it replaced.
     Damaged { change: i64 },
     /// The last changes of the trail are missing.
@@ -42,83 +45,74 @@ pub(in crate::sqlite) fn walk(
     newest: Option<Option<i64>>,
     mut visit: impl FnMut(Step<'_>) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    let mut version = Some(now);
-    // The last version that is known, to which the values that older changes replaced may still lead.
-    let mut base: Option<Record> = None;
+    let mut earlier = Earlier::new(now);
+    // Whether it holds the version that the next change made. Otherwise it began as the last one that is known, from which
+    // the values that older changes replaced may still lead to a version.
+    let mut is_version = true;
     let (mut is_damaged, mut is_ended, mut is_stopped) = (false, false, false);
     let (mut newest, mut newer) = (newest, None);
     version::for_each(snapshot, owner, |StoredChange { number, known }| {
         if newest.take().is_some_and(|newest| newest != Some(number)) {
             // The last changes are missing.
-            is_damaged = true;
-            base = version.take();
+            (is_damaged, is_version) = (true, false);
             is_stopped = !visit(Step::Damaged { change: i64::MAX })?;
             if is_stopped {
                 return Ok(false);
             }
         }
         let Some((entry, replaced)) = known else {
-            (is_damaged, newer) = (true, None);
-            base = version.take().or(base.take());
+            (is_damaged, is_version, newer) = (true, false, None);
             is_stopped = !visit(Step::Damaged { change: number })?;
             return Ok(!is_stopped);
         };
-        if !follows(&entry, version.as_ref(), newer.replace(entry.origin)) {
+        let revision = is_version.then_some(earlier.unordered().revision);
+        if !follows(&entry, revision, newer.replace(entry.origin)) {
             // Changes between are missing.
-            is_damaged = true;
-            base = version.take().or(base.take());
+            (is_damaged, is_version) = (true, false);
             is_stopped = !visit(Step::Damaged { change: number.saturating_add(1) })?;
             if is_stopped {
                 return Ok(false);
             }
         }
-        if !entry.origin.is_of_content() {
-            let is_shown = version.as_ref();
-            if let Some(record) = is_shown {
-                is_stopped = !visit(Step::Version { record, entry: Some(&entry), before: None })?;
-            }
+        if is_version {
+            is_stopped = !visit(Step::Version { version: &mut earlier, entry: Some(&entry) })?;
+        } else if is_damaged && entry.origin.is_of_content() {
+            is_stopped = !visit(Step::Damaged { change: number })?;
+        }
+        if is_stopped || !entry.origin.is_of_content() {
             return Ok(!is_stopped);
         }
         let is_known = !replaced.is_empty();
-        let mut before = version.as_ref().or(base.as_ref()).cloned();
-        let is_restored = before.as_mut().is_some_and(|before| {
-            let put_back = replaced.into_iter().try_for_each(|part| part.put_back(before));
-            put_back.is_ok() && before.restore(entry.revision, entry.digest)
-        });
-        if let Some(record) = &version {
-            let before = before.as_ref().filter(|_| is_restored);
-            is_stopped = !visit(Step::Version { record, entry: Some(&entry), before })?;
-        } else if is_damaged {
-            is_stopped = !visit(Step::Damaged { change: number })?;
+        let is_put_back = replaced.into_iter().try_for_each(|part| part.put_back(&mut earlier)).is_ok();
+        let is_restored = is_put_back && earlier.is_version(entry.revision, entry.digest);
+        if is_version {
+            is_stopped = !visit(Step::Before(is_restored.then_some(&mut earlier)))?;
         }
         // Behind a gap nothing is damaged only because it cannot be put together.
-        is_damaged = !is_restored && (is_damaged || (is_known && version.is_some()));
+        is_damaged = !is_restored && (is_damaged || (is_known && is_version));
         is_ended = !is_known && entry.origin != Origin::Accepted;
-        (version, base) = if is_restored { (before, None) } else { (None, before) };
+        is_version = is_restored;
         Ok(!is_stopped && !is_ended)
     })?;
     if is_stopped || is_ended {
         return Ok(());
     }
     let is_missing = newest.flatten().is_some() || newer == Some(Origin::Restored);
-    match version {
-        Some(record) if record.revision == FIRST_REVISION && !is_missing => {
-            visit(Step::Version { record: &record, entry: None, before: None })?;
-        }
-        Some(_) => {
-            visit(Step::Incomplete)?;
-        }
-        None if is_damaged => {
+    if !is_version {
+        if is_damaged {
             visit(Step::Damaged { change: CREATION })?;
         }
-        None => {}
+    } else if earlier.unordered().revision == FIRST_REVISION && !is_missing {
+        visit(Step::Version { version: &mut earlier, entry: None })?;
+    } else {
+        visit(Step::Incomplete)?;
     }
     Ok(())
 }
 
-/// Whether no change is missing between this one, which made `version`, and the one after it, of which `newer` is the
-/// origin.
-fn follows(entry: &ChangeEntry, version: Option<&Record>, newer: Option<Origin>) -> bool {
+/// Whether no change is missing between this one, which made the version with the revision `made`, and the one after it,
+/// of which `newer` is the origin.
+fn follows(entry: &ChangeEntry, made: Option<i64>, newer: Option<Origin>) -> bool {
     let revision = entry.revision.saturating_add(i64::from(entry.origin.is_of_content()));
     let is_in_turn = match (newer, entry.origin) {
         (Some(Origin::Restored), origin) => origin == Origin::Deleted,
@@ -126,17 +120,21 @@ fn follows(entry: &ChangeEntry, version: Option<&Record>, newer: Option<Origin>)
         (Some(newer), Origin::Deleted) => !newer.is_of_content(),
         _ => true,
     };
-    is_in_turn && version.is_none_or(|version| version.revision == revision)
+    is_in_turn && made.is_none_or(|made| made == revision)
 }
 
-fn to_version(record: &Record, entry: Option<&ChangeEntry>, before: Option<&Record>) -> DatasetVersion {
+fn to_version(version: &mut Earlier, entry: Option<&ChangeEntry>) -> DatasetVersion {
+    let record = version.in_display_order();
     let dataset = record.dataset.clone();
     let (origin, changed_at, changed_by) = match entry {
         Some(entry) => (entry.origin, entry.changed_at, entry.changed_by),
         None => (Origin::Created, dataset.created_at, dataset.created_by),
     };
-    let diff = before.map(|before| DatasetDiff::between(&before.dataset, &dataset));
-    DatasetVersion { revision: record.revision.cast_unsigned(), origin, changed_at, changed_by, dataset, diff }
+    DatasetVersion { revision: record.revision.cast_unsigned(), origin, changed_at, changed_by, dataset, diff: None }
+}
+
+fn compare(version: &mut DatasetVersion, before: &mut Earlier) {
+    version.diff = Some(DatasetDiff::between(&before.in_display_order().dataset, &version.dataset));
 }
 
 /// A page of a history.
@@ -158,30 +156,36 @@ pub(crate) fn page(
     let Stored { owner, state, record } = change::find(snapshot, organization, id)?;
     let mut page = RawHistory { items: Vec::new(), damaged: Vec::new(), next: None };
     let (mut last, mut bytes) = (None, 0);
+    // Whether the page has the version of the last step.
+    let mut is_listed = false;
     walk(snapshot, owner, record, Some(state.map(|state| state.changed)), |step| {
-        let change = match &step {
-            Step::Version { entry, .. } => entry.map_or(CREATION, |entry| entry.change),
-            Step::Damaged { change } => *change,
-            Step::Incomplete => CREATION,
+        let (change, version) = match step {
+            Step::Version { version, entry } => (entry.map_or(CREATION, |entry| entry.change), Some((version, entry))),
+            Step::Damaged { change } => (change, None),
+            Step::Incomplete => (CREATION, None),
+            Step::Before(before) => {
+                if let (Some(version), Some(before)) = (page.items.last_mut().filter(|_| is_listed), before) {
+                    compare(version, before);
+                }
+                return Ok(true);
+            }
         };
+        is_listed = false;
         if after.is_some_and(|after| change >= after) {
             return Ok(true);
         }
         let count = page.items.len() + page.damaged.len();
-        let size = if let Step::Version { record, .. } = &step { record.bytes() } else { 0 };
+        let size = version.as_ref().map_or(0, |(version, _)| version.unordered().bytes());
         if count == limit as usize || (count > 0 && bytes + size > PAGE_BYTES_MAX) {
             page.next = last;
             return Ok(false);
         }
         bytes += size;
-        match step {
-            Step::Version { record, entry, before } => page.items.push(to_version(record, entry, before)),
-            Step::Damaged { .. } | Step::Incomplete => {
-                page.damaged.push(Damage {
-                    index: page.items.len(),
-                    dataset: Some(id),
-                    detail: DAMAGED_VERSION.into(),
-                });
+        is_listed = version.is_some();
+        match version {
+            Some((version, entry)) => page.items.push(to_version(version, entry)),
+            None => {
+                page.damaged.push(Damage { index: page.items.len(), dataset: Some(id), detail: DAMAGED_VERSION.into() })
             }
         }
         last = Some(change);
@@ -199,37 +203,47 @@ pub(crate) fn find(
     id: DatasetId,
     is_wanted: impl Fn(&Record) -> bool,
 ) -> Result<Option<DatasetVersion>, Failure> {
-    find_from(snapshot, &change::find(snapshot, organization, id)?, is_wanted, to_version)
+    find_from(snapshot, change::find(snapshot, organization, id)?, is_wanted, to_version, compare)
 }
 
 /// The record of this revision, for a change of the dataset that was read.
 pub(crate) fn record_of(snapshot: &Snapshot<'_>, stored: &Stored, revision: u64) -> Result<Record, Failure> {
     let is_wanted = |record: &Record| record.revision.cast_unsigned() == revision;
-    let found = find_from(snapshot, stored, is_wanted, |record, _, _| record.clone())?;
+    let to_record = |version: &mut Earlier, _: Option<&ChangeEntry>| version.in_display_order().clone();
+    let found = find_from(snapshot, stored.clone(), is_wanted, to_record, |_, _| ())?;
     found.ok_or_else(|| Error::revision_not_found(stored.owner.id, revision).into())
 }
 
+/// Makes a `T` of the newest version for which `is_wanted` is true, and gives it the version before, if that is known.
 fn find_from<T>(
     snapshot: &Snapshot<'_>,
-    stored: &Stored,
+    Stored { owner, state, record }: Stored,
     is_wanted: impl Fn(&Record) -> bool,
-    found: impl Fn(&Record, Option<&ChangeEntry>, Option<&Record>) -> T,
+    found: impl Fn(&mut Earlier, Option<&ChangeEntry>) -> T,
+    compare: impl Fn(&mut T, &mut Earlier),
 ) -> Result<Option<T>, Failure> {
     let (mut wanted, mut is_damaged) = (None, false);
-    let Stored { owner, state, record } = stored;
-    let newest = Some(state.map(|state| state.changed));
-    walk(snapshot, *owner, record.clone(), newest, |step| {
+    walk(snapshot, owner, record, Some(state.map(|state| state.changed)), |step| {
         match step {
             // Of a version that was deleted and restored, the change that made it.
             Step::Version { entry: Some(entry), .. } if !entry.origin.is_of_content() => {}
-            Step::Version { record, entry, before } if is_wanted(record) => wanted = Some(found(record, entry, before)),
-            Step::Version { .. } => {}
+            Step::Version { version, entry } => {
+                if is_wanted(version.unordered()) {
+                    wanted = Some(found(version, entry));
+                }
+            }
+            Step::Before(before) => {
+                if let (Some(wanted), Some(before)) = (&mut wanted, before) {
+                    compare(wanted, before);
+                }
+                return Ok(wanted.is_none());
+            }
             Step::Damaged { .. } | Step::Incomplete => is_damaged = true,
         }
-        Ok(wanted.is_none())
+        Ok(true)
     })?;
     match wanted {
-        None if is_damaged => Err(Failure(damaged(DAMAGED_VERSION).with_dataset(stored.owner.id))),
+        None if is_damaged => Err(Failure(damaged(DAMAGED_VERSION).with_dataset(owner.id))),
         wanted => Ok(wanted),
     }
 }
@@ -251,7 +265,7 @@ pub(in crate::sqlite) fn check(
     });
     let checked = checked.and_then(|()| match now {
         Some(now) => walk(snapshot, owner, now, changed, |step| {
-            is_damaged |= !matches!(step, Step::Version { .. });
+            is_damaged |= matches!(step, Step::Damaged { .. } | Step::Incomplete);
             Ok(true)
         }),
         None => Ok(()),

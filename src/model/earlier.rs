@@ -1,0 +1,100 @@
+//! A dataset on the way back through its history: one record, in which the values that changes replaced are put back.
+
+use std::collections::HashMap;
+
+use super::dataset::{Dataset, Kpi};
+use super::digest::{self, Digest};
+use super::ids::KpiId;
+use super::record::Record;
+
+/// A dataset, of which one change after the other is undone. What that costs follows the change, however many KPIs the
+/// dataset has: those are sorted only when a version is asked for, and the sum of their digests is kept.
+pub(crate) struct Earlier {
+    /// With its KPIs in any order. `digest.kpis` is exact for what it holds, also if that never was a version.
+    record: Record,
+    /// The index of each KPI; `None` until one is looked for, and after they were sorted.
+    indexes: Option<HashMap<KpiId, usize>>,
+}
+
+impl Earlier {
+    /// Begins with an intact record.
+    pub(crate) fn new(now: Record) -> Self {
+        Self { record: now, indexes: None }
+    }
+
+    /// What it holds, with its KPIs in any order.
+    pub(crate) fn unordered(&self) -> &Record {
+        &self.record
+    }
+
+    /// What it holds, with its KPIs in display order.
+    pub(crate) fn in_display_order(&mut self) -> &Record {
+        if self.record.arrange() {
+            self.indexes = None;
+        }
+        &self.record
+    }
+
+    /// Whether it holds the version with this revision and these digests.
+    pub(crate) fn is_version(&mut self, revision: i64, digest: Digest) -> bool {
+        let Record { dataset, digest: held, .. } = &self.record;
+        let head = digest::head(revision, dataset, dataset.kpis.len());
+        let is_version = Digest { head, kpis: held.kpis } == digest;
+        if is_version {
+            (self.record.revision, self.record.digest) = (revision, digest);
+        }
+        is_version
+    }
+
+    /// The fields of the dataset itself: the KPIs have functions of their own.
+    pub(super) fn head(&mut self) -> &mut Dataset {
+        &mut self.record.dataset
+    }
+
+    /// Changes a KPI and its position. Returns false if the dataset has no such KPI.
+    pub(super) fn change_kpi(&mut self, id: KpiId, change: impl FnOnce(&mut Kpi, &mut i64)) -> bool {
+        let index = self.indexes().get(&id).copied();
+        let Record { dataset, positions, digest, .. } = &mut self.record;
+        let found = index.and_then(|index| dataset.kpis.get_mut(index).zip(positions.get_mut(index)));
+        let Some((kpi, position)) = found else { return false };
+        digest.kpis = digest.kpis.wrapping_sub(digest::kpi(*position, kpi));
+        change(kpi, position);
+        digest.kpis = digest.kpis.wrapping_add(digest::kpi(*position, kpi));
+        true
+    }
+
+    /// Removes a KPI, if the dataset has it.
+    pub(super) fn remove_kpi(&mut self, id: KpiId) {
+        let indexes = Self::indexes_of(&mut self.indexes, &self.record);
+        let Record { dataset: Dataset { kpis, .. }, positions, digest, .. } = &mut self.record;
+        let index = indexes.remove(&id).filter(|index| *index < kpis.len().min(positions.len()));
+        let Some(index) = index else { return };
+        let (kpi, position) = (kpis.swap_remove(index), positions.swap_remove(index));
+        digest.kpis = digest.kpis.wrapping_sub(digest::kpi(position, &kpi));
+        if let Some(moved) = kpis.get(index) {
+            indexes.insert(moved.id, index);
+        }
+    }
+
+    /// Adds a KPI, in place of one with its id: another tool may have added that again.
+    pub(super) fn put_kpi(&mut self, kpi: Kpi, position: i64) {
+        self.remove_kpi(kpi.id);
+        let index = self.record.dataset.kpis.len();
+        self.indexes().insert(kpi.id, index);
+        let Record { dataset, positions, digest, .. } = &mut self.record;
+        digest.kpis = digest.kpis.wrapping_add(digest::kpi(position, &kpi));
+        dataset.kpis.push(kpi);
+        positions.push(position);
+    }
+
+    fn indexes(&mut self) -> &mut HashMap<KpiId, usize> {
+        Self::indexes_of(&mut self.indexes, &self.record)
+    }
+
+    fn indexes_of<'a>(
+        indexes: &'a mut Option<HashMap<KpiId, usize>>,
+        record: &Record,
+    ) -> &'a mut HashMap<KpiId, usize> {
+        indexes.get_or_insert_with(|| record.dataset.kpis.iter().map(|kpi| kpi.id).zip(0..).collect())
+    }
+}
