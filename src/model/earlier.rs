@@ -37,9 +37,9 @@ impl Earlier {
 
     /// Whether it holds the version with this revision and these digests.
     pub(crate) fn is_version(&mut self, revision: i64, digest: Digest) -> bool {
-        let Record { dataset, digest: held, .. } = &self.record;
+        let dataset = &self.record.dataset;
         let head = digest::head(revision, dataset, dataset.kpis.len());
-        let is_version = Digest { head, kpis: held.kpis } == digest;
+        let is_version = Digest { head, kpis: self.record.digest.kpis } == digest;
         if is_version {
             (self.record.revision, self.record.digest) = (revision, digest);
         }

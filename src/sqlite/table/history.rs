@@ -185,7 +185,11 @@ pub(crate) fn page(
         match version {
             Some((version, entry)) => page.items.push(to_version(version, entry)),
             None => {
-                page.damaged.push(Damage { index: page.items.len(), dataset: Some(id), detail: DAMAGED_VERSION.into() })
+                page.damaged.push(Damage {
+                    index: page.items.len(),
+                    dataset: Some(id),
+                    detail: DAMAGED_VERSION.into(),
+                });
             }
         }
         last = Some(change);
