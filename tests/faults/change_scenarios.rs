@@ -231,22 +231,20 @@ pub(super) static SCENARIOS: [Scenario; 16] = [
 ];
 
 /// Those whose images are expensive to check.
-pub(super) static LARGE: [Scenario; 1] = [
-    Scenario {
-        name: "an edit whose history is stored in several parts",
-        prepare: |session| {
-            session.open()?;
-            session.create_together(&[1, 170])?;
-            session.save(1, describe_kpis)?;
-            session.close()
-        },
-        run: |session| {
-            session.open()?;
-            session.save(1, |draft| draft.kpis.clear())?;
-            session.save(0, rename)
-        },
+pub(super) static LARGE: [Scenario; 1] = [Scenario {
+    name: "an edit whose history is stored in several parts",
+    prepare: |session| {
+        session.open()?;
+        session.create_together(&[1, 170])?;
+        session.save(1, describe_kpis)?;
+        session.close()
     },
-];
+    run: |session| {
+        session.open()?;
+        session.save(1, |draft| draft.kpis.clear())?;
+        session.save(0, rename)
+    },
+}];
 
 pub(super) fn three_datasets(session: &mut Session) -> Result<()> {
     session.open()?;

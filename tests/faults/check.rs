@@ -50,7 +50,9 @@ impl Expected<'_> {
                 change.effects.iter().any(|effect| is_it(effect, id))
             };
             let acceptances = self.events.iter().enumerate().filter_map(|(index, noted)| match &noted.event {
-                Event::Change(change) if is_meant(change, settles) => Some(self.demand(index, noted, &change.outcome, cut)),
+                Event::Change(change) if is_meant(change, settles) => {
+                    Some(self.demand(index, noted, &change.outcome, cut))
+                }
                 _ => None,
             });
             let demands: Vec<_> = acceptances.collect();

@@ -71,7 +71,10 @@ fn after_a_failure_of_any_operation_no_answer_is_false_and_the_store_works() {
     println!(
         "I/O errors: {faults} faults, 0 panics, 0 corrupt, 0 lost, 0 untrue; unknown outcomes: {held} held, {did_not} did not"
     );
-    assert!(held > 0 && did_not > 0 || given_scenario().is_some(), "unknown outcomes go both ways: {held} held, {did_not} did not");
+    assert!(
+        held > 0 && did_not > 0 || given_scenario().is_some(),
+        "unknown outcomes go both ways: {held} held, {did_not} did not"
+    );
 }
 
 /// SQLite's integrity check reports unreadable pages in the same text as damaged ones.

@@ -40,7 +40,9 @@ pub(super) fn found_in(image: &Image, expected: &Expected<'_>, cut: usize) -> Ve
 
     events.extend(expected.events.iter().map(|noted| noted.event.clone()).filter(|event| match event {
         Event::Backup { name, .. } => image.get(name).is_some_and(|bytes| !bytes.is_empty()),
-        Event::Alteration { dataset } => [Place::Living, Place::Purged].iter().any(|place| was_damaged(dataset.id, *place)),
+        Event::Alteration { dataset } => {
+            [Place::Living, Place::Purged].iter().any(|place| was_damaged(dataset.id, *place))
+        }
         _ => false,
     }));
     events.into_iter().map(|event| Noted { event, began: 0, ended: 0 }).collect()

@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use kpi_store_fault_vfs::Kind;
 
-use super::images::{self, Image};
 use super::change_scenarios::rename;
+use super::images::{self, Image};
 use super::scenarios::two_datasets;
 use super::session::Session;
 use crate::sqlite::open::upgrade_tests::schemas::REBUILDS;

@@ -43,7 +43,10 @@ impl Found {
 pub(super) enum Wanted {
     Exactly(Dataset),
     /// The change was not acknowledged: this content, written at this time if that was told.
-    Content { dataset: Dataset, updated_at: Option<DateTime<Utc>> },
+    Content {
+        dataset: Dataset,
+        updated_at: Option<DateTime<Utc>>,
+    },
     /// A load does not return what it stored.
     WithKpis(usize),
 }
@@ -84,7 +87,10 @@ pub(super) enum Effect {
     Purge(DatasetId),
     PurgeTrash,
     /// Of this dataset, or of all, only so many of the last versions stay.
-    Prune { of: Option<DatasetId>, last: usize },
+    Prune {
+        of: Option<DatasetId>,
+        last: usize,
+    },
 }
 
 impl Effect {
@@ -157,9 +163,10 @@ impl Life {
             && newest.is(&found.dataset)
             && found.history.as_ref().is_none_or(|history| {
                 history.len() == self.versions.len()
-                    && history.iter().zip(&self.versions).all(|(found, (origin, wanted))| {
-                        found.origin == *origin && wanted.is(&found.dataset)
-                    })
+                    && history
+                        .iter()
+                        .zip(&self.versions)
+                        .all(|(found, (origin, wanted))| found.origin == *origin && wanted.is(&found.dataset))
             })
     }
 
