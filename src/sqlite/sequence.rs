@@ -38,10 +38,10 @@ impl ReservedSeqs {
         Self { next: last.saturating_add(1), left: count, ..self }
     }
 
-    /// Takes `count` consecutive numbers and returns the first, if that many are left.
-    pub(super) fn take(&mut self, count: i64) -> Option<i64> {
+    /// Takes `count` consecutive numbers and returns the first, if that many are left and it is larger than `after`.
+    pub(super) fn take(&mut self, count: i64, after: i64) -> Option<i64> {
         let first = self.next;
-        if self.left < count {
+        if self.left < count || first <= after {
             return None;
         }
         self.next = first.saturating_add(count);

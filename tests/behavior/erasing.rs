@@ -3,6 +3,7 @@
 
 mod bytes;
 mod compacting;
+mod damaged;
 mod interrupted;
 mod organizations;
 mod scene;

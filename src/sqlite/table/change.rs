@@ -9,7 +9,7 @@ use rusqlite::{Row, params};
 use super::dataset::{SELECT_IDS, SELECT_ONE, column, digest, head, kpi_count, read, record, state};
 use super::row::Columns;
 use super::version::{self, Owner};
-use super::{counter, kpi};
+use super::{counter, kpi, removal};
 use crate::error::Error;
 use crate::model::change::{self, Change, next_token};
 use crate::model::dataset::{Dataset, Kpi};
@@ -267,6 +267,11 @@ fn set_state(transaction: &Transaction<'_>, owner: Owner, state: State) -> Resul
             connection.pragma_update(None, "ignore_check_constraints", 0)?;
             updated?;
         }
+        // A row that an index lacks cannot be updated in it.
+        Err(error) if removal::lacks_a_row(&error) => {
+            removal::reindex(connection, "REINDEX dataset")?;
+            connection.prepare_cached(SET_STATE)?.execute(values)?;
+        }
         updated => drop(updated?),
     }
     Ok(())
@@ -331,15 +336,12 @@ fn token(dataset: &Dataset, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> 
     next_token(dataset, now).map_err(|now| Error::ClockOutOfRange { now })
 }
 
-/// The number of the next change of a dataset, the first of `count`. It must be larger than that of the last change:
-/// another tool may have set the counter back.
+/// The number of the next change of a dataset, the first of `count`. It is larger than that of the last change.
 fn next_number(
     transaction: &Transaction<'_>,
     owner: Owner,
     state: Option<&State>,
     count: usize,
 ) -> Result<i64, Failure> {
-    let number = counter::take(transaction, count)?;
-    let last = state.map_or(owner.seq, |state| state.changed.max(owner.seq));
-    if number > last { Ok(number) } else { Err(damaged("the counter is behind the last change").into()) }
+    counter::take(transaction, count, state.map_or(owner.seq, |state| state.changed.max(owner.seq)))
 }

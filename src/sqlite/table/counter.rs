@@ -11,8 +11,7 @@ use crate::sqlite::transaction::Transaction;
 const BLOCK: i64 = 64;
 
 const LAST: &str = "
-    SELECT max(last, ifnull((SELECT max(seq) FROM dataset), 0), ifnull((SELECT max(dataset_seq) FROM kpi), 0))
-    FROM counter WHERE id = 1";
+    SELECT last, (SELECT max(seq) FROM dataset), (SELECT max(dataset_seq) FROM kpi) FROM counter WHERE id = 1";
 const RESERVE: &str = "UPDATE counter SET last = ?1 WHERE id = 1";
 
 /// Counts row by row, because counting a whole table is one step of SQLite that cannot be interrupted.
@@ -21,17 +20,18 @@ const COUNT: &str = "
         max(last) >= ?2
     FROM counter WHERE id IS NOT NULL";
 
-/// Takes `count` consecutive unused numbers and returns the first.
-pub(super) fn take(transaction: &Transaction<'_>, count: usize) -> Result<i64, Failure> {
+/// Takes `count` consecutive unused numbers and returns the first. It is larger than `after`, also if another tool has
+/// set the counter back: then the numbers before it are skipped.
+pub(super) fn take(transaction: &Transaction<'_>, count: usize, after: i64) -> Result<i64, Failure> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let mut numbers = transaction.numbers();
-    let first = if let Some(first) = numbers.take(count) {
+    let first = if let Some(first) = numbers.take(count, after) {
         first
     } else {
-        let last = last(transaction)?;
+        let last = last(transaction)?.max(after);
         let block = count.max(BLOCK).min(SEQS.end().saturating_sub(last));
         numbers = numbers.with_block(last, block);
-        let first = numbers.take(count).ok_or_else(|| damaged("no number is left for a dataset or a change"))?;
+        let first = numbers.take(count, after).ok_or_else(|| damaged("no number is left for a dataset or a change"))?;
         transaction.connection().prepare_cached(RESERVE)?.execute([last + block])?;
         first
     };
@@ -44,7 +44,12 @@ fn last(transaction: &Transaction<'_>) -> Result<i64, Failure> {
     let mut statement = transaction.connection().prepare_cached(LAST)?;
     let mut rows = statement.query([])?;
     match rows.next()? {
-        Some(row) => Ok(Columns(row).integer(0)?),
+        Some(row) => {
+            let columns = Columns(row);
+            let last = columns.integer(0)?.max(columns.optional_integer(1)?.unwrap_or_default());
+            // In a damaged row it may be anything, and belongs to no dataset.
+            Ok(last.max(columns.optional_integer(2).unwrap_or_default().unwrap_or_default()))
+        }
         None => Err(damaged("the table counter has no row").into()),
     }
 }

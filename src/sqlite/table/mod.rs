@@ -3,7 +3,8 @@
 //! - [`dataset`], [`kpi`]: reading and writing the rows of one dataset; [`listing`]: reading those of many.
 //! - [`change`]: changing a stored dataset; [`version`]: what each change replaced; [`history`]: earlier
 //!   versions; [`prune`]: removing them.
-//! - [`trash`]: deleted datasets. [`mod@organization`]: removing all of an organization. [`counter`]: the numbers of datasets and changes.
+//! - [`trash`]: deleted datasets. [`mod@organization`]: removing all of an organization; [`removal`]: what both remove,
+//!   damaged or not. [`counter`]: the numbers of datasets and changes.
 //! - [`audit`]: the statements of a verification.
 //! - [`row`]: columns as borrowed, checked values.
 
@@ -16,6 +17,7 @@ pub(in crate::sqlite) mod kpi;
 pub(crate) mod listing;
 pub(crate) mod organization;
 pub(crate) mod prune;
+mod removal;
 pub(in crate::sqlite) mod row;
 pub(crate) mod trash;
 pub(in crate::sqlite) mod version;

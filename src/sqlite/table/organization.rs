@@ -1,48 +1,95 @@
 //! SQL that removes an organization.
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
+use super::removal::{delete_all, lacks_a_row, reindex, without_foreign_keys};
 use crate::model::ids::OrganizationId;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::transaction::Transaction;
 
 /// A damaged index may lack rows of the organization, and a row that an index lacks cannot be deleted; or it may have
 /// entries of rows that do not exist, with the id of the organization.
-const REINDEX: [&str; 2] = ["REINDEX dataset", "REINDEX purged_dataset"];
+const REINDEX_DATASETS: &str = "REINDEX dataset";
+const REINDEX_PURGED: &str = "REINDEX purged_dataset";
 
-/// From the tables, in which nothing is missing. The KPIs and the histories go with the datasets, by their foreign
-/// keys.
-const DELETE: [&str; 2] = [
-    "DELETE FROM dataset NOT INDEXED WHERE organization_id = ?1",
-    "DELETE FROM purged_dataset NOT INDEXED WHERE organization_id = ?1",
-];
+/// From the tables, in which nothing is missing.
+const DELETE_DATASETS: &str = "DELETE FROM dataset NOT INDEXED WHERE organization_id = ?1";
+const DELETE_PURGED: &str = "DELETE FROM purged_dataset NOT INDEXED WHERE organization_id = ?1";
 
-/// What belongs to no dataset: no call returns it, and nobody can tell whose it was.
-const DELETE_ORPHANS: [&str; 2] = [
-    "DELETE FROM kpi WHERE dataset_seq NOT IN (SELECT seq FROM dataset NOT INDEXED)",
-    "DELETE FROM dataset_version WHERE dataset_seq NOT IN (SELECT seq FROM dataset NOT INDEXED)",
+const SEQS: &str = "SELECT seq FROM dataset NOT INDEXED WHERE organization_id = ?1";
+const DELETE_DATASET: &str = "DELETE FROM dataset NOT INDEXED WHERE +seq = ?1";
+
+/// What belongs to no dataset: the KPIs and the histories of those that were removed, and what damage has separated
+/// from its dataset. No call returns it, and nobody can tell whose it was.
+struct Orphans {
+    /// Most of them, fast. The numbers of the datasets are collected by a scan (`+`), which misses none.
+    delete: &'static str,
+    delete_without_number: &'static str,
+    /// Those that a search for their key did not find.
+    left: &'static str,
+    delete_left: &'static str,
+}
+
+const ORPHANS: [Orphans; 2] = [
+    Orphans {
+        delete: "DELETE FROM kpi WHERE dataset_seq NOT IN (SELECT +seq FROM dataset NOT INDEXED)",
+        delete_without_number: "DELETE FROM kpi WHERE typeof(dataset_seq) <> 'integer'",
+        left: "SELECT DISTINCT dataset_seq FROM kpi
+            WHERE dataset_seq NOT IN (SELECT +seq FROM dataset NOT INDEXED)",
+        delete_left: "DELETE FROM kpi WHERE +dataset_seq = ?1",
+    },
+    Orphans {
+        delete: "DELETE FROM dataset_version WHERE dataset_seq NOT IN (SELECT +seq FROM dataset NOT INDEXED)",
+        delete_without_number: "DELETE FROM dataset_version WHERE typeof(dataset_seq) <> 'integer'",
+        left: "SELECT DISTINCT dataset_seq FROM dataset_version
+            WHERE dataset_seq NOT IN (SELECT +seq FROM dataset NOT INDEXED)",
+        delete_left: "DELETE FROM dataset_version WHERE +dataset_seq = ?1",
+    },
 ];
 
 /// Removes every row of the organization: its datasets, in the trash or not, with all that belongs to them, and the ids
 /// of those that were purged. They need not be intact.
 pub(crate) fn purge(transaction: &Transaction<'_>, organization: OrganizationId) -> Result<(), Failure> {
     let connection = transaction.connection();
-    for sql in REINDEX {
-        reindex(connection, sql)?;
-    }
-    for sql in DELETE {
-        connection.prepare_cached(sql)?.execute([organization.as_bytes()])?;
-    }
-    for sql in DELETE_ORPHANS {
-        connection.prepare_cached(sql)?.execute([])?;
+    without_foreign_keys(connection, || {
+        reindex(connection, REINDEX_DATASETS)?;
+        reindex(connection, REINDEX_PURGED)?;
+        match delete_all(connection, DELETE_DATASETS, [organization.as_bytes()]) {
+            Err(error) if lacks_a_row(&error) => delete_one_by_one(connection, organization)?,
+            deleted => deleted?,
+        }
+        delete_all(connection, DELETE_PURGED, [organization.as_bytes()])?;
+        ORPHANS.iter().try_for_each(|orphans| Ok(orphans.remove(connection)?))
+    })
+}
+
+/// Removes the datasets where two are equal that must not be, so that the indexes could not be built anew. Once one of
+/// the two is removed, they can.
+fn delete_one_by_one(connection: &Connection, organization: OrganizationId) -> rusqlite::Result<()> {
+    for seq in numbers(connection, SEQS, [organization.as_bytes()])? {
+        match delete_all(connection, DELETE_DATASET, [seq]) {
+            Err(error) if lacks_a_row(&error) => {
+                reindex(connection, REINDEX_DATASETS)?;
+                delete_all(connection, DELETE_DATASET, [seq])?;
+            }
+            deleted => deleted?,
+        }
     }
     Ok(())
 }
 
-/// Builds the indexes anew, unless damage made two rows equal that must not be: then they stay as they are.
-fn reindex(connection: &Connection, sql: &str) -> Result<(), Failure> {
-    match connection.prepare_cached(sql)?.execute([]) {
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Ok(()),
-        reindexed => Ok(reindexed.map(drop)?),
+impl Orphans {
+    fn remove(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.prepare_cached(self.delete)?.execute([])?;
+        delete_all(connection, self.delete_without_number, [])?;
+        for seq in numbers(connection, self.left, [])? {
+            delete_all(connection, self.delete_left, [seq])?;
+        }
+        Ok(())
     }
+}
+
+fn numbers(connection: &Connection, sql: &str, of: impl rusqlite::Params) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map(of, |row| row.get(0))?.collect()
 }

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use super::counter;
 use super::dataset::{self, column, select, state};
 use super::row::Columns;
+use super::{counter, removal};
 use crate::error::Error;
 use crate::model::cursor::Order;
 use crate::model::ids::{DatasetId, OrganizationId};
@@ -137,7 +137,6 @@ pub(crate) fn count(snapshot: &Snapshot<'_>, organization: OrganizationId) -> Re
     Ok(count.cast_unsigned())
 }
 
-const DELETE: &str = "DELETE FROM dataset WHERE seq = ?1";
 const REMEMBER: &str = "INSERT INTO purged_dataset (organization_id, change, id) VALUES (?1, ?2, ?3)";
 
 /// Removes a deleted dataset with its KPIs and its history. It need not be intact.
@@ -209,10 +208,9 @@ fn deleted_before(
 }
 
 fn remove(transaction: &Transaction<'_>, organization: OrganizationId, id: DatasetId, seq: i64) -> Result<(), Failure> {
-    let number = counter::take(transaction, 1)?;
+    let number = counter::take(transaction, 1, 0)?;
     let connection = transaction.connection();
-    // Its KPIs and its history go with it, by their foreign keys.
-    connection.prepare_cached(DELETE)?.execute([seq])?;
+    removal::remove_dataset(connection, seq)?;
     connection.prepare_cached(REMEMBER)?.execute(params![organization.as_bytes(), number, id.as_bytes()])?;
     Ok(())
 }

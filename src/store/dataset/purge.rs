@@ -20,6 +20,7 @@ impl Organization {
     /// - [`NotFound`](crate::Error::NotFound) if the trash of this organization has no dataset with this id: it must be
     ///   [deleted](Self::delete_dataset) first.
     /// - [`Corrupt`](crate::Error::Corrupt) if damage hides whether it is in the trash: deleting it again moves it there.
+    ///   Also if a page of its rows cannot be read.
     /// - Those of [`create_dataset`](Self::create_dataset) that do not concern the request.
     ///
     /// # Examples

@@ -23,7 +23,7 @@ impl Store {
     /// # Errors
     ///
     /// - Those of [`create_dataset`](crate::Organization::create_dataset) that do not concern the request: nothing was
-    ///   removed.
+    ///   removed. [`Corrupt`](Error::Corrupt) only if a page of its rows cannot be read.
     /// - Those of [`compact`](Self::compact), if the rows were removed but may be left in the file or its log. The
     ///   source of [`Busy`](Error::Busy), [`StorageFull`](Error::StorageFull) and [`Storage`](Error::Storage) says so.
     ///   Call [`compact`](Self::compact), or this again, until it succeeds.
