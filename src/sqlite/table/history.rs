@@ -182,11 +182,11 @@ pub(crate) fn page(
         }
         bytes += size;
         is_listed = version.is_some();
-        match version {
-            Some((version, entry)) => page.items.push(to_version(version, entry)),
-            None => {
-                page.damaged.push(Damage { index: page.items.len(), dataset: Some(id), detail: DAMAGED_VERSION.into() })
-            }
+        if let Some((version, entry)) = version {
+            page.items.push(to_version(version, entry));
+        } else {
+            let index = page.items.len();
+            page.damaged.push(Damage { index, dataset: Some(id), detail: DAMAGED_VERSION.into() });
         }
         last = Some(change);
         Ok(true)
