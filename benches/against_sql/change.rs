@@ -294,8 +294,8 @@ fn history_page() -> Sides {
     Sides::new(floor, store)
 }
 
-/// Both sides are the crate: what a walk through a history costs follows the number of changes, although each version has
-/// more KPIs than the one before.
+/// Both sides are the crate: what a walk through a history costs follows the number of changes, although each version
+/// has more KPIs than the one before.
 fn verify_added(amount: Amount) -> Sides {
     let side = move |count: usize| {
         let file = File::new();
