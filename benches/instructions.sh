@@ -26,6 +26,7 @@ add a KPI to 10, Full|300
 add a KPI to 9,500, beside to 10, Full|300
 delete and restore, Full|200
 history of 50 versions|20
+verify 4,000 added KPIs, beside 1,000|3
 get one with 10 KPIs|1000
 list 10,000 in pages of 1,000|1
 page of 50|50

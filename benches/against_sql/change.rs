@@ -5,8 +5,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use kpi_store::{
-    Dataset, DatasetId, DatasetPatch, DatasetQuery, Durability, HistoryQuery, KpiId, KpiPatch, NewKpi, Organization,
-    OrganizationId, Store,
+    Dataset, DatasetId, DatasetPatch, DatasetQuery, Durability, HistoryQuery, KpiId, KpiPatch, NewDataset, NewKpi,
+    Organization, OrganizationId, Store,
 };
 use uuid::Uuid;
 
@@ -30,6 +30,7 @@ pub(crate) fn jobs() -> Vec<Job> {
         Job::new("delete and restore, Full", |amount| delete_and_restore(amount, Full)),
         Job::new("delete and restore, Normal", |amount| delete_and_restore(amount, Normal)),
         Job::new("history of 50 versions", |_| history_page()),
+        Job::new("verify 4,000 added KPIs, beside 1,000", verify_added),
     ]
 }
 
@@ -291,4 +292,26 @@ fn history_page() -> Sides {
         })
     };
     Sides::new(floor, store)
+}
+
+/// Both sides are the crate: what a walk through a history costs follows the number of changes, although each version
+/// has more KPIs than the one before.
+fn verify_added(amount: Amount) -> Sides {
+    let side = move |count: usize| {
+        let file = File::new();
+        let store = Store::options().durability(Durability::Normal).open(&file.path).unwrap();
+        let organization = store.organization(OrganizationId::new());
+        let id = organization.create_dataset(NewDataset::new("Water")).unwrap().id;
+        for _ in 0..count {
+            organization.create_kpi(id, new_kpi()).unwrap();
+        }
+        move |times| {
+            let _kept = &file;
+            timed(times, || {
+                let verification = black_box(store.verify()).unwrap();
+                assert!(verification.is_whole() && verification.kpis == count as u64);
+            })
+        }
+    };
+    Sides::new(side(amount.of(1_000)), side(amount.of(4_000)))
 }

@@ -7,6 +7,7 @@
 //! - [`diff`], [`merge`]: what two versions differ in, and bringing them together.
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the
 //!   contract prints them.
+//! - [`version`], [`replaced`], [`earlier`]: what the history stores, and putting earlier versions together.
 //! - [`page`], [`cursor`]: listings. [`verification`], [`progress`]: what long operations return and report.
 
 pub(crate) mod change;

@@ -27,7 +27,7 @@ const CREATION: i64 = i64::MIN;
 pub(in crate::sqlite) enum Step<'a> {
     /// A version, made by `entry`, or by the creation.
     Version { version: &'a mut Earlier, entry: Option<&'a ChangeEntry> },
-    /// The version before the one of the last step, if it is known. Follows every version that a change of content made.
+    /// The version before that of the last step, if it is known. Follows every version that a change of content made.
     Before(Option<&'a mut Earlier>),
     /// A change is damaged, and with it the version that it made or the one that it replaced.
     Damaged { change: i64 },
@@ -35,8 +35,8 @@ pub(in crate::sqlite) enum Step<'a> {
     Incomplete,
 }
 
-/// Calls `visit` with each step, from the newest to the oldest, until it returns false. `newest` is the number of the last
-/// change according to the state of the dataset, if that is known.
+/// Calls `visit` with each step, from the newest to the oldest, until it returns false. `newest` is the number of the
+/// last change according to the state of the dataset, if that is known.
 #[expect(clippy::option_option, reason = "`None` is not known, `Some(None)` was never changed")]
 pub(in crate::sqlite) fn walk(
     snapshot: &Snapshot<'_>,
@@ -46,8 +46,8 @@ pub(in crate::sqlite) fn walk(
     mut visit: impl FnMut(Step<'_>) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     let mut earlier = Earlier::new(now);
-    // Whether it holds the version that the next change made. Otherwise it began as the last one that is known, from which
-    // the values that older changes replaced may still lead to a version.
+    // Whether it holds the version that the next change made. Otherwise it began as the last one that is known, from
+    // which the values that older changes replaced may still lead to a version.
     let mut is_version = true;
     let (mut is_damaged, mut is_ended, mut is_stopped) = (false, false, false);
     let (mut newest, mut newer) = (newest, None);
@@ -110,8 +110,8 @@ pub(in crate::sqlite) fn walk(
     Ok(())
 }
 
-/// Whether no change is missing between this one, which made the version with the revision `made`, and the one after it,
-/// of which `newer` is the origin.
+/// Whether no change is missing between this one, which made the version with the revision `made`, and the one after
+/// it, of which `newer` is the origin.
 fn follows(entry: &ChangeEntry, made: Option<i64>, newer: Option<Origin>) -> bool {
     let revision = entry.revision.saturating_add(i64::from(entry.origin.is_of_content()));
     let is_in_turn = match (newer, entry.origin) {
@@ -182,15 +182,11 @@ pub(crate) fn page(
         }
         bytes += size;
         is_listed = version.is_some();
-        match version {
-            Some((version, entry)) => page.items.push(to_version(version, entry)),
-            None => {
-                page.damaged.push(Damage {
-                    index: page.items.len(),
-                    dataset: Some(id),
-                    detail: DAMAGED_VERSION.into(),
-                });
-            }
+        if let Some((version, entry)) = version {
+            page.items.push(to_version(version, entry));
+        } else {
+            let index = page.items.len();
+            page.damaged.push(Damage { index, dataset: Some(id), detail: DAMAGED_VERSION.into() });
         }
         last = Some(change);
         Ok(true)
