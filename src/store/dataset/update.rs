@@ -20,9 +20,10 @@ impl Organization {
     /// version, so that nobody's change is lost. It is taken by reference: after a [`Conflict`](crate::Error::Conflict)
     /// the caller still has the draft, to [merge](DatasetDraft::merge) it with the other change and to save the result.
     ///
-    /// The order of the list is the display order. If the KPIs that stay are still in the order of their `sort_order`,
-    /// they keep it, and each appended KPI gets the one before it plus one; otherwise all become 0, 1, 2, and so on. A
-    /// KPI whose id the dataset does not have is added with that id, so a deleted KPI can be added again.
+    /// The order of the list is the display order. If the list keeps the KPIs that stay in their order, with added ones
+    /// at its end, the former keep their `sort_order` and each added one gets that of the KPI before it plus one;
+    /// otherwise all become 0, 1, 2, and so on. A KPI whose id the dataset does not have is added with that id, so that a
+    /// deleted KPI can be added again.
     ///
     /// The revision is incremented, and `updated_at` and `updated_by` are set. The `updated_at` of a KPI is set only if its
     /// own fields change. A draft that changes nothing writes nothing and returns the dataset as it is.
