@@ -22,8 +22,8 @@ pub(crate) fn next_token(dataset: &Dataset, now: DateTime<Utc>) -> Result<DateTi
     time::to_micros(token).map(|_| token).ok_or(token)
 }
 
-/// The position, in the order of addition, of a KPI that is added with this number of the counter. It is larger than that of
-/// every KPI that a new dataset can have.
+/// The position, in the order of addition, of a KPI that is added with this number of the counter. It is larger than
+/// that of every KPI that a new dataset can have.
 #[expect(clippy::cast_possible_wrap, reason = "10,000")]
 pub(crate) fn position(number: i64) -> i64 {
     number.saturating_add(KPIS_MAX as i64)

@@ -1,9 +1,9 @@
 //! The digests of a dataset: 64-bit hashes of everything that a read returns, stored with the dataset and checked by
 //! every read.
 //!
-//! SQLite does not detect most single flipped bytes in a file; with the digests, reading such a row is an error. A dataset
-//! has two: that of its head, which is the fields of the dataset itself, and the sum of those of its KPIs, so that a
-//! change of one KPI costs the same however many there are. The hashed bytes are part of the file format:
+//! SQLite does not detect most single flipped bytes in a file; with the digests, reading such a row is an error. A
+//! dataset has two: that of its head, which is the fields of the dataset itself, and the sum of those of its KPIs, so
+//! that a change of one KPI costs the same however many there are. The hashed bytes are part of the file format:
 //! `docs/file-format.md`.
 
 use chrono::{DateTime, Utc};

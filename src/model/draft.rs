@@ -25,9 +25,9 @@ use super::value_type::ValueType;
 /// edited. The draft keeps the [`updated_at`](Self::updated_at) of that dataset, so that saving it is refused if the
 /// dataset was changed meanwhile; [`merge`](Self::merge) then combines both.
 ///
-/// The list is an ordinary `Vec`: KPIs are changed in place, pushed, inserted, removed and moved. Their place in the list
-/// is their place in the display order; [`save_dataset`](crate::Organization::save_dataset) says which `sort_order` each
-/// gets.
+/// The list is an ordinary `Vec`: KPIs are changed in place, pushed, inserted, removed and moved. Their place in the
+/// list is their place in the display order; [`save_dataset`](crate::Organization::save_dataset) says which
+/// `sort_order` each gets.
 ///
 /// As JSON its keys are `id`, `updated_at`, `name`, `description` and `kpis`, with values as in the response.
 ///
@@ -105,7 +105,8 @@ impl DatasetDraft {
         self.id
     }
 
-    /// The `updated_at` of the dataset that the draft was made from. Saving is refused if the stored dataset has another.
+    /// The `updated_at` of the dataset that the draft was made from. Saving is refused if the stored dataset has
+    /// another.
     #[must_use]
     pub fn updated_at(&self) -> Option<DateTime<Utc>> {
         self.updated_at
@@ -153,8 +154,8 @@ impl DatasetDraft {
     /// Whether saving the draft would change the content of the dataset: its name, its description, or its KPIs, their
     /// fields and their order.
     ///
-    /// A form can show with it that there are unsaved changes. The dataset need not be the version that the draft was made
-    /// from.
+    /// A form can show with it that there are unsaved changes. The dataset need not be the version that the draft was
+    /// made from.
     ///
     /// # Examples
     ///
@@ -179,9 +180,9 @@ impl DatasetDraft {
 
     /// Replaces the content with that of another version of the dataset, and keeps `id` and `updated_at`.
     ///
-    /// An application that keeps earlier versions on an undo stack can so save one of them over the present version. KPIs
-    /// that were deleted since then are added again with their ids, so that answers that the application keeps for them
-    /// belong to them again.
+    /// An application that keeps earlier versions on an undo stack can so save one of them over the present version.
+    /// KPIs that were deleted since then are added again with their ids, so that answers that the application keeps for
+    /// them belong to them again.
     ///
     /// # Examples
     ///
@@ -210,8 +211,8 @@ impl DatasetDraft {
         self
     }
 
-    /// The content that saving the draft gives to the dataset. [`with_ids`](Self::with_ids) comes first: here a KPI without
-    /// an id would get a fresh one at each call.
+    /// The content that saving the draft gives to the dataset. [`with_ids`](Self::with_ids) comes first: here a KPI
+    /// without an id would get a fresh one at each call.
     pub(crate) fn content<'a>(&'a self, current: &'a Dataset) -> Result<Content<'a>, Refusal> {
         if current.updated_at != self.updated_at {
             return Err(Refusal::Conflict { expected: self.updated_at });
@@ -274,7 +275,8 @@ pub struct KpiDraft {
 }
 
 impl KpiDraft {
-    /// The id of the stored KPI, or the id that was given to the new one; `None` if it gets a fresh one when it is saved.
+    /// The id of the stored KPI, or the id that was given to the new one; `None` if it gets a fresh one when it is
+    /// saved.
     #[must_use]
     pub fn id(&self) -> Option<KpiId> {
         self.id

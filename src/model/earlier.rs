@@ -1,5 +1,5 @@
-//! Earlier versions of a dataset: one record, in which the values that each change replaced are put back, from the newest
-//! change to the oldest.
+//! Earlier versions of a dataset: one record, in which the values that each change replaced are put back, from the
+//! newest change to the oldest.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,11 @@ use super::digest::{self, Digest};
 use super::ids::KpiId;
 use super::record::Record;
 
-/// A dataset of which one change after the other is undone. The cost of that depends on the change, and not on the number
-/// of KPIs: they are sorted only when a version is asked for, and the sum of their digests is kept up to date.
+/// A dataset of which one change after the other is undone. The cost of that depends on the change, and not on the
+/// number of KPIs: they are sorted only when a version is asked for, and the sum of their digests is kept up to date.
 pub(crate) struct Earlier {
-    /// With its KPIs in any order. `digest.kpis` is always the sum for the present KPIs, even if they never were a version.
+    /// With its KPIs in any order. `digest.kpis` is always the sum for the present KPIs, even if they never were a
+    /// version.
     record: Record,
     /// The index of each KPI; `None` until one is looked for, and after they were sorted.
     indexes: Option<HashMap<KpiId, usize>>,

@@ -52,8 +52,8 @@ impl HistoryKeep {
         self
     }
 
-    /// Whether an earlier version stays. `index` counts backwards from the present version, which is 0; `replaced_at` is
-    /// the time at which the version was replaced, if that is known.
+    /// Whether an earlier version stays. `index` counts backwards from the present version, which is 0; `replaced_at`
+    /// is the time at which the version was replaced, if that is known.
     pub(crate) fn keeps(&self, index: u64, replaced_at: Option<DateTime<Utc>>) -> bool {
         index < self.last || self.since.is_some_and(|since| replaced_at.is_some_and(|replaced_at| replaced_at >= since))
     }

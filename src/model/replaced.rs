@@ -9,8 +9,8 @@ use super::ids::{KpiId, UserId};
 use super::time;
 use super::value_type::ValueType;
 
-/// A part ends with the KPI that makes it longer than this, in bytes before characters are escaped. Escaped, a character
-/// takes at most six bytes, and connections of this crate refuse values of a million.
+/// A part ends with the KPI that makes it longer than this, in bytes before characters are escaped. Escaped, a
+/// character takes at most six bytes, and connections of this crate refuse values of a million.
 const PART_MAX: usize = 128 * 1024;
 
 /// The values that a change replaced: only those of fields that differ. The JSON may be stored in several parts.
@@ -165,8 +165,8 @@ impl Replaced {
         serde_json::from_str(part).map_err(|_| NotReplaced)
     }
 
-    /// Puts the values of a part back into the record. After the last part, [`Earlier::is_version`] tells whether the record
-    /// is the version before the change. If this fails, some values may have been put back.
+    /// Puts the values of a part back into the record. After the last part, [`Earlier::is_version`] tells whether the
+    /// record is the version before the change. If this fails, some values may have been put back.
     pub(crate) fn put_back(self, earlier: &mut Earlier) -> Result<(), NotReplaced> {
         if let Some(dataset) = self.dataset {
             let head = earlier.head();

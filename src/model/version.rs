@@ -31,21 +31,21 @@ use super::time;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DatasetVersion {
-    /// 1 when the dataset was created, incremented by every change of the dataset or its KPIs. A deletion or restoration
-    /// has the revision that the dataset had.
+    /// 1 when the dataset was created, incremented by every change of the dataset or its KPIs. A deletion or
+    /// restoration has the revision that the dataset had.
     pub revision: u64,
     /// The kind of change that made this entry.
     pub origin: Origin,
-    /// The time of the change: the `updated_at` of the version, or its `created_at` if it is the first; of a deletion or
-    /// restoration its own time.
+    /// The time of the change: the `updated_at` of the version, or its `created_at` if it is the first; of a deletion
+    /// or restoration its own time.
     #[serde(with = "time::utc")]
     pub changed_at: DateTime<Utc>,
     /// The user who made the change, if one was given.
     pub changed_by: Option<UserId>,
     /// The dataset as it was then.
     pub dataset: Dataset,
-    /// The differences from the version before. `None` for the first version, if the version before is not known, and for
-    /// deletions and restorations, which change no content.
+    /// The differences from the version before. `None` for the first version, if the version before is not known, and
+    /// for deletions and restorations, which change no content.
     pub diff: Option<DatasetDiff>,
 }
 
@@ -59,8 +59,8 @@ pub enum Origin {
     Edited,
     /// It was [reverted](crate::Organization::revert_dataset) to an earlier version.
     Reverted,
-    /// A change by another tool was [accepted](crate::Organization::accept_dataset). The version before it is missing from
-    /// the history, since the tool has overwritten it.
+    /// A change by another tool was [accepted](crate::Organization::accept_dataset). The version before it is missing
+    /// from the history, since the tool has overwritten it.
     Accepted,
     /// It was moved to the trash.
     Deleted,

@@ -49,8 +49,8 @@ pub enum Difference {
         /// The KPI, as it is.
         kpi: Kpi,
     },
-    /// The KPI has another place among the KPIs that both versions have. No more KPIs are named than have to be moved to
-    /// get the new order.
+    /// The KPI has another place among the KPIs that both versions have. No more KPIs are named than have to be moved
+    /// to get the new order.
     #[non_exhaustive]
     KpiMoved {
         /// The KPI.
@@ -165,8 +165,8 @@ pub enum KpiChange {
 impl KpiChange {
     /// Whether it invalidates answers that were given to the first version.
     ///
-    /// These are breaking: another type, as a date is no number; another unit, as the stored numbers would mean something
-    /// else; and a value that is now required, which may be missing from the answers.
+    /// These are breaking: another type, as a date is no number; another unit, as the stored numbers would mean
+    /// something else; and a value that is now required, which may be missing from the answers.
     #[must_use]
     pub fn is_breaking(&self) -> bool {
         match self {

@@ -17,8 +17,8 @@ use super::patch::DatasetPatch;
 
 /// The differences between two versions of a dataset, for a history screen or before a change is saved.
 ///
-/// The versions are compared by the content that a reader sees: fields, KPIs and display order. The id, the times and the
-/// users of the dataset are not compared, and of `sort_order` only the display order that results from it.
+/// The versions are compared by the content that a reader sees: fields, KPIs and display order. The id, the times and
+/// the users of the dataset are not compared, and of `sort_order` only the display order that results from it.
 ///
 /// The order is fixed: name, description, deleted KPIs in the order of the first version, then added, moved and changed
 /// KPIs in the order of the second. A moved KPI that was also changed appears twice. As JSON it is an array; it

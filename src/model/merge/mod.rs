@@ -20,8 +20,8 @@ use super::ids::KpiId;
 pub struct Merge {
     /// A draft with the changes of both sides. It can be saved unless the current dataset is changed again.
     pub draft: DatasetDraft,
-    /// The fields that both sides have changed differently, name and description first. In each of them the merged draft
-    /// has the value of the draft, if that still has the field.
+    /// The fields that both sides have changed differently, name and description first. In each of them the merged
+    /// draft has the value of the draft, if that still has the field.
     pub overlaps: Vec<Overlap>,
 }
 
@@ -37,25 +37,26 @@ impl DatasetDraft {
     /// Merges the draft with the changes that were saved since it was made, as after a
     /// [`Conflict`](crate::Error::Conflict).
     ///
-    /// `base` is the dataset that the draft was made from, `current` the dataset as it is stored now. Both sides, the draft
-    /// and `current`, are compared with the base field by field. A field that only one side has changed takes that side's
-    /// value, and one that both have changed to the same value takes that value. If they have changed it to different
-    /// values, the merged draft has the value of the draft, and an [`Overlap`] names the field with all three values, for
-    /// the user to decide.
+    /// `base` is the dataset that the draft was made from, `current` the dataset as it is stored now. Both sides, the
+    /// draft and `current`, are compared with the base field by field. A field that only one side has changed takes
+    /// that side's value, and one that both have changed to the same value takes that value. If they have changed it to
+    /// different values, the merged draft has the value of the draft, and an [`Overlap`] names the field with all three
+    /// values, for the user to decide.
     ///
     /// - The merged draft has all KPIs that either side has added.
-    /// - A KPI that one side has deleted is deleted, unless the other side has changed a field of it: then it stays with
-    ///   that change, and is an overlap. Moving a KPI does not count as a change of it.
-    /// - The order is that of the side that has changed it. If both have, it is the order of the draft, and an overlap if
-    ///   the two orders differ. A KPI that only one side has follows the same KPI as on that side.
+    /// - A KPI that one side has deleted is deleted, unless the other side has changed a field of it: then it stays
+    ///   with that change, and is an overlap. Moving a KPI does not count as a change of it.
+    /// - The order is that of the side that has changed it. If both have, it is the order of the draft, and an overlap
+    ///   if the two orders differ. A KPI that only one side has follows the same KPI as on that side.
     ///
-    /// With a `base` that the draft was not made from, changes of others would look like changes of the draft. Such a base
-    /// is recognized by its id or `updated_at` and ignored: then every field in which both sides differ is an overlap, and
-    /// the merged draft has the KPIs of both. If `current` is another dataset, the draft is returned unchanged.
+    /// With a `base` that the draft was not made from, changes of others would look like changes of the draft. Such a
+    /// base is recognized by its id or `updated_at` and ignored: then every field in which both sides differ is an
+    /// overlap, and the merged draft has the KPIs of both. If `current` is another dataset, the draft is returned
+    /// unchanged.
     ///
-    /// The merged draft has the `updated_at` of `current`. If saving it is a conflict again, `current` is the base of the
-    /// next merge. The merged draft may exceed a limit that each side keeps, such as the number of KPIs; like every draft it
-    /// is validated when it is saved.
+    /// The merged draft has the `updated_at` of `current`. If saving it is a conflict again, `current` is the base of
+    /// the next merge. The merged draft may exceed a limit that each side keeps, such as the number of KPIs; like every
+    /// draft it is validated when it is saved.
     ///
     /// # Examples
     ///
@@ -103,7 +104,8 @@ impl DatasetDraft {
     }
 }
 
-/// The merged value of a field, and whether both sides have changed it differently. Without a base, both have changed it.
+/// The merged value of a field, and whether both sides have changed it differently. Without a base, both have changed
+/// it.
 fn merged<T: Clone + PartialEq>(base: Option<&T>, draft: &T, current: &T) -> (T, bool) {
     if base == Some(draft) {
         (current.clone(), false)
@@ -194,8 +196,8 @@ fn kept_by_draft(draft: &KpiDraft, base: &Kpi, overlaps: &mut Vec<Overlap>) -> O
     Some(draft.clone())
 }
 
-/// A KPI of the current dataset that the draft does not have; `None` if the draft has deleted it and the current dataset
-/// has not changed it.
+/// A KPI of the current dataset that the draft does not have; `None` if the draft has deleted it and the current
+/// dataset has not changed it.
 fn kept_by_current(current: &Kpi, base: Option<&Kpi>, overlaps: &mut Vec<Overlap>) -> Option<KpiDraft> {
     let kept = KpiDraft::from(current);
     let Some(base) = base else { return Some(kept) };

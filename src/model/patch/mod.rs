@@ -14,11 +14,11 @@ use super::value_type::ValueType;
 /// A few changes of a dataset, made without reading it first: from a command line, when synchronizing, or for one cell
 /// of a table. A form edits a [`DatasetDraft`](crate::DatasetDraft) instead.
 ///
-/// Either all of it is applied, as one revision, or nothing: first the fields of the dataset, then deletions, updates and
-/// additions of KPIs, then their order. Fields and KPIs that the patch does not mention stay as they are.
+/// Either all of it is applied, as one revision, or nothing: first the fields of the dataset, then deletions, updates
+/// and additions of KPIs, then their order. Fields and KPIs that the patch does not mention stay as they are.
 ///
-/// By default a patch has no condition, so the last writer wins. [`if_unchanged`](Self::if_unchanged) makes it fail if the
-/// dataset was changed since the caller read it.
+/// By default a patch has no condition, so the last writer wins. [`if_unchanged`](Self::if_unchanged) makes it fail if
+/// the dataset was changed since the caller read it.
 ///
 /// # Examples
 ///

@@ -12,8 +12,8 @@ use crate::sqlite::transaction::Transaction;
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// Changes stored datasets in a transaction, possibly shared with other jobs. `bytes` estimates how much is written,
-    /// and `updated_at` returns the `updated_at` that was written, which it takes from the result.
+    /// Changes stored datasets in a transaction, possibly shared with other jobs. `bytes` estimates how much is
+    /// written, and `updated_at` returns the `updated_at` that was written, which it takes from the result.
     pub(super) fn change<T, F>(
         &self,
         ids: Vec<DatasetId>,

@@ -17,8 +17,8 @@ impl Organization {
     ///
     /// # Errors
     ///
-    /// - [`Invalid`](crate::Error::Invalid) lists every field that breaks the contract, or says that the dataset already
-    ///   has 10,000 KPIs.
+    /// - [`Invalid`](crate::Error::Invalid) lists every field that breaks the contract, or says that the dataset
+    ///   already has 10,000 KPIs.
     /// - [`NotFound`](crate::Error::NotFound) if this organization has no dataset with this id.
     /// - [`AlreadyExists`](crate::Error::AlreadyExists) if the dataset has a KPI with the given id.
     /// - Those of [`create_dataset`](Self::create_dataset) that do not concern the request.

@@ -15,8 +15,8 @@ impl Organization {
     ///
     /// # Errors
     ///
-    /// - [`NotFound`](crate::Error::NotFound) if this organization has no dataset with this id, or the dataset is already
-    ///   in the trash.
+    /// - [`NotFound`](crate::Error::NotFound) if this organization has no dataset with this id, or the dataset is
+    ///   already in the trash.
     /// - Those of [`create_dataset`](Self::create_dataset) that do not concern the request.
     ///
     /// # Examples

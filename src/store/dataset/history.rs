@@ -66,8 +66,8 @@ impl Organization {
     ///
     /// Versions are put together from the present one backwards, so a page costs as much as all changes from the newest
     /// to its last. Each version is checked by its digests. One that cannot be put together is listed in
-    /// [`Page::damaged`]. The version before an [accepted](crate::Origin::Accepted) one is missing, and so are those that
-    /// were [pruned](Self::prune_history).
+    /// [`Page::damaged`]. The version before an [accepted](crate::Origin::Accepted) one is missing, and so are those
+    /// that were [pruned](Self::prune_history).
     ///
     /// # Errors
     ///

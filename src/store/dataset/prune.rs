@@ -10,9 +10,9 @@ impl Organization {
     /// Removes the earlier versions that no rule of `keep` keeps. Returns the number of removed versions.
     ///
     /// It prunes every dataset of this organization, including those in the trash, or [a single one](HistoryKeep::of).
-    /// The present version always stays. Deletions and restorations before the oldest version that stays are removed from
-    /// the history too. The removed rows are overwritten in the file; [`purge_dataset`](Self::purge_dataset) says where
-    /// copies may be left.
+    /// The present version always stays. Deletions and restorations before the oldest version that stays are removed
+    /// from the history too. The removed rows are overwritten in the file; [`purge_dataset`](Self::purge_dataset) says
+    /// where copies may be left.
     ///
     /// # Errors
     ///

@@ -12,16 +12,16 @@ impl Organization {
     /// Removes a dataset from the trash for good, with its KPIs and its history. It need not be intact.
     ///
     /// Its id is never given again: creating a dataset with it is [`AlreadyExists`](crate::Error::AlreadyExists). The
-    /// removed rows are overwritten in the file. Copies may be left in the write-ahead log, and in pages from which rows
-    /// were moved before, until [`Store::compact`](crate::Store::compact) is called. Backups that were made before keep
-    /// them.
+    /// removed rows are overwritten in the file. Copies may be left in the write-ahead log, and in pages from which
+    /// rows were moved before, until [`Store::compact`](crate::Store::compact) is called. Backups that were made before
+    /// keep them.
     ///
     /// # Errors
     ///
     /// - [`NotFound`](crate::Error::NotFound) if the trash of this organization has no dataset with this id: it must be
     ///   [deleted](Self::delete_dataset) first.
-    /// - [`Corrupt`](crate::Error::Corrupt) if damage hides whether the dataset is in the trash. Deleting it again moves it
-    ///   there.
+    /// - [`Corrupt`](crate::Error::Corrupt) if damage hides whether the dataset is in the trash. Deleting it again
+    ///   moves it there.
     /// - Those of [`create_dataset`](Self::create_dataset) that do not concern the request.
     ///
     /// # Examples

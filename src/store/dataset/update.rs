@@ -22,11 +22,11 @@ impl Organization {
     ///
     /// The order of the list is the display order. If the list keeps the KPIs that stay in their order, with added ones
     /// at its end, the former keep their `sort_order` and each added one gets that of the KPI before it plus one;
-    /// otherwise all become 0, 1, 2, and so on. A KPI whose id the dataset does not have is added with that id, so that a
-    /// deleted KPI can be added again.
+    /// otherwise all become 0, 1, 2, and so on. A KPI whose id the dataset does not have is added with that id, so that
+    /// a deleted KPI can be added again.
     ///
-    /// The revision is incremented, and `updated_at` and `updated_by` are set. The `updated_at` of a KPI is set only if its
-    /// own fields change. A draft that changes nothing writes nothing and returns the dataset as it is.
+    /// The revision is incremented, and `updated_at` and `updated_by` are set. The `updated_at` of a KPI is set only if
+    /// its own fields change. A draft that changes nothing writes nothing and returns the dataset as it is.
     ///
     /// # Errors
     ///
@@ -70,8 +70,8 @@ impl Organization {
     /// Applies a few changes to a dataset in one transaction, as one revision.
     ///
     /// Without [`if_unchanged`](DatasetPatch::if_unchanged) the patch is applied to whatever is stored. The changes are
-    /// made in this order: fields, deleted KPIs, updated ones, added ones, order. Revision, times and users are set as by
-    /// [`save_dataset`](Self::save_dataset), and a patch that changes nothing writes nothing.
+    /// made in this order: fields, deleted KPIs, updated ones, added ones, order. Revision, times and users are set as
+    /// by [`save_dataset`](Self::save_dataset), and a patch that changes nothing writes nothing.
     ///
     /// # Errors
     ///
@@ -103,8 +103,8 @@ impl Organization {
         })
     }
 
-    /// Changes the content of a dataset. `prepare` runs before the transaction, since it asks for ids; the function that
-    /// it returns runs in the transaction and makes the change from the stored record.
+    /// Changes the content of a dataset. `prepare` runs before the transaction, since it asks for ids; the function
+    /// that it returns runs in the transaction and makes the change from the stored record.
     fn edit<F>(&self, id: DatasetId, bytes: usize, prepare: impl FnOnce(&Self) -> F) -> Result<Dataset>
     where
         F: Fn(&Record) -> Result<Option<Change>, Refusal> + Send + 'static,

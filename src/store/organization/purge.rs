@@ -10,15 +10,15 @@ use crate::store::Store;
 
 impl Store {
     /// Removes everything of an organization, as when an account is removed from a device: its datasets with their
-    /// histories, including those in the trash, and the ids of its purged datasets. Then it [compacts](Self::compact) the
-    /// file, so that no byte of them is left there.
+    /// histories, including those in the trash, and the ids of its purged datasets. Then it [compacts](Self::compact)
+    /// the file, so that no byte of them is left there.
     ///
-    /// The datasets need not be intact. Afterwards the ids of the organization's datasets can be given again. An unknown
-    /// organization is no error, so the call can be repeated.
+    /// The datasets need not be intact. Afterwards the ids of the organization's datasets can be given again. An
+    /// unknown organization is no error, so the call can be repeated.
     ///
-    /// In a damaged file, KPIs and versions may have lost their dataset ([`verify`](Self::verify) finds them). It cannot be
-    /// known to which organization they belonged, so they are removed too. A row whose organization id is itself damaged
-    /// stays.
+    /// In a damaged file, KPIs and versions may have lost their dataset ([`verify`](Self::verify) finds them). It
+    /// cannot be known to which organization they belonged, so they are removed too. A row whose organization id is
+    /// itself damaged stays.
     ///
     /// # Errors
     ///
