@@ -36,7 +36,8 @@ use super::value_type::ValueType;
 /// ```
 /// # use kpi_store::{KpiDraft, NewDataset, NewKpi, OrganizationId, Store};
 /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
-/// let water = organization.create_dataset(NewDataset::new("Watr").kpis(["Withdrawal", "Discharge"].map(NewKpi::new)))?;
+/// let new = NewDataset::new("Watr").kpis(["Withdrawal", "Discharge"].map(NewKpi::new));
+/// let water = organization.create_dataset(new)?;
 ///
 /// let mut draft = water.edit();
 /// assert!(!draft.differs_from(&water));

@@ -46,8 +46,8 @@ impl Organization {
     /// ```
     /// # use kpi_store::{DatasetId, DatasetQuery, NewDataset, OrganizationId, Store};
     /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
-    /// let ids: Vec<DatasetId> =
-    ///     organization.create_datasets(["Water", "Waste"].map(NewDataset::new))?.iter().map(|dataset| dataset.id).collect();
+    /// let created = organization.create_datasets(["Water", "Waste"].map(NewDataset::new))?;
+    /// let ids: Vec<DatasetId> = created.iter().map(|dataset| dataset.id).collect();
     /// assert!(organization.delete_datasets(ids.iter().copied().chain([DatasetId::new()])).is_err());
     /// assert_eq!(organization.count_deleted(&DatasetQuery::new())?, 0);
     /// organization.delete_datasets(ids)?;

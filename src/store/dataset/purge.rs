@@ -35,7 +35,8 @@ impl Organization {
     /// organization.delete_dataset(water.id)?;
     /// organization.purge_dataset(water.id)?;
     /// assert_eq!(organization.restore_dataset(water.id).unwrap_err().code(), "not_found");
-    /// assert_eq!(organization.create_dataset(NewDataset::new("Water").id(water.id)).unwrap_err().code(), "already_exists");
+    /// let again = organization.create_dataset(NewDataset::new("Water").id(water.id));
+    /// assert_eq!(again.unwrap_err().code(), "already_exists");
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn purge_dataset(&self, id: DatasetId) -> Result<()> {
