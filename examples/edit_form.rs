@@ -1,5 +1,5 @@
-//! Edits a dataset as a form would: changes fields and the order of the KPIs, undoes, meets a conflict with another window,
-//! merges by field, and looks back.
+//! Edits a dataset as a form does: changes fields and the order of the KPIs, undoes a step, merges by field after a
+//! conflict with another window, prints the history and reverts to an earlier version.
 //!
 //! ```text
 //! cargo run --example edit_form
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     form.undo();
     println!("unsaved changes: {}", form.is_changed());
 
-    // Meanwhile the other window saves: a field that the form has not touched, and one that it has.
+    // Meanwhile the other window saves two fields: one that the form has not changed, and one that it has.
     let mut other = created.edit();
     other.description = Some("Withdrawal, discharge and stress".into());
     other.name = "GRI 303".into();
@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What a form keeps: the dataset that it was opened with, the draft, and the drafts before each step, for undo.
+/// The state of a form: the dataset that it was opened with, the draft, and the draft before each step, for undo.
 struct Form<'a> {
     organization: &'a Organization,
     base: Dataset,
@@ -88,7 +88,7 @@ impl<'a> Form<'a> {
         self.draft.differs_from(&self.base)
     }
 
-    /// Saves the draft; after a conflict what is left of it on top of the other change.
+    /// Saves the draft; after a conflict, the draft merged with the version that was saved meanwhile.
     fn save(&mut self) -> kpi_store::Result<Dataset> {
         loop {
             match self.organization.save_dataset(&self.draft) {
@@ -112,7 +112,7 @@ impl<'a> Form<'a> {
             }
         }
         (self.draft, self.base) = (merge.draft, current);
-        // Drafts of before the merge belong to another version.
+        // The drafts before the merge were made from the former base: saving one would be a conflict.
         self.undo.clear();
         Ok(())
     }

@@ -1,14 +1,22 @@
 //! An embedded, local-first store for custom KPI datasets, on one SQLite file.
 //!
-//! An organization defines a dataset, a named group of KPIs, each a typed question with a unit. This crate creates,
-//! stores and returns it exactly as the REST operation *Create Dataset* (`POST /v1/custom-kpi-datasets`) would: same
-//! fields, limits, JSON and validation errors, offline, in the application's own file.
+//! An organization defines datasets: named groups of KPIs, each a typed question with a unit. This crate creates and
+//! returns a dataset exactly as the REST operation *Create Dataset* (`POST /v1/custom-kpi-datasets`) would, with the
+//! same fields, limits, JSON and validation errors, but offline and in the application's own file. It also changes,
+//! deletes and restores datasets, and keeps the history of each.
 //!
 //! - A [`Store`] is a file, opened with [`Store::open`] or [`StoreOptions`]; an [`Organization`] is the view through
 //!   which everything is read and written.
 //! - A [`NewDataset`] is the request, built in code or read from JSON; a [`Dataset`] is what is stored and returned.
-//! - A [`DatasetDraft`] is a stored dataset as a form edits it, a [`DatasetPatch`] a few changes of one; a [`Merge`]
-//!   brings together what two have changed, a [`DatasetDiff`] tells two versions apart.
+//! - A form edits a [`DatasetDraft`] and [saves](Organization::save_dataset) it; a [`DatasetPatch`] makes a few changes
+//!   without reading the dataset first. After a conflict, [`DatasetDraft::merge`] combines a draft with the changes
+//!   that were saved meanwhile.
+//! - [`Organization::delete_dataset`] moves a dataset to the trash, from which it can be
+//!   [restored](Organization::restore_dataset) or [purged](Organization::purge_dataset).
+//! - [`Organization::history`] lists the versions of a dataset; a [`DatasetVersion`] has a [`DatasetDiff`] from the
+//!   version before, and a dataset can be [reverted](Organization::revert_dataset) to it.
+//! - [`Organization::prune_history`] removes earlier versions, and [`Store::compact`] erases from the file what was
+//!   removed.
 //! - [`Violations`] list everything that is wrong with an input, each with its path and code; [`Error`] has a variant
 //!   for every failure, and a table of what to do about each.
 //! - [`DatasetQuery`], [`Page`] and [`Cursor`] list stored datasets.

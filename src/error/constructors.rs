@@ -90,8 +90,8 @@ impl Error {
         Error::Corrupt { dataset, detail: detail.into(), source: None }
     }
 
-    /// [`OutcomeUnknown`](Self::OutcomeUnknown) of a write of these datasets; of a change with the `updated_at` that was
-    /// written.
+    /// [`OutcomeUnknown`](Self::OutcomeUnknown) of a write of these datasets; of a change with the `updated_at` that
+    /// was written.
     #[must_use]
     pub fn outcome_unknown(ids: impl IntoIterator<Item = DatasetId>, updated_at: Option<DateTime<Utc>>) -> Self {
         Error::OutcomeUnknown { ids: ids.into_iter().collect(), updated_at, source: None }

@@ -48,8 +48,8 @@ impl Deref for Source {
 /// | variant | meaning | what was written | what to do |
 /// |---|---|---|---|
 /// | [`Invalid`](Self::Invalid) | the input breaks the contract | nothing | fix the fields that the violations name |
-/// | [`AlreadyExists`](Self::AlreadyExists) | a given id is taken | nothing | after an unknown outcome: it was stored; otherwise choose another id |
-/// | [`NotFound`](Self::NotFound) | no dataset, KPI or revision with this id exists | nothing | check the id and the organization |
+/// | [`AlreadyExists`](Self::AlreadyExists) | a given id is taken, also by a dataset in the trash or a purged one | nothing | after an unknown outcome: it was stored; otherwise choose another id |
+/// | [`NotFound`](Self::NotFound) | no such dataset, KPI or revision exists | nothing | check the id and the organization |
 /// | [`Conflict`](Self::Conflict) | the dataset was changed since it was read | nothing | read it again, merge, and save |
 /// | [`InvalidCursor`](Self::InvalidCursor) | the cursor was altered, or belongs to another organization or order | nothing | list from the beginning |
 /// | [`ClockOutOfRange`](Self::ClockOutOfRange) | the clock is outside the years 0001 to 9999 | nothing | set the clock |
@@ -63,11 +63,11 @@ impl Deref for Source {
 /// | [`TooNew`](Self::TooNew) | a later version of this crate created or upgraded the file | nothing, the file is unchanged | update the application |
 /// | [`UnsupportedSqlite`](Self::UnsupportedSqlite) | the linked SQLite can lose commits | nothing | link a newer SQLite, or use the feature `bundled` |
 /// | [`Corrupt`](Self::Corrupt) | the file is damaged | nothing | restore a backup; other datasets can still be read |
-/// | [`OutcomeUnknown`](Self::OutcomeUnknown) | the commit failed and its outcome is unknown | all of it or nothing | check with [`dataset`](crate::Organization::dataset), or create again with the same id |
+/// | [`OutcomeUnknown`](Self::OutcomeUnknown) | the commit failed and its outcome is unknown | all of it or nothing | a creation: check with [`dataset`](crate::Organization::dataset), or create again with the same id; a change: check with [`version_at`](crate::Organization::version_at), or save the same draft again |
 /// | [`Storage`](Self::Storage) | the operating system or SQLite failed in another way | nothing | see the source |
 ///
-/// *Nothing* means nothing of the transaction that failed: a load in batches has stored the batches before it, and says how
-/// many datasets that is ([`LoadError::stored`](crate::LoadError::stored)), and
+/// *Nothing* means nothing of the transaction that failed: a load in batches has stored the batches before it, and says
+/// how many datasets that is ([`LoadError::stored`](crate::LoadError::stored)), and
 /// [`purge_organization`](crate::Store::purge_organization) has removed the rows if only its compaction failed.
 ///
 /// No error contains a stored value, neither in its `Display` nor in its `Debug` nor in those of its sources. The
@@ -100,7 +100,8 @@ pub enum Error {
     #[error(transparent)]
     Invalid(#[from] Violations),
 
-    /// A given id is already taken: a dataset's within its organization, or a KPI's within its dataset.
+    /// A given id is already taken: a dataset's within its organization, where datasets in the trash and purged ones
+    /// keep theirs, or a KPI's within its dataset.
     #[error("{} already exists", kpi.map_or_else(|| format!("dataset {dataset}"), |kpi| format!("KPI {kpi} of dataset {dataset}")))]
     #[non_exhaustive]
     AlreadyExists {
@@ -110,8 +111,11 @@ pub enum Error {
         kpi: Option<KpiId>,
     },
 
-    /// This organization has no dataset with this id, or the dataset has no such KPI or revision. Calls that change a
-    /// dataset fail so, and those that list its history; other reads return `None`.
+    /// This organization has no dataset with this id, or the dataset has no such KPI or revision. A dataset in the
+    /// trash exists only for the calls that concern the trash.
+    ///
+    /// Calls that change a dataset fail with this, and so does [`history`](crate::Organization::history); other reads
+    /// return `None`.
     #[error("{} does not exist", missing(*dataset, *kpi, *revision))]
     #[non_exhaustive]
     NotFound {
@@ -150,16 +154,17 @@ pub enum Error {
         now: DateTime<Utc>,
     },
 
-    /// Another writer, in this process or another, held the store past the busy timeout; for a read, every reader was in
-    /// use that long; or another process reads an older snapshot, after a commit whose sync failed or during a compaction.
+    /// Another writer, in this process or another, held the store past the busy timeout; for a read, every reader was
+    /// in use that long; or another process reads an older snapshot, after a commit whose sync failed or during a
+    /// compaction.
     #[error("the store was busy for {} ms", waited.as_millis())]
     #[non_exhaustive]
     Busy {
         /// How long this call waited in total.
         waited: Duration,
-        /// SQLite's error, if another process or another store held the file; the reason why a call failed at once that
-        /// came from inside a load or a compaction, or in memory from a callback, of the same store; or what prevented a
-        /// [compaction](crate::Store::compact).
+        /// SQLite's error, if another process or another store held the file. Otherwise the reason, if the call failed
+        /// at once because it was made from inside a load or a compaction of the same store, or in memory from one of
+        /// its callbacks, or if something prevented a [compaction](crate::Store::compact).
         source: Option<Source>,
     },
 
@@ -191,7 +196,8 @@ pub enum Error {
     #[error("cannot use {path:?}: {reason}")]
     #[non_exhaustive]
     InvalidPath {
-        /// The path that cannot be used: as it was given, or of the file or a file of SQLite beside it, with links resolved.
+        /// The path that cannot be used: as it was given, or of the file or a file of SQLite beside it, with links
+        /// resolved.
         path: PathBuf,
         /// Why it cannot be used.
         reason: &'static str,
@@ -241,20 +247,25 @@ pub enum Error {
 
     /// The commit failed and its outcome is unknown: either all of the transaction is stored, or nothing.
     ///
-    /// After a later write or a clean [`close`](crate::Store::close) has succeeded, the outcome is settled: a creation is lost if
-    /// [`dataset`](crate::Organization::dataset) finds nothing, a change if
-    /// [`version_at`](crate::Organization::version_at) does not find its `updated_at`. A second attempt is such a write: to
-    /// create the dataset with the same id, or to save the same draft, which is a conflict if the first was stored.
+    /// After a later write or a clean [`close`](crate::Store::close) has succeeded, the outcome is settled. A creation
+    /// is lost if [`dataset`](crate::Organization::dataset) finds nothing, and a change of the content if
+    /// [`version_at`](crate::Organization::version_at) does not find its `updated_at`.
+    ///
+    /// A second attempt is such a write. Creating the dataset again with the same id fails with
+    /// [`AlreadyExists`](Self::AlreadyExists) if the first attempt was stored, and saving the same draft again fails
+    /// with [`Conflict`](Self::Conflict).
     #[error(
         "the commit failed and its outcome is unknown: check whether {} exists, or retry with the same id",
         ids.first().map_or_else(|| "the data".to_owned(), |id| format!("dataset {id}"))
     )]
     #[non_exhaustive]
     OutcomeUnknown {
-        /// The written datasets, in the order of the request; of a load only the last one. All are stored, or none.
+        /// The datasets that the call was to create or change, in the order of the request; of a load only the last
+        /// one. Either all of them were written, or none. Empty for calls without ids, such as
+        /// [`purge_deleted_before`](crate::Organization::purge_deleted_before).
         ids: Vec<DatasetId>,
-        /// The `updated_at` that the change wrote: the change is stored if the dataset, or a version in its history, has
-        /// it. `None` if datasets were created, deleted, restored or purged.
+        /// The `updated_at` that the change wrote: the change is stored if the dataset, or a version in its history,
+        /// has it. `None` if datasets were created, deleted, restored or purged, or their histories pruned.
         updated_at: Option<DateTime<Utc>>,
         /// SQLite's error.
         source: Option<Source>,
@@ -296,8 +307,8 @@ impl Error {
     }
 
     /// Whether the same call, unchanged and on the same handle, may succeed later: [`Busy`](Self::Busy) and
-    /// [`StorageFull`](Self::StorageFull). Nothing was written, so repeating the call writes nothing twice; of a load, repeat
-    /// what comes after [`LoadError::stored`](crate::LoadError::stored).
+    /// [`StorageFull`](Self::StorageFull). Repeating the call writes nothing twice; of a load, repeat only the part
+    /// after [`LoadError::stored`](crate::LoadError::stored).
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Error::Busy { .. } | Error::StorageFull { .. })
@@ -344,7 +355,8 @@ fn was_cut(expected: Option<DateTime<Utc>>, found: Option<DateTime<Utc>>) -> &'s
 ///
 /// - [`Invalid`](Self::Invalid): `violations`, an array in which each element is a serialized
 ///   [`Violation`](crate::Violation). Where that list was cut, `total` says how many there are in all.
-/// - [`AlreadyExists`](Self::AlreadyExists): `dataset`, `kpi`. [`NotFound`](Self::NotFound): `dataset`, `kpi`, `revision`.
+/// - [`AlreadyExists`](Self::AlreadyExists): `dataset`, `kpi`. [`NotFound`](Self::NotFound): `dataset`, `kpi`,
+///   `revision`.
 /// - [`Conflict`](Self::Conflict): `dataset`, `expected`, `found`. [`Corrupt`](Self::Corrupt): `dataset`.
 /// - [`OutcomeUnknown`](Self::OutcomeUnknown): `ids`, `updated_at`.
 impl Serialize for Error {

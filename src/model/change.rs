@@ -1,5 +1,5 @@
-//! A change of a dataset: from its record and its new content to its new record, the rows to write, and what the change
-//! replaced.
+//! A change of a dataset: makes from the record and the new content the new record, the rows to write, and the values
+//! that the change replaced.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,8 +22,8 @@ pub(crate) fn next_token(dataset: &Dataset, now: DateTime<Utc>) -> Result<DateTi
     time::to_micros(token).map(|_| token).ok_or(token)
 }
 
-/// The position in the order of addition of a KPI that is added with this number of the counter: behind those of every
-/// KPI that a new dataset can have.
+/// The position, in the order of addition, of a KPI that is added with this number of the counter. It is larger than
+/// that of every KPI that a new dataset can have.
 #[expect(clippy::cast_possible_wrap, reason = "10,000")]
 pub(crate) fn position(number: i64) -> i64 {
     number.saturating_add(KPIS_MAX as i64)
@@ -45,20 +45,20 @@ struct ChangedKpi {
     index: usize,
     position: i64,
     has_same_fields: bool,
-    /// As it is stored then, apart from its `updated_at`.
+    /// The KPI as it will be stored, apart from its `updated_at`.
     kpi: Kpi,
 }
 
 struct AddedKpi {
-    /// Its position and the time of its creation, if it comes back.
+    /// Its position and the time of its creation, if it is a KPI of an earlier version.
     origin: Option<(i64, DateTime<Utc>)>,
-    /// As it is stored then, apart from its times.
+    /// The KPI as it will be stored, apart from its times.
     kpi: Kpi,
 }
 
 /// A change that was applied to a record.
 pub(crate) struct Changed {
-    /// What the dataset is then.
+    /// The dataset after the change.
     pub(crate) record: Record,
     /// The indexes of its KPIs whose rows differ from the stored ones.
     pub(crate) updated: Vec<usize>,
@@ -141,7 +141,7 @@ impl Change {
         for AddedKpi { origin, mut kpi } in self.added {
             let (position, created_at) = origin.unzip();
             let position = position.or_else(|| numbers.next().map(self::position)).unwrap_or(i64::MAX);
-            // A KPI that comes back is as old as it was, and has changed.
+            // A KPI of an earlier version keeps its time of creation, and counts as updated now.
             (kpi.created_at, kpi.updated_at) = (created_at.unwrap_or(token), created_at.map(|_| token));
             sum = sum.wrapping_add(digest::kpi(position, &kpi));
             replaced.add(kpi.id);

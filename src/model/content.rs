@@ -1,4 +1,4 @@
-//! The content of a dataset that a change gives it, and the reasons for which a change is refused.
+//! The content that a change gives to a dataset, and the reasons for which a change is refused.
 
 use chrono::{DateTime, Utc};
 
@@ -7,8 +7,8 @@ use super::ids::KpiId;
 use super::request::violation::Violations;
 use super::value_type::ValueType;
 
-/// The content that a change gives to a dataset: all of its fields that can be changed, borrowed from the stored dataset
-/// and from the request, since most of them stay as they are.
+/// The content that a change gives to a dataset: all of its fields that can be changed, borrowed from the stored
+/// dataset and from the request, since most of them stay as they are.
 #[derive(Clone, Debug)]
 pub(crate) struct Content<'a> {
     pub(crate) name: &'a str,
@@ -27,8 +27,9 @@ pub(crate) struct KpiContent<'a> {
     pub(crate) value_type: ValueType,
     pub(crate) required: bool,
     pub(crate) sort_order: i64,
-    /// Its position in the order of addition and the time of its creation, if they are those of an earlier version.
-    /// `None`: those that it has; of an added KPI new ones, behind all others in the order of this list.
+    /// Its position in the order of addition and the time of its creation, if they are to be those of an earlier
+    /// version. With `None` a stored KPI keeps its own, and an added one gets the time of the change and a position
+    /// after all others, in the order of this list.
     pub(crate) origin: Option<(i64, DateTime<Utc>)>,
 }
 

@@ -1,9 +1,10 @@
 //! The digests of a dataset: 64-bit hashes of everything that a read returns, stored with the dataset and checked by
 //! every read.
 //!
-//! SQLite does not detect most single flipped bytes in a file; with the digests, reading such a row is an error. There
-//! is one of the head, the fields of the dataset itself, and a sum of one for each KPI, so that a change of one KPI
-//! costs the same however many there are. The hashed bytes are part of the file format: `docs/file-format.md`.
+//! SQLite does not detect most single flipped bytes in a file; with the digests, reading such a row is an error. A
+//! dataset has two: that of its head, which is the fields of the dataset itself, and the sum of those of its KPIs, so
+//! that a change of one KPI costs the same however many there are. The hashed bytes are part of the file format:
+//! `docs/file-format.md`.
 
 use chrono::{DateTime, Utc};
 use xxhash_rust::xxh3::xxh3_64;
@@ -77,7 +78,7 @@ impl Bytes {
         Self(Vec::with_capacity(CAPACITY))
     }
 
-    /// The hash of the bytes, of which none are left then.
+    /// The hash of the bytes, which are removed.
     pub(super) fn hash(&mut self) -> u64 {
         let hash = xxh3_64(&self.0);
         self.0.clear();

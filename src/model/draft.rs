@@ -22,22 +22,22 @@ use super::value_type::ValueType;
 /// A dataset as a form edits it: its fields, and its KPIs in display order.
 ///
 /// [`Dataset::edit`] makes one from a stored dataset, [`from_json`](Self::from_json) from the response that a web view
-/// edited. The draft remembers the [`updated_at`](Self::updated_at) of that dataset, so that saving it is refused if
-/// the dataset was changed meanwhile; [`merge`](Self::merge) then brings both together.
+/// edited. The draft keeps the [`updated_at`](Self::updated_at) of that dataset, so that saving it is refused if the
+/// dataset was changed meanwhile; [`merge`](Self::merge) then combines both.
 ///
-/// The list is edited like any other: KPIs are changed in place, pushed, inserted, removed and moved. Their place in
-/// the list is their place in the display order; `sort_order` follows from it when the draft is saved. KPIs that stay
-/// keep theirs if the list agrees with it, and appended ones get the last plus one; otherwise all become 0, 1, 2, and
-/// so on.
+/// The list is an ordinary `Vec`: KPIs are changed in place, pushed, inserted, removed and moved. Their place in the
+/// list is their place in the display order; [`save_dataset`](crate::Organization::save_dataset) says which
+/// `sort_order` each gets.
 ///
-/// As JSON its keys are `id`, `updated_at`, `name`, `description` and `kpis`, in the forms of the response.
+/// As JSON its keys are `id`, `updated_at`, `name`, `description` and `kpis`, with values as in the response.
 ///
 /// # Examples
 ///
 /// ```
 /// # use kpi_store::{KpiDraft, NewDataset, NewKpi, OrganizationId, Store};
 /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
-/// let water = organization.create_dataset(NewDataset::new("Watr").kpis(["Withdrawal", "Discharge"].map(NewKpi::new)))?;
+/// let new = NewDataset::new("Watr").kpis(["Withdrawal", "Discharge"].map(NewKpi::new));
+/// let water = organization.create_dataset(new)?;
 ///
 /// let mut draft = water.edit();
 /// assert!(!draft.differs_from(&water));
@@ -100,13 +100,14 @@ impl DatasetDraft {
         Self { id, updated_at, name, description, kpis }
     }
 
-    /// The dataset that it edits.
+    /// The id of the dataset that the draft edits.
     #[must_use]
     pub fn id(&self) -> DatasetId {
         self.id
     }
 
-    /// The `updated_at` of the dataset that the draft was made of. Saving is refused if the stored dataset has another.
+    /// The `updated_at` of the dataset that the draft was made from. Saving is refused if the stored dataset has
+    /// another.
     #[must_use]
     pub fn updated_at(&self) -> Option<DateTime<Utc>> {
         self.updated_at
@@ -151,9 +152,11 @@ impl DatasetDraft {
         violations.finish()
     }
 
-    /// Whether saving it would change the dataset: its name, its description, its KPIs, a field of one or their order.
+    /// Whether saving the draft would change the content of the dataset: its name, its description, or its KPIs, their
+    /// fields and their order.
     ///
-    /// For the mark of a form with unsaved changes. The dataset need not be the one that the draft was made of.
+    /// A form can show with it that there are unsaved changes. The dataset need not be the version that the draft was
+    /// made from.
     ///
     /// # Examples
     ///
@@ -176,11 +179,11 @@ impl DatasetDraft {
         !is_same
     }
 
-    /// Replaces the content by that of another version of the dataset, and keeps `id` and `updated_at`.
+    /// Replaces the content with that of another version of the dataset, and keeps `id` and `updated_at`.
     ///
-    /// This is undo: an application that keeps the versions of a dataset on a stack of its own saves an earlier content
-    /// over the present one. KPIs that were deleted since are added again with their ids, and so with the answers that
-    /// the application keeps for them.
+    /// An application that keeps earlier versions on an undo stack can so save one of them over the present version.
+    /// KPIs that were deleted since then are added again with their ids, so that answers that the application keeps for
+    /// them belong to them again.
     ///
     /// # Examples
     ///
@@ -209,8 +212,8 @@ impl DatasetDraft {
         self
     }
 
-    /// The content that saving it gives to the dataset. [`with_ids`](Self::with_ids) comes first: a KPI that has no id gets
-    /// a fresh one.
+    /// The content that saving the draft gives to the dataset. [`with_ids`](Self::with_ids) comes first: here a KPI
+    /// without an id would get a fresh one at each call.
     pub(crate) fn content<'a>(&'a self, current: &'a Dataset) -> Result<Content<'a>, Refusal> {
         if current.updated_at != self.updated_at {
             return Err(Refusal::Conflict { expected: self.updated_at });
@@ -241,8 +244,8 @@ impl DatasetDraft {
 ///
 /// It is made from a [`NewKpi`] to be added, or from a stored [`Kpi`] to be added again after it was deleted.
 ///
-/// As JSON its keys are `id` (null until it is saved), `name`, `description`, `unit`, `value_type`, `required` and
-/// `sort_order`. A save ignores this `sort_order`: the place in the list counts.
+/// As JSON its keys are `id` (null if it gets one when it is saved), `name`, `description`, `unit`, `value_type`,
+/// `required` and `sort_order`. Saving ignores this `sort_order`: the place in the list counts.
 ///
 /// # Examples
 ///
@@ -273,7 +276,7 @@ pub struct KpiDraft {
 }
 
 impl KpiDraft {
-    /// The id of the stored KPI, or the one that was given to the new KPI; `None` if it gets a fresh one when it is
+    /// The id of the stored KPI, or the id that was given to the new one; `None` if it gets a fresh one when it is
     /// saved.
     #[must_use]
     pub fn id(&self) -> Option<KpiId> {
@@ -319,7 +322,7 @@ impl From<NewKpi> for KpiDraft {
             unit: new.unit,
             value_type: new.value_type,
             required: new.required,
-            // A negative one is not refused, as no form shows it, so it must not appear in the JSON either.
+            // A negative one is ignored and not refused. It must not appear in the JSON, which could not be read then.
             sort_order: new.sort_order.max(SORT_ORDER_MIN),
         }
     }

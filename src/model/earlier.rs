@@ -1,4 +1,5 @@
-//! A dataset on the way back through its history: one record, in which the values that changes replaced are put back.
+//! Earlier versions of a dataset: one record, in which the values that each change replaced are put back, from the
+//! newest change to the oldest.
 
 use std::collections::HashMap;
 
@@ -7,10 +8,11 @@ use super::digest::{self, Digest};
 use super::ids::KpiId;
 use super::record::Record;
 
-/// A dataset, of which one change after the other is undone. What that costs follows the change, however many KPIs the
-/// dataset has: those are sorted only when a version is asked for, and the sum of their digests is kept.
+/// A dataset of which one change after the other is undone. The cost of that depends on the change, and not on the
+/// number of KPIs: they are sorted only when a version is asked for, and the sum of their digests is kept up to date.
 pub(crate) struct Earlier {
-    /// With its KPIs in any order. `digest.kpis` is exact for what it holds, also if that never was a version.
+    /// With its KPIs in any order. `digest.kpis` is always the sum for the present KPIs, even if they never were a
+    /// version.
     record: Record,
     /// The index of each KPI; `None` until one is looked for, and after they were sorted.
     indexes: Option<HashMap<KpiId, usize>>,
@@ -22,12 +24,12 @@ impl Earlier {
         Self { record: now, indexes: None }
     }
 
-    /// What it holds, with its KPIs in any order.
+    /// The record, with its KPIs in any order.
     pub(crate) fn unordered(&self) -> &Record {
         &self.record
     }
 
-    /// What it holds, with its KPIs in display order.
+    /// The record, with its KPIs in display order.
     pub(crate) fn in_display_order(&mut self) -> &Record {
         if self.record.arrange() {
             self.indexes = None;
@@ -35,7 +37,7 @@ impl Earlier {
         &self.record
     }
 
-    /// Whether it holds the version with this revision and these digests.
+    /// Whether the record is the version with this revision and these digests. If so, it gets both.
     pub(crate) fn is_version(&mut self, revision: i64, digest: Digest) -> bool {
         let dataset = &self.record.dataset;
         let head = digest::head(revision, dataset, dataset.kpis.len());
@@ -76,7 +78,7 @@ impl Earlier {
         }
     }
 
-    /// Adds a KPI, in place of one with its id: another tool may have added that again.
+    /// Adds a KPI. It replaces one with the same id, which another tool may have added again.
     pub(super) fn put_kpi(&mut self, kpi: Kpi, position: i64) {
         self.remove_kpi(kpi.id);
         let index = self.record.dataset.kpis.len();

@@ -1,13 +1,13 @@
-//! Which versions of a history stay when it is pruned.
+//! The rules by which versions of a history stay when it is pruned.
 
 use chrono::{DateTime, Utc};
 
 use super::ids::DatasetId;
 
-/// Which earlier versions to keep; see [`Organization::prune_history`](crate::Organization::prune_history).
+/// The earlier versions that [`Organization::prune_history`](crate::Organization::prune_history) keeps.
 ///
-/// A version stays if one of the rules keeps it. Without a rule only the present version of each dataset stays, which
-/// no rule can remove.
+/// A version stays if at least one of the rules, [`last`](Self::last) and [`since`](Self::since), keeps it. The present
+/// version of each dataset always stays; without a rule no other does.
 ///
 /// # Examples
 ///
@@ -29,18 +29,18 @@ pub struct HistoryKeep {
 }
 
 impl HistoryKeep {
-    /// Keeps no earlier version, of no dataset of the organization.
+    /// Keeps no earlier version of any dataset of the organization.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Keeps the last versions of each dataset, this many with the present one.
+    /// Keeps this many of the newest versions of each dataset, counting the present one.
     pub fn last(mut self, versions: u64) -> Self {
         self.last = versions;
         self
     }
 
-    /// Keeps the versions that were present at this time or later.
+    /// Keeps the versions that were the present one at this time or later.
     pub fn since(mut self, time: DateTime<Utc>) -> Self {
         self.since = Some(time);
         self
@@ -52,8 +52,8 @@ impl HistoryKeep {
         self
     }
 
-    /// Whether the version stays that is the `index`-th, the present one being 0, and was replaced at this time, if
-    /// that is known.
+    /// Whether an earlier version stays. `index` counts backwards from the present version, which is 0; `replaced_at`
+    /// is the time at which the version was replaced, if that is known.
     pub(crate) fn keeps(&self, index: u64, replaced_at: Option<DateTime<Utc>>) -> bool {
         index < self.last || self.since.is_some_and(|since| replaced_at.is_some_and(|replaced_at| replaced_at >= since))
     }

@@ -1,10 +1,15 @@
 //! The domain: datasets and KPIs, the limits of the contract, and their JSON. No SQL, no I/O.
 //!
-//! - [`new_dataset`]: what is asked for; [`request`]: reading and checking it; [`limits`].
-//! - [`dataset`], [`value_type`]: what is stored and returned; [`record`]: with what is stored beside it; [`digest`].
-//! - [`draft`], [`patch`]: changes of what is stored; [`content`]: what they make of it; [`order`]: the `sort_order` of
-//!   KPIs.
-//! - [`diff`], [`merge`]: what two versions differ in, and bringing them together.
+//! - [`new_dataset`]: the request to create a dataset; [`request`]: reading and checking requests; [`limits`].
+//! - [`dataset`], [`value_type`]: the values that are stored and returned; [`record`]: a dataset with the columns that
+//!   only the store needs; [`digest`].
+//! - [`draft`], [`patch`]: requests to change a dataset; [`content`]: the content that they give to it; [`order`]: the
+//!   `sort_order` of its KPIs.
+//! - [`change`]: a change and the rows that it writes; [`replaced`]: the values that it replaced; [`earlier`]: earlier
+//!   versions, put together from these values.
+//! - [`version`], [`history_keep`]: the history, and the rules for pruning it; [`state`]: whether a dataset is in the
+//!   trash.
+//! - [`diff`], [`merge`]: the differences between two versions; merging a draft with another version.
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the
 //!   contract prints them.
 //! - [`version`], [`replaced`], [`earlier`]: what the history stores, and putting earlier versions together.

@@ -34,7 +34,7 @@ pub(crate) struct Record {
     pub(crate) positions: Vec<i64>,
     /// 1 when created, incremented by every change.
     pub(crate) revision: i64,
-    /// Whether its id may be one that was given before: it is not a fresh one.
+    /// False if the id is a fresh one, which cannot be that of a purged dataset.
     pub(crate) has_given_id: bool,
     /// The stored digests; [`is_intact`](Self::is_intact) compares them with the content.
     pub(crate) digest: Digest,

@@ -1,5 +1,4 @@
-//! What a change replaced, as it is stored: the values that the dataset had before, from which the earlier version is
-//! put together.
+//! The values that a change replaced, as they are stored. The version before the change is put together from them.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -10,11 +9,11 @@ use super::ids::{KpiId, UserId};
 use super::time;
 use super::value_type::ValueType;
 
-/// A part ends with the KPI that makes it longer than this, in bytes before characters are escaped. Escaped, a character
-/// takes at most six bytes, and connections of this crate refuse values of a million.
+/// A part ends with the KPI that makes it longer than this, in bytes before characters are escaped. Escaped, a
+/// character takes at most six bytes, and connections of this crate refuse values of a million.
 const PART_MAX: usize = 128 * 1024;
 
-/// What a change replaced: only fields that differ. Its JSON may be stored in parts.
+/// The values that a change replaced: only those of fields that differ. The JSON may be stored in several parts.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Replaced {
@@ -29,7 +28,7 @@ pub(crate) struct Replaced {
     deleted: Vec<DeletedKpi>,
 }
 
-/// Of a text that may be null: absent if the change did not replace it.
+/// A text that may be null; absent if the change did not replace it.
 type Text = Option<Option<String>>;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,12 +82,12 @@ struct DeletedKpi {
     updated_at: Option<DateTime<Utc>>,
 }
 
-/// The stored text is not what a change writes, or belongs to another dataset.
+/// The stored text is not one that a change writes, or belongs to another dataset.
 #[derive(Debug)]
 pub(crate) struct NotReplaced;
 
 impl Replaced {
-    /// What every change replaces.
+    /// Begins with the values that every change replaces: the user and the time of the last update.
     pub(crate) fn times(before: &Dataset) -> Self {
         let (updated_by, updated_at) = (before.updated_by, before.updated_at);
         let dataset = ReplacedHead { name: None, description: None, updated_by, updated_at };
@@ -166,8 +165,8 @@ impl Replaced {
         serde_json::from_str(part).map_err(|_| NotReplaced)
     }
 
-    /// Puts the values of a part back. After the last part, [`Earlier::is_version`] tells whether they are those of the
-    /// version before. If it fails, some may have been put back.
+    /// Puts the values of a part back into the record. After the last part, [`Earlier::is_version`] tells whether the
+    /// record is the version before the change. If this fails, some values may have been put back.
     pub(crate) fn put_back(self, earlier: &mut Earlier) -> Result<(), NotReplaced> {
         if let Some(dataset) = self.dataset {
             let head = earlier.head();
@@ -213,7 +212,7 @@ impl Replaced {
     }
 }
 
-/// What a change replaced, while it is divided into parts.
+/// The values that a change replaced, while they are divided into parts.
 struct Parts {
     part: Replaced,
     /// About how long the texts and fields of the part are, before characters are escaped.
@@ -247,7 +246,7 @@ fn put<T>(field: &mut T, before: Option<T>) {
     }
 }
 
-/// Tells null from absent.
+/// Distinguishes null from absent.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

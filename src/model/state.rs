@@ -1,4 +1,4 @@
-//! The state of a dataset beside its content: the number of its last change, and whether it is in the trash.
+//! The state of a dataset, apart from its content: the number of its last change, and whether it is in the trash.
 
 use chrono::{DateTime, Utc};
 

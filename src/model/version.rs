@@ -11,7 +11,7 @@ use super::digest::{Bytes, Digest};
 use super::ids::{DatasetId, OrganizationId, UserId};
 use super::time;
 
-/// A version of a dataset, or a step of its trail: it was moved to the trash or restored from there.
+/// An entry in the history of a dataset: a version, or a deletion or restoration, which makes no new version.
 ///
 /// # Examples
 ///
@@ -31,24 +31,25 @@ use super::time;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DatasetVersion {
-    /// 1 when the dataset was created, incremented by every change of it or its KPIs.
+    /// 1 when the dataset was created, incremented by every change of the dataset or its KPIs. A deletion or
+    /// restoration has the revision that the dataset had.
     pub revision: u64,
-    /// What made it.
+    /// The kind of change that made this entry.
     pub origin: Origin,
-    /// When that happened: the `updated_at` of the version, or its `created_at` if it is the first; of a deletion or
-    /// restoration the time of that.
+    /// The time of the change: the `updated_at` of the version, or its `created_at` if it is the first; of a deletion
+    /// or restoration its own time.
     #[serde(with = "time::utc")]
     pub changed_at: DateTime<Utc>,
-    /// The user who did it, if any.
+    /// The user who made the change, if one was given.
     pub changed_by: Option<UserId>,
     /// The dataset as it was then.
     pub dataset: Dataset,
-    /// How it differs from the version before. `None` if there is none or it is not known: of the first version, behind
-    /// a gap, and of deletions and restorations, which change nothing in it.
+    /// The differences from the version before. `None` for the first version, if the version before is not known, and
+    /// for deletions and restorations, which change no content.
     pub diff: Option<DatasetDiff>,
 }
 
-/// What made a version. Text and JSON use its lower-case name, which is stable.
+/// The kind of change that made an entry of a history. Text and JSON use its lower-case name, which is stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Origin {
@@ -58,8 +59,8 @@ pub enum Origin {
     Edited,
     /// It was [reverted](crate::Organization::revert_dataset) to an earlier version.
     Reverted,
-    /// A change by another tool was [accepted](crate::Organization::accept_dataset). The version before is a gap in the
-    /// history, since nothing is known of it.
+    /// A change by another tool was [accepted](crate::Organization::accept_dataset). The version before it is missing
+    /// from the history, since the tool has overwritten it.
     Accepted,
     /// It was moved to the trash.
     Deleted,
@@ -81,7 +82,7 @@ impl Origin {
         }
     }
 
-    /// The number that is stored for a change; `None` of a creation, which is not stored as one.
+    /// The number that is stored for the origin; `None` for a creation, which has no row in the history.
     pub(crate) const fn number(self) -> Option<i64> {
         match self {
             Origin::Created => None,
@@ -117,7 +118,7 @@ impl Serialize for Origin {
     }
 }
 
-/// A change as it is stored: what it was, and what the dataset was before.
+/// A change as it is stored, without the values that it replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ChangeEntry {
     /// The number of the change.
@@ -125,7 +126,7 @@ pub(crate) struct ChangeEntry {
     pub(crate) origin: Origin,
     pub(crate) changed_at: DateTime<Utc>,
     pub(crate) changed_by: Option<UserId>,
-    /// The revision and the digests of the dataset before.
+    /// The revision and the digests that the dataset had before.
     pub(crate) revision: i64,
     pub(crate) digest: Digest,
 }
@@ -159,11 +160,11 @@ impl ChangeEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DeletedDataset {
-    /// The dataset as it was deleted, and as it will be restored.
+    /// The dataset as it was when it was deleted, and as it will be restored.
     pub dataset: Dataset,
     /// When it was deleted.
     #[serde(with = "time::utc")]
     pub deleted_at: DateTime<Utc>,
-    /// The user who deleted it, if any.
+    /// The user who deleted it, if one was given.
     pub deleted_by: Option<UserId>,
 }

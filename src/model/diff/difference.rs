@@ -49,7 +49,8 @@ pub enum Difference {
         /// The KPI, as it is.
         kpi: Kpi,
     },
-    /// The KPI stands elsewhere among the KPIs of both versions. As few KPIs are named as explain the new order.
+    /// The KPI has another place among the KPIs that both versions have. No more KPIs are named than have to be moved
+    /// to get the new order.
     #[non_exhaustive]
     KpiMoved {
         /// The KPI.
@@ -61,7 +62,7 @@ pub enum Difference {
         /// Its place in the display order of the second version.
         to: usize,
     },
-    /// Fields of the KPI.
+    /// Fields of the KPI differ.
     #[non_exhaustive]
     KpiChanged {
         /// The KPI.
@@ -78,9 +79,9 @@ pub enum Difference {
 impl Difference {
     /// Whether it invalidates answers that were given to the first version.
     ///
-    /// So does a deleted KPI, whose answers have no question any more; an added KPI that is required, which makes every
-    /// set of answers incomplete; and a [`KpiChange`] that is [breaking](KpiChange::is_breaking). Names, descriptions
-    /// and order do not: whether another name is another question only its author knows.
+    /// These are breaking: a deleted KPI, whose answers have no question any more; an added KPI that is required, which
+    /// makes every set of answers incomplete; and a [`KpiChange`] that is [breaking](KpiChange::is_breaking). Names,
+    /// descriptions and order are not: only the author of a new name knows whether it asks another question.
     #[must_use]
     pub fn is_breaking(&self) -> bool {
         match self {
@@ -164,8 +165,8 @@ pub enum KpiChange {
 impl KpiChange {
     /// Whether it invalidates answers that were given to the first version.
     ///
-    /// So does another type, as a date is no number; another unit, as the stored numbers would mean something else; and
-    /// a value that is now required, which may not have been given.
+    /// These are breaking: another type, as a date is no number; another unit, as the stored numbers would mean
+    /// something else; and a value that is now required, which may be missing from the answers.
     #[must_use]
     pub fn is_breaking(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! What two versions of a dataset differ in.
+//! The differences between two versions of a dataset.
 
 pub(crate) mod difference;
 mod moved;
@@ -17,9 +17,8 @@ use super::patch::DatasetPatch;
 
 /// The differences between two versions of a dataset, for a history screen or before a change is saved.
 ///
-/// The versions are compared by what a reader sees: fields, KPIs and display order. Ids, times and users of the dataset
-/// are not compared, and neither are `sort_order`s in themselves: they make no difference where they give the same
-/// order.
+/// The versions are compared by the content that a reader sees: fields, KPIs and display order. The id, the times and
+/// the users of the dataset are not compared, and of `sort_order` only the display order that results from it.
 ///
 /// The order is fixed: name, description, deleted KPIs in the order of the first version, then added, moved and changed
 /// KPIs in the order of the second. A moved KPI that was also changed appears twice. As JSON it is an array; it
@@ -55,7 +54,7 @@ pub struct DatasetDiff {
 }
 
 impl DatasetDiff {
-    /// What has to be done to `from` so that it becomes `to`.
+    /// The differences that turn `from` into `to`.
     pub fn between(from: &Dataset, to: &Dataset) -> Self {
         let mut differences = Vec::new();
         if from.name != to.name {
@@ -88,8 +87,7 @@ impl DatasetDiff {
         self.differences.is_empty()
     }
 
-    /// The differences that invalidate answers given to the first version
-    /// ([`Difference::is_breaking`]).
+    /// The differences that invalidate answers given to the first version ([`Difference::is_breaking`]).
     pub fn breaking(&self) -> impl Iterator<Item = &Difference> {
         self.iter().filter(|difference| difference.is_breaking())
     }

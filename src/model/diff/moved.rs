@@ -1,4 +1,4 @@
-//! Which KPIs were moved: as few as explain the new order.
+//! The KPIs that were moved: as few as can explain the new order.
 
 use std::collections::{HashMap, HashSet};
 

@@ -15,9 +15,9 @@ pub(super) enum Entry {
 
 /// All KPIs of the draft and of the current dataset in one order; each list has only KPIs that stay.
 ///
-/// The relative order of the KPIs that all three have is compared with that of the base. The list of the side that has
-/// changed it leads, the draft's if both have; the KPIs that only the other side has are put into it. Without a base both
-/// have changed it if they differ.
+/// Each side's order of the KPIs that all three have is compared with that of the base. The list of the side that has
+/// changed it leads, or that of the draft if both have; the KPIs that only the other side has are inserted into it.
+/// Without a base, both sides have changed the order if their orders differ.
 pub(super) fn merged_order(
     base: Option<&[Entry]>,
     draft: &[Entry],
@@ -48,11 +48,11 @@ fn ids(list: Vec<Entry>) -> Vec<KpiId> {
     list.into_iter().filter_map(id).collect()
 }
 
-/// The leading list with the KPIs that only the other has, each behind the one that it stands behind there. Where both
-/// have some behind the same KPI, those of the leading list come first.
+/// The leading list with the KPIs that only the other list has, each after the shared KPI that it follows there. Where
+/// both lists have KPIs of their own after the same shared KPI, those of the leading list come first.
 fn inserted(leading: &[Entry], other: &[Entry]) -> Vec<Entry> {
     let in_leading: HashSet<Entry> = leading.iter().copied().collect();
-    // What only the other list has, by the KPI of both that it follows; `None` at the beginning.
+    // The KPIs that only the other list has, by the shared KPI that they follow; `None` at the beginning.
     let mut following: HashMap<Option<Entry>, Vec<Entry>> = HashMap::new();
     let mut shared = None;
     for entry in other.iter().copied() {

@@ -1,4 +1,4 @@
-//! What both sides of a merge have changed differently.
+//! Overlaps: fields that both sides of a merge have changed differently.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use crate::model::dataset::Kpi;
 use crate::model::draft::KpiDraft;
 use crate::model::ids::KpiId;
 
-/// What the draft and the current dataset have both changed, and differently: `base` is the value that both began with,
-/// `draft` the one that the merged draft has, `current` the one that is stored.
+/// A field, a KPI or an order that the draft and the current dataset have both changed, and differently: `base` is the
+/// value that both began with, `draft` that of the draft, `current` the stored one.
 ///
 /// As JSON it is an object whose `type` is the name of the variant: `kpi`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,9 +46,9 @@ pub enum Overlap {
         fields: Vec<KpiField>,
         /// The KPI that both began with; `None` if both have added one with this id.
         base: Option<Kpi>,
-        /// The KPI of the draft; `None` if the draft has deleted it. The merged draft has the fields of `current` then.
+        /// The KPI of the draft; `None` if the draft has deleted it. Then the merged draft has the stored KPI.
         draft: Option<KpiDraft>,
-        /// The stored KPI; `None` if it was deleted. Saving the merged draft adds it again.
+        /// The stored KPI; `None` if it was deleted. Then saving the merged draft adds the KPI again.
         current: Option<Kpi>,
     },
     /// The display order of the KPIs that all three have.

@@ -11,11 +11,12 @@ use crate::model::order::{Place, places, sort_orders};
 use crate::model::request::validation::check_total;
 
 impl DatasetPatch {
-    /// The content that the patch, which is valid, gives to the dataset. [`with_ids`](Self::with_ids) comes first: a
-    /// KPI that has no id gets a fresh one.
+    /// The content that the patch, which is valid, gives to the dataset. [`with_ids`](Self::with_ids) comes first: here
+    /// a KPI without an id would get a fresh one at each call.
     ///
-    /// Without an order its KPIs are not in display order: the order of addition decides among those with the same
-    /// `sort_order`, which a [`Dataset`] does not tell. Added ones come last, in the order in which they were added.
+    /// If the patch sets no order, the KPIs of the content are not in display order: among those with the same
+    /// `sort_order` the order of addition decides, which a [`Dataset`] does not contain. Added ones come last, in the
+    /// order in which they were added.
     pub(crate) fn content<'a>(&'a self, current: &'a Dataset) -> Result<Content<'a>, Refusal> {
         if let Some(expected) = self.expected.filter(|expected| *expected != current.updated_at) {
             return Err(Refusal::Conflict { expected });
@@ -49,7 +50,7 @@ impl DatasetPatch {
     fn update<'a>(&'a self, kpis: &mut [KpiContent<'a>]) -> Result<(), Refusal> {
         match &self.updated[..] {
             [] => {}
-            // One cell of a table.
+            // A single KPI, as for one cell of a table, needs no map.
             [(id, patch)] => match kpis.iter_mut().find(|kpi| kpi.id == *id) {
                 Some(kpi) => patch.apply(kpi),
                 None => return Err(Refusal::KpiNotFound(*id)),

@@ -1,4 +1,4 @@
-//! Patches: a few changes of a dataset, without reading it first.
+//! Patches: a few changes of a dataset that is not read first.
 
 mod apply;
 mod validation;
@@ -14,11 +14,11 @@ use super::value_type::ValueType;
 /// A few changes of a dataset, made without reading it first: from a command line, when synchronizing, or for one cell
 /// of a table. A form edits a [`DatasetDraft`](crate::DatasetDraft) instead.
 ///
-/// All of it is applied, as one revision, or nothing: first the fields of the dataset, then deletions, updates and
-/// additions of KPIs, then their order. What the patch does not mention stays as it is.
+/// Either all of it is applied, as one revision, or nothing: first the fields of the dataset, then deletions, updates
+/// and additions of KPIs, then their order. Fields and KPIs that the patch does not mention stay as they are.
 ///
-/// A patch has no condition by itself, so the last writer wins. [`if_unchanged`](Self::if_unchanged) makes it fail if
-/// the dataset is no longer the one that the caller has seen.
+/// By default a patch has no condition, so the last writer wins. [`if_unchanged`](Self::if_unchanged) makes it fail if
+/// the dataset was changed since the caller read it.
 ///
 /// # Examples
 ///
@@ -85,7 +85,7 @@ impl DatasetPatch {
         self
     }
 
-    /// Changes fields of a KPI, at most once each.
+    /// Changes fields of a KPI. A patch may do this at most once for each KPI.
     pub fn update_kpi(mut self, id: KpiId, patch: KpiPatch) -> Self {
         self.updated.push((id, patch));
         self
@@ -100,9 +100,8 @@ impl DatasetPatch {
     /// Sets the display order: these KPIs first, in this order, then the others as they were, then those that the patch
     /// adds. An added KPI can be listed if it was given an id.
     ///
-    /// The `sort_order` of the KPIs follows: they keep theirs if the new order agrees with it, and KPIs appended to
-    /// them get the last plus one; otherwise all become 0, 1, 2, and so on. A `sort_order` cannot be set by the same
-    /// patch.
+    /// The `sort_order` of each KPI follows from the new order, as with
+    /// [`save_dataset`](crate::Organization::save_dataset). The same patch cannot set a `sort_order`.
     ///
     /// A second call replaces the order of the first.
     pub fn order_kpis(mut self, ids: impl IntoIterator<Item = KpiId>) -> Self {
@@ -110,12 +109,13 @@ impl DatasetPatch {
         self
     }
 
-    /// Makes the patch fail with a conflict unless the dataset is stored as it is here.
+    /// Makes the patch fail with a conflict unless the stored dataset is still this version.
     pub fn if_unchanged(self, dataset: &Dataset) -> Self {
         self.if_updated_at(dataset.updated_at)
     }
 
-    /// Makes the patch fail with a conflict unless the dataset has this `updated_at`; `None`: was never changed.
+    /// Makes the patch fail with a conflict unless the dataset has this `updated_at`. `None` is the `updated_at` of a
+    /// dataset that was never changed.
     pub fn if_updated_at(mut self, updated_at: Option<DateTime<Utc>>) -> Self {
         self.expected = Some(updated_at);
         self
@@ -204,7 +204,8 @@ impl KpiPatch {
         self
     }
 
-    /// Sets its sort key among the KPIs of the dataset, 0 to 2^63 - 1. KPIs with the same keep the order of addition.
+    /// Sets its sort key among the KPIs of the dataset, 0 to 2^63 - 1. KPIs with the same one are in the order in which
+    /// they were added.
     pub fn sort_order(mut self, sort_order: i64) -> Self {
         self.sort_order = Some(sort_order);
         self

@@ -1,4 +1,4 @@
-//! What can be wrong with a patch, whatever the dataset is.
+//! Validation of a patch, independent of the dataset that it will be applied to.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::model::request::violation::{Segment, Violations};
 use crate::model::request::violations_builder::ViolationsBuilder;
 
 impl DatasetPatch {
-    /// Checks everything that can be wrong whatever the dataset is, without storing anything.
+    /// Checks everything that does not depend on the dataset, without storing anything.
     ///
     /// # Errors
     ///

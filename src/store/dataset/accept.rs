@@ -13,8 +13,8 @@ impl Organization {
     /// [`Corrupt`](crate::Error::Corrupt), because the store cannot distinguish the change from damage. Inspect the
     /// rows first. Never call this to silence a finding of [`verify`](crate::Store::verify) with an unknown cause.
     ///
-    /// It is a change like others: the revision is incremented, `updated_at` and `updated_by` are set. The
-    /// [history](Self::history) has a gap before it, since what the dataset was in between is not known.
+    /// The accepted dataset is a new version: its revision is incremented, and `updated_at` and `updated_by` are set.
+    /// The version before it is missing from the [history](Self::history), since the other tool has overwritten it.
     ///
     /// # Errors
     ///

@@ -12,8 +12,8 @@ use crate::sqlite::transaction::Transaction;
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// Changes stored datasets in a transaction, possibly shared with other jobs. `bytes` is about how much is written,
-    /// and `updated_at` tells from the result the `updated_at` that was written.
+    /// Changes stored datasets in a transaction, possibly shared with other jobs. `bytes` estimates how much is
+    /// written, and `updated_at` returns the `updated_at` that was written, which it takes from the result.
     pub(super) fn change<T, F>(
         &self,
         ids: Vec<DatasetId>,
@@ -57,12 +57,12 @@ where
     }
 }
 
-/// Of a change that moves no `updated_at`.
+/// For a change that leaves `updated_at` as it is.
 pub(super) fn no_updated_at<T>(_: &T) -> Option<DateTime<Utc>> {
     None
 }
 
-/// The error of a change that the present state of the dataset does not allow.
+/// The public error of a change that was refused because of what is stored.
 pub(super) fn refused(dataset: &Dataset, refusal: Refusal) -> Error {
     match refusal {
         Refusal::Conflict { expected } => Error::conflict(dataset.id, expected, dataset.updated_at),

@@ -11,14 +11,14 @@ use crate::store::organization::Organization;
 impl Organization {
     /// Adds a KPI to a dataset: the REST operation *Create Kpi* (`POST /v1/custom-kpi-datasets/{dataset_id}/kpis`).
     ///
-    /// It is the last among the KPIs with its `sort_order`. The revision of the dataset is incremented, and its
-    /// `updated_at` and `updated_by` are set. It costs the same however many KPIs the dataset has; therefore only the
-    /// dataset itself is checked for damage, not its other KPIs.
+    /// The new KPI is the last among those with its `sort_order`. The revision of the dataset is incremented, and its
+    /// `updated_at` and `updated_by` are set. The call costs the same however many KPIs the dataset has; therefore only
+    /// the fields of the dataset itself are checked for damage, not its other KPIs.
     ///
     /// # Errors
     ///
-    /// - [`Invalid`](crate::Error::Invalid) lists every field that breaks the contract; or the dataset has 10,000 KPIs
-    ///   already.
+    /// - [`Invalid`](crate::Error::Invalid) lists every field that breaks the contract, or says that the dataset
+    ///   already has 10,000 KPIs.
     /// - [`NotFound`](crate::Error::NotFound) if this organization has no dataset with this id.
     /// - [`AlreadyExists`](crate::Error::AlreadyExists) if the dataset has a KPI with the given id.
     /// - Those of [`create_dataset`](Self::create_dataset) that do not concern the request.

@@ -9,14 +9,14 @@ use crate::store::organization::Organization;
 impl Organization {
     /// Moves a dataset to the trash, from which it can be [restored](Self::restore_dataset).
     ///
-    /// From then on its id is unknown to every call but those on the trash, and stays taken. Neither the dataset's
-    /// `updated_at` nor its revision change: restoring it gives back an equal dataset. A damaged dataset can be deleted
+    /// From then on the dataset exists only for the calls that concern the trash, and its id stays taken. Neither its
+    /// `updated_at` nor its revision changes: restoring it returns an equal dataset. A damaged dataset can be deleted
     /// too; it stays damaged.
     ///
     /// # Errors
     ///
-    /// - [`NotFound`](crate::Error::NotFound) if this organization has no dataset with this id, or it is in the trash
-    ///   already.
+    /// - [`NotFound`](crate::Error::NotFound) if this organization has no dataset with this id, or the dataset is
+    ///   already in the trash.
     /// - Those of [`create_dataset`](Self::create_dataset) that do not concern the request.
     ///
     /// # Examples
@@ -46,8 +46,8 @@ impl Organization {
     /// ```
     /// # use kpi_store::{DatasetId, DatasetQuery, NewDataset, OrganizationId, Store};
     /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
-    /// let ids: Vec<DatasetId> =
-    ///     organization.create_datasets(["Water", "Waste"].map(NewDataset::new))?.iter().map(|dataset| dataset.id).collect();
+    /// let created = organization.create_datasets(["Water", "Waste"].map(NewDataset::new))?;
+    /// let ids: Vec<DatasetId> = created.iter().map(|dataset| dataset.id).collect();
     /// assert!(organization.delete_datasets(ids.iter().copied().chain([DatasetId::new()])).is_err());
     /// assert_eq!(organization.count_deleted(&DatasetQuery::new())?, 0);
     /// organization.delete_datasets(ids)?;
@@ -63,7 +63,7 @@ impl Organization {
     }
 }
 
-/// About how many bytes the rows have that a deletion or a restoration writes.
+/// An estimate of the bytes that the deletion or restoration of one dataset writes.
 pub(super) const BYTES_OF_A_STATE: usize = 512;
 
 /// The ids in their order, each once.

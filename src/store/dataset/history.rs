@@ -1,4 +1,4 @@
-//! Looking back: the versions of a dataset.
+//! Reading the versions of a dataset.
 
 use chrono::{DateTime, Utc};
 
@@ -64,10 +64,10 @@ impl HistoryQuery {
 impl Organization {
     /// A page of the versions of a dataset, the newest first, with the deletions and restorations between them.
     ///
-    /// Versions are put together from the present backwards, so a page costs as much as all changes up to its end. Each
-    /// is checked: a version that cannot be put together is counted in [`Page::damaged`]. One that another tool has
-    /// made is missing ([`Origin::Accepted`](crate::Origin::Accepted)), and so are those that were
-    /// [pruned](Self::prune_history).
+    /// Versions are put together from the present one backwards, so a page costs as much as all changes from the newest
+    /// to its last. Each version is checked by its digests. One that cannot be put together is listed in
+    /// [`Page::damaged`]. The version before an [accepted](crate::Origin::Accepted) one is missing, and so are those
+    /// that were [pruned](Self::prune_history).
     ///
     /// # Errors
     ///

@@ -36,8 +36,8 @@ impl Organization {
     /// datasets; to know their ids, [set](NewDataset::id) them.
     ///
     /// - **All or nothing** is one transaction. The iterator, the progress callback and the id source run inside it, in
-    ///   the calling thread. Other writers wait until it ends, or fail after their busy timeouts; readers do not wait. A
-    ///   call from inside to this store that writes fails with [`Error::Busy`] at once.
+    ///   the calling thread. Other writers wait until it ends, or fail after their busy timeouts; readers do not wait.
+    ///   A call from inside to this store that writes fails with [`Error::Busy`] at once.
     /// - **[In batches](LoadOptions::in_batches_of)** each batch is a transaction; other writers proceed between
     ///   batches. The iterator and the callback run between transactions, and for a batch of more than 256 KiB also
     ///   inside.
@@ -194,7 +194,8 @@ impl<I: Iterator<Item = NewDataset>> Load<'_, I> {
         }
     }
 
-    /// Counts a chunk as written, and reports it. In a load in batches, the end of a batch is reported after its commit.
+    /// Counts a chunk as written, and reports it. In a load in batches, the end of a batch is reported after its
+    /// commit.
     fn count(&mut self, batch: &Batch, chunk: &[Record]) -> Result<()> {
         self.written.datasets += chunk.len() as u64;
         self.written.kpis += chunk.iter().map(|record| record.dataset.kpis.len() as u64).sum::<u64>();

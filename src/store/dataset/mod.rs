@@ -1,8 +1,10 @@
 //! The operations on datasets, one in each file.
 //!
-//! - [`create`], [`get`], [`list`], [`count`]; [`update`], [`create_kpi`], [`accept`]: changes of the content.
+//! - [`create`], [`get`], [`list`], [`count`]: creating and reading.
+//! - [`update`], [`create_kpi`], [`accept`]: changes of the content.
 //! - [`delete`], [`restore`], [`trash`], [`purge`]: the way into the trash and out of it.
-//! - [`history`], [`revert`], [`prune`]: earlier versions. [`change`]: what all changes share.
+//! - [`history`], [`revert`], [`prune`]: earlier versions.
+//! - [`change`]: the job and the errors that all changes share.
 //! - [`load`]: storing any number of datasets; [`load_options`]: its options, progress and error.
 //! - [`query`]: the query of a listing.
 

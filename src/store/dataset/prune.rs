@@ -7,16 +7,16 @@ use crate::sqlite::table::prune;
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// Removes the earlier versions that no rule of `keep` keeps, of every dataset of this organization, in the trash
-    /// or not, or of one. Returns how many there were.
+    /// Removes the earlier versions that no rule of `keep` keeps. Returns the number of removed versions.
     ///
-    /// The trail of deletions and restorations before the oldest version that stays goes with them. The present version
-    /// always stays. What is removed is overwritten in the file; see
-    /// [`purge_dataset`](Self::purge_dataset) for where a copy may be left.
+    /// It prunes every dataset of this organization, including those in the trash, or [a single one](HistoryKeep::of).
+    /// The present version always stays. Deletions and restorations before the oldest version that stays are removed
+    /// from the history too. The removed rows are overwritten in the file; [`purge_dataset`](Self::purge_dataset) says
+    /// where copies may be left.
     ///
     /// # Errors
     ///
-    /// - [`NotFound`](crate::Error::NotFound) if the one dataset does not exist.
+    /// - [`NotFound`](crate::Error::NotFound) if `keep` names a single dataset that does not exist.
     /// - Those of [`create_dataset`](Self::create_dataset) that do not concern the request.
     ///
     /// # Examples

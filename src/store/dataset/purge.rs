@@ -11,16 +11,17 @@ use crate::store::organization::Organization;
 impl Organization {
     /// Removes a dataset from the trash for good, with its KPIs and its history. It need not be intact.
     ///
-    /// Its id is never given again: creating a dataset with it is [`AlreadyExists`](crate::Error::AlreadyExists). What
-    /// it was is overwritten in the file; a copy may be left in the write-ahead log and in pages that were moved, until
-    /// [`Store::compact`](crate::Store::compact), and stays in backups that were made before.
+    /// Its id is never given again: creating a dataset with it is [`AlreadyExists`](crate::Error::AlreadyExists). The
+    /// removed rows are overwritten in the file. Copies may be left in the write-ahead log, and in pages from which
+    /// rows were moved before, until [`Store::compact`](crate::Store::compact) is called. Backups that were made before
+    /// keep them.
     ///
     /// # Errors
     ///
     /// - [`NotFound`](crate::Error::NotFound) if the trash of this organization has no dataset with this id: it must be
     ///   [deleted](Self::delete_dataset) first.
-    /// - [`Corrupt`](crate::Error::Corrupt) if damage hides whether it is in the trash: deleting it again moves it there.
-    ///   Also if a page of its rows cannot be read.
+    /// - [`Corrupt`](crate::Error::Corrupt) if damage hides whether the dataset is in the trash: deleting it again moves it
+    ///   there. Also if a page of its rows cannot be read.
     /// - Those of [`create_dataset`](Self::create_dataset) that do not concern the request.
     ///
     /// # Examples
@@ -34,7 +35,8 @@ impl Organization {
     /// organization.delete_dataset(water.id)?;
     /// organization.purge_dataset(water.id)?;
     /// assert_eq!(organization.restore_dataset(water.id).unwrap_err().code(), "not_found");
-    /// assert_eq!(organization.create_dataset(NewDataset::new("Water").id(water.id)).unwrap_err().code(), "already_exists");
+    /// let again = organization.create_dataset(NewDataset::new("Water").id(water.id));
+    /// assert_eq!(again.unwrap_err().code(), "already_exists");
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn purge_dataset(&self, id: DatasetId) -> Result<()> {
@@ -49,7 +51,7 @@ impl Organization {
     }
 
     /// Removes the datasets that were moved to the trash before this time, in one transaction, like
-    /// [`purge_dataset`](Self::purge_dataset). Returns how many there were.
+    /// [`purge_dataset`](Self::purge_dataset). Returns the number of purged datasets.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Going back to an earlier version.
+//! Reverting a dataset to an earlier version.
 
 use super::change::refused;
 use super::update::BYTES_OF_A_KPI;
@@ -12,14 +12,15 @@ use crate::store::organization::Organization;
 
 impl Organization {
     /// Gives a dataset the content of an earlier version again, as a new revision: its name, description and KPIs, with
-    /// their order and `sort_order`. KPIs that were deleted since come back with their ids and their `created_at`.
+    /// their order and `sort_order`. KPIs that were deleted since then are added again with their ids and their
+    /// `created_at`.
     ///
-    /// `current` is the dataset as the user sees it. If its content is that of the version, nothing is written.
+    /// `current` is the dataset as the user sees it. If it already has the content of the version, nothing is written.
     ///
     /// # Errors
     ///
     /// - [`Conflict`](crate::Error::Conflict) if the dataset was changed since `current` was read.
-    /// - [`NotFound`](crate::Error::NotFound) if there is no such dataset, or its history has no such revision.
+    /// - [`NotFound`](crate::Error::NotFound) if the dataset does not exist, or its history has no such revision.
     /// - [`Corrupt`](crate::Error::Corrupt) if damage hides the version.
     /// - Those of [`create_dataset`](Self::create_dataset) that do not concern the request.
     ///

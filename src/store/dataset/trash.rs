@@ -1,4 +1,4 @@
-//! Listing and counting deleted datasets.
+//! Listing and counting the datasets in the trash.
 
 use super::query::DatasetQuery;
 use crate::error::Result;
@@ -9,8 +9,8 @@ use crate::sqlite::table::trash;
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// A page of the datasets in the trash, each with when and by whom it was deleted. Unless the query says otherwise,
-    /// the newest deletion comes first.
+    /// A page of the datasets in the trash, each with the time and the user of its deletion. Unless the query says
+    /// otherwise, the newest deletion comes first.
     ///
     /// # Errors
     ///

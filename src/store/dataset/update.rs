@@ -1,4 +1,4 @@
-//! Changing a dataset: saving what a form edits, or applying a few changes.
+//! Changing a dataset: saving a draft, or applying a patch.
 
 use super::change::refused;
 use crate::error::Result;
@@ -16,16 +16,17 @@ use crate::store::organization::Organization;
 impl Organization {
     /// Saves a draft: gives its dataset the fields and the list of KPIs of the draft, in one transaction.
     ///
-    /// The draft was made [from a dataset](Dataset::edit) and is saved only if that dataset is still the stored one, so
-    /// that nobody's change is lost. It is taken by reference: after a [`Conflict`](crate::Error::Conflict) the user's
-    /// work is still there, to be [merged](DatasetDraft::merge) with the other change and saved again.
+    /// The draft was made [from a version of the dataset](Dataset::edit) and is saved only if that is still the stored
+    /// version, so that nobody's change is lost. It is taken by reference: after a [`Conflict`](crate::Error::Conflict)
+    /// the caller still has the draft, to [merge](DatasetDraft::merge) it with the other change and to save the result.
     ///
-    /// The order of the list is the display order. KPIs that stay keep their `sort_order` where it agrees with the
-    /// list; those appended get the last one plus one; otherwise all become 0, 1, 2, and so on. A KPI whose id the
-    /// dataset does not have is added with that id, which undoes its deletion.
+    /// The order of the list is the display order. If the list keeps the KPIs that stay in their order, with added ones
+    /// at its end, the former keep their `sort_order` and each added one gets that of the KPI before it plus one;
+    /// otherwise all become 0, 1, 2, and so on. A KPI whose id the dataset does not have is added with that id, so that
+    /// a deleted KPI can be added again.
     ///
-    /// The revision is incremented, `updated_at` and `updated_by` are set; `updated_at` of a KPI only if its own fields
-    /// change. What changes nothing writes nothing and returns the dataset as it is.
+    /// The revision is incremented, and `updated_at` and `updated_by` are set. The `updated_at` of a KPI is set only if
+    /// its own fields change. A draft that changes nothing writes nothing and returns the dataset as it is.
     ///
     /// # Errors
     ///
@@ -68,14 +69,14 @@ impl Organization {
 
     /// Applies a few changes to a dataset in one transaction, as one revision.
     ///
-    /// Without [`if_unchanged`](DatasetPatch::if_unchanged) it is applied to whatever is stored. The changes are made
-    /// in this order: fields, deleted KPIs, updated ones, added ones, order. The rest is as with
-    /// [`save_dataset`](Self::save_dataset).
+    /// Without [`if_unchanged`](DatasetPatch::if_unchanged) the patch is applied to whatever is stored. The changes are
+    /// made in this order: fields, deleted KPIs, updated ones, added ones, order. Revision, times and users are set as
+    /// by [`save_dataset`](Self::save_dataset), and a patch that changes nothing writes nothing.
     ///
     /// # Errors
     ///
     /// - [`Invalid`](crate::Error::Invalid) lists everything in the patch that breaks the contract or contradicts
-    ///   itself, and if the dataset would have more than 10,000 KPIs.
+    ///   itself, or says that the dataset would have more than 10,000 KPIs.
     /// - [`NotFound`](crate::Error::NotFound) if the dataset or a KPI of the patch does not exist.
     /// - [`Conflict`](crate::Error::Conflict) if the patch has a condition that does not hold.
     /// - [`AlreadyExists`](crate::Error::AlreadyExists) if the dataset has a KPI with the id of an added one.
@@ -102,8 +103,8 @@ impl Organization {
         })
     }
 
-    /// Applies the change that the function that `prepare` returns makes of a dataset. `prepare` runs before the
-    /// transaction, since it asks for ids.
+    /// Changes the content of a dataset. `prepare` runs before the transaction, since it asks for ids; the function
+    /// that it returns runs in the transaction and makes the change from the stored record.
     fn edit<F>(&self, id: DatasetId, bytes: usize, prepare: impl FnOnce(&Self) -> F) -> Result<Dataset>
     where
         F: Fn(&Record) -> Result<Option<Change>, Refusal> + Send + 'static,
@@ -124,5 +125,5 @@ impl Organization {
     }
 }
 
-/// About how many bytes the row of a KPI with short texts has.
+/// An estimate of the bytes in the row of a KPI with short texts.
 pub(super) const BYTES_OF_A_KPI: usize = 256;

@@ -1,4 +1,4 @@
-//! Erasing what was deleted, and giving free space back.
+//! Erasing removed rows from the file, and giving free space back.
 
 use std::ops::ControlFlow;
 
@@ -7,29 +7,29 @@ use crate::model::progress::Progress;
 use crate::store::Store;
 
 impl Store {
-    /// Writes the file anew and empties the write-ahead log: what was purged, pruned or edited away before is in
-    /// neither any more, and free space is given back to the disk.
+    /// Writes the file anew and empties the write-ahead log: afterwards neither contains anything that was purged or
+    /// pruned before, and free space is given back to the disk.
     ///
-    /// Without it a purge overwrites what it removes, but a copy of it may be left in the log, and where rows were
-    /// moved. Copies outside of the file stay: backups, copies made before an upgrade, exports, and what the disk or
-    /// the file system keeps of blocks that were overwritten.
+    /// A purge alone overwrites the rows that it removes, but copies may be left in the log, and in pages from which
+    /// rows were moved. Copies outside of the file stay: backups, copies made before an upgrade, exports, and blocks of
+    /// the disk or the file system that keep earlier contents.
     ///
-    /// It takes as much memory as the file has bytes, and up to twice as many on the disk until it ends: the new pages
-    /// are in the log first. Reads go on, except for a moment at its beginning and its end. Writes of all processes
-    /// wait, and are [`Busy`](crate::Error::Busy) if it takes longer than their busy timeout. Nothing else changes:
-    /// ids, cursors and histories stay valid.
+    /// Until it ends, it takes as much memory as the file has bytes, and up to twice as many bytes on the disk, since
+    /// the new pages are in the log first. Reads go on, except for a moment at its beginning and its end. Writes of all
+    /// processes wait, and are [`Busy`](crate::Error::Busy) if it takes longer than their busy timeout. Nothing else
+    /// changes: ids, cursors and histories stay valid.
     ///
     /// # Errors
     ///
     /// - [`Busy`](crate::Error::Busy) if another thread or process was writing past the busy timeout, or was reading
-    ///   from the log, as its source then says; at once during a verification or backup of this store. The new pages may
-    ///   be in the log already, and the old ones are still in the file; call it again.
+    ///   from the log, in which case the source says so; at once during a verification or backup of this store. The new
+    ///   pages may already be in the log, with the old ones still in the file: call it again.
     /// - [`Corrupt`](crate::Error::Corrupt) if the file is too damaged to be copied.
     /// - [`ReadOnly`](crate::Error::ReadOnly) if the store was opened for reading only.
     /// - [`StorageFull`](crate::Error::StorageFull), [`InvalidPath`](crate::Error::InvalidPath),
     ///   [`TooNew`](crate::Error::TooNew), [`Storage`](crate::Error::Storage), [`Closed`](crate::Error::Closed).
     ///
-    /// With every error the datasets are as they were.
+    /// After any of these errors the datasets are as they were.
     ///
     /// # Examples
     ///
@@ -56,13 +56,14 @@ impl Store {
 
     /// [`compact`](Self::compact) with a progress callback.
     ///
-    /// It is called at the beginning, in a large file regularly, and at the end, with an estimate of the bytes that
-    /// were copied. If it returns [`Break`](ControlFlow::Break) before the end, the compaction is cancelled, and the
-    /// file is as it was. A last part, in which the copy replaces the file, calls nothing and cannot be cancelled.
+    /// The callback is called at the beginning, in a large file regularly, and at the end, with an estimate of the
+    /// bytes that were copied. If it returns [`Break`](ControlFlow::Break) before the end, the compaction is cancelled,
+    /// and the file is as it was. During the last part, in which the copy replaces the file, it is not called, and the
+    /// compaction cannot be cancelled.
     ///
-    /// Before the end it runs while the store is held: it may read from a store in a file, but calls to the same store
-    /// that write are [`Busy`](crate::Error::Busy) at once, and so are all calls in memory. A panic is propagated, and
-    /// the file is as it was.
+    /// Before the end the callback runs while the writer is held. From inside it, a store in a file can be read, but
+    /// writes to the same store are [`Busy`](crate::Error::Busy) at once, and in memory so are all calls. A panic is
+    /// propagated, and the file is as it was.
     ///
     /// # Errors
     ///

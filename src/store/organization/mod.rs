@@ -60,8 +60,8 @@ impl Organization {
         Self { store, id, user: None }
     }
 
-    /// The same view, acting as `user`, which becomes `created_by` of the datasets that it creates, `updated_by` of those that
-    /// it changes, and the user of its deletions and restorations.
+    /// The same view, acting as `user`, which becomes `created_by` of the datasets that it creates, `updated_by` of
+    /// those that it changes, and the user of its deletions and restorations.
     #[must_use]
     pub fn acting_as(&self, user: UserId) -> Organization {
         Self { user: Some(user), ..self.clone() }

@@ -9,24 +9,24 @@ use crate::sqlite::transaction::Transaction;
 use crate::store::Store;
 
 impl Store {
-    /// Removes everything of an organization, as when an account is removed from a device: its datasets, in the trash
-    /// or not, with their histories, and the ids of those that were purged. Then it [compacts](Self::compact) the file,
-    /// so that no byte of it is left there.
+    /// Removes everything of an organization, as when an account is removed from a device: its datasets with their
+    /// histories, including those in the trash, and the ids of its purged datasets. Then it [compacts](Self::compact)
+    /// the file, so that no byte of them is left there.
     ///
-    /// The datasets need not be intact. Nothing remembers the organization, so its ids can be given again. An unknown
-    /// organization is no error, and a second call does no harm.
+    /// The datasets need not be intact. Afterwards the ids of the organization's datasets can be given again. An
+    /// unknown organization is no error, so the call can be repeated.
     ///
-    /// In a damaged file, KPIs and versions may have lost their dataset ([`verify`](Self::verify) finds them). Nobody
-    /// can tell whose they were, and they are removed too. Of a row whose organization is itself damaged nobody can
-    /// tell either; it stays.
+    /// In a damaged file, KPIs and versions may have lost their dataset ([`verify`](Self::verify) finds them). It
+    /// cannot be known to which organization they belonged, so they are removed too. A row whose organization id is
+    /// itself damaged stays.
     ///
     /// # Errors
     ///
     /// - Those of [`create_dataset`](crate::Organization::create_dataset) that do not concern the request: nothing was
     ///   removed. [`Corrupt`](Error::Corrupt) only if a page of its rows cannot be read.
-    /// - Those of [`compact`](Self::compact), if the rows were removed but may be left in the file or its log. The
-    ///   source of [`Busy`](Error::Busy), [`StorageFull`](Error::StorageFull) and [`Storage`](Error::Storage) says so.
-    ///   Call [`compact`](Self::compact), or this again, until it succeeds.
+    /// - Those of [`compact`](Self::compact) after the rows were removed: copies of them may be left in the file or its
+    ///   log. The source of [`Busy`](Error::Busy), [`StorageFull`](Error::StorageFull) and [`Storage`](Error::Storage)
+    ///   says so. Call [`compact`](Self::compact), or this again, until it succeeds.
     ///
     /// # Examples
     ///
@@ -56,7 +56,7 @@ impl Job for Purge {
         organization::purge(transaction, self.0)
     }
 
-    /// However little it is: it has its transaction for itself.
+    /// However small the organization is: a purge has its transaction for itself.
     fn bytes(&self) -> usize {
         usize::MAX
     }

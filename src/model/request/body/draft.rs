@@ -18,17 +18,16 @@ impl DatasetDraft {
     /// Reads a draft from JSON: the response of the contract (a serialized [`Dataset`](crate::Dataset)) as a web view
     /// edited it, or a serialized draft.
     ///
-    /// `id`, `updated_at`, `name` and `kpis` are required; `updated_at`, which may be null, is the token by which a save finds out
-    /// whether the dataset was changed since. A web view keeps it as the string that it is: a JavaScript `Date` cuts
+    /// `id`, `updated_at`, `name` and `kpis` are required. `updated_at`, which may be null, identifies the version that
+    /// the draft was made from. A web view must keep it as the string that it received, since a JavaScript `Date` cuts
     /// it to milliseconds. A KPI whose `id` is absent or null is a new one. The order of `kpis` is the display order,
-    /// whatever their `sort_order`, which may also
-    /// be one that JavaScript has rounded up beyond the limit.
+    /// whatever their `sort_order`, which may also be one that JavaScript has rounded up beyond the limit.
     ///
     /// The other fields have the limits, codes and defaults of a request
-    /// ([`NewDataset::from_json`](crate::NewDataset::from_json)), but for the number of KPIs, which is that of a
-    /// dataset: 10,000. A draft is the whole content: without `description` it has none, and `kpis` must be a list, so
-    /// that a body without them does not delete all. The other keys of a response are ignored: `organization_id`, the times and users, and `dataset_id` of a
-    /// KPI.
+    /// ([`NewDataset::from_json`](crate::NewDataset::from_json)), except that up to 10,000 KPIs are allowed, as in a
+    /// dataset. A draft is the whole content: if `description` is absent, saving removes it, and `kpis` must be
+    /// present, so that a body without it does not delete all KPIs. The other keys of a response are ignored:
+    /// `organization_id`, the times and users, and `dataset_id` of a KPI.
     ///
     /// # Errors
     ///
