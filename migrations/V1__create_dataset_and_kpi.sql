@@ -91,6 +91,8 @@ CREATE TABLE purged_dataset (
     -- The number of the purge.
     change INTEGER NOT NULL CHECK (change >= 1),
     id BLOB NOT NULL CHECK (length(id) = 16),
+    -- 64-bit hash of the three columns above: docs/file-format.md.
+    digest INTEGER NOT NULL,
     PRIMARY KEY (organization_id, change),
     UNIQUE (organization_id, id)
 ) STRICT, WITHOUT ROWID;

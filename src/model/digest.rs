@@ -65,6 +65,15 @@ pub(crate) fn state(organization: OrganizationId, dataset: DatasetId, state: &St
     bytes.hash()
 }
 
+/// The digest of a purge: that of the id that must not be given again.
+pub(crate) fn purged(organization: OrganizationId, change: i64, dataset: DatasetId) -> u64 {
+    let mut bytes = Bytes(Vec::with_capacity(CAPACITY));
+    bytes.put(organization.as_bytes());
+    bytes.integer(change);
+    bytes.put(dataset.as_bytes());
+    bytes.hash()
+}
+
 /// In bytes: enough for a dataset or a KPI with short texts.
 const CAPACITY: usize = 512;
 

@@ -78,11 +78,13 @@ pub enum FindingKind {
     Dataset,
     /// A dataset that is missing in an index, so that a read or a listing does not find it.
     Hidden,
-    /// A table and one of its indexes have different numbers of rows, or the counter is damaged.
+    /// A table and one of its indexes have different numbers of rows, or the counter is damaged or behind a number that is
+    /// in use.
     Count,
     /// Two KPIs of a dataset with the same position in the order of addition.
     Order,
-    /// A version in the history of a dataset that is damaged or missing.
+    /// A version in the history of a dataset that is damaged or missing, or the record of a purge that is damaged: an id
+    /// that was purged may be given again.
     History,
 }
 

@@ -132,6 +132,8 @@ fn the_second_implementation_detects_a_change_of_any_column() {
         ("replaced", "'{}'"),
         ("digest", "digest + 1"),
     ];
+    let purged = [("organization_id", ID), ("change", "change + 1000"), ("id", ID), ("digest", "digest + 1")]
+        .map(|(column, value)| (format!("UPDATE purged_dataset SET {column} = {value}"), "purged "));
     let changes = dataset
         .iter()
         .map(|(column, value, found)| (format!("UPDATE dataset SET {column} = {value} WHERE seq = 4"), *found))
@@ -142,7 +144,8 @@ fn the_second_implementation_detects_a_change_of_any_column() {
         .chain(version.iter().map(|(column, value)| {
             let one = "(SELECT max(change) FROM dataset_version WHERE dataset_seq = 4)";
             (format!("UPDATE dataset_version SET {column} = {value} WHERE change = {one}"), "version 4/")
-        }));
+        }))
+        .chain(purged);
     for (change, expected) in changes {
         let plain = plain_sqlite(&file.path);
         plain.execute_batch("BEGIN").unwrap();

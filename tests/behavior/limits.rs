@@ -68,7 +68,8 @@ const DATASET_VERSION: Columns = &[
     ("digest", "0"),
 ];
 
-const PURGED_DATASET: Columns = &[("organization_id", "randomblob(16)"), ("change", "1"), ("id", "randomblob(16)")];
+const PURGED_DATASET: Columns =
+    &[("organization_id", "randomblob(16)"), ("change", "1"), ("id", "randomblob(16)"), ("digest", "0")];
 
 const COUNTER: Columns = &[("id", "1"), ("last", "0")];
 
@@ -248,6 +249,7 @@ fn rules() -> Vec<(&'static str, &'static str, Rules)> {
         ("purged_dataset", "organization_id", not_null(id())),
         ("purged_dataset", "change", from(1)),
         ("purged_dataset", "id", not_null(id())),
+        ("purged_dataset", "digest", digest()),
         ("counter", "id", accepted([1], refused(CHECK, [0, 2]))),
         ("counter", "last", from(0)),
     ]

@@ -1,7 +1,8 @@
 //! The numbers of datasets in the file (`seq`): never used twice, whatever another tool does, and increasing in the
 //! order of commits, so that a listing by cursor neither skips nor repeats.
 
-use kpi_store::{DatasetId, DatasetQuery, Error, NewDataset, NewKpi, Organization, Store};
+use kpi_store::chrono::{DateTime, Utc};
+use kpi_store::{Dataset, DatasetId, DatasetPatch, DatasetQuery, Error, NewDataset, NewKpi, Organization, Store};
 
 use crate::support::{TestFile, organization, plain_sqlite};
 
@@ -134,6 +135,101 @@ fn a_counter_that_was_altered_gives_no_number_twice_and_one_that_is_missing_is_d
     by_another_tool(&file, "INSERT INTO counter VALUES (1, 0)");
     ours.create_dataset(water()).unwrap();
     assert!(store.verify().unwrap().is_whole());
+}
+
+/// The kinds of the findings.
+fn found(store: &Store) -> Vec<&'static str> {
+    store.verify().unwrap().findings.iter().map(|finding| finding.kind.as_str()).collect()
+}
+
+/// A change of a dataset, which is in the trash before it is restored or purged.
+type Call = (&'static str, fn(&Organization, &Dataset) -> Result<(), Error>);
+
+const CALLS: [Call; 8] = [
+    ("save", |ours, dataset| {
+        let mut draft = dataset.edit();
+        draft.name.push('s');
+        draft.kpis.push(NewKpi::new("Rain").into());
+        ours.save_dataset(&draft).map(drop)
+    }),
+    ("update", |ours, dataset| ours.update_dataset(dataset.id, DatasetPatch::new().name("Rivers")).map(drop)),
+    ("create a KPI", |ours, dataset| ours.create_kpi(dataset.id, NewKpi::new("Rain")).map(drop)),
+    ("revert", |ours, dataset| ours.revert_dataset(dataset, 1).map(drop)),
+    ("accept", |ours, dataset| ours.accept_dataset(dataset.id).map(drop)),
+    ("delete", |ours, dataset| ours.delete_dataset(dataset.id)),
+    ("restore", |ours, dataset| ours.restore_dataset(dataset.id).map(drop)),
+    ("purge", |ours, dataset| ours.purge_dataset(dataset.id)),
+];
+
+#[test]
+fn a_change_mends_a_counter_that_another_tool_has_set_back() {
+    for (name, call) in CALLS {
+        for reopened in [false, true] {
+            let file = TestFile::new();
+            let mut store = Store::open(&file.path).unwrap();
+            let mut ours = organization(&store);
+            let mut dataset = ours.create_dataset(water()).unwrap();
+            for round in 0..100 {
+                dataset = ours.update_dataset(dataset.id, DatasetPatch::new().name(format!("{round}"))).unwrap();
+            }
+            if ["restore", "purge"].contains(&name) {
+                ours.delete_dataset(dataset.id).unwrap();
+            }
+            let numbers = "SELECT max(change), count(DISTINCT change) FROM dataset_version";
+            let numbers = || plain_sqlite(&file.path).query_row(numbers, [], |row| Ok((row.get(0)?, row.get(1)?)));
+            let before: (i64, i64) = numbers().unwrap();
+            by_another_tool(&file, "UPDATE counter SET last = 1");
+            if reopened {
+                store.close().unwrap();
+                store = Store::open(&file.path).unwrap();
+                ours = store.organization(ours.id());
+            }
+            assert_eq!(found(&store), ["count"], "{name}");
+
+            call(&ours, &dataset).unwrap_or_else(|error| panic!("{name}, reopened: {reopened}: {error:?}"));
+
+            assert_eq!(found(&store), [""; 0], "{name}");
+            if name == "purge" {
+                let purge: i64 = plain_sqlite(&file.path)
+                    .query_row("SELECT change FROM purged_dataset", [], |row| row.get(0))
+                    .unwrap();
+                assert!(purge > before.0);
+                continue;
+            }
+            let after: (i64, i64) = numbers().unwrap();
+            assert!(after.0 > before.0 && after.1 == before.1 + 1, "{name}: {before:?} {after:?}");
+        }
+    }
+}
+
+#[test]
+fn a_purge_takes_a_number_behind_those_of_the_purges_before() {
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
+    let ours = organization(&store);
+    let purge = || {
+        let id = ours.create_dataset(water()).unwrap().id;
+        ours.delete_dataset(id).unwrap();
+        ours.purge_dataset(id).unwrap();
+        id
+    };
+    let mut purged: Vec<_> = (0..40).map(|_| purge()).collect();
+    for _ in 0..3 {
+        by_another_tool(&file, "UPDATE counter SET last = 0");
+        assert_eq!(found(&store), ["count"]);
+        purged.push(purge());
+        assert_eq!(found(&store), [""; 0]);
+    }
+    // Several in one transaction.
+    let ids = ours.create_datasets((0..3).map(|_| water())).unwrap().into_iter().map(|dataset| dataset.id);
+    let ids: Vec<_> = ids.collect();
+    ours.delete_datasets(ids.clone()).unwrap();
+    by_another_tool(&file, "UPDATE counter SET last = 0");
+    assert_eq!(ours.purge_deleted_before(DateTime::<Utc>::MAX_UTC).unwrap(), 3);
+    assert_eq!(found(&store), [""; 0]);
+    for id in purged.into_iter().chain(ids) {
+        assert!(matches!(ours.create_dataset(water().id(id)), Err(Error::AlreadyExists { .. })));
+    }
 }
 
 #[test]

@@ -153,8 +153,12 @@ fn damage_to_state_history_and_the_ids_that_were_purged_is_found() {
             vec![of_history(0), ("foreign_key", None)],
         ),
         ("UPDATE counter SET last = 3", vec![("count", None)]),
-        ("UPDATE purged_dataset SET id = zeroblob(15)", vec![]),
-        ("UPDATE purged_dataset SET change = 0", vec![]),
+        ("UPDATE purged_dataset SET id = zeroblob(15)", vec![("history", None)]),
+        ("UPDATE purged_dataset SET id = randomblob(16)", vec![("history", None)]),
+        ("UPDATE purged_dataset SET organization_id = randomblob(16)", vec![("history", None)]),
+        ("UPDATE purged_dataset SET change = 0", vec![("history", None)]),
+        ("UPDATE purged_dataset SET change = change + 1", vec![("history", None)]),
+        ("UPDATE purged_dataset SET digest = digest + 1", vec![("history", None)]),
     ];
     for (sql, mut expected) in table {
         let sample = changed_sample();

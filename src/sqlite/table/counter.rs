@@ -54,14 +54,15 @@ fn last(transaction: &Transaction<'_>) -> Result<i64, Failure> {
     }
 }
 
-/// The damage of the table `counter`, if there is any. `last_change` is the largest number of a change.
+/// The damage of the table `counter`, if there is any. `last_change` is the largest number of a
+/// change or a purge.
 pub(in crate::sqlite) fn check(snapshot: &Snapshot<'_>, last_change: i64) -> Result<Option<&'static str>, Failure> {
     let counts: (i64, i64, Option<bool>) =
         snapshot
             .connection()
             .query_one(COUNT, [*SEQS.end(), last_change], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     Ok(match counts {
-        (1, 1, Some(false)) => Some("the table counter is behind the last change of a dataset"),
+        (1, 1, Some(false)) => Some("the table counter is behind a number that is in use"),
         (1, 1, _) => None,
         (1, ..) => Some("the table counter has a value that is never written"),
         _ => Some("the table counter must have exactly one row"),

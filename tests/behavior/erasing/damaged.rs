@@ -145,6 +145,49 @@ fn damaged_rows_can_be_deleted_and_purged_unless_their_page_cannot_be_read() {
     }
 }
 
+/// Of the flips of one bit, those that make the foreign key of a deletion by plain SQL fail.
+#[test]
+fn where_the_foreign_key_of_a_dataset_fails_it_is_purged_with_its_children_and_the_others_are_after_it() {
+    let scene = Scene::new();
+    let seq = |id: DatasetId| -> i64 {
+        let id = uuid::Uuid::from(id).into_bytes();
+        let plain = plain_sqlite(&scene.file.path);
+        plain.query_row("SELECT seq FROM dataset WHERE id = ?1", [id], |row| row.get(0)).unwrap()
+    };
+    let (damaged, other) = (scene.datasets[2], scene.datasets[3]);
+    let seqs = [damaged, other].map(seq);
+    let children = || -> i64 {
+        let sql = "SELECT (SELECT count(*) FROM kpi WHERE +dataset_seq IN (?1, ?2)) +
+            (SELECT count(*) FROM dataset_version WHERE +dataset_seq IN (?1, ?2))";
+        plain_sqlite(&scene.file.path).query_row(sql, seqs, |row| row.get(0)).unwrap()
+    };
+    for table in ["kpi", "dataset_version"] {
+        let mut failed = 0;
+        for at in scene.rows_of(table) {
+            let mut bytes = scene.pristine.clone();
+            bytes[at] ^= 0x20;
+            scene.restore(&bytes);
+            let by_key = plain_sqlite(&scene.file.path)
+                .execute_batch(&format!("PRAGMA foreign_keys = ON; DELETE FROM dataset WHERE seq = {}", seqs[0]));
+            let code = by_key.err().and_then(|error| error.sqlite_error_code());
+            if code != Some(rusqlite::ErrorCode::ConstraintViolation) {
+                continue;
+            }
+            failed += 1;
+            assert!(children() >= 4, "the control");
+            let store = Store::open(&scene.file.path).unwrap();
+            let ours = store.organization(scene.ours);
+
+            ours.purge_dataset(damaged).unwrap();
+            ours.purge_dataset(other).unwrap();
+
+            assert_eq!(children(), 0, "{table}, byte {at}");
+        }
+        println!("{table}: {failed} flips make a foreign key fail");
+        assert!(failed > 0, "the control: {table}");
+    }
+}
+
 #[test]
 fn an_organization_is_removed_where_damage_made_the_ids_of_two_of_its_datasets_equal() {
     for (from, to) in [(0, 1), (1, 0), (2, 0), (0, 3)] {

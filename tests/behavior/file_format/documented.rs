@@ -66,8 +66,11 @@ const VERSION: [Column; 11] = [
     ("replaced", Form::Text, true),
 ];
 
+const PURGED: [Column; 3] =
+    [("organization_id", Form::Id, false), ("change", Form::I64, false), ("id", Form::Id, false)];
+
 /// Everything in the file whose stored digest differs from the documented one: `head 1`, `kpis 1`, `state 1`,
-/// `version 1/65/0`.
+/// `version 1/65/0`, `purged 65`.
 pub(super) fn mismatched(plain: &Connection) -> Vec<String> {
     let mut found = Vec::new();
     let seqs = seqs(plain);
@@ -84,10 +87,17 @@ pub(super) fn mismatched(plain: &Connection) -> Vec<String> {
     }
     let mut statement =
         plain.prepare("SELECT dataset_seq, change, part, digest FROM dataset_version ORDER BY 1, 2, 3").unwrap();
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
-    for (seq, change, part, digest) in rows.map(Result::<(i64, i64, i64, i64), _>::unwrap) {
+    let stored = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+    for (seq, change, part, digest) in stored.map(Result::<(i64, i64, i64, i64), _>::unwrap) {
         let documented = version_digest(plain, seq, change, part);
         found.extend((digest != documented).then(|| format!("version {seq}/{change}/{part}")));
+    }
+    let mut statement = plain.prepare("SELECT change, digest FROM purged_dataset ORDER BY organization_id, 1").unwrap();
+    let stored = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    let stored = stored.unwrap().map(Result::<(i64, i64), _>::unwrap);
+    let documented = rows(plain, &PURGED, "FROM purged_dataset ORDER BY organization_id, change");
+    for ((change, digest), bytes) in stored.zip(documented) {
+        found.extend((digest != hash(&bytes)).then(|| format!("purged {change}")));
     }
     found
 }

@@ -114,7 +114,7 @@ fn rows(connection: &Connection) -> Vec<Vec<Value>> {
             "dataset_seq, change, part, origin, changed_at, changed_by, revision, head_digest, kpi_digest, replaced, digest",
             "dataset_seq, change, part",
         ),
-        ("purged_dataset", "organization_id, change, id", "organization_id, change"),
+        ("purged_dataset", "organization_id, change, id, digest", "organization_id, change"),
     ];
     let mut all = Vec::new();
     for (table, columns, order) in COLUMNS {

@@ -175,7 +175,12 @@ fn changes() -> Vec<Operation> {
                 |ours, dataset| ours.delete_dataset(dataset.id).unwrap(),
                 |ours, dataset| ours.purge_dataset(dataset.id).unwrap(),
             ),
-            written(&[("SELECT dataset", 1), ("DELETE dataset", 1), ("INSERT purged_dataset", 1)]),
+            written(&[
+                ("SELECT dataset", 1),
+                ("SELECT purged_dataset", 1),
+                ("DELETE dataset", 1),
+                ("INSERT purged_dataset", 1),
+            ]),
         ),
         (
             "purge what was deleted",
@@ -183,7 +188,12 @@ fn changes() -> Vec<Operation> {
                 |ours, dataset| ours.delete_dataset(dataset.id).unwrap(),
                 |ours, _| assert_eq!(ours.purge_deleted_before(DateTime::<Utc>::MAX_UTC).unwrap(), 1),
             ),
-            written(&[("SELECT dataset", 2), ("DELETE dataset", 1), ("INSERT purged_dataset", 1)]),
+            written(&[
+                ("SELECT dataset", 2),
+                ("SELECT purged_dataset", 1),
+                ("DELETE dataset", 1),
+                ("INSERT purged_dataset", 1),
+            ]),
         ),
     ]
 }
