@@ -255,8 +255,8 @@ pub enum Error {
     /// [`AlreadyExists`](Self::AlreadyExists) if the first attempt was stored, and saving the same draft again fails
     /// with [`Conflict`](Self::Conflict).
     #[error(
-        "the commit failed and its outcome is unknown: check whether {} exists, or retry with the same id",
-        ids.first().map_or_else(|| "the data".to_owned(), |id| format!("dataset {id}"))
+        "the commit failed and its outcome is unknown: look at {} before a retry",
+        ids.first().map_or_else(|| "the datasets".to_owned(), |id| format!("dataset {id}"))
     )]
     #[non_exhaustive]
     OutcomeUnknown {
