@@ -25,6 +25,8 @@ pub(crate) struct Seen {
     pub(crate) named: usize,
     /// Datasets that could still be created, in the first organization.
     pub(crate) created: Vec<Dataset>,
+    /// Its first dataset, if that could be accepted: a change, which moves its `updated_at`.
+    pub(crate) accepted: Option<Dataset>,
 }
 
 /// Reads the file, and writes to it. `what` was done to it is named by every failure.
@@ -145,6 +147,7 @@ impl Seen {
         if matches!(organization.dataset(datasets[0].id), Ok(Some(_))) {
             match organization.accept_dataset(datasets[0].id) {
                 Ok(mut accepted) => {
+                    self.accepted = Some(accepted.clone());
                     (accepted.updated_by, accepted.updated_at) = (datasets[0].updated_by, datasets[0].updated_at);
                     self.wrong += u64::from(accepted != datasets[0]);
                 }
