@@ -25,13 +25,14 @@ enum Then {
 use Then::{Found, Harmless, Refused};
 
 /// B-trees by the table or index that they hold.
-const TREES: [(&str, Then); 7] = [
+const TREES: [(&str, Then); 8] = [
     ("sqlite_schema", Refused),
     ("kpi_store_migration", Refused),
     ("dataset", Found),
     ("sqlite_autoindex_dataset_1", Found),
     ("dataset_by_organization", Found),
     ("kpi", Found),
+    ("purged_dataset", Found),
     ("counter", Found),
 ];
 

@@ -164,6 +164,12 @@ impl Original {
             let dataset = store.organization(organization).create_dataset(request(number)).unwrap();
             stored.entry(organization).or_default().push(dataset);
         }
+        let first = store.organization(organizations[0]);
+        for number in 0..3 {
+            let purged = first.create_dataset(request(number)).unwrap().id;
+            first.delete_dataset(purged).unwrap();
+            first.purge_dataset(purged).unwrap();
+        }
         store.close().unwrap();
         Self { file: fs::read(&file.path).unwrap(), stored }
     }
