@@ -7,8 +7,8 @@
 //! Numbers are reserved in blocks: the table `counter` stores the last reserved number. Writing it with each create
 //! would cost one more page in the log, and finding the largest number with each create one more statement (1.04 times
 //! the instructions of a create of 10 KPIs). A connection uses the numbers of its block until another connection
-//! writes, so that numbers increase in the order of commits; the rest of the block is never used. If another tool has set
-//! the counter back, a change drops its block too, and reserves one behind the last change of its dataset.
+//! writes, so that numbers increase in the order of commits; the rest of the block is never used. If another tool has
+//! set the counter back, a change drops its block too, and reserves one behind the last change of its dataset.
 
 use std::ops::RangeInclusive;
 

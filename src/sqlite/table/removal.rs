@@ -46,8 +46,8 @@ pub(super) fn reindex(connection: &Connection, sql: &str) -> rusqlite::Result<()
     }
 }
 
-/// Whether a row could not be deleted by its keys: a search met a damaged one, an index lacks the row, or not every child
-/// was found.
+/// Whether a row could not be deleted by its keys: a search met a damaged one, an index lacks the row, or not every
+/// child was found.
 fn is_of_damage(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) || has_code(error, SQLITE_CONSTRAINT_FOREIGNKEY)
 }
