@@ -50,10 +50,11 @@ fn read_with_companions(file: &TestFile) {
 
 /// An open store, and what it has acknowledged.
 struct Open {
-    file: TestFile,
     store: Store,
     ours: Organization,
     acknowledged: BTreeSet<String>,
+    // The last, so that no store is open when its folder is removed: another file may get its inode.
+    file: TestFile,
 }
 
 impl Open {

@@ -115,11 +115,12 @@ fn back(file: &Path, aside: &Path) -> Box<dyn FnOnce()> {
 
 /// A store in a nested folder with some datasets, the later of which are only in the log.
 struct Open {
-    temporary: TestFile,
     file: std::path::PathBuf,
     store: Store,
     ours: Organization,
     stored: Vec<Dataset>,
+    // The last, so that no store is open when its folder is removed: another file may get its inode.
+    temporary: TestFile,
 }
 
 impl Open {

@@ -252,8 +252,9 @@ fn writes_json_that_reads_back_equal() {
 
 /// The functions that check a request, and a file to create it in.
 struct Checks {
-    file: TestFile,
     organization: Organization,
+    // The last, so that no store is open when its folder is removed: another file may get its inode.
+    file: TestFile,
 }
 
 impl Checks {

@@ -14,10 +14,11 @@ type Found = (&'static str, Option<usize>);
 
 /// A store with three datasets.
 struct Sample {
-    file: TestFile,
     store: Store,
     organization: Organization,
     datasets: Vec<Dataset>,
+    // The last, so that no store is open when its folder is removed: another file may get its inode.
+    file: TestFile,
 }
 
 impl Sample {

@@ -12,7 +12,6 @@ use crate::support::{Random, TestFile, folder_in_memory, listed};
 
 pub(super) struct Scene {
     random: Random,
-    file: TestFile,
     stores: [Store; 2],
     organizations: [OrganizationId; 2],
     datasets: Vec<Known>,
@@ -21,6 +20,8 @@ pub(super) struct Scene {
     /// What no call returns any more.
     pub(super) gone: BTreeSet<Marker>,
     what: String,
+    // The last, so that no store is open when its folder is removed: another file may get its inode.
+    file: TestFile,
 }
 
 /// A dataset, and every marker that it has had.

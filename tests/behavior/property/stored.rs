@@ -17,10 +17,11 @@ use crate::support::{self, TestFile};
 /// A file with datasets from generated requests, and what `create` returned for each, in the order of creation.
 pub(super) struct Stored {
     pub(super) seed: u64,
-    pub(super) file: TestFile,
     pub(super) store: Store,
     pub(super) organization: Organization,
     pub(super) cases: Vec<(Case, Dataset)>,
+    // The last, so that no store is open when its folder is removed: another file may get its inode.
+    pub(super) file: TestFile,
 }
 
 /// A request, with the time and the user of its creation.
