@@ -27,7 +27,7 @@ impl Sample {
         let store = Store::open(&file.path).unwrap();
         let organization = support::organization(&store);
         let datasets = organization.create_datasets((2..5).map(support::request_with_kpis)).unwrap();
-        Self { file, store, organization, datasets }
+        Self { store, organization, datasets, file }
     }
 
     /// Changes the file by plain SQL, foreign keys off.

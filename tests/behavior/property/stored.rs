@@ -59,7 +59,7 @@ impl Stored {
             let case = |draft| Case { draft, micros: micros_of_call(call), user, organization: organization.id() };
             cases.extend(admissible.into_iter().map(case).zip(created));
         }
-        Self { seed, file, store, organization, cases }
+        Self { seed, store, organization, cases, file }
     }
 }
 
