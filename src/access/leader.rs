@@ -137,7 +137,7 @@ impl Leader<'_> {
             Error::Busy { .. } | Error::Cancelled | Error::Corrupt { .. } => {}
             Error::StorageFull { .. } => {
                 self.connection.discard(Log::EndsInIncompleteCommit);
-                // What it has written to the log takes the space that others need now.
+                // Its frames in the log take the space that others need now.
                 let _ = self.ready(deadline);
             }
             _ => self.connection.discard(Log::MayBeLost),

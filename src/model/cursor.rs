@@ -30,7 +30,7 @@ impl Order {
     }
 }
 
-/// What is listed, and in which order.
+/// The items of a listing, and their order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Listing {
     Datasets(Order),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::dataset::Dataset;
 use super::ids::KpiId;
 
-/// What places a stored KPI in display order: its `sort_order` and its index, which breaks ties.
+/// The place of a stored KPI in display order: its `sort_order` and its index, which breaks ties.
 pub(crate) type Place = (i64, usize);
 
 /// The place of each KPI of a dataset.

@@ -52,7 +52,7 @@ const LIMITS: [(Limit, i32); 11] = [
 const VDBE_OP_WITH_OTHER_TABLES: i32 = 2_500_000;
 
 /// The capacity of the statement cache: all statements of this crate, including one for each number of KPIs up to 32.
-const CACHED_STATEMENTS: usize = 64;
+const CACHED_STATEMENTS: usize = 128;
 
 /// Fails if the linked SQLite has the defect by which two connections can lose commits in WAL mode.
 pub(super) fn check_sqlite() -> Result<(), Error> {
@@ -174,7 +174,7 @@ fn harden(connection: &Connection) -> Result<(), Failure> {
     set_pragma(connection, "cell_size_check", 1)?;
     // MEMORY: a long statement journal would be a file in the system's temporary folder, which may be full or missing.
     set_pragma(connection, "temp_store", 2)?;
-    // What is deleted is overwritten with zeros. Not FAST, which leaves it in pages that become free.
+    // Deleted rows are overwritten with zeros. Not FAST, which leaves them in pages that become free.
     set_pragma(connection, "secure_delete", 1)?;
     // The pragma returns the new value; in memory there is nothing to map, and it returns no row.
     match connection.pragma_update_and_check(None, "mmap_size", 0, |row| row.get::<_, i64>(0)) {

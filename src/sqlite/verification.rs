@@ -108,7 +108,7 @@ pub(super) fn damage(finding: Finding) -> Error {
     Error::corrupt(finding.dataset, finding.detail)
 }
 
-/// What the rows of the table make the indexes and the counter have.
+/// The contents of the indexes and the counter that follow from the rows of the table.
 #[derive(Default)]
 struct Totals {
     /// The number of datasets that each index must have.

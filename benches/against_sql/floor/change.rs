@@ -10,7 +10,7 @@ use super::digest::Bytes;
 use super::read::{Stored, find, head};
 use super::{Dataset, Floor, Kpi, now, write};
 
-/// What a change replaced, as the history stores it.
+/// The values that a change replaced, as the history stores them.
 #[derive(Serialize)]
 struct Replaced<'a> {
     dataset: ReplacedHead<'a>,

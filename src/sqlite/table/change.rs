@@ -221,7 +221,7 @@ pub(crate) fn delete(transaction: &Transaction<'_>, author: Author, id: DatasetI
         Err(failure) if !failure.is_damage() => Err(failure),
         state => {
             confirm(transaction, owner)?;
-            // What cannot be read is not what was written; the entry then has the values that a row cannot have.
+            // An unreadable value is not the one that was written; the entry then has one that no row can have.
             let revision = Columns(row).integer(column::REVISION).unwrap_or_default();
             Ok(Some((owner, state.unwrap_or_default(), revision, digest(row).unwrap_or(Digest { head: 0, kpis: 0 }))))
         }

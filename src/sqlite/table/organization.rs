@@ -19,8 +19,8 @@ const DELETE_PURGED: &str = "DELETE FROM purged_dataset NOT INDEXED WHERE organi
 const SEQS: &str = "SELECT seq FROM dataset NOT INDEXED WHERE organization_id = ?1";
 const DELETE_DATASET: &str = "DELETE FROM dataset NOT INDEXED WHERE +seq = ?1";
 
-/// What belongs to no dataset: the KPIs and the histories of those that were removed, and what damage has separated
-/// from its dataset. No call returns it, and nobody can tell whose it was.
+/// Rows that belong to no dataset: the KPIs and the histories of those that were removed, and rows that damage has
+/// separated from their dataset. No call returns them, and nobody can tell whose they were.
 struct Orphans {
     /// Most of them, fast. The numbers of the datasets are collected by a scan (`+`), which misses none.
     delete: &'static str,
