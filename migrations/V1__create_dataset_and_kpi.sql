@@ -19,7 +19,9 @@ CREATE TABLE dataset (
     updated_at INTEGER CHECK (updated_at BETWEEN -62135596800000000 AND 253402300799999999),
     -- 1 when created, incremented by every change of the content.
     revision INTEGER NOT NULL CHECK (revision >= 1),
+    -- Of its KPIs, and of those that are required: a summary is read without them.
     kpi_count INTEGER NOT NULL CHECK (kpi_count BETWEEN 0 AND 10000),
+    required_count INTEGER NOT NULL CHECK (required_count BETWEEN 0 AND kpi_count),
     -- 64-bit hashes of everything that a read returns: of the columns above, and the sum of those of the KPIs.
     -- docs/file-format.md
     head_digest INTEGER NOT NULL,
@@ -97,13 +99,26 @@ CREATE TABLE purged_dataset (
     UNIQUE (organization_id, id)
 ) STRICT, WITHOUT ROWID;
 
+-- What an application keeps beside the datasets of an organization: docs/design.md.
+CREATE TABLE organization_property (
+    organization_id BLOB NOT NULL CHECK (length(organization_id) = 16),
+    key TEXT NOT NULL CHECK (length(key) BETWEEN 1 AND 255 AND instr(CAST(key AS BLOB), x'00') = 0),
+    content BLOB NOT NULL CHECK (length(content) <= 65536),
+    -- 64-bit hash of the three columns above: docs/file-format.md.
+    digest INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, key)
+) STRICT, WITHOUT ROWID;
+
 -- Numbers are reserved in blocks, since an update of this row with each create would add a page to the log:
 -- docs/design.md.
 CREATE TABLE counter (
     -- There is exactly one row.
     id INTEGER PRIMARY KEY CHECK (id = 1),
     -- The last reserved number. No number is used twice, even if its dataset was purged.
-    last INTEGER NOT NULL CHECK (last >= 0)
+    last INTEGER NOT NULL CHECK (last >= 0),
+    -- Drawn at random when the file is created, when it is first opened after it was restored from a backup, and when an
+    -- organization is purged: numbers of another generation do not count the changes of this one.
+    generation INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO counter (id, last) VALUES (1, 0);
+INSERT INTO counter (id, last, generation) VALUES (1, 0, random());

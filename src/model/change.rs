@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::content::{Content, KpiContent};
-use super::dataset::{Dataset, Kpi};
+use super::dataset::{Counts, Dataset, Kpi};
 use super::digest;
 use super::ids::{KpiId, UserId};
 use super::limits::KPIS_MAX;
@@ -163,7 +163,7 @@ impl Change {
         let (updated, added) = (indexes(Row::Updated), indexes(Row::Added));
         (dataset.updated_by, dataset.updated_at) = (user, Some(token));
         let revision = revision.saturating_add(1);
-        let head = digest::head(revision, &dataset, dataset.kpis.len());
+        let head = digest::head(revision, &dataset, Counts::of(&dataset.kpis));
         let digest = digest::Digest { head, kpis: sum };
         let record = Record { dataset, positions, revision, has_given_id, digest };
         Changed { record, updated, added, deleted, replaced }

@@ -69,6 +69,25 @@ impl Dataset {
     }
 }
 
+/// How many KPIs a dataset has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) kpis: i64,
+    /// Of them, those that are required.
+    pub(crate) required: i64,
+}
+
+impl Counts {
+    pub(crate) fn of(kpis: &[Kpi]) -> Self {
+        kpis.iter().fold(Self { kpis: 0, required: 0 }, Self::with)
+    }
+
+    /// The same with one KPI more.
+    pub(crate) fn with(self, kpi: &Kpi) -> Self {
+        Self { kpis: self.kpis.saturating_add(1), required: self.required.saturating_add(kpi.required.into()) }
+    }
+}
+
 /// A stored KPI: a typed question with a unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

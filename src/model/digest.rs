@@ -9,14 +9,14 @@
 use chrono::{DateTime, Utc};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::dataset::{Dataset, Kpi};
+use super::dataset::{Counts, Dataset, Kpi};
 use super::ids::{DatasetId, OrganizationId, UserId};
 use super::state::State;
 
 /// The digests of a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Digest {
-    /// Of its fields, its revision and the number of its KPIs.
+    /// Of its fields, its revision and the numbers of its KPIs.
     pub(crate) head: u64,
     /// The sum of those of its KPIs.
     pub(crate) kpis: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Digest {
 /// The digests of `dataset` at `revision`, with the position of each of its KPIs in the order of addition.
 pub(crate) fn digest(revision: i64, dataset: &Dataset, positions: &[i64]) -> Digest {
     let mut bytes = Bytes(Vec::with_capacity(CAPACITY));
-    bytes.head(revision, dataset, dataset.kpis.len());
+    bytes.head(revision, dataset, Counts::of(&dataset.kpis));
     let head = bytes.hash();
     let created_at = dataset.created_at.timestamp_micros();
     let kpis = dataset.kpis.iter().zip(positions).fold(0_u64, |sum, (kpi, position)| {
@@ -38,10 +38,10 @@ pub(crate) fn digest(revision: i64, dataset: &Dataset, positions: &[i64]) -> Dig
     Digest { head, kpis }
 }
 
-/// The digest of the head of a dataset that has this number of KPIs; `dataset` need not contain them.
-pub(crate) fn head(revision: i64, dataset: &Dataset, kpi_count: usize) -> u64 {
+/// The digest of the head of a dataset that has these numbers of KPIs; `dataset` need not contain them.
+pub(crate) fn head(revision: i64, dataset: &Dataset, counts: Counts) -> u64 {
     let mut bytes = Bytes(Vec::with_capacity(CAPACITY));
-    bytes.head(revision, dataset, kpi_count);
+    bytes.head(revision, dataset, counts);
     bytes.hash()
 }
 
@@ -94,7 +94,7 @@ impl Bytes {
         hash
     }
 
-    fn head(&mut self, revision: i64, dataset: &Dataset, kpi_count: usize) {
+    fn head(&mut self, revision: i64, dataset: &Dataset, counts: Counts) {
         self.put(dataset.organization_id.as_bytes());
         self.put(dataset.id.as_bytes());
         self.integer(revision);
@@ -104,7 +104,7 @@ impl Bytes {
         self.user(dataset.created_by);
         self.user(dataset.updated_by);
         self.optional(dataset.updated_at, Bytes::time);
-        self.put(&(kpi_count as u64).to_le_bytes());
+        self.put([counts.kpis.to_le_bytes(), counts.required.to_le_bytes()].as_flattened());
     }
 
     fn kpi(&mut self, position: i64, kpi: &Kpi, created_at: i64) {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::dataset::{Dataset, Kpi};
+use super::dataset::{Counts, Dataset, Kpi};
 use super::digest::{self, Digest};
 use super::ids::KpiId;
 use super::record::Record;
@@ -40,7 +40,7 @@ impl Earlier {
     /// Whether the record is the version with this revision and these digests. If so, it gets both.
     pub(crate) fn is_version(&mut self, revision: i64, digest: Digest) -> bool {
         let dataset = &self.record.dataset;
-        let head = digest::head(revision, dataset, dataset.kpis.len());
+        let head = digest::head(revision, dataset, Counts::of(&dataset.kpis));
         let is_version = digest == Digest { head, kpis: self.record.digest.kpis };
         if is_version {
             (self.record.revision, self.record.digest) = (revision, digest);

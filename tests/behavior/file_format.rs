@@ -100,6 +100,7 @@ fn the_second_implementation_detects_a_change_of_any_column() {
         ("updated_by", ID, "head 4"),
         ("updated_at", "NULL", "head 4"),
         ("kpi_count", "kpi_count + 1", "head 4 count 4"),
+        ("required_count", "required_count - 1", "head 4 count 4"),
         ("head_digest", "head_digest + 1", "head 4"),
         ("kpi_digest", "kpi_digest + 1", "kpis 4"),
         ("changed", "changed + 1", "state 4"),

@@ -31,7 +31,8 @@ const DATASET: Columns = &[
     ("updated_by", "NULL"),
     ("updated_at", "NULL"),
     ("revision", "1"),
-    ("kpi_count", "0"),
+    ("kpi_count", "10000"),
+    ("required_count", "0"),
     ("head_digest", "0"),
     ("kpi_digest", "0"),
     ("changed", "9223372036854775807"),
@@ -71,13 +72,17 @@ const DATASET_VERSION: Columns = &[
 const PURGED_DATASET: Columns =
     &[("organization_id", "randomblob(16)"), ("change", "1"), ("id", "randomblob(16)"), ("digest", "0")];
 
-const COUNTER: Columns = &[("id", "1"), ("last", "0")];
+const ORGANIZATION_PROPERTY: Columns =
+    &[("organization_id", "randomblob(16)"), ("key", "'key'"), ("content", "x''"), ("digest", "0")];
 
-const TABLES: [(&str, Columns); 5] = [
+const COUNTER: Columns = &[("id", "1"), ("last", "0"), ("generation", "0")];
+
+const TABLES: [(&str, Columns); 6] = [
     ("dataset", DATASET),
     ("kpi", KPI),
     ("dataset_version", DATASET_VERSION),
     ("purged_dataset", PURGED_DATASET),
+    ("organization_property", ORGANIZATION_PROPERTY),
     ("counter", COUNTER),
 ];
 
@@ -182,6 +187,13 @@ fn the_file_refuses_ids_that_are_taken_and_kpis_of_no_dataset() {
     assert_eq!(purged(second, "70", first), Ok(()), "another organization may use the id too");
     assert_eq!(purged(first, "70", "randomblob(16)"), Err(PRIMARY_KEY));
     assert_eq!(purged(first, "72", first), Err(UNIQUE));
+
+    let property =
+        |organization, key| insert(&plain, "organization_property", &[("organization_id", organization), ("key", key)]);
+    assert_eq!(property(first, "'a'"), Ok(()));
+    assert_eq!(property(first, "'A'"), Ok(()));
+    assert_eq!(property(second, "'a'"), Ok(()), "another organization may use the key too");
+    assert_eq!(property(first, "'a'"), Err(PRIMARY_KEY));
 }
 
 fn rules() -> Vec<(&'static str, &'static str, Rules)> {
@@ -215,6 +227,8 @@ fn rules() -> Vec<(&'static str, &'static str, Rules)> {
         ("dataset", "updated_at", or_null(time())),
         ("dataset", "revision", from(1)),
         ("dataset", "kpi_count", not_null(accepted([0, KPIS_MAX], refused(CHECK, [KPIS_MAX + 1])))),
+        ("dataset", "required_count", not_null(accepted([0, KPIS_MAX], refused(CHECK, [KPIS_MAX + 1])))),
+        ("dataset", "required_count", refused(CHECK, [-1])),
         ("dataset", "kpi_count", refused(CHECK, [-1])),
         ("dataset", "head_digest", digest()),
         ("dataset", "kpi_digest", digest()),
@@ -250,8 +264,18 @@ fn rules() -> Vec<(&'static str, &'static str, Rules)> {
         ("purged_dataset", "change", from(1)),
         ("purged_dataset", "id", not_null(id())),
         ("purged_dataset", "digest", digest()),
+        ("organization_property", "organization_id", not_null(id())),
+        ("organization_property", "key", name()),
+        (
+            "organization_property",
+            "content",
+            not_null(accepted(["zeroblob(65536)"], refused(CHECK, ["zeroblob(65537)"]))),
+        ),
+        ("organization_property", "content", refused(DATATYPE, ["'x'"])),
+        ("organization_property", "digest", digest()),
         ("counter", "id", accepted([1], refused(CHECK, [0, 2]))),
         ("counter", "last", from(0)),
+        ("counter", "generation", digest()),
     ]
 }
 

@@ -132,7 +132,7 @@ fn a_counter_that_was_altered_gives_no_number_twice_and_one_that_is_missing_is_d
     assert_eq!(ours.count_datasets(&DatasetQuery::new()).unwrap(), 3);
     let findings = store.verify().unwrap().findings;
     assert_eq!(findings.iter().map(|finding| finding.kind.as_str()).collect::<Vec<_>>(), ["count"]);
-    by_another_tool(&file, "INSERT INTO counter VALUES (1, 0)");
+    by_another_tool(&file, "INSERT INTO counter VALUES (1, 0, 0)");
     ours.create_dataset(water()).unwrap();
     assert!(store.verify().unwrap().is_whole());
 }
@@ -256,9 +256,9 @@ fn a_tool_that_uses_up_the_numbers_makes_nothing_panic() {
         let file = TestFile::new();
         let store = Store::open(&file.path).unwrap();
         let insert =
-            "INSERT INTO dataset (seq, id, organization_id, name, created_at, revision, kpi_count, head_digest,
-                          kpi_digest)
-                      VALUES (?1, randomblob(16), randomblob(16), 'x', 0, 1, 0, 0, 0)";
+            "INSERT INTO dataset (seq, id, organization_id, name, created_at, revision, kpi_count, required_count,
+                          head_digest, kpi_digest)
+                      VALUES (?1, randomblob(16), randomblob(16), 'x', 0, 1, 0, 0, 0, 0)";
         plain_sqlite(&file.path).execute(insert, [last]).unwrap();
         let ours = organization(&store);
         // A listing of the newest first would not find a dataset with the largest number.

@@ -130,6 +130,7 @@ fn damage_to_state_history_and_the_ids_that_were_purged_is_found() {
     let of_history = |index| ("history", Some(index));
     let table: Vec<(&str, Vec<Found>)> = vec![
         ("UPDATE dataset SET kpi_count = kpi_count + 1 WHERE seq = 1", vec![first]),
+        ("UPDATE dataset SET required_count = required_count - 1 WHERE seq = 1", vec![first]),
         ("UPDATE dataset SET changed = changed + 1 WHERE seq = 1", vec![first]),
         ("UPDATE dataset SET changed = changed + 1000 WHERE seq = 2", vec![second, ("count", None)]),
         ("UPDATE dataset SET state_digest = state_digest + 1 WHERE seq = 3", vec![third]),

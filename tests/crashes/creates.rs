@@ -143,8 +143,10 @@ fn leave_a_transaction_open(file: &Path) {
     let id = DatasetId::new();
     let plain = plain_sqlite(file);
     plain.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let copy = "INSERT INTO dataset (seq, id, organization_id, name, created_at, revision, kpi_count, head_digest, kpi_digest)
-        SELECT seq + 1, ?1, organization_id, name, created_at, revision, kpi_count, head_digest, kpi_digest FROM dataset";
+    let copy = "INSERT INTO dataset (seq, id, organization_id, name, created_at, revision, kpi_count, required_count,
+            head_digest, kpi_digest)
+        SELECT seq + 1, ?1, organization_id, name, created_at, revision, kpi_count, required_count, head_digest,
+            kpi_digest FROM dataset";
     assert_eq!(plain.execute(copy, [uuid::Uuid::from(id).as_bytes()]), Ok(1));
     child::send([format!("created {id} 0")]);
     child::receive();

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::digest::Bytes;
 use super::read::{Stored, find, head};
-use super::{Dataset, Floor, Kpi, now, write};
+use super::{Counts, Dataset, Floor, Kpi, now, write};
 
 /// The values that a change replaced, as the history stores them.
 #[derive(Serialize)]
@@ -93,8 +93,8 @@ fn rename_kpi_of(floor: &Floor, organization: Uuid, mut stored: Stored, index: u
     let changed = ReplacedKpi { id: kpi.id, name: &replaced_name, updated_at: updated_at.map(time) };
     let replaced = Replaced { dataset: ReplacedHead::times(&stored.dataset), added: None, changed: Some([changed]) };
     insert_version(floor, organization, &stored, &Entry { number, origin: EDITED, at: token }, Some(&replaced));
-    let count = stored.dataset.kpis.len();
-    update_head(floor, organization, stored, count, &Change { token, number, sum, has_other_name: false })
+    let counts = Counts::of(&stored.dataset.kpis);
+    update_head(floor, organization, stored, counts, &Change { token, number, sum, has_other_name: false })
 }
 
 /// Gives a dataset another name.
@@ -106,15 +106,15 @@ pub(crate) fn rename(floor: &Floor, organization: Uuid, id: Uuid, name: &str) ->
         let dataset = ReplacedHead { name: Some(&replaced_name), ..ReplacedHead::times(&stored.dataset) };
         let replaced = Replaced { dataset, added: None, changed: None };
         insert_version(floor, organization, &stored, &Entry { number, origin: EDITED, at: token }, Some(&replaced));
-        let (count, sum) = (stored.dataset.kpis.len(), stored.digests.1);
-        update_head(floor, organization, stored, count, &Change { token, number, sum, has_other_name: true })
+        let (counts, sum) = (Counts::of(&stored.dataset.kpis), stored.digests.1);
+        update_head(floor, organization, stored, counts, &Change { token, number, sum, has_other_name: true })
     })
 }
 
 /// Adds a KPI to a dataset. Neither reads nor writes the others.
 pub(crate) fn add_kpi(floor: &Floor, organization: Uuid, id: Uuid, new: &NewKpi) -> Kpi {
     floor.transaction(|| {
-        let (stored, count) = head(floor, organization, id, true).unwrap();
+        let (stored, counts) = head(floor, organization, id, true).unwrap();
         let (token, number) = next(floor, &stored);
         let kpi = Kpi {
             id: Uuid::now_v7(),
@@ -132,7 +132,8 @@ pub(crate) fn add_kpi(floor: &Floor, organization: Uuid, id: Uuid, new: &NewKpi)
         let replaced = Replaced { dataset: ReplacedHead::times(&stored.dataset), added: Some([kpi.id]), changed: None };
         insert_version(floor, organization, &stored, &Entry { number, origin: EDITED, at: token }, Some(&replaced));
         let sum = stored.digests.1.wrapping_add(Bytes::new().kpi(&kpi));
-        update_head(floor, organization, stored, count + 1, &Change { token, number, sum, has_other_name: false });
+        let change = Change { token, number, sum, has_other_name: false };
+        update_head(floor, organization, stored, counts.with(&kpi), &change);
         kpi
     })
 }
@@ -212,30 +213,31 @@ struct Change {
 }
 
 const UPDATE: &str = "
-    UPDATE dataset SET updated_by = NULL, updated_at = ?2, revision = ?3, kpi_count = ?4, head_digest = ?5,
-        kpi_digest = ?6, changed = ?7, state_digest = ?8
+    UPDATE dataset SET updated_by = NULL, updated_at = ?2, revision = ?3, kpi_count = ?4, required_count = ?5,
+        head_digest = ?6, kpi_digest = ?7, changed = ?8, state_digest = ?9
     WHERE seq = ?1";
 const UPDATE_WITH_NAME: &str = "
-    UPDATE dataset SET updated_by = NULL, updated_at = ?2, revision = ?3, kpi_count = ?4, head_digest = ?5,
-        kpi_digest = ?6, changed = ?7, state_digest = ?8, name = ?9
+    UPDATE dataset SET updated_by = NULL, updated_at = ?2, revision = ?3, kpi_count = ?4, required_count = ?5,
+        head_digest = ?6, kpi_digest = ?7, changed = ?8, state_digest = ?9, name = ?10
     WHERE seq = ?1";
 
-fn update_head(floor: &Floor, organization: Uuid, stored: Stored, kpi_count: usize, change: &Change) -> Dataset {
+fn update_head(floor: &Floor, organization: Uuid, stored: Stored, counts: Counts, change: &Change) -> Dataset {
     let revision = stored.revision + 1;
     let dataset = Dataset { updated_by: None, updated_at: Some(change.token), ..stored.dataset };
     let mut bytes = Bytes::new();
-    let head = bytes.head(organization, revision, &dataset, kpi_count);
+    let head = bytes.head(organization, revision, &dataset, counts);
     let mut update = floor.prepare_cached(if change.has_other_name { UPDATE_WITH_NAME } else { UPDATE }).unwrap();
     update.raw_bind_parameter(1, stored.seq).unwrap();
     update.raw_bind_parameter(2, change.token).unwrap();
     update.raw_bind_parameter(3, revision).unwrap();
-    update.raw_bind_parameter(4, i64::try_from(kpi_count).unwrap()).unwrap();
-    update.raw_bind_parameter(5, head).unwrap();
-    update.raw_bind_parameter(6, change.sum).unwrap();
-    update.raw_bind_parameter(7, change.number).unwrap();
-    update.raw_bind_parameter(8, bytes.state(organization, dataset.id, change.number, None)).unwrap();
+    update.raw_bind_parameter(4, counts.kpis).unwrap();
+    update.raw_bind_parameter(5, counts.required).unwrap();
+    update.raw_bind_parameter(6, head).unwrap();
+    update.raw_bind_parameter(7, change.sum).unwrap();
+    update.raw_bind_parameter(8, change.number).unwrap();
+    update.raw_bind_parameter(9, bytes.state(organization, dataset.id, change.number, None)).unwrap();
     if change.has_other_name {
-        update.raw_bind_parameter(9, &dataset.name).unwrap();
+        update.raw_bind_parameter(10, &dataset.name).unwrap();
     }
     update.raw_execute().unwrap();
     dataset

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Dataset, Kpi};
+use super::{Counts, Dataset, Kpi};
 
 /// A buffer for the bytes to hash: collected and hashed once, since a call of the hash for each field costs more.
 pub(super) struct Bytes(Vec<u8>);
@@ -11,7 +11,7 @@ pub(super) struct Bytes(Vec<u8>);
 /// Of the head of a dataset, and the sum of those of its KPIs.
 pub(super) fn of_dataset(organization: Uuid, revision: i64, dataset: &Dataset) -> (i64, i64) {
     let mut bytes = Bytes::new();
-    let head = bytes.head(organization, revision, dataset, dataset.kpis.len());
+    let head = bytes.head(organization, revision, dataset, Counts::of(&dataset.kpis));
     (head, dataset.kpis.iter().fold(0, |sum, kpi| sum.wrapping_add(bytes.kpi(kpi))))
 }
 
@@ -20,7 +20,7 @@ impl Bytes {
         Self(Vec::with_capacity(512))
     }
 
-    pub(super) fn head(&mut self, organization: Uuid, revision: i64, dataset: &Dataset, kpi_count: usize) -> i64 {
+    pub(super) fn head(&mut self, organization: Uuid, revision: i64, dataset: &Dataset, counts: Counts) -> i64 {
         self.put(organization.as_bytes());
         self.put(dataset.id.as_bytes());
         self.integer(revision);
@@ -30,7 +30,7 @@ impl Bytes {
         self.user(dataset.created_by);
         self.user(dataset.updated_by);
         self.optional(dataset.updated_at, Self::integer);
-        self.put(&(kpi_count as u64).to_le_bytes());
+        self.put([counts.kpis.to_le_bytes(), counts.required.to_le_bytes()].as_flattened());
         self.hash()
     }
 

@@ -48,6 +48,23 @@ pub(crate) struct Dataset {
     pub(crate) kpis: Vec<Kpi>,
 }
 
+/// The numbers of KPIs of a dataset, and of those that are required.
+#[derive(Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) kpis: i64,
+    pub(crate) required: i64,
+}
+
+impl Counts {
+    fn of(kpis: &[Kpi]) -> Self {
+        kpis.iter().fold(Self { kpis: 0, required: 0 }, Self::with)
+    }
+
+    fn with(self, kpi: &Kpi) -> Self {
+        Self { kpis: self.kpis + 1, required: self.required + i64::from(kpi.required) }
+    }
+}
+
 /// A connection, with the numbers of datasets and changes that it has reserved.
 pub(crate) struct Floor {
     connection: Connection,

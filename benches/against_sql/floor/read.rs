@@ -5,7 +5,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Rows, params};
 use uuid::Uuid;
 
-use super::{Dataset, Kpi, digest};
+use super::{Counts, Dataset, Kpi, digest};
 
 /// The columns of a dataset. The state is fetched only if it has a digest.
 macro_rules! columns {
@@ -17,8 +17,8 @@ macro_rules! columns {
 
 const ONE: &str = concat!("SELECT ", columns!(), " FROM dataset WHERE organization_id = ?1 AND id = ?2");
 
-const ONE_WITH_COUNT: &str =
-    concat!("SELECT ", columns!(), ", kpi_count FROM dataset WHERE organization_id = ?1 AND id = ?2");
+const ONE_WITH_COUNTS: &str =
+    concat!("SELECT ", columns!(), ", kpi_count, required_count FROM dataset WHERE organization_id = ?1 AND id = ?2");
 
 const KPIS_OF_ONE: &str =
     "SELECT id, position, name, description, unit, value_type, required, sort_order, created_at, updated_at
@@ -56,18 +56,24 @@ pub(super) fn find(connection: &Connection, organization: Uuid, id: Uuid, is_del
     Some(dataset(organization, id, row, changed, found))
 }
 
-/// The dataset without its KPIs, and their number. Its digest is checked if `is_checked`.
-pub(super) fn head(connection: &Connection, organization: Uuid, id: Uuid, is_checked: bool) -> Option<(Stored, usize)> {
-    let mut statement = connection.prepare_cached(ONE_WITH_COUNT).unwrap();
+/// The dataset without its KPIs, and the numbers of them. Its digest is checked if `is_checked`.
+pub(super) fn head(
+    connection: &Connection,
+    organization: Uuid,
+    id: Uuid,
+    is_checked: bool,
+) -> Option<(Stored, Counts)> {
+    let mut statement = connection.prepare_cached(ONE_WITH_COUNTS).unwrap();
     let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()]).unwrap();
     let row = rows.next().unwrap()?;
     let changed = state(row, organization, id, false)?;
-    let (stored, count) = (stored(id, row, changed, Vec::new()), usize::try_from(integer(row, 15)).unwrap());
+    let stored = stored(id, row, changed, Vec::new());
+    let counts = Counts { kpis: integer(row, 15), required: integer(row, 16) };
     if is_checked {
-        let found = digest::Bytes::new().head(organization, stored.revision, &stored.dataset, count);
+        let found = digest::Bytes::new().head(organization, stored.revision, &stored.dataset, counts);
         assert_eq!(found, stored.digests.0);
     }
-    Some((stored, count))
+    Some((stored, counts))
 }
 
 /// The number of the last change, if there is one, of a dataset that is in the trash or not; `None` otherwise.

@@ -6,15 +6,16 @@ use kpi_store::NewDataset;
 use rusqlite::{Connection, Statement};
 use uuid::Uuid;
 
-use super::{Dataset, Floor, Kpi, digest, now};
+use super::{Counts, Dataset, Floor, Kpi, digest, now};
 
 /// The number of rows of an INSERT; more are no faster.
 const ROWS: usize = 32;
 
 /// The columns that are null in a new dataset are left out.
 const INSERT: &str = "
-    INSERT INTO dataset (seq, id, organization_id, name, description, created_at, revision, kpi_count, head_digest, kpi_digest)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, ?9)";
+    INSERT INTO dataset (seq, id, organization_id, name, description, created_at, revision, kpi_count,
+        required_count, head_digest, kpi_digest)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, ?9, ?10)";
 
 /// The INSERT statements with one row, with two rows, and so on.
 static INSERTS: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -63,9 +64,11 @@ fn insert(floor: &Floor, organization: Uuid, datasets: &[Dataset]) {
         insert.raw_bind_parameter(4, &dataset.name).unwrap();
         insert.raw_bind_parameter(5, &dataset.description).unwrap();
         insert.raw_bind_parameter(6, dataset.created_at).unwrap();
-        insert.raw_bind_parameter(7, i64::try_from(dataset.kpis.len()).unwrap()).unwrap();
-        insert.raw_bind_parameter(8, head).unwrap();
-        insert.raw_bind_parameter(9, sum).unwrap();
+        let counts = Counts::of(&dataset.kpis);
+        insert.raw_bind_parameter(7, counts.kpis).unwrap();
+        insert.raw_bind_parameter(8, counts.required).unwrap();
+        insert.raw_bind_parameter(9, head).unwrap();
+        insert.raw_bind_parameter(10, sum).unwrap();
         insert.raw_execute().unwrap();
     }
     insert_kpis(floor, first, datasets);

@@ -6,13 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::ffi::{SQLITE_CONSTRAINT_DATATYPE, SQLITE_CONSTRAINT_PRIMARYKEY};
 use rusqlite::{Row, params};
 
-use super::dataset::{SELECT_IDS, SELECT_ONE, column, digest, head, kpi_count, read, record, state};
+use super::dataset::{SELECT_IDS, SELECT_ONE, column, counts, digest, head, read, record, state};
 use super::row::Columns;
 use super::version::{self, Owner};
 use super::{counter, kpi, removal};
 use crate::error::Error;
 use crate::model::change::{self, Change, next_token};
-use crate::model::dataset::{Dataset, Kpi};
+use crate::model::dataset::{Counts, Dataset, Kpi};
 use crate::model::digest::{self as digests, Digest};
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::record::{Author, Record};
@@ -110,7 +110,7 @@ pub(crate) fn update(
     kpi::update(connection, owner.seq, &changed.record, &changed.updated)?;
     kpi::insert_added(connection, owner.seq, &changed.record, &changed.added)?;
     version::insert(transaction, owner, &entry, Some(changed.replaced))?;
-    write_head(transaction, owner, number, &changed.record, kpi_count(&changed.record), has_texts)?;
+    write_head(transaction, owner, number, &changed.record, Counts::of(&changed.record.dataset.kpis), has_texts)?;
     Ok(changed.record.dataset)
 }
 
@@ -128,17 +128,17 @@ pub(crate) fn add_kpi(
             let columns = Columns(row);
             let dataset = head(row, organization, id, columns.time(column::CREATED_AT)?.time)?;
             let (revision, digest) = (columns.integer(column::REVISION)?, digest(row)?);
-            let count = usize::try_from(columns.integer(column::KPI_COUNT)?).map_err(|_| UnexpectedValue)?;
-            if digests::head(revision, &dataset, count) != digest.head {
+            let counts = counts(row)?;
+            if digests::head(revision, &dataset, counts) != digest.head {
                 return Err(damaged("it does not match its digest").into());
             }
             let record = Record { dataset, positions: Vec::new(), revision, has_given_id: true, digest };
-            Ok(Some((owner, state, record, count)))
+            Ok(Some((owner, state, record, counts)))
         }
     })?;
-    let Some((owner, state, before, count)) = found.flatten() else { return Err(Error::not_found(id).into()) };
+    let Some((owner, state, before, counts)) = found.flatten() else { return Err(Error::not_found(id).into()) };
     let token = token(&before.dataset, author.now)?;
-    let kpi = kpi(count, token)?;
+    let kpi = kpi(usize::try_from(counts.kpis).map_err(|_| UnexpectedValue)?, token)?;
     let number = next_number(transaction, owner, state.as_ref(), 2)?;
     let position = change::position(number + 1);
     let connection = transaction.connection();
@@ -154,11 +154,11 @@ pub(crate) fn add_kpi(
     version::insert(transaction, owner, &entry, Some(replaced))?;
     let dataset = Dataset { updated_by: author.user, updated_at: Some(token), ..before.dataset };
     let revision = before.revision.saturating_add(1);
+    let counts = counts.with(&kpi);
     let kpis = before.digest.kpis.wrapping_add(digests::kpi(position, &kpi));
-    let digest = Digest { head: digests::head(revision, &dataset, count + 1), kpis };
+    let digest = Digest { head: digests::head(revision, &dataset, counts), kpis };
     let after = Record { dataset, revision, digest, ..before };
-    let count = i64::try_from(count + 1).unwrap_or(i64::MAX);
-    write_head(transaction, owner, number, &after, count, false)?;
+    write_head(transaction, owner, number, &after, counts, false)?;
     Ok(kpi)
 }
 
@@ -189,7 +189,7 @@ pub(crate) fn accept(transaction: &Transaction<'_>, author: Author, id: DatasetI
     let entry = entry(number, Origin::Accepted, (token, author.user), revision, record.digest);
     let accepted = record.accepted(revision, token, author.user);
     version::insert(transaction, owner, &entry, None)?;
-    write_head(transaction, owner, number, &accepted, kpi_count(&accepted), false)?;
+    write_head(transaction, owner, number, &accepted, Counts::of(&accepted.dataset.kpis), false)?;
     Ok(accepted.dataset)
 }
 
@@ -209,6 +209,7 @@ const SET_STATE_OF_DAMAGED: &str = "
         updated_at = iif(typeof(updated_at) IN ('integer', 'null'), updated_at, NULL),
         revision = iif(typeof(revision) = 'integer', revision, 1),
         kpi_count = iif(typeof(kpi_count) = 'integer', kpi_count, 0),
+        required_count = iif(typeof(required_count) = 'integer', required_count, 0),
         head_digest = iif(typeof(head_digest) = 'integer', head_digest, 0),
         kpi_digest = iif(typeof(kpi_digest) = 'integer', kpi_digest, 0)
     WHERE seq = ?1";
@@ -278,12 +279,12 @@ fn set_state(transaction: &Transaction<'_>, owner: Owner, state: State) -> Resul
 }
 
 const SET_HEAD: &str = "
-    UPDATE dataset SET updated_by = ?2, updated_at = ?3, revision = ?4, kpi_count = ?5, head_digest = ?6,
-        kpi_digest = ?7, changed = ?8, state_digest = ?9
+    UPDATE dataset SET updated_by = ?2, updated_at = ?3, revision = ?4, kpi_count = ?5, required_count = ?6,
+        head_digest = ?7, kpi_digest = ?8, changed = ?9, state_digest = ?10
     WHERE seq = ?1";
 const SET_HEAD_AND_TEXTS: &str = "
-    UPDATE dataset SET updated_by = ?2, updated_at = ?3, revision = ?4, kpi_count = ?5, head_digest = ?6,
-        kpi_digest = ?7, changed = ?8, state_digest = ?9, name = ?10, description = ?11
+    UPDATE dataset SET updated_by = ?2, updated_at = ?3, revision = ?4, kpi_count = ?5, required_count = ?6,
+        head_digest = ?7, kpi_digest = ?8, changed = ?9, state_digest = ?10, name = ?11, description = ?12
     WHERE seq = ?1";
 
 /// Writes the row of a changed dataset, with its texts if those were changed.
@@ -292,7 +293,7 @@ fn write_head(
     owner: Owner,
     number: i64,
     after: &Record,
-    kpi_count: i64,
+    counts: Counts,
     has_texts: bool,
 ) -> Result<(), Failure> {
     let dataset = &after.dataset;
@@ -303,14 +304,15 @@ fn write_head(
     statement.raw_bind_parameter(2, dataset.updated_by.as_ref().map(UserId::as_bytes))?;
     statement.raw_bind_parameter(3, dataset.updated_at.map(|time| time.timestamp_micros()))?;
     statement.raw_bind_parameter(4, after.revision)?;
-    statement.raw_bind_parameter(5, kpi_count)?;
-    statement.raw_bind_parameter(6, after.digest.head.cast_signed())?;
-    statement.raw_bind_parameter(7, after.digest.kpis.cast_signed())?;
-    statement.raw_bind_parameter(8, number)?;
-    statement.raw_bind_parameter(9, state.digest(owner.organization, owner.id).cast_signed())?;
+    statement.raw_bind_parameter(5, counts.kpis)?;
+    statement.raw_bind_parameter(6, counts.required)?;
+    statement.raw_bind_parameter(7, after.digest.head.cast_signed())?;
+    statement.raw_bind_parameter(8, after.digest.kpis.cast_signed())?;
+    statement.raw_bind_parameter(9, number)?;
+    statement.raw_bind_parameter(10, state.digest(owner.organization, owner.id).cast_signed())?;
     if has_texts {
-        statement.raw_bind_parameter(10, &dataset.name)?;
-        statement.raw_bind_parameter(11, &dataset.description)?;
+        statement.raw_bind_parameter(11, &dataset.name)?;
+        statement.raw_bind_parameter(12, &dataset.description)?;
     }
     statement.raw_execute()?;
     Ok(())

@@ -12,7 +12,7 @@ use super::kpi::{self, KpiRows, Parent};
 use super::row::Columns;
 use super::{counter, trash};
 use crate::error::Error;
-use crate::model::dataset::Dataset;
+use crate::model::dataset::{Counts, Dataset};
 use crate::model::digest::Digest;
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::record::Record;
@@ -40,6 +40,7 @@ pub(in crate::sqlite) mod column {
         DELETED_AT "deleted_at",
         DELETED_BY "deleted_by",
         KPI_COUNT "kpi_count",
+        REQUIRED_COUNT "required_count",
         // The digests cover the ids, so a read of one dataset leaves both out.
         ID "id",
         // A listing leaves it out.
@@ -81,15 +82,13 @@ fn bind(statement: &mut Statement<'_>, seq: i64, record: &Record) -> rusqlite::R
     statement.raw_bind_parameter(column::UPDATED_BY + 1, dataset.updated_by.as_ref().map(UserId::as_bytes))?;
     statement.raw_bind_parameter(column::UPDATED_AT + 1, dataset.updated_at.map(|time| time.timestamp_micros()))?;
     statement.raw_bind_parameter(column::REVISION + 1, record.revision)?;
-    statement.raw_bind_parameter(column::KPI_COUNT + 1, kpi_count(record))?;
+    let counts = Counts::of(&dataset.kpis);
+    statement.raw_bind_parameter(column::KPI_COUNT + 1, counts.kpis)?;
+    statement.raw_bind_parameter(column::REQUIRED_COUNT + 1, counts.required)?;
     statement.raw_bind_parameter(column::HEAD_DIGEST + 1, record.digest.head.cast_signed())?;
     statement.raw_bind_parameter(column::KPI_DIGEST + 1, record.digest.kpis.cast_signed())?;
     statement.raw_bind_parameter(column::ID + 1, dataset.id.as_bytes())?;
     statement.raw_bind_parameter(column::ORGANIZATION_ID + 1, dataset.organization_id.as_bytes())
-}
-
-pub(super) fn kpi_count(record: &Record) -> i64 {
-    i64::try_from(record.dataset.kpis.len()).unwrap_or(i64::MAX)
 }
 
 /// The error of a failed insert: [`AlreadyExists`](Error::AlreadyExists) if an id is taken.
@@ -177,10 +176,10 @@ pub(in crate::sqlite) fn read_strictly(
     }
 }
 
-/// The record of a row, if it matches its digests and has as many KPIs as the row says. The digests cover the requested
+/// The record of a row, if it matches its digests and has as many KPIs, and required ones, as the row says. The digests cover the requested
 /// organization and id, so they also prove that the row is theirs.
 pub(super) fn intact(row: &Row<'_>, record: Record) -> Result<Record, Failure> {
-    if record.is_intact() && Columns(row).integer(column::KPI_COUNT)? == kpi_count(&record) {
+    if record.is_intact() && counts(row)? == Counts::of(&record.dataset.kpis) {
         Ok(record)
     } else {
         Err(damaged("it does not match its digest").into())
@@ -248,6 +247,12 @@ pub(super) fn head(
         updated_at: columns.optional_time(column::UPDATED_AT)?,
         kpis: Vec::new(),
     })
+}
+
+/// The stored numbers of KPIs.
+pub(super) fn counts(row: &Row<'_>) -> Result<Counts, Failure> {
+    let columns = Columns(row);
+    Ok(Counts { kpis: columns.integer(column::KPI_COUNT)?, required: columns.integer(column::REQUIRED_COUNT)? })
 }
 
 /// The stored digests.

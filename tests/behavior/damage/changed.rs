@@ -33,7 +33,7 @@ const VALUES: [&str; 17] = [
 ];
 
 /// Every column of a dataset but its number and the ids by which it is found.
-const OF_THE_DATASET: [&str; 14] = [
+const OF_THE_DATASET: [&str; 15] = [
     "name",
     "description",
     "created_at",
@@ -42,6 +42,7 @@ const OF_THE_DATASET: [&str; 14] = [
     "updated_at",
     "revision",
     "kpi_count",
+    "required_count",
     "head_digest",
     "kpi_digest",
     "changed",

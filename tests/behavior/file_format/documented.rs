@@ -19,7 +19,7 @@ enum Form {
 type Column = (&'static str, Form, bool);
 
 /// The head of a dataset, in the order of the documentation.
-const HEAD: [Column; 10] = [
+const HEAD: [Column; 11] = [
     ("organization_id", Form::Id, false),
     ("id", Form::Id, false),
     ("revision", Form::I64, false),
@@ -30,6 +30,7 @@ const HEAD: [Column; 10] = [
     ("updated_by", Form::Id, true),
     ("updated_at", Form::I64, true),
     ("kpi_count", Form::I64, false),
+    ("required_count", Form::I64, false),
 ];
 
 const KPI: [Column; 10] = [
@@ -80,7 +81,8 @@ pub(super) fn mismatched(plain: &Connection) -> Vec<String> {
         let documented = digests(plain, seq);
         found.extend((head != documented.0).then(|| format!("head {seq}")));
         found.extend((kpis != documented.1).then(|| format!("kpis {seq}")));
-        let count = "SELECT kpi_count = (SELECT count(*) FROM kpi WHERE dataset_seq = seq) FROM dataset WHERE seq = ?1";
+        let count = "SELECT (kpi_count, required_count) = (SELECT count(*), ifnull(sum(required), 0) FROM kpi
+            WHERE dataset_seq = seq) FROM dataset WHERE seq = ?1";
         found.extend((!one::<bool>(plain, count, seq)).then(|| format!("count {seq}")));
         let state: Option<i64> = one(plain, "SELECT state_digest FROM dataset WHERE seq = ?1", seq);
         found.extend((state != state_digest(plain, seq)).then(|| format!("state {seq}")));
@@ -165,7 +167,9 @@ pub(super) fn versions_put_together(plain: &Connection) -> usize {
                 put_back(plain, seq, part);
             }
             let count_kpis = "UPDATE dataset SET revision = ?2,
-                kpi_count = (SELECT count(*) FROM kpi WHERE dataset_seq = ?1) WHERE seq = ?1";
+                (kpi_count, required_count) = (SELECT count(*), ifnull(sum(required), 0) FROM kpi
+                    WHERE dataset_seq = ?1)
+                WHERE seq = ?1";
             plain.execute(count_kpis, [seq, revision]).unwrap();
             assert_eq!(self::digests(plain, seq), digests, "dataset {seq} before change {change}");
             count += 1;

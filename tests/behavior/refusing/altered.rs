@@ -326,7 +326,7 @@ fn refuses_a_store_in_utf_16_and_leaves_it_unchanged() {
                 .unwrap();
             to.execute("INSERT INTO kpi_store_migration VALUES (1, ?1, ?2, ?3)", [name, time, sum]).unwrap();
             let marks = format!("PRAGMA application_id = {mark}; PRAGMA user_version = 1");
-            to.execute_batch(&format!("INSERT INTO counter VALUES (1, 0); {marks}")).unwrap();
+            to.execute_batch(&format!("INSERT INTO counter VALUES (1, 0, 0); {marks}")).unwrap();
             to.close().unwrap();
             refuses_either_way(encoding, &file, "corrupt");
             let error = Store::open(&file.path).map(drop).unwrap_err();

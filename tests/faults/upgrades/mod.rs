@@ -62,9 +62,10 @@ impl Place {
         plain(&place.file)
             .execute_batch(&format!(
                 "BEGIN;
-                {} INSERT INTO dataset (seq, id, organization_id, name, created_at, revision, kpi_count, head_digest,
-                    kpi_digest)
-                    SELECT 1000 + i, randomblob(16), organization_id, name, created_at, 1, 100, head_digest, kpi_digest
+                {} INSERT INTO dataset (seq, id, organization_id, name, created_at, revision, kpi_count, required_count,
+                    head_digest, kpi_digest)
+                    SELECT 1000 + i, randomblob(16), organization_id, name, created_at, 1, 100, 100, head_digest,
+                        kpi_digest
                     FROM n, (SELECT * FROM dataset WHERE seq = 1);
                 {} INSERT INTO kpi SELECT seq, randomblob(16), i, 'KPI ' || i, NULL, 'm³', 0, 1, i, 0, NULL
                     FROM n, dataset WHERE seq > 1000;
@@ -101,7 +102,7 @@ fn rows(connection: &Connection) -> Vec<Vec<Value>> {
         (
             "dataset",
             "seq, id, organization_id, name, description, created_at, created_by, updated_by, updated_at, revision,
-             kpi_count, head_digest, kpi_digest, changed, deleted_at, deleted_by, state_digest",
+             kpi_count, required_count, head_digest, kpi_digest, changed, deleted_at, deleted_by, state_digest",
             "seq",
         ),
         (

@@ -36,7 +36,9 @@ CREATE TABLE dataset (
     updated_at INTEGER CHECK (updated_at BETWEEN -62135596800000000 AND 253402300799999999),
     -- 1 when created, incremented by every change of the content.
     revision INTEGER NOT NULL CHECK (revision >= 1),
+    -- Of its KPIs, and of those that are required: a summary is read without them.
     kpi_count INTEGER NOT NULL CHECK (kpi_count BETWEEN 0 AND 10000),
+    required_count INTEGER NOT NULL CHECK (required_count BETWEEN 0 AND kpi_count),
     -- 64-bit hashes of everything that a read returns: of the columns above, and the sum of those of the KPIs.
     -- docs/file-format.md
     head_digest INTEGER NOT NULL,
