@@ -13,6 +13,7 @@
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the
 //!   contract prints them.
 //! - [`version`], [`replaced`], [`earlier`]: what the history stores, and putting earlier versions together.
+//! - [`property`]: what an application keeps beside its datasets.
 //! - [`page`], [`cursor`]: listings. [`verification`], [`progress`]: what long operations return and report.
 
 pub(crate) mod change;
@@ -35,6 +36,7 @@ mod order;
 pub(crate) mod page;
 pub(crate) mod patch;
 pub(crate) mod progress;
+pub(crate) mod property;
 pub(crate) mod record;
 pub(crate) mod replaced;
 pub(crate) mod request;
