@@ -14,7 +14,8 @@
 //!   contract prints them.
 //! - [`version`], [`replaced`], [`earlier`]: what the history stores, and putting earlier versions together.
 //! - [`property`]: what an application keeps beside its datasets.
-//! - [`page`], [`cursor`]: listings. [`verification`], [`progress`]: what long operations return and report.
+//! - [`page`], [`cursor`]: listings. [`verification`], [`statistics`], [`progress`]: what operations on the file
+//!   return and report.
 
 pub(crate) mod change;
 pub(crate) mod content;
@@ -41,6 +42,7 @@ pub(crate) mod record;
 pub(crate) mod replaced;
 pub(crate) mod request;
 pub(crate) mod state;
+pub(crate) mod statistics;
 pub(crate) mod time;
 mod uuid_v7;
 pub(crate) mod value_type;
