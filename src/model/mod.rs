@@ -13,7 +13,8 @@
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the
 //!   contract prints them.
 //! - [`version`], [`replaced`], [`earlier`]: what the history stores, and putting earlier versions together.
-//! - [`page`], [`cursor`]: listings. [`search`]: text search. [`verification`], [`progress`]: what long operations return and report.
+//! - [`page`], [`cursor`]: listings. [`search`]: text search. [`property`]: what an application keeps beside its datasets.
+//! - [`verification`], [`statistics`], [`progress`]: what operations on the file return and report.
 
 pub(crate) mod change;
 pub(crate) mod content;
@@ -35,12 +36,14 @@ mod order;
 pub(crate) mod page;
 pub(crate) mod patch;
 pub(crate) mod progress;
+pub(crate) mod property;
 pub(crate) mod record;
 pub(crate) mod replaced;
 pub(crate) mod request;
 #[cfg_attr(not(test), expect(dead_code, reason = "no listing searches yet"))]
 pub(crate) mod search;
 pub(crate) mod state;
+pub(crate) mod statistics;
 pub(crate) mod time;
 mod uuid_v7;
 pub(crate) mod value_type;

@@ -5,6 +5,7 @@ mod boundaries;
 mod changed;
 mod history;
 mod order;
+mod properties;
 mod types;
 
 use std::fs;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi, Organization, Store};
 
-use super::Stored;
+use super::{PROPERTIES, Stored, property, property_key};
 
 /// What was found in a file.
 #[derive(Debug, Default, PartialEq)]
@@ -70,7 +70,9 @@ impl Seen {
             self.listed(&organization, datasets, &DatasetQuery::new().newest_first().limit(7));
             let counted = organization.count_datasets(&DatasetQuery::new());
             let _ = counted.map_err(|error| typed(&self.what, &error, &["corrupt"]));
+            self.properties(&organization);
         }
+        let _ = store.statistics().map_err(|error| typed(&self.what, &error, &["corrupt"]));
         let _ = store.organizations().map_err(|error| typed(&self.what, &error, &["corrupt"]));
     }
 
@@ -110,6 +112,21 @@ impl Seen {
         }
     }
 
+    /// A property is what was set, or missing, or an error; damage of properties alone is told by `verify`.
+    fn properties(&mut self, organization: &Organization) {
+        for number in (0..PROPERTIES).step_by(5) {
+            match organization.property(&property_key(number)) {
+                Ok(Some(content)) => self.wrong += u64::from(content != property(organization.id(), number)),
+                Ok(None) => {}
+                Err(error) => typed(&self.what, &error, &["corrupt"]),
+            }
+        }
+        match organization.property_keys() {
+            Ok(keys) => assert!(keys.len() < 2 * PROPERTIES, "{}: {} keys", self.what, keys.len()),
+            Err(error) => typed(&self.what, &error, &["corrupt"]),
+        }
+    }
+
     fn damaged(&mut self, error: &Error) {
         typed(&self.what, error, &["corrupt"]);
         self.corrupt += 1;
@@ -143,6 +160,10 @@ impl Seen {
             }
         }
         assert!(!read_only || self.created.is_empty());
+        let properties = [(property_key(0), None), (property_key(1), Some(property(*id, 1)))];
+        if let Err(error) = organization.set_properties(properties) {
+            typed(&self.what, &error, &allowed);
+        }
         // A damaged dataset would be accepted as it is.
         if matches!(organization.dataset(datasets[0].id), Ok(Some(_))) {
             match organization.accept_dataset(datasets[0].id) {

@@ -170,6 +170,10 @@ impl Original {
             first.delete_dataset(purged).unwrap();
             first.purge_dataset(purged).unwrap();
         }
+        for organization in organizations {
+            let properties = (0..PROPERTIES).map(|number| (property_key(number), Some(property(organization, number))));
+            store.organization(organization).set_properties(properties).unwrap();
+        }
         store.close().unwrap();
         Self { file: fs::read(&file.path).unwrap(), stored }
     }
@@ -188,6 +192,19 @@ impl Original {
         let log = fs::read(file.with_suffix("-wal")).unwrap();
         Live { file: fs::read(&file.path).unwrap(), log, stored, created }
     }
+}
+
+/// How many properties each organization has.
+const PROPERTIES: usize = 100;
+
+fn property_key(number: usize) -> String {
+    format!("property {number:03}")
+}
+
+/// Short and long contents, some in overflow pages.
+fn property(organization: OrganizationId, number: usize) -> Vec<u8> {
+    let length = if number.is_multiple_of(20) { 9_000 } else { 60 };
+    format!("{number} of {organization}; ").into_bytes().into_iter().cycle().take(length).collect()
 }
 
 /// Short and long texts, few and many KPIs; some rows reach into overflow pages.

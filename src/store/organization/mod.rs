@@ -1,6 +1,7 @@
 //! The view of a store through one organization.
 
 mod list;
+mod properties;
 mod purge;
 
 use crate::error::Result;
