@@ -81,7 +81,7 @@ fn every_limit_holds_and_what_is_past_one_is_named_with_all_others() {
         ];
         assert_eq!(paths(&error), expected);
         let Error::Invalid(violations) = &error else { panic!("{error:?}") };
-        let codes: Vec<_> = violations.iter().map(|violation| violation.code()).collect();
+        let codes: Vec<_> = violations.iter().map(kpi_store::Violation::code).collect();
         assert_eq!(codes, ["string_too_short", "bytes_too_long", "string_too_long", "string_nul", "bytes_too_long"]);
         assert_eq!(violations.as_slice()[1].message(), "Data should have at most 65536 bytes");
         let json = serde_json::to_value(&violations.as_slice()[1]).unwrap();

@@ -91,7 +91,9 @@ fn bytes_are_those_of_the_files_and_free_ones_are_given_back_by_compacting() {
 
     let ids: Vec<_> = made.iter().map(|dataset| dataset.id).collect();
     ours.delete_datasets(ids.iter().copied()).unwrap();
-    ids.into_iter().for_each(|id| ours.purge_dataset(id).unwrap());
+    for id in ids {
+        ours.purge_dataset(id).unwrap();
+    }
     assert!(store.checkpoint().unwrap());
     let free = store.statistics().unwrap();
     let pages: u64 = plain_sqlite(&file.path)

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi, Organization, Store};
+use kpi_store::{
+    Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi, Organization, OrganizationId, Store,
+};
 
-use super::{PROPERTIES, Stored, property, property_key};
+use super::Stored;
 
 /// What was found in a file.
 #[derive(Debug, Default, PartialEq)]
@@ -176,6 +178,19 @@ impl Seen {
             }
         }
     }
+}
+
+/// How many properties each organization may have.
+pub(crate) const PROPERTIES: usize = 100;
+
+pub(crate) fn property_key(number: usize) -> String {
+    format!("property {number:03}")
+}
+
+/// Short and long contents, some in overflow pages.
+pub(crate) fn property(organization: OrganizationId, number: usize) -> Vec<u8> {
+    let length = if number.is_multiple_of(20) { 9_000 } else { 60 };
+    format!("{number} of {organization}; ").into_bytes().into_iter().cycle().take(length).collect()
 }
 
 /// The files in a folder by name, without those that SQLite creates to read: shared memory beside a log, and in a

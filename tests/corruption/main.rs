@@ -26,7 +26,7 @@ use std::time::Duration;
 use kpi_store::{Dataset, DatasetId, NewDataset, NewKpi, OrganizationId, Store, ValueType};
 
 use self::damage::Damage;
-use self::look::{Seen, look};
+use self::look::{PROPERTIES, Seen, look, property, property_key};
 use self::support::{Random, TestFile, is_long, seed};
 
 /// Far longer than checking a file takes, on any machine.
@@ -192,19 +192,6 @@ impl Original {
         let log = fs::read(file.with_suffix("-wal")).unwrap();
         Live { file: fs::read(&file.path).unwrap(), log, stored, created }
     }
-}
-
-/// How many properties each organization has.
-const PROPERTIES: usize = 100;
-
-fn property_key(number: usize) -> String {
-    format!("property {number:03}")
-}
-
-/// Short and long contents, some in overflow pages.
-fn property(organization: OrganizationId, number: usize) -> Vec<u8> {
-    let length = if number.is_multiple_of(20) { 9_000 } else { 60 };
-    format!("{number} of {organization}; ").into_bytes().into_iter().cycle().take(length).collect()
 }
 
 /// Short and long texts, few and many KPIs; some rows reach into overflow pages.

@@ -31,8 +31,10 @@ fn original() -> Vec<u8> {
     fs::read(&file.path).unwrap()
 }
 
+type Read = Result<Option<Vec<u8>>, &'static str>;
+
 /// What a read of a property tells: the content, or the code of the error, which has nothing of what is stored.
-fn read(organization: &Organization, key: &str) -> Result<Option<Vec<u8>>, &'static str> {
+fn read(organization: &Organization, key: &str) -> Read {
     organization.property(key).map_err(|error| {
         let told = format!("{error} {error:?}");
         assert!(KEYS.iter().all(|key| !told.contains(&format!(" {key};"))), "{told}");
@@ -42,7 +44,7 @@ fn read(organization: &Organization, key: &str) -> Result<Option<Vec<u8>>, &'sta
 }
 
 /// Changes of the property `cursor` of ours, and what a read of it says then.
-const CHANGES: [(&str, Result<Option<Vec<u8>>, &str>); 12] = [
+const CHANGES: [(&str, Read); 12] = [
     ("organization_id = zeroblob(16)", Ok(None)),
     ("organization_id = zeroblob(3)", Ok(None)),
     ("key = 'b'", Ok(None)),

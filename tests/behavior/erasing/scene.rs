@@ -229,7 +229,8 @@ impl Scene {
             self.gone.insert(old.markers[1]);
             match markers.pop_first() {
                 Some(content) => {
-                    self.properties.push(Property { key: old.key.clone(), markers: [old.markers[0], content], ..old })
+                    let markers = [old.markers[0], content];
+                    self.properties.push(Property { key: old.key.clone(), markers, ..old });
                 }
                 None => self.gone.extend(old.markers),
             }
