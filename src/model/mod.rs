@@ -13,9 +13,10 @@
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the
 //!   contract prints them.
 //! - [`version`], [`replaced`], [`earlier`]: what the history stores, and putting earlier versions together.
-//! - [`page`], [`cursor`]: listings. [`verification`], [`progress`]: what long operations return and report.
+//! - [`page`], [`cursor`]: listings. [`changes`]: what has changed since a cursor. [`verification`], [`progress`]: what long operations return and report.
 
 pub(crate) mod change;
+pub(crate) mod changes;
 pub(crate) mod content;
 pub(crate) mod cursor;
 pub(crate) mod dataset;

@@ -1,6 +1,8 @@
 //! SQL of the `counter` table, from which the numbers of datasets and changes are reserved:
 //! [`sequence`](crate::sqlite::sequence).
 
+use rusqlite::Connection;
+
 use super::row::Columns;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::sequence::SEQS;
@@ -12,7 +14,11 @@ const BLOCK: i64 = 64;
 
 const LAST: &str = "
     SELECT last, (SELECT max(seq) FROM dataset), (SELECT max(dataset_seq) FROM kpi) FROM counter WHERE id = 1";
+const NO_ROW: &str = "the table counter has no row";
 const RESERVE: &str = "UPDATE counter SET last = ?1 WHERE id = 1";
+
+const SELECT: &str = "SELECT last, generation FROM counter WHERE id = 1";
+const DRAW_GENERATION: &str = "UPDATE counter SET generation = random() WHERE id = 1";
 
 /// Counts row by row, because counting a whole table is one step of SQLite that cannot be interrupted.
 const COUNT: &str = "
@@ -50,8 +56,28 @@ fn last(transaction: &Transaction<'_>) -> Result<i64, Failure> {
             // In a damaged row it may be anything, and belongs to no dataset.
             Ok(last.max(columns.optional_integer(2).unwrap_or_default().unwrap_or_default()))
         }
-        None => Err(damaged("the table counter has no row").into()),
+        None => Err(damaged(NO_ROW).into()),
     }
+}
+
+/// The row of the table.
+pub(super) struct Counter {
+    /// The last reserved number.
+    pub(super) last: i64,
+    /// The generation of the file, of which the numbers count the changes.
+    pub(super) generation: i64,
+}
+
+pub(super) fn read(snapshot: &Snapshot<'_>) -> Result<Counter, Failure> {
+    let mut statement = snapshot.connection().prepare_cached(SELECT)?;
+    let mut rows = statement.query([])?;
+    let Some(row) = rows.next()? else { return Err(damaged(NO_ROW).into()) };
+    Ok(Counter { last: Columns(row).integer(0)?, generation: Columns(row).integer(1)? })
+}
+
+/// Draws another generation: the places of readers in the changes of this one are not valid any more.
+pub(in crate::sqlite) fn draw_generation(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached(DRAW_GENERATION)?.execute([]).map(drop)
 }
 
 /// The damage of the table `counter`, if there is any. `last_change` is the largest number of a
