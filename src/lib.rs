@@ -81,6 +81,7 @@ pub use model::page::{Damage, Page};
 pub use model::patch::{DatasetPatch, KpiPatch};
 pub use model::progress::Progress;
 pub use model::request::violation::{Segment, Violation, Violations};
+pub use model::statistics::Statistics;
 pub use model::value_type::{ParseValueTypeError, ValueType};
 pub use model::verification::{Finding, FindingKind, Verification};
 pub use model::version::{DatasetVersion, DeletedDataset, Origin};

@@ -12,7 +12,7 @@ use super::{Tenants, all, told};
 pub(super) type Attack = fn(&Tenants) -> String;
 
 /// A new call is added here.
-pub(super) const ATTACKS: [(&str, Attack); 29] = [
+pub(super) const ATTACKS: [(&str, Attack); 32] = [
     ("accept_dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.accept_dataset(id)))),
     ("acting_as", |tenants| {
         let ours = tenants.ours.acting_as(tenants.theirs.user().unwrap());
@@ -88,6 +88,11 @@ pub(super) const ATTACKS: [(&str, Attack); 29] = [
         let untimed = |loaded: Loaded| (loaded.datasets, loaded.kpis);
         told(tenants.all_ids().map(|id| load(id).map(untimed)))
     }),
+    ("property", |tenants| {
+        let keys = ["shared key", "a key of theirs", "", "\0"];
+        told(keys.iter().map(|key| tenants.ours.property(key)))
+    }),
+    ("property_keys", |tenants| told(std::iter::once(tenants.ours.property_keys()))),
     ("prune_history", |tenants| {
         let of_each = tenants.all_ids().map(|id| HistoryKeep::new().of(id));
         told(of_each.chain([HistoryKeep::new()]).map(|keep| tenants.ours.prune_history(&keep)))
@@ -114,6 +119,10 @@ pub(super) const ATTACKS: [(&str, Attack); 29] = [
             tenants.ours.save_dataset(&draft)
         };
         told(tenants.theirs_only.iter().chain(&tenants.deleted[1..]).map(save))
+    }),
+    ("set_properties", |tenants| {
+        let (keys, contents) = (["shared key", "a key of theirs"], [Some("taken?"), None]);
+        told(contents.into_iter().map(|content| tenants.ours.set_properties(keys.map(|key| (key, content)))))
     }),
     ("update_dataset", |tenants| {
         let kpi = tenants.theirs_only[0].kpis[0].id;

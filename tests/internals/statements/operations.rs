@@ -67,13 +67,49 @@ pub(super) fn operations() -> Vec<Operation> {
             [&begin[..], &reserve, &[("INSERT dataset", 50), ("INSERT kpi", 16), ("COMMIT", 1)]].concat(),
         ),
     ];
-    created
-        .into_iter()
-        .chain(changes())
-        .chain(uses_of_the_history())
-        .chain(reads_of_changes())
-        .chain(changes_since())
-        .collect()
+    let changed = changes().into_iter().chain(uses_of_the_history()).chain(reads_of_changes());
+    created.into_iter().chain(changed).chain(changes_since()).chain(properties()).collect()
+}
+
+fn properties() -> Vec<Operation> {
+    let some = |count: u8| (0..count).map(|number| (format!("key {number}"), Some(vec![number; 100])));
+    let with_some = move |work: fn(&Organization)| -> Work {
+        Box::new(move |ours| {
+            ours.set_properties(some(30)).unwrap();
+            RAN.take();
+            work(ours);
+        })
+    };
+    vec![
+        (
+            "property",
+            with_some(|ours| assert_eq!(ours.property("key 17").unwrap(), Some(vec![17; 100]))),
+            vec![("SELECT organization_property", 1), ("PRAGMA", 1)],
+        ),
+        (
+            "property keys",
+            with_some(|ours| assert_eq!(ours.property_keys().unwrap().len(), 30)),
+            vec![("SELECT organization_property", 1), ("PRAGMA", 1)],
+        ),
+        (
+            "set properties",
+            Box::new(move |ours| ours.set_properties(some(5)).unwrap()),
+            written(&[("INSERT organization_property", 5)]),
+        ),
+        // A removal looks once more, since damage may have made a row stand twice.
+        (
+            "set and remove properties",
+            with_some(|ours| {
+                let set = [("key 1", None), ("key 2", None), ("key 3", Some("3")), ("unknown", None)];
+                ours.set_properties(set).unwrap();
+            }),
+            written(&[
+                ("DELETE organization_property", 4),
+                ("INSERT organization_property", 1),
+                ("DELETE organization_property", 1),
+            ]),
+        ),
+    ]
 }
 
 /// An operation on a fresh dataset, whose creation is not traced.
