@@ -66,6 +66,7 @@ mod sqlite;
 mod store;
 
 pub use error::{Error, Result, Source};
+pub use model::changes::{Change, ChangeCursor, ChangeState, Changes, ParseChangeCursorError};
 pub use model::cursor::{Cursor, ParseCursorError};
 pub use model::dataset::{Dataset, Kpi};
 pub use model::diff::DatasetDiff;

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::model::changes::ParseChangeCursorError;
 use crate::model::cursor::ParseCursorError;
 use crate::model::ids::{DatasetId, KpiId};
 use crate::model::page::Damage;
@@ -404,6 +405,12 @@ impl From<Damage> for Error {
 
 impl From<ParseCursorError> for Error {
     fn from(_: ParseCursorError) -> Self {
+        Error::InvalidCursor
+    }
+}
+
+impl From<ParseChangeCursorError> for Error {
+    fn from(_: ParseChangeCursorError) -> Self {
         Error::InvalidCursor
     }
 }

@@ -52,6 +52,9 @@ pub const PAGE_MAX: u32 = 1_000;
 /// The default number of datasets in a page.
 pub const PAGE_DEFAULT: u32 = 50;
 
+/// The maximum number of changes that one call returns.
+pub const CHANGES_MAX: usize = 1_000;
+
 /// The maximum size of a page in memory, in bytes: 64 MiB. A single dataset may be larger.
 pub const PAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 

@@ -13,10 +13,12 @@
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the
 //!   contract prints them.
 //! - [`version`], [`replaced`], [`earlier`]: what the history stores, and putting earlier versions together.
-//! - [`page`], [`cursor`]: listings. [`search`]: text search. [`property`]: what an application keeps beside its datasets.
+//! - [`page`], [`cursor`]: listings. [`search`]: text search. [`changes`]: what has changed since a cursor.
+//! - [`property`]: what an application keeps beside its datasets.
 //! - [`verification`], [`statistics`], [`progress`]: what operations on the file return and report.
 
 pub(crate) mod change;
+pub(crate) mod changes;
 pub(crate) mod content;
 pub(crate) mod cursor;
 pub(crate) mod dataset;

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use kpi_store::{
-    Cursor, Dataset, DatasetId, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, KpiId, LoadOptions,
-    NewDataset, NewKpi, Organization, OrganizationId, Store, UserId,
+    ChangeCursor, Cursor, Dataset, DatasetId, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, KpiId,
+    LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store, UserId,
 };
 
 use self::attacks::ATTACKS;
@@ -342,13 +342,14 @@ impl Tenants {
         let first = theirs.datasets(&query).unwrap();
         let count = theirs.count_datasets(&query).unwrap();
         let trash = theirs.deleted_datasets(&query).unwrap();
+        let changes = theirs.changes_since(&ChangeCursor::start()).unwrap();
         let history = |dataset: &Dataset| theirs.history(dataset.id, &HistoryQuery::new()).unwrap();
         let histories: Vec<_> = self.theirs_only.iter().map(history).collect();
         let all = all(theirs);
         let keys = theirs.property_keys().unwrap();
         let properties: Vec<_> = keys.iter().map(|key| theirs.property(key).unwrap()).collect();
         let seen = format!(
-            "{:?}\n{keys:?} {properties:?}\n{one_by_one:#?}\n{all:#?}\n{page:#?}\n{first:#?}\n{count}\n{trash:#?}\n{histories:#?}",
+            "{:?}\n{keys:?} {properties:?}\n{one_by_one:#?}\n{all:#?}\n{page:#?}\n{first:#?}\n{count}\n{trash:#?}\n{histories:#?}\n{changes:#?}",
             theirs.user()
         );
         assert!(seen.contains("\"theirs 2\"") && seen.contains("\"of theirs\""), "{seen}");

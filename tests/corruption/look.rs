@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use kpi_store::{
-    Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi, Organization, OrganizationId, Store,
+    ChangeCursor, Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi, Organization, OrganizationId,
+    Store,
 };
 
 use super::Stored;
@@ -70,6 +71,7 @@ impl Seen {
             self.by_id(&organization, datasets);
             self.listed(&organization, datasets, &DatasetQuery::new().limit(7));
             self.listed(&organization, datasets, &DatasetQuery::new().newest_first().limit(7));
+            self.changed(&organization, datasets);
             let counted = organization.count_datasets(&DatasetQuery::new());
             let _ = counted.map_err(|error| typed(&self.what, &error, &["corrupt"]));
             self.properties(&organization);
@@ -112,6 +114,24 @@ impl Seen {
         if came_to_its_end && missing.len() > unnamed {
             self.hidden.extend(missing);
         }
+    }
+
+    /// What is told as present was stored. A reader comes to an end, whatever is damaged.
+    fn changed(&mut self, organization: &Organization, datasets: &[Dataset]) {
+        let mut cursor = ChangeCursor::start();
+        for _ in 0..=datasets.len() {
+            let changes = match organization.changes_since(&cursor) {
+                Ok(changes) => changes,
+                Err(error) => return typed(&self.what, &error, &["corrupt"]),
+            };
+            let is_stored = |id: DatasetId| datasets.iter().any(|dataset| dataset.id == id);
+            self.wrong += u64::from(!changes.items.iter().all(|change| is_stored(change.dataset)));
+            cursor = changes.next;
+            if !changes.has_more {
+                return;
+            }
+        }
+        panic!("{}: the changes have no end", self.what);
     }
 
     /// A property is what was set, or missing, or an error; damage of properties alone is told by `verify`.

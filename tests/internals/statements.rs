@@ -226,6 +226,16 @@ fn every_read_searches_by_an_index_in_its_order() {
         ("property", vec!["SEARCH organization_property USING PRIMARY KEY (organization_id=? AND key=?)".to_owned()]),
         ("property keys", vec!["SEARCH organization_property USING PRIMARY KEY (organization_id=?)".to_owned()]),
         (
+            "changes, none",
+            vec![
+                "SEARCH counter USING INTEGER PRIMARY KEY (rowid=?)".to_owned(),
+                format!("SEARCH dataset {BY_ORGANIZATION} AND seq>? AND seq<?)"),
+                "SEARCH dataset USING COVERING INDEX dataset_by_change (organization_id=? AND changed>? AND changed<?)"
+                    .to_owned(),
+                "SEARCH purged_dataset USING PRIMARY KEY (organization_id=? AND change>? AND change<?)".to_owned(),
+            ],
+        ),
+        (
             "history",
             vec![
                 of_kpis.to_owned(),

@@ -13,7 +13,7 @@ use super::row::Columns;
 use super::{counter, trash};
 use crate::error::Error;
 use crate::model::dataset::{Counts, Dataset};
-use crate::model::digest::Digest;
+use crate::model::digest::{self as digests, Digest};
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::record::Record;
 use crate::model::state::State;
@@ -58,7 +58,8 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 /// Inserts new datasets with their KPIs.
 pub(crate) fn insert(transaction: &Transaction<'_>, new: &[Record]) -> Result<(), Failure> {
     let connection = transaction.connection();
-    let first = counter::take(transaction, new.len(), 0)?;
+    let Some(organization) = new.first().map(|record| record.dataset.organization_id) else { return Ok(()) };
+    let first = counter::take(transaction, organization, new.len(), 0)?;
     let mut statement = connection.prepare_cached(&INSERT)?;
     for ((seq, record), index) in (first..=i64::MAX).zip(new).zip(0..) {
         let id = record.dataset.id;
@@ -127,6 +128,19 @@ pub(super) static SELECT_ONE: LazyLock<String> = LazyLock::new(|| select("WHERE 
 /// The ids in the row itself: from an index that finds a row, SQLite also reads the columns that the index has, and an
 /// index may be damaged.
 pub(super) const SELECT_IDS: &str = "SELECT id, organization_id FROM dataset NOT INDEXED WHERE seq = ?1";
+
+pub(super) static SELECT_BY_SEQ: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED WHERE seq = ?1"));
+
+/// The id of a damaged dataset, if its row belongs to this organization: a damaged index can refer to a dataset of
+/// another organization, about which nothing may be disclosed.
+pub(super) fn owned_id(snapshot: &Snapshot<'_>, organization: OrganizationId, seq: i64) -> Option<DatasetId> {
+    let mut statement = snapshot.connection().prepare_cached(SELECT_IDS).ok()?;
+    let ids = statement.query_one([seq], |row| Ok((Columns(row).id(0).ok(), Columns(row).id(1).ok())));
+    match ids {
+        Ok((Some(id), Some(owner))) if organization == owner => Some(id),
+        _ => None,
+    }
+}
 
 static SELECT_CONTENT: LazyLock<String> =
     LazyLock::new(|| select_before(column::ID, "WHERE organization_id = ?1 AND id = ?2"));
@@ -247,6 +261,17 @@ pub(super) fn head(
         updated_at: columns.optional_time(column::UPDATED_AT)?,
         kpis: Vec::new(),
     })
+}
+
+/// Fails if the row of a dataset does not match the digest of its head.
+pub(super) fn check_head(row: &Row<'_>, organization: OrganizationId, id: DatasetId) -> Result<(), Failure> {
+    let columns = Columns(row);
+    let head = head(row, organization, id, columns.time(column::CREATED_AT)?.time)?;
+    if digests::head(columns.integer(column::REVISION)?, &head, counts(row)?) == digest(row)?.head {
+        Ok(())
+    } else {
+        Err(damaged("it does not match its digest").into())
+    }
 }
 
 /// The stored numbers of KPIs.

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Row, Rows, params};
 
-use super::dataset::{SELECT_IDS, column, intact, record, select_before, state};
+use super::dataset::{column, intact, owned_id, record, select_before, state};
 use super::kpi::{self, KpiRows, Parent};
 use super::row::Columns;
 use crate::error::Error;
@@ -200,7 +200,7 @@ impl Walk<'_> {
 
     /// Adds this dataset as damaged; the listing continues after it.
     fn skip_damaged(&mut self, seq: i64, failure: Failure) -> Step {
-        let id = self.readable_id(seq);
+        let id = owned_id(self.snapshot, self.organization, seq);
         self.add_damage(id, failure);
         self.last = seq;
         Step::Restart
@@ -215,17 +215,6 @@ impl Walk<'_> {
     fn add_damage(&mut self, dataset: Option<DatasetId>, Failure(error): Failure) {
         if let Error::Corrupt { detail, .. } = error {
             self.page.damaged.push(Damage { index: self.page.items.len(), dataset, detail });
-        }
-    }
-
-    /// The id of the damaged dataset, if its row belongs to this organization: a damaged index can refer to a dataset
-    /// of another organization, about which nothing may be disclosed.
-    fn readable_id(&self, seq: i64) -> Option<DatasetId> {
-        let mut statement = self.snapshot.connection().prepare_cached(SELECT_IDS).ok()?;
-        let ids = statement.query_one([seq], |row| Ok((Columns(row).id(0).ok(), Columns(row).id(1).ok())));
-        match ids {
-            Ok((Some(id), Some(owner))) if self.organization == owner => Some(id),
-            _ => None,
         }
     }
 }

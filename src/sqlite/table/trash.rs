@@ -1,11 +1,9 @@
 //! SQL of deleted datasets: listing them, and purging them with their history.
 
-use std::sync::LazyLock;
-
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use super::dataset::{self, column, select, state};
+use super::dataset::{self, SELECT_BY_SEQ, column, state};
 use super::row::Columns;
 use super::{counter, removal};
 use crate::error::Error;
@@ -30,8 +28,6 @@ const OLDEST_FIRST: &str = "
     SELECT changed, seq FROM dataset INDEXED BY dataset_in_trash
     WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed BETWEEN ?2 AND 9223372036854775807
     ORDER BY changed LIMIT ?3";
-
-static SELECT_BY_SEQ: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED WHERE seq = ?1"));
 
 /// A page of the trash.
 pub(crate) struct RawTrash {
@@ -228,7 +224,7 @@ fn remove(transaction: &Transaction<'_>, organization: OrganizationId, deleted: 
     let connection = transaction.connection();
     let last: Option<i64> =
         connection.prepare_cached(LAST_PURGE)?.query_one([organization.as_bytes()], |row| row.get(0))?;
-    let number = counter::take(transaction, 1, last.unwrap_or_default().max(changed).max(seq))?;
+    let number = counter::take(transaction, organization, 1, last.unwrap_or_default().max(changed).max(seq))?;
     removal::remove_dataset(connection, seq)?;
     let digest = digest::purged(organization, number, id).cast_signed();
     let values = params![organization.as_bytes(), number, id.as_bytes(), digest];

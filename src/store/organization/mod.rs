@@ -1,5 +1,6 @@
 //! The view of a store through one organization.
 
+mod changes;
 mod list;
 mod properties;
 mod purge;

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use kpi_store::{
-    DatasetPatch, DatasetQuery, HistoryKeep, HistoryQuery, KpiPatch, LoadOptions, Loaded, NewDataset, NewKpi,
+    ChangeCursor, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, KpiPatch, LoadOptions, Loaded,
+    NewDataset, NewKpi,
 };
 
 use super::{Tenants, all, told};
@@ -11,7 +12,7 @@ use super::{Tenants, all, told};
 pub(super) type Attack = fn(&Tenants) -> String;
 
 /// A new call is added here.
-pub(super) const ATTACKS: [(&str, Attack); 30] = [
+pub(super) const ATTACKS: [(&str, Attack); 32] = [
     ("accept_dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.accept_dataset(id)))),
     ("acting_as", |tenants| {
         let ours = tenants.ours.acting_as(tenants.theirs.user().unwrap());
@@ -19,6 +20,16 @@ pub(super) const ATTACKS: [(&str, Attack); 30] = [
         assert_eq!(created.organization_id, tenants.ours.id());
         format!("{:?} {:?}", ours.count_datasets(&DatasetQuery::new()), all(&ours))
             .replace(&tenants.theirs.user().unwrap().to_string(), "<user>")
+    }),
+    ("change_cursor", |tenants| told([tenants.ours.change_cursor()].iter())),
+    ("changes_since", |tenants| {
+        let theirs = tenants.theirs.change_cursor().unwrap();
+        assert!(matches!(tenants.ours.changes_since(&theirs), Err(Error::InvalidCursor)));
+        let changes = tenants.ours.changes_since(&ChangeCursor::start()).unwrap();
+        let ours = tenants.ours_only.len() + tenants.ours.deleted_datasets(&DatasetQuery::new()).unwrap().items.len();
+        assert_eq!(changes.items.len(), ours);
+        assert!(changes.damaged.is_empty());
+        format!("{changes:?}")
     }),
     ("count_datasets", |tenants| {
         let count = tenants.ours.count_datasets(&DatasetQuery::new().after(&tenants.cursor_of_theirs)).unwrap();

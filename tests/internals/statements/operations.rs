@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::{RAN, requests};
 use crate::{
-    Dataset, DatasetDraft, DatasetId, DatasetPatch, DatasetQuery, HistoryKeep, HistoryQuery, KpiPatch, LoadOptions,
-    NewDataset, NewKpi, Organization,
+    ChangeCursor, Dataset, DatasetDraft, DatasetId, DatasetPatch, DatasetQuery, HistoryKeep, HistoryQuery, KpiPatch,
+    LoadOptions, NewDataset, NewKpi, Organization,
 };
 
 pub(super) type Work = Box<dyn Fn(&Organization)>;
@@ -26,7 +26,7 @@ pub(super) fn operations() -> Vec<Operation> {
     let listing = vec![("SELECT dataset", 1), ("SELECT (SELECT", 1), ("PRAGMA", 1)];
     let begin = [("BEGIN", 1), ("PRAGMA", 1)];
     // The call needs more sequence numbers than a block has.
-    let reserve = [("SELECT dataset", 1), ("UPDATE counter", 1)];
+    let reserve = RESERVE;
     let created: Vec<Operation> = vec![
         (
             "get",
@@ -68,7 +68,7 @@ pub(super) fn operations() -> Vec<Operation> {
         ),
     ];
     let changed = changes().into_iter().chain(uses_of_the_history()).chain(reads_of_changes());
-    created.into_iter().chain(changed).chain(properties()).collect()
+    created.into_iter().chain(changed).chain(changes_since()).chain(properties()).collect()
 }
 
 fn properties() -> Vec<Operation> {
@@ -151,6 +151,9 @@ fn saved(edit: impl Fn(&mut DatasetDraft) + 'static) -> Work {
     })
 }
 
+/// The last numbers of the table, and of the organization with the row that has it.
+const RESERVE: [(&str, usize); 4] =
+    [("SELECT dataset", 3), ("SELECT purged_dataset", 1), ("SELECT dataset", 1), ("UPDATE counter", 1)];
 const READ: [(&str, usize); 2] = [("SELECT kpi", 1), ("SELECT dataset", 1)];
 const CHANGE: [(&str, usize); 2] = [("INSERT dataset_version", 1), ("UPDATE dataset", 1)];
 
@@ -173,7 +176,8 @@ fn changes() -> Vec<Operation> {
             written(
                 &[
                     &READ[..1],
-                    &[("SELECT dataset", 2), ("UPDATE counter", 1)],
+                    &[("SELECT dataset", 4)],
+                    &RESERVE[1..],
                     &[("DELETE kpi", 2), ("UPDATE kpi", 1), ("INSERT kpi", 3)],
                     &CHANGE,
                 ]
@@ -271,6 +275,66 @@ fn uses_of_the_history() -> Vec<Operation> {
             "create with an id",
             Box::new(|ours| drop(ours.create_dataset(NewDataset::new("Water").id(DatasetId::new())).unwrap())),
             written(&[("SELECT purged_dataset", 1), ("INSERT dataset", 1)]),
+        ),
+    ]
+}
+
+/// Changes since a cursor: the counter, three indexes, and the row of each change.
+fn changes_since() -> Vec<Operation> {
+    vec![
+        (
+            "changes, none",
+            on_a_changed_dataset(
+                |_, _| (),
+                |ours, _| {
+                    let now = ours.change_cursor().unwrap();
+                    RAN.take();
+                    assert!(ours.changes_since(&now).unwrap().items.is_empty());
+                },
+            ),
+            vec![("SELECT counter", 1), ("SELECT dataset", 2), ("SELECT purged_dataset", 1), ("PRAGMA", 1)],
+        ),
+        (
+            "changes of every kind",
+            on_a_dataset(|ours, purged| {
+                let now = ours.change_cursor().unwrap();
+                let [_, edited, deleted] = ours.create_datasets(requests(3, 1)).unwrap().try_into().unwrap();
+                ours.update_dataset(edited.id, DatasetPatch::new().name("once")).unwrap();
+                ours.delete_datasets([deleted.id, purged.id]).unwrap();
+                ours.purge_dataset(purged.id).unwrap();
+                RAN.take();
+                assert_eq!(ours.changes_since(&now).unwrap().items.len(), 4);
+            }),
+            // The rows of the creations of the changed ones are read, too.
+            vec![
+                ("SELECT counter", 1),
+                ("SELECT dataset", 2),
+                ("SELECT purged_dataset", 1),
+                ("SELECT dataset", 4),
+                ("PRAGMA", 1),
+            ],
+        ),
+        (
+            "cursor of now",
+            on_a_changed_dataset(|_, _| (), |ours, _| drop(ours.change_cursor().unwrap())),
+            vec![
+                ("SELECT counter", 1),
+                ("SELECT dataset", 2),
+                ("SELECT purged_dataset", 1),
+                ("SELECT dataset", 1),
+                ("PRAGMA", 1),
+            ],
+        ),
+        (
+            "changes from the start",
+            Box::new(|ours| assert_eq!(ours.changes_since(&ChangeCursor::start()).unwrap().items.len(), 300)),
+            vec![
+                ("SELECT counter", 1),
+                ("SELECT dataset", 2),
+                ("SELECT purged_dataset", 1),
+                ("SELECT dataset", 302),
+                ("PRAGMA", 1),
+            ],
         ),
     ]
 }
