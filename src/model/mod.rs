@@ -13,7 +13,7 @@
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the
 //!   contract prints them.
 //! - [`version`], [`replaced`], [`earlier`]: what the history stores, and putting earlier versions together.
-//! - [`page`], [`cursor`]: listings. [`verification`], [`progress`]: what long operations return and report.
+//! - [`page`], [`cursor`], [`filter`], [`summary`]: listings. [`verification`], [`progress`]: what long operations return and report.
 
 pub(crate) mod change;
 pub(crate) mod content;
@@ -24,6 +24,7 @@ pub(crate) mod digest;
 pub(crate) mod draft;
 pub(crate) mod durability;
 pub(crate) mod earlier;
+pub(crate) mod filter;
 mod from_str_visitor;
 pub(crate) mod history_keep;
 pub(crate) mod id_source;
@@ -39,6 +40,7 @@ pub(crate) mod record;
 pub(crate) mod replaced;
 pub(crate) mod request;
 pub(crate) mod state;
+pub(crate) mod summary;
 pub(crate) mod time;
 mod uuid_v7;
 pub(crate) mod value_type;

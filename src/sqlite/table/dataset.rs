@@ -13,10 +13,11 @@ use super::row::Columns;
 use super::{counter, trash};
 use crate::error::Error;
 use crate::model::dataset::{Counts, Dataset};
-use crate::model::digest::Digest;
+use crate::model::digest::{self as digests, Digest};
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::record::Record;
 use crate::model::state::State;
+use crate::model::summary::DatasetSummary;
 use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
 use crate::sqlite::sequence::SEQS;
 use crate::sqlite::snapshot::Snapshot;
@@ -226,6 +227,31 @@ pub(super) fn record(
     let dataset = Dataset { kpis, ..head(row, organization, id, created_at.time)? };
     let revision = columns.integer(column::REVISION)?;
     Ok(Record { dataset, positions, revision, has_given_id: true, digest: digest(row)? })
+}
+
+/// The row of a dataset, without its KPIs.
+pub(super) struct Head {
+    pub(super) dataset: Dataset,
+    pub(super) counts: Counts,
+}
+
+impl Head {
+    pub(super) fn summary(self) -> Result<DatasetSummary, Failure> {
+        Ok(DatasetSummary::new(self.dataset, self.counts).ok_or(UnexpectedValue)?)
+    }
+}
+
+/// Reads the row of a dataset, without its KPIs, and checks it against its digest. The digest covers the requested
+/// organization and id, so it also proves that the row is theirs.
+pub(super) fn intact_head(row: &Row<'_>, organization: OrganizationId, id: DatasetId) -> Result<Head, Failure> {
+    let columns = Columns(row);
+    let dataset = head(row, organization, id, columns.time(column::CREATED_AT)?.time)?;
+    let (revision, counts) = (columns.integer(column::REVISION)?, counts(row)?);
+    if digests::head(revision, &dataset, counts) == columns.integer(column::HEAD_DIGEST)?.cast_unsigned() {
+        Ok(Head { dataset, counts })
+    } else {
+        Err(damaged("it does not match its digest").into())
+    }
 }
 
 /// Reads the row of a dataset, without its KPIs and without checking the digest.
