@@ -80,6 +80,7 @@ pub use model::page::{Damage, Page};
 pub use model::patch::{DatasetPatch, KpiPatch};
 pub use model::progress::Progress;
 pub use model::request::violation::{Segment, Violation, Violations};
+pub use model::search::text_match::{Match, MatchField};
 pub use model::summary::DatasetSummary;
 pub use model::value_type::{ParseValueTypeError, ValueType};
 pub use model::verification::{Finding, FindingKind, Verification};

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::ids::UserId;
+use super::search::pattern::Pattern;
 use super::value_type::ValueType;
 
 /// Which datasets a listing has: those that meet every condition.
@@ -12,6 +13,8 @@ pub(crate) struct Filter {
     pub(crate) created_by: Option<UserId>,
     /// With at least one KPI of this type.
     pub(crate) value_type: Option<ValueType>,
+    /// With every word of it in one of the texts.
+    pub(crate) pattern: Option<Pattern>,
 }
 
 impl Filter {
@@ -29,6 +32,10 @@ impl fmt::Display for Filter {
         }
         if let Some(value_type) = self.value_type {
             write!(f, " of {value_type}")?;
+        }
+        // The last, since its words could look like the others.
+        if let Some(pattern) = &self.pattern {
+            write!(f, " with {}", pattern.canonical())?;
         }
         Ok(())
     }

@@ -13,7 +13,8 @@
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the
 //!   contract prints them.
 //! - [`version`], [`replaced`], [`earlier`]: what the history stores, and putting earlier versions together.
-//! - [`page`], [`cursor`], [`filter`], [`summary`]: listings. [`verification`], [`progress`]: what long operations return and report.
+//! - [`page`], [`cursor`], [`filter`], [`summary`]: listings. [`search`]: text search. [`verification`], [`progress`]:
+//!   what long operations return and report.
 
 pub(crate) mod change;
 pub(crate) mod content;
@@ -39,6 +40,7 @@ pub(crate) mod progress;
 pub(crate) mod record;
 pub(crate) mod replaced;
 pub(crate) mod request;
+pub(crate) mod search;
 pub(crate) mod state;
 pub(crate) mod summary;
 pub(crate) mod time;

@@ -1,10 +1,14 @@
 //! A dataset without its KPIs, as a list shows it.
 
+use std::ops::Range;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::dataset::{Counts, Dataset};
-use super::ids::{DatasetId, OrganizationId, UserId};
+use super::ids::{DatasetId, KpiId, OrganizationId, UserId};
+use super::search::searcher::Searcher;
+use super::search::text_match::{Match, MatchField};
 use super::time;
 
 /// A stored dataset without its KPIs: what a list shows of it.
@@ -50,6 +54,10 @@ pub struct DatasetSummary {
     pub kpi_count: u32,
     /// How many of them are required.
     pub required_count: u32,
+    /// The texts in which [searched](crate::DatasetQuery::matching) words were found: name and description of the
+    /// dataset, then name, description and unit of each KPI in display order. Empty if the query searches no text.
+    #[serde(default)]
+    pub matches: Vec<Match>,
 }
 
 impl DatasetSummary {
@@ -66,11 +74,36 @@ impl DatasetSummary {
             updated_at: dataset.updated_at,
             kpi_count: counts.kpis.try_into().ok()?,
             required_count: counts.required.try_into().ok()?,
+            matches: Vec::new(),
         })
     }
 
     /// The approximate number of bytes that it takes in memory.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.name.capacity() + self.description.as_ref().map_or(0, String::capacity)
+        let matched = |found: &Match| {
+            size_of::<Match>() + found.text.capacity() + found.ranges.capacity() * size_of::<Range<usize>>()
+        };
+        let description = self.description.as_ref().map_or(0, String::capacity);
+        size_of::<Self>() + self.name.capacity() + description + self.matches.iter().map(matched).sum::<usize>()
     }
+}
+
+/// The texts of a dataset in which words of a search are found.
+pub(crate) fn matches(searcher: &mut Searcher<'_>, dataset: &Dataset) -> Vec<Match> {
+    let mut matches = Vec::new();
+    let mut look = |kpi: Option<KpiId>, field: MatchField, text: Option<&str>| {
+        let Some(text) = text else { return };
+        let ranges = searcher.ranges(text);
+        if !ranges.is_empty() {
+            matches.push(Match { kpi, field, text: text.to_owned(), ranges });
+        }
+    };
+    look(None, MatchField::Name, Some(&dataset.name));
+    look(None, MatchField::Description, dataset.description.as_deref());
+    for kpi in &dataset.kpis {
+        look(Some(kpi.id), MatchField::Name, Some(&kpi.name));
+        look(Some(kpi.id), MatchField::Description, kpi.description.as_deref());
+        look(Some(kpi.id), MatchField::Unit, kpi.unit.as_deref());
+    }
+    matches
 }

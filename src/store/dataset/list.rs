@@ -21,7 +21,7 @@ impl Organization {
     ///
     /// # Errors
     ///
-    /// - [`Error::Invalid`] if the limit is outside 1 to 1,000.
+    /// - [`Error::Invalid`] if the limit is outside 1 to 1,000, or the text of a search is too long.
     /// - [`Error::InvalidCursor`] if the cursor belongs to another organization or order, or to other filters.
     /// - Those of [`dataset`](Self::dataset).
     ///

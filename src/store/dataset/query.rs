@@ -4,9 +4,10 @@ use crate::error::Result;
 use crate::model::cursor::{Cursor, Order};
 use crate::model::filter::Filter;
 use crate::model::ids::UserId;
-use crate::model::limits::{PAGE_DEFAULT, PAGE_MAX, PAGE_MIN};
+use crate::model::limits::{PAGE_DEFAULT, PAGE_MAX, PAGE_MIN, SEARCH_MAX};
 use crate::model::request::rule::Rule;
 use crate::model::request::violations_builder::ViolationsBuilder;
+use crate::model::search::pattern::Pattern;
 use crate::model::value_type::ValueType;
 
 /// Which datasets of an organization to list, in which order, and how many per page.
@@ -36,11 +37,12 @@ pub struct DatasetQuery {
     pub(in crate::store) after: Option<Cursor>,
     created_by: Option<UserId>,
     value_type: Option<ValueType>,
+    matching: Option<String>,
 }
 
 impl Default for DatasetQuery {
     fn default() -> Self {
-        Self { order: None, limit: PAGE_DEFAULT, after: None, created_by: None, value_type: None }
+        Self { order: None, limit: PAGE_DEFAULT, after: None, created_by: None, value_type: None, matching: None }
     }
 }
 
@@ -86,6 +88,36 @@ impl DatasetQuery {
         self
     }
 
+    /// Only datasets in which every word of this text is found: in the name or description of the dataset, or in the name,
+    /// description or unit of one of its KPIs.
+    ///
+    /// White space separates words; each may be found in another text, as a part of a word. Case and diacritics do not
+    /// matter, nor do other forms of the same letters: "energia" finds "Energía", "strasse" finds "Straße", "lodz" finds
+    /// "Łódź". A text of white space alone filters nothing. The text has at most
+    /// [`SEARCH_MAX`](crate::limits::SEARCH_MAX) code points; a longer one is rejected when the query runs. A second call
+    /// replaces the text of the first.
+    ///
+    /// The datasets are read in the order of the listing until the page is full, without an index: what is rare is
+    /// looked for in all of them. A [summary](crate::DatasetSummary::matches) tells where the words were found.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kpi_store::{DatasetQuery, NewDataset, NewKpi, OrganizationId, Store};
+    /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
+    /// organization.create_dataset(NewDataset::new("Energía").kpi(NewKpi::new("Consumo").unit("kWh")))?;
+    ///
+    /// let found = organization.summaries(&DatasetQuery::new().matching("ENERGIA kwh"))?.items.remove(0);
+    /// let texts: Vec<_> = found.matches.iter().map(|found| (found.field.as_str(), found.text.as_str())).collect();
+    /// assert_eq!(texts, [("name", "Energía"), ("unit", "kWh")]);
+    /// assert_eq!(organization.count_datasets(&DatasetQuery::new().matching("water"))?, 0);
+    /// # Ok::<(), kpi_store::Error>(())
+    /// ```
+    pub fn matching(mut self, text: impl Into<String>) -> Self {
+        self.matching = Some(text.into());
+        self
+    }
+
     /// Only datasets that this user created.
     pub fn created_by(mut self, user: UserId) -> Self {
         self.created_by = Some(user);
@@ -124,9 +156,12 @@ impl DatasetQuery {
         self.filter_with(ViolationsBuilder::in_query())
     }
 
-    fn filter_with(&self, violations: ViolationsBuilder) -> Result<Filter> {
+    fn filter_with(&self, mut violations: ViolationsBuilder) -> Result<Filter> {
+        let matching = self.matching.as_deref().unwrap_or_default();
+        violations.field("matching", check_search(matching));
         violations.finish()?;
-        Ok(Filter { created_by: self.created_by, value_type: self.value_type })
+        let pattern = Pattern::new(matching);
+        Ok(Filter { created_by: self.created_by, value_type: self.value_type, pattern })
     }
 }
 
@@ -135,6 +170,10 @@ pub(in crate::store) fn check_limit(limit: u32) -> Result<()> {
     let mut violations = ViolationsBuilder::in_query();
     violations.field("limit", limit_in_range(limit));
     Ok(violations.finish()?)
+}
+
+fn check_search(text: &str) -> Result<(), Rule> {
+    if text.chars().nth(SEARCH_MAX).is_some() { Err(Rule::StringTooLong { max: SEARCH_MAX }) } else { Ok(()) }
 }
 
 fn limit_in_range(limit: u32) -> Result<(), Rule> {

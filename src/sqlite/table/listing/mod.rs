@@ -58,7 +58,7 @@ pub(crate) fn summaries(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Re
         return stream::summaries(snapshot, selection);
     }
     walk::page(snapshot, Part::Present, selection, |found| {
-        let summary = found.head.summary()?;
+        let summary = found.summary()?;
         Ok((summary.bytes(), summary))
     })
 }

@@ -17,6 +17,7 @@ use crate::model::filter::Filter;
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::record::Record;
 use crate::model::state::State;
+use crate::model::summary::DatasetSummary;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::table::dataset::{self, Head, column, intact_head, select, state};
@@ -29,7 +30,7 @@ pub(super) fn page<T>(
     snapshot: &Snapshot<'_>,
     part: Part,
     selection: Selection<'_>,
-    read: impl Fn(Found<'_>) -> Result<(usize, T), Failure>,
+    read: impl Fn(Found<'_, '_>) -> Result<(usize, T), Failure>,
 ) -> Result<RawPage<T>, Failure> {
     let Selection { organization, order, filter, after, limit } = selection;
     let mut page = RawPage::new(limit);
@@ -111,11 +112,12 @@ enum Look<T> {
 }
 
 /// A dataset that belongs to a listing.
-pub(super) struct Found<'a> {
+pub(super) struct Found<'a, 'b> {
     snapshot: &'a Snapshot<'a>,
     organization: OrganizationId,
     row: &'a Row<'a>,
     state: Option<State>,
+    matcher: &'a mut Matcher<'b>,
     pub(super) head: Head,
 }
 
@@ -131,7 +133,7 @@ impl<'a> Walk<'a> {
         &mut self,
         candidate: Candidate,
         is_read: bool,
-        read: impl FnOnce(Found<'_>) -> Result<(usize, T), Failure>,
+        read: impl FnOnce(Found<'_, '_>) -> Result<(usize, T), Failure>,
     ) -> (Option<DatasetId>, Result<Look<T>, Failure>) {
         let mut id = None;
         let look = || {
@@ -153,8 +155,9 @@ impl<'a> Walk<'a> {
             if !is_read {
                 return Ok(Look::Unread);
             }
-            let found = Found { snapshot: self.snapshot, organization: self.organization, row, state, head };
-            read(found).map(|(bytes, item)| Look::Item(bytes, item))
+            let (snapshot, organization, matcher) = (self.snapshot, self.organization, &mut self.matcher);
+            read(Found { snapshot, organization, row, state, matcher, head })
+                .map(|(bytes, item)| Look::Item(bytes, item))
         };
         let look = look();
         (id, look)
@@ -188,10 +191,17 @@ fn check(candidate: Candidate, state: Option<&State>) -> Result<(), Failure> {
     Err(damaged(detail).into())
 }
 
-impl Found<'_> {
+impl Found<'_, '_> {
     /// The dataset with its KPIs.
     pub(super) fn record(&self) -> Result<Record, Failure> {
         dataset::read(self.snapshot, self.row, self.organization, self.head.dataset.id)
+    }
+
+    /// The dataset without its KPIs, and where words were found. The KPIs are read and checked if a text is searched.
+    pub(super) fn summary(self) -> Result<DatasetSummary, Failure> {
+        let record = if self.matcher.searches_text() { Some(self.record()?) } else { None };
+        let matches = record.map(|record| self.matcher.texts_found(&record.dataset)).unwrap_or_default();
+        Ok(DatasetSummary { matches, ..self.head.summary()? })
     }
 
     /// When and by whom it was deleted.

@@ -1,0 +1,12 @@
+//! Text search: the words of a [`Pattern`](pattern::Pattern), and the [`Searcher`](searcher::Searcher) that looks for
+//! them in the texts of datasets, without regard to case and diacritics.
+//!
+//! [`fold`] and [`letters`] say which characters are the same; [`text_match`] is what a search returns of a text.
+
+mod fold;
+mod letters;
+pub(crate) mod pattern;
+pub(crate) mod searcher;
+#[cfg(test)]
+mod tests;
+pub(crate) mod text_match;

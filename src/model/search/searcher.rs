@@ -1,0 +1,107 @@
+//! Looking for the words of a pattern in many texts.
+
+use std::ops::Range;
+
+use memchr::memmem::Finder;
+
+use super::fold::Folder;
+use super::pattern::Pattern;
+
+/// A search through the texts of many datasets. It allocates nothing for a text.
+#[derive(Debug)]
+pub(crate) struct Searcher<'p> {
+    words: Vec<Word<'p>>,
+    /// The number of words not found yet.
+    missing: usize,
+    folder: Folder,
+    folded: Vec<u8>,
+    /// For each byte of `folded`, the offset of the character that it comes from.
+    origins: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Word<'p> {
+    finder: Finder<'p>,
+    /// Whether the current dataset has it.
+    found: bool,
+}
+
+impl<'p> Searcher<'p> {
+    /// A search for `pattern`, before its first dataset.
+    pub(crate) fn new(pattern: &'p Pattern) -> Self {
+        let words: Vec<_> = pattern.words().map(|word| Word { finder: Finder::new(word), found: false }).collect();
+        let missing = words.len();
+        Self { words, missing, folder: Folder::default(), folded: Vec::new(), origins: Vec::new() }
+    }
+
+    /// Begins another dataset: no word is found yet.
+    pub(crate) fn begin(&mut self) {
+        self.missing = self.words.len();
+        for word in &mut self.words {
+            word.found = false;
+        }
+    }
+
+    /// Looks in one more text of the dataset for the words not found yet. Returns whether none is missing any more; the
+    /// other texts need no look then.
+    pub(crate) fn look(&mut self, text: &str) -> bool {
+        if self.missing == 0 {
+            return true;
+        }
+        self.folded.clear();
+        self.folder.fold(text, &mut self.folded);
+        for word in self.words.iter_mut().filter(|word| !word.found) {
+            if word.finder.find(&self.folded).is_some() {
+                word.found = true;
+                self.missing -= 1;
+            }
+        }
+        self.missing == 0
+    }
+
+    /// The bytes of `text` where a word is found, each word wherever it is: ascending, apart from each other, on
+    /// boundaries of characters.
+    ///
+    /// A character of which a part was found counts as a whole, with the marks that follow it.
+    pub(crate) fn ranges(&mut self, text: &str) -> Vec<Range<usize>> {
+        self.folded.clear();
+        self.origins.clear();
+        for (offset, c) in text.char_indices() {
+            self.folder.fold_char(c, &mut self.folded);
+            self.origins.resize(self.folded.len(), offset);
+        }
+        let mut ranges = Vec::new();
+        for word in &self.words {
+            let mut from = 0;
+            while let Some(at) = self.folded.get(from..).and_then(|rest| word.finder.find(rest)) {
+                let start = from + at;
+                ranges.extend(origin(&self.origins, start, start + word.finder.needle().len(), text.len()));
+                // Occurrences may overlap: "aa" is found twice in "aaa".
+                from = start + 1;
+            }
+        }
+        merged(ranges)
+    }
+}
+
+/// The bytes of the text that the bytes `start..end` of the folded text come from. Marks have no folded byte, so they
+/// belong to the character before.
+fn origin(origins: &[usize], start: usize, end: usize, text_len: usize) -> Option<Range<usize>> {
+    let first = *origins.get(start)?;
+    let last = *origins.get(end.checked_sub(1)?)?;
+    let next = origins.get(end..)?.iter().find(|&&offset| offset != last);
+    Some(first..next.copied().unwrap_or(text_len))
+}
+
+/// Ranges in ascending order, those that overlap or touch as one.
+fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut merged: Vec<Range<usize>> = Vec::new();
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
