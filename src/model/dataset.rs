@@ -86,6 +86,11 @@ impl Counts {
     pub(crate) fn with(self, kpi: &Kpi) -> Self {
         Self { kpis: self.kpis.saturating_add(1), required: self.required.saturating_add(kpi.required.into()) }
     }
+
+    /// The same with one KPI less.
+    pub(crate) fn without(self, kpi: &Kpi) -> Self {
+        Self { kpis: self.kpis.saturating_sub(1), required: self.required.saturating_sub(kpi.required.into()) }
+    }
 }
 
 /// A stored KPI: a typed question with a unit.

@@ -9,11 +9,13 @@ use super::ids::KpiId;
 use super::record::Record;
 
 /// A dataset of which one change after the other is undone. The cost of that depends on the change, and not on the
-/// number of KPIs: they are sorted only when a version is asked for, and the sum of their digests is kept up to date.
+/// number of KPIs: they are sorted only when a version is asked for, and their numbers and the sum of their digests are
+/// kept up to date.
 pub(crate) struct Earlier {
     /// With its KPIs in any order. `digest.kpis` is always the sum for the present KPIs, even if they never were a
     /// version.
     record: Record,
+    counts: Counts,
     /// The index of each KPI; `None` until one is looked for, and after they were sorted.
     indexes: Option<HashMap<KpiId, usize>>,
 }
@@ -21,7 +23,7 @@ pub(crate) struct Earlier {
 impl Earlier {
     /// Begins with an intact record.
     pub(crate) fn new(now: Record) -> Self {
-        Self { record: now, indexes: None }
+        Self { counts: Counts::of(&now.dataset.kpis), record: now, indexes: None }
     }
 
     /// The record, with its KPIs in any order.
@@ -39,8 +41,7 @@ impl Earlier {
 
     /// Whether the record is the version with this revision and these digests. If so, it gets both.
     pub(crate) fn is_version(&mut self, revision: i64, digest: Digest) -> bool {
-        let dataset = &self.record.dataset;
-        let head = digest::head(revision, dataset, Counts::of(&dataset.kpis));
+        let head = digest::head(revision, &self.record.dataset, self.counts);
         let is_version = digest == Digest { head, kpis: self.record.digest.kpis };
         if is_version {
             (self.record.revision, self.record.digest) = (revision, digest);
@@ -60,7 +61,9 @@ impl Earlier {
         let found = index.and_then(|index| dataset.kpis.get_mut(index).zip(positions.get_mut(index)));
         let Some((kpi, position)) = found else { return false };
         digest.kpis = digest.kpis.wrapping_sub(digest::kpi(*position, kpi));
+        self.counts = self.counts.without(kpi);
         change(kpi, position);
+        self.counts = self.counts.with(kpi);
         digest.kpis = digest.kpis.wrapping_add(digest::kpi(*position, kpi));
         true
     }
@@ -73,6 +76,7 @@ impl Earlier {
         let Some(index) = index else { return };
         let (kpi, position) = (kpis.swap_remove(index), positions.swap_remove(index));
         digest.kpis = digest.kpis.wrapping_sub(digest::kpi(position, &kpi));
+        self.counts = self.counts.without(&kpi);
         if let Some(moved) = kpis.get(index) {
             indexes.insert(moved.id, index);
         }
@@ -85,6 +89,7 @@ impl Earlier {
         self.indexes().insert(kpi.id, index);
         let Record { dataset, positions, digest, .. } = &mut self.record;
         digest.kpis = digest.kpis.wrapping_add(digest::kpi(position, &kpi));
+        self.counts = self.counts.with(&kpi);
         dataset.kpis.push(kpi);
         positions.push(position);
     }
@@ -139,6 +144,7 @@ mod tests {
         let has = |earlier: &Earlier, expected: &[(usize, i64)]| {
             let Record { dataset, positions, revision, digest, .. } = earlier.unordered();
             assert_eq!(digest.kpis, digest::digest(*revision, dataset, positions).kpis);
+            assert_eq!(earlier.counts, Counts::of(&dataset.kpis));
             let mut found: Vec<_> = dataset.kpis.iter().map(|kpi| kpi.id).zip(positions.iter().copied()).collect();
             found.sort_unstable();
             let mut expected: Vec<_> = expected.iter().map(|(index, position)| (ids[*index], *position)).collect();
@@ -150,6 +156,9 @@ mod tests {
         // This one now stands in the place of the one before.
         assert!(earlier.change_kpi(ids[3], |_, position| *position = 9));
         has(&earlier, &[(1, 1), (2, 2), (3, 9)]);
+        assert!(earlier.change_kpi(ids[2], |kpi, _| kpi.required = false));
+        has(&earlier, &[(1, 1), (2, 2), (3, 9)]);
+        assert!(earlier.change_kpi(ids[2], |kpi, _| kpi.required = true));
         assert!(!earlier.change_kpi(ids[0], |_, _| ()));
         earlier.remove_kpi(ids[0]);
         earlier.put_kpi(kpi(0), 7);
