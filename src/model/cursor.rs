@@ -22,7 +22,7 @@ pub(crate) enum Order {
     /// The reverse of it.
     NewestFirst,
     /// By the number of the last change, or of the creation if there was none.
-    RecentlyChangedFirst,
+    RecentlyChanged,
 }
 
 impl Order {
@@ -30,7 +30,7 @@ impl Order {
     pub(crate) fn is_after(self, other: i64, number: i64) -> bool {
         match self {
             Order::OldestFirst => number > other,
-            Order::NewestFirst | Order::RecentlyChangedFirst => number < other,
+            Order::NewestFirst | Order::RecentlyChanged => number < other,
         }
     }
 }
@@ -50,9 +50,9 @@ impl Listing<'_> {
         match self {
             Listing::Datasets(Order::OldestFirst, _) => 'o',
             Listing::Datasets(Order::NewestFirst, _) => 'n',
-            Listing::Datasets(Order::RecentlyChangedFirst, _) => 'c',
+            Listing::Datasets(Order::RecentlyChanged, _) => 'c',
             Listing::Deleted(Order::OldestFirst, _) => 'd',
-            Listing::Deleted(Order::NewestFirst | Order::RecentlyChangedFirst, _) => 'e',
+            Listing::Deleted(Order::NewestFirst | Order::RecentlyChanged, _) => 'e',
             Listing::History(_) => 'h',
         }
     }

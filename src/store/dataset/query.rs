@@ -84,7 +84,7 @@ impl DatasetQuery {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn recently_changed_first(mut self) -> Self {
-        self.order = Some(Order::RecentlyChangedFirst);
+        self.order = Some(Order::RecentlyChanged);
         self
     }
 

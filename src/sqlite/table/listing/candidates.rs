@@ -88,12 +88,12 @@ impl<'a> Statements<'a> {
                 &[(CREATED_OLDEST_FIRST, Some(after.unwrap_or(i64::MIN)), Index::Creation)]
             }
             (Part::Present, Order::NewestFirst) => &[(CREATED_NEWEST_FIRST, below, Index::Creation)],
-            (Part::Present, Order::RecentlyChangedFirst) => &[
+            (Part::Present, Order::RecentlyChanged) => &[
                 (CHANGED_NEWEST_FIRST, from_above(), Index::Change),
                 (CREATED_NEWEST_FIRST, below, Index::CreationOfUnchanged),
             ],
             (Part::Deleted, Order::OldestFirst) => &[(DELETED_OLDEST_FIRST, from_below(), Index::Deletion)],
-            (Part::Deleted, Order::NewestFirst | Order::RecentlyChangedFirst) => {
+            (Part::Deleted, Order::NewestFirst | Order::RecentlyChanged) => {
                 &[(DELETED_NEWEST_FIRST, from_above(), Index::Deletion)]
             }
         };

@@ -37,7 +37,7 @@ pub(crate) struct Selection<'a> {
 
 impl Selection<'_> {
     fn is_streamed(&self) -> bool {
-        self.filter.is_empty() && self.order != Order::RecentlyChangedFirst
+        self.filter.is_empty() && self.order != Order::RecentlyChanged
     }
 }
 

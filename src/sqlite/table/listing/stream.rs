@@ -127,7 +127,7 @@ impl<'a, T> Walk<'a, T> {
         let Selection { organization, order, after, limit, .. } = selection;
         let statements = match order {
             Order::OldestFirst => &*OLDEST_FIRST,
-            Order::NewestFirst | Order::RecentlyChangedFirst => &*NEWEST_FIRST,
+            Order::NewestFirst | Order::RecentlyChanged => &*NEWEST_FIRST,
         };
         let last = after.unwrap_or(statements.start);
         Self { snapshot, organization, order, statements, last, page: RawPage::new(limit) }
