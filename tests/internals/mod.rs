@@ -1,5 +1,5 @@
 //! Tests that need the inside of the crate: its connections, the writer and its queue, the statements,
-//! and the content of edits.
+//! the content of edits, and the search.
 
 mod backups;
 mod durability;
@@ -7,6 +7,7 @@ mod edits;
 mod log_bound;
 mod opening;
 mod readers;
+mod search;
 mod statements;
 mod support;
 mod unnamed_files;

@@ -13,18 +13,26 @@ use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 
 use super::letters;
 
-/// The number of characters that are remembered. A text in one alphabet has fewer different ones outside ASCII.
-const SLOTS: usize = 1024;
+/// The number of characters that are remembered. More than that are in use only where one stands for a word or syllable.
+const SLOTS: usize = 4096;
 
 /// The most bytes of a remembered folded character. Longer ones are rare: the longest has 33.
 const SLOT_BYTES: usize = 11;
 
-/// Folds texts, and remembers what characters outside ASCII fold to.
+/// The bytes that are folded at once where all are ASCII.
+const CHUNK: usize = 16;
+
+/// The bits that are set in bytes outside ASCII.
+const HIGH_BITS: u128 = u128::from_le_bytes([0x80; CHUNK]);
+
+/// Folds texts into one buffer, and remembers what characters outside ASCII fold to.
 #[derive(Debug, Default)]
 pub(super) struct Folder {
+    /// The folded text. What follows its `len` bytes is of no meaning.
+    buffer: Vec<u8>,
+    len: usize,
     /// A character's place is its number modulo [`SLOTS`]. Empty until a text needs it.
     slots: Vec<Slot>,
-    scratch: String,
 }
 
 /// What `source` folds to.
@@ -39,43 +47,83 @@ struct Slot {
 const EMPTY: Slot = Slot { source: '\0', len: 0, bytes: [0; SLOT_BYTES] };
 
 impl Folder {
-    /// Appends the folded text to `folded`.
-    pub(super) fn fold(&mut self, text: &str, folded: &mut Vec<u8>) {
+    /// What was folded since [`clear`](Self::clear).
+    pub(super) fn folded(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Appends the folded text.
+    pub(super) fn push(&mut self, text: &str) {
         let mut rest = text;
-        loop {
-            let ascii = rest.bytes().take_while(u8::is_ascii).count();
-            let Some((run, other)) = rest.split_at_checked(ascii) else { return };
-            folded.extend(run.bytes().map(|byte| byte.to_ascii_lowercase()));
-            let mut chars = other.chars();
-            let Some(c) = chars.next() else { return };
-            self.fold_char(c, folded);
-            rest = chars.as_str();
+        while !rest.is_empty() {
+            let bytes = rest.as_bytes();
+            let mut chunk: [u8; CHUNK] = bytes.first_chunk().copied().unwrap_or_else(|| padded(bytes));
+            let ascii = bytes.len().min((u128::from_le_bytes(chunk) & HIGH_BITS).trailing_zeros() as usize / 8);
+            chunk.make_ascii_lowercase();
+            self.write(chunk, ascii);
+            let Some((_, after)) = rest.split_at_checked(ascii) else { return };
+            rest = after;
+            while let Some(c) = rest.chars().next().filter(|c| !c.is_ascii()) {
+                self.push_other(c);
+                rest = rest.get(c.len_utf8()..).unwrap_or_default();
+            }
         }
     }
 
     /// Appends what `c` folds to.
-    pub(super) fn fold_char(&mut self, c: char, folded: &mut Vec<u8>) {
-        if c.is_ascii() {
-            folded.extend(u8::try_from(c).map(|byte| byte.to_ascii_lowercase()));
-            return;
-        }
-        if self.slots.is_empty() {
-            self.slots.resize(SLOTS, EMPTY);
-        }
-        let Some(slot) = self.slots.get_mut(c as usize % SLOTS) else { return };
-        if slot.source == c {
-            folded.extend(slot.bytes.iter().take(slot.len.into()));
-            return;
-        }
-        self.scratch.clear();
-        fold_one(c, &mut self.scratch);
-        let bytes = self.scratch.as_bytes();
-        folded.extend_from_slice(bytes);
-        if let (Some(place), Ok(len)) = (slot.bytes.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
-            place.copy_from_slice(bytes);
-            (slot.source, slot.len) = (c, len);
+    pub(super) fn push_char(&mut self, c: char) {
+        match u8::try_from(c) {
+            Ok(byte) if byte.is_ascii() => self.write([byte.to_ascii_lowercase()], 1),
+            _ => self.push_other(c),
         }
     }
+
+    /// Appends what `c` folds to, which is not ASCII.
+    fn push_other(&mut self, c: char) {
+        match self.slots.get(c as usize % SLOTS) {
+            Some(slot) if slot.source == c => self.write(slot.bytes, slot.len.into()),
+            _ => self.fold_and_remember(c),
+        }
+    }
+
+    #[cold]
+    fn fold_and_remember(&mut self, c: char) {
+        let mut folded = String::new();
+        fold_one(c, &mut folded);
+        for part in folded.as_bytes().chunks(SLOT_BYTES) {
+            self.write(padded::<SLOT_BYTES>(part), part.len());
+        }
+        if folded.len() <= SLOT_BYTES {
+            self.slots.resize(SLOTS, EMPTY);
+            if let (Some(slot), Ok(len)) = (self.slots.get_mut(c as usize % SLOTS), u8::try_from(folded.len())) {
+                *slot = Slot { source: c, len, bytes: padded(folded.as_bytes()) };
+            }
+        }
+    }
+
+    /// Appends the first `len` of `bytes`. All are copied, since a constant number of bytes is a few instructions.
+    fn write<const N: usize>(&mut self, bytes: [u8; N], len: usize) {
+        if self.buffer.len() < self.len + N {
+            self.buffer.resize(2 * (self.len + N), 0);
+        }
+        if let Some(to) = self.buffer.get_mut(self.len..).and_then(|rest| rest.first_chunk_mut()) {
+            *to = bytes;
+        }
+        self.len += len;
+    }
+}
+
+/// The first `N` of `bytes`, with zeros after the last.
+fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut padded = [0; N];
+    for (to, from) in padded.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    padded
 }
 
 /// The whole text, folded.
@@ -99,7 +147,7 @@ fn fold_one(c: char, folded: &mut String) {
     }
 }
 
-/// Whether a character is a mark of any kind: one that takes no room, takes room, or encloses.
+/// Whether a character is a mark of any kind (categories Mn, Mc and Me).
 fn is_mark(c: char) -> bool {
     GeneralCategoryGroup::Mark.contains(CodePointMapData::<GeneralCategory>::new().get(c))
 }

@@ -7,6 +7,4 @@ mod fold;
 mod letters;
 pub(crate) mod pattern;
 pub(crate) mod searcher;
-#[cfg(test)]
-mod tests;
 pub(crate) mod text_match;

@@ -7,15 +7,15 @@ use memchr::memmem::Finder;
 use super::fold::Folder;
 use super::pattern::Pattern;
 
-/// A search through the texts of many datasets. It allocates nothing for a text.
+/// A search through the texts of many datasets. Its buffers are reused, so that a text without a match costs no
+/// allocation.
 #[derive(Debug)]
 pub(crate) struct Searcher<'p> {
     words: Vec<Word<'p>>,
     /// The number of words not found yet.
     missing: usize,
     folder: Folder,
-    folded: Vec<u8>,
-    /// For each byte of `folded`, the offset of the character that it comes from.
+    /// For each byte of the folded text, the offset of the character that it comes from.
     origins: Vec<usize>,
 }
 
@@ -31,7 +31,7 @@ impl<'p> Searcher<'p> {
     pub(crate) fn new(pattern: &'p Pattern) -> Self {
         let words: Vec<_> = pattern.words().map(|word| Word { finder: Finder::new(word), found: false }).collect();
         let missing = words.len();
-        Self { words, missing, folder: Folder::default(), folded: Vec::new(), origins: Vec::new() }
+        Self { words, missing, folder: Folder::default(), origins: Vec::new() }
     }
 
     /// Begins another dataset: no word is found yet.
@@ -48,10 +48,10 @@ impl<'p> Searcher<'p> {
         if self.missing == 0 {
             return true;
         }
-        self.folded.clear();
-        self.folder.fold(text, &mut self.folded);
+        self.folder.clear();
+        self.folder.push(text);
         for word in self.words.iter_mut().filter(|word| !word.found) {
-            if word.finder.find(&self.folded).is_some() {
+            if word.finder.find(self.folder.folded()).is_some() {
                 word.found = true;
                 self.missing -= 1;
             }
@@ -64,16 +64,23 @@ impl<'p> Searcher<'p> {
     ///
     /// A character of which a part was found counts as a whole, with the marks that follow it.
     pub(crate) fn ranges(&mut self, text: &str) -> Vec<Range<usize>> {
-        self.folded.clear();
+        self.folder.clear();
+        self.folder.push(text);
+        let folded = self.folder.folded();
+        if self.words.iter().all(|word| word.finder.find(folded).is_none()) {
+            return Vec::new();
+        }
+        self.folder.clear();
         self.origins.clear();
         for (offset, c) in text.char_indices() {
-            self.folder.fold_char(c, &mut self.folded);
-            self.origins.resize(self.folded.len(), offset);
+            self.folder.push_char(c);
+            self.origins.resize(self.folder.folded().len(), offset);
         }
+        let folded = self.folder.folded();
         let mut ranges = Vec::new();
         for word in &self.words {
             let mut from = 0;
-            while let Some(at) = self.folded.get(from..).and_then(|rest| word.finder.find(rest)) {
+            while let Some(at) = folded.get(from..).and_then(|rest| word.finder.find(rest)) {
                 let start = from + at;
                 ranges.extend(origin(&self.origins, start, start + word.finder.needle().len(), text.len()));
                 // Occurrences may overlap: "aa" is found twice in "aaa".
@@ -84,8 +91,8 @@ impl<'p> Searcher<'p> {
     }
 }
 
-/// The bytes of the text that the bytes `start..end` of the folded text come from. Marks have no folded byte, so they
-/// belong to the character before.
+/// The bytes of the text that the bytes `start..end` of the folded text come from. Marks fold to nothing, so they belong
+/// to the character before.
 fn origin(origins: &[usize], start: usize, end: usize, text_len: usize) -> Option<Range<usize>> {
     let first = *origins.get(start)?;
     let last = *origins.get(end.checked_sub(1)?)?;

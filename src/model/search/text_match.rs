@@ -123,3 +123,39 @@ impl fmt::Display for MatchField {
         f.pad(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str, ranges: &[(usize, usize)]) -> Match {
+        let ranges = ranges.iter().map(|&(start, end)| start..end).collect();
+        Match { kpi: None, field: MatchField::Description, text: text.to_owned(), ranges }
+    }
+
+    #[test]
+    fn the_segments_are_the_whole_text() {
+        for (text, ranges, segments) in [
+            (
+                "Água del año",
+                &[(0, 5), (10, 13)][..],
+                &[("Água", true), (" del ", false), ("añ", true), ("o", false)][..],
+            ),
+            ("aXb", &[(1, 2)], &[("a", false), ("X", true), ("b", false)]),
+            ("X", &[(0, 1)], &[("X", true)]),
+            ("none", &[], &[("none", false)]),
+            ("", &[], &[]),
+        ] {
+            assert_eq!(found(text, ranges).segments().collect::<Vec<_>>(), segments, "{text}");
+        }
+    }
+
+    #[test]
+    fn json_has_segments_instead_of_bytes() {
+        let json = r#"{"kpi":null,"field":"description","segments":[["m³ of ",false],["water",true]]}"#;
+        assert_eq!(serde_json::to_string(&found("m³ of water", &[(7, 12)])).unwrap(), json);
+        for field in [MatchField::Name, MatchField::Description, MatchField::Unit] {
+            assert_eq!(serde_json::to_value(field).unwrap(), field.to_string());
+        }
+    }
+}

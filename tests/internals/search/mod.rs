@@ -1,0 +1,23 @@
+//! The text search: its rule, and that a second implementation agrees.
+
+mod agreement;
+mod rule;
+mod second;
+
+use std::ops::Range;
+
+use crate::model::search::pattern::Pattern;
+use crate::model::search::searcher::Searcher;
+
+/// Whether every word is in one of the texts.
+fn is_match(search: &str, texts: &[&str]) -> bool {
+    Pattern::new(search).is_none_or(|pattern| {
+        let mut searcher = Searcher::new(&pattern);
+        searcher.begin();
+        texts.iter().any(|text| searcher.look(text))
+    })
+}
+
+fn ranges(search: &str, text: &str) -> Vec<Range<usize>> {
+    Pattern::new(search).map_or(Vec::new(), |pattern| Searcher::new(&pattern).ranges(text))
+}
