@@ -62,6 +62,7 @@ pub struct DatasetSummary {
 
 impl DatasetSummary {
     /// The summary of a dataset that has these numbers of KPIs; `None` if they are no numbers of KPIs.
+    #[inline]
     pub(crate) fn new(dataset: Dataset, counts: Counts) -> Option<Self> {
         Some(Self {
             id: dataset.id,

@@ -166,9 +166,12 @@ pub(crate) fn summaries(
         let dataset = head_of(id(row, 13).unwrap(), row, Vec::new());
         let counts = Counts { kpis: integer(row, 14), required: integer(row, 15) };
         assert_eq!(bytes.head(organization, integer(row, 7), &dataset, counts), integer(row, 8));
-        if let Some(stored) = optional_integer(row, 9) {
-            assert_eq!(bytes.state(organization, dataset.id, integer(row, 10), None), stored);
-            assert!(optional_integer(row, 11).is_none() && id(row, 12).is_none());
+        assert!(optional_integer(row, 11).is_none() && id(row, 12).is_none());
+        match (optional_integer(row, 9), optional_integer(row, 10)) {
+            (Some(stored), Some(changed)) => {
+                assert_eq!(bytes.state(organization, dataset.id, changed, None), stored);
+            }
+            (stored, changed) => assert_eq!((stored, changed), (None, None)),
         }
         found.push((dataset, counts));
     }

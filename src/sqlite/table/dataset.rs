@@ -13,7 +13,7 @@ use super::row::Columns;
 use super::{counter, trash};
 use crate::error::Error;
 use crate::model::dataset::{Counts, Dataset};
-use crate::model::digest::{self as digests, Digest};
+use crate::model::digest::{Digest, Heads};
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::record::Record;
 use crate::model::state::State;
@@ -121,6 +121,11 @@ pub(super) fn select(rest: &str) -> String {
 pub(super) fn select_before(end: usize, rest: &str) -> String {
     let names: Vec<&str> = column::NAMES.iter().take(end).copied().collect();
     format!("SELECT {} FROM dataset {rest}", names.join(", "))
+}
+
+/// The same with null for the digest of the KPIs, which is of no use without them.
+pub(super) fn select_head_before(end: usize, rest: &str) -> String {
+    select_before(end, rest).replacen("kpi_digest", "NULL", 1)
 }
 
 pub(super) static SELECT_ONE: LazyLock<String> = LazyLock::new(|| select("WHERE organization_id = ?1 AND id = ?2"));
@@ -236,6 +241,7 @@ pub(super) struct Head {
 }
 
 impl Head {
+    #[inline]
     pub(super) fn summary(self) -> Result<DatasetSummary, Failure> {
         Ok(DatasetSummary::new(self.dataset, self.counts).ok_or(UnexpectedValue)?)
     }
@@ -243,11 +249,17 @@ impl Head {
 
 /// Reads the row of a dataset, without its KPIs, and checks it against its digest. The digest covers the requested
 /// organization and id, so it also proves that the row is theirs.
-pub(super) fn intact_head(row: &Row<'_>, organization: OrganizationId, id: DatasetId) -> Result<Head, Failure> {
+#[inline]
+pub(super) fn intact_head(
+    row: &Row<'_>,
+    organization: OrganizationId,
+    id: DatasetId,
+    digests: &mut Heads,
+) -> Result<Head, Failure> {
     let columns = Columns(row);
     let dataset = head(row, organization, id, columns.time(column::CREATED_AT)?.time)?;
     let (revision, counts) = (columns.integer(column::REVISION)?, counts(row)?);
-    if digests::head(revision, &dataset, counts) == columns.integer(column::HEAD_DIGEST)?.cast_unsigned() {
+    if digests.head(revision, &dataset, counts) == columns.integer(column::HEAD_DIGEST)?.cast_unsigned() {
         Ok(Head { dataset, counts })
     } else {
         Err(damaged("it does not match its digest").into())
@@ -255,6 +267,7 @@ pub(super) fn intact_head(row: &Row<'_>, organization: OrganizationId, id: Datas
 }
 
 /// Reads the row of a dataset, without its KPIs and without checking the digest.
+#[inline]
 pub(super) fn head(
     row: &Row<'_>,
     organization: OrganizationId,

@@ -13,12 +13,15 @@ use super::Selection;
 use super::page::RawPage;
 use crate::model::cursor::Order;
 use crate::model::dataset::Dataset;
+use crate::model::digest::Heads;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::state::State;
 use crate::model::summary::DatasetSummary;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
-use crate::sqlite::table::dataset::{SELECT_IDS, column, intact, intact_head, record, select_before, state};
+use crate::sqlite::table::dataset::{
+    SELECT_IDS, column, intact, intact_head, record, select_before, select_head_before, state,
+};
 use crate::sqlite::table::kpi::{self, KpiRows, Parent};
 use crate::sqlite::table::row::Columns;
 
@@ -26,6 +29,8 @@ use crate::sqlite::table::row::Columns;
 /// might scan the datasets of all organizations.
 struct Statements {
     datasets: String,
+    /// The same without what only a read of the KPIs needs.
+    heads: String,
     kpis: String,
     /// The `seq` of the next dataset, read from the index alone.
     next: String,
@@ -39,6 +44,10 @@ impl Statements {
         let kpis = kpi::column::NAMES.iter().map(|name| format!("k.{name}")).collect::<Vec<_>>().join(", ");
         Self {
             datasets: select_before(
+                column::ORGANIZATION_ID,
+                &format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3"),
+            ),
+            heads: select_head_before(
                 column::ORGANIZATION_ID,
                 &format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3"),
             ),
@@ -65,7 +74,7 @@ pub(super) fn datasets(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Res
         let mut kpis = KpiCursor { rows: walk.query(&mut statement)?, has_started: false, likely: 0 };
         let next = |row: &Row<'_>| with_kpis(row, organization, |parent| kpis.of_next(parent));
         let alone = |row: &Row<'_>| with_kpis(row, organization, |parent| kpi::of_dataset(snapshot, parent));
-        if let Step::Done = walk.run(next, alone)? {
+        if let Step::Done = walk.run(&walk.statements.datasets, next, alone)? {
             return Ok(walk.page);
         }
     }
@@ -74,9 +83,14 @@ pub(super) fn datasets(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Res
 /// A page of datasets without their KPIs.
 pub(super) fn summaries(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Result<RawPage<DatasetSummary>, Failure> {
     let mut walk = Walk::new(snapshot, selection);
-    let read = |row: &Row<'_>| summary(row, selection.organization);
-    while let Step::Restart = walk.run(read, read)? {}
-    Ok(walk.page)
+    let mut digests = Heads::new();
+    loop {
+        let read = |row: &Row<'_>| summary(row, selection.organization, &mut digests);
+        let again = |row: &Row<'_>| summary(row, selection.organization, &mut Heads::new());
+        if let Step::Done = walk.run(&walk.statements.heads, read, again)? {
+            return Ok(walk.page);
+        }
+    }
 }
 
 /// Reads the dataset of a row with these KPIs, and its size in memory.
@@ -91,9 +105,13 @@ fn with_kpis(
     Ok((record.bytes(), record.dataset))
 }
 
-fn summary(row: &Row<'_>, organization: OrganizationId) -> Result<(usize, DatasetSummary), Failure> {
+fn summary(
+    row: &Row<'_>,
+    organization: OrganizationId,
+    digests: &mut Heads,
+) -> Result<(usize, DatasetSummary), Failure> {
     let id = Columns(row).id(column::ID)?;
-    let summary = intact_head(row, organization, id)?.summary()?;
+    let summary = intact_head(row, organization, id, digests)?.summary()?;
     check_present(row, organization, id)?;
     Ok((summary.bytes(), summary))
 }
@@ -139,15 +157,16 @@ impl<'a, T> Walk<'a, T> {
         Ok(statement.query(params![self.organization.as_bytes(), self.last, limit])?)
     }
 
-    /// Fills the page. Where `read` fails, `read_alone` reads the same row without the KPIs of the rows before it.
+    /// Fills the page by this statement. Where `read` fails, `read_alone` reads the same row without the KPIs of the rows before it.
     fn run(
         &mut self,
+        sql: &str,
         mut read: impl FnMut(&Row<'_>) -> Result<(usize, T), Failure>,
         read_alone: impl Fn(&Row<'_>) -> Result<(usize, T), Failure>,
     ) -> Result<Step, Failure> {
         let snapshot = self.snapshot;
         let left = self.page.left();
-        let mut statement = snapshot.connection().prepare_cached(&self.statements.datasets)?;
+        let mut statement = snapshot.connection().prepare_cached(sql)?;
         let mut rows = self.query(&mut statement)?;
         for count in 0.. {
             let row = match rows.next().map_err(Failure::from) {

@@ -13,6 +13,7 @@ use super::candidates::{Candidate, Index, Part, Statements};
 use super::matcher::Matcher;
 use super::page::RawPage;
 use crate::model::cursor::Order;
+use crate::model::digest::Heads;
 use crate::model::filter::Filter;
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::record::Record;
@@ -98,6 +99,7 @@ struct Walk<'a> {
     snapshot: &'a Snapshot<'a>,
     organization: OrganizationId,
     rows: CachedStatement<'a>,
+    digests: Heads,
     matcher: Matcher<'a>,
 }
 
@@ -124,7 +126,7 @@ pub(super) struct Found<'a, 'b> {
 impl<'a> Walk<'a> {
     fn new(snapshot: &'a Snapshot<'a>, organization: OrganizationId, filter: &'a Filter) -> Result<Self, Failure> {
         let rows = snapshot.connection().prepare_cached(&SELECT_BY_SEQ)?;
-        Ok(Self { snapshot, organization, rows, matcher: Matcher::new(snapshot, filter)? })
+        Ok(Self { snapshot, organization, rows, digests: Heads::new(), matcher: Matcher::new(snapshot, filter)? })
     }
 
     /// Looks at a candidate, and reads it if `is_read`. Also returns the id of a dataset of this organization, which a
@@ -148,7 +150,7 @@ impl<'a> Walk<'a> {
             }
             let state = state(row, self.organization, found)?;
             check(candidate, state.as_ref())?;
-            let head = intact_head(row, self.organization, found)?;
+            let head = intact_head(row, self.organization, found, &mut self.digests)?;
             if !self.matcher.matches(candidate.seq, &head.dataset)? {
                 return Ok(Look::Other);
             }
