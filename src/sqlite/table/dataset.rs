@@ -9,7 +9,7 @@ use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{Row, Statement, params};
 
 use super::kpi::{self, KpiRows, Parent};
-use super::row::Columns;
+use super::row::{Columns, StoredTime};
 use super::{counter, trash};
 use crate::error::Error;
 use crate::model::dataset::{Counts, Dataset};
@@ -134,6 +134,17 @@ pub(super) static SELECT_ONE: LazyLock<String> = LazyLock::new(|| select("WHERE 
 /// index may be damaged.
 pub(super) const SELECT_IDS: &str = "SELECT id, organization_id FROM dataset NOT INDEXED WHERE seq = ?1";
 
+/// The id of a damaged dataset, if its row belongs to this organization: a damaged index can refer to a dataset of another
+/// organization, about which nothing may be disclosed.
+pub(super) fn readable_id(snapshot: &Snapshot<'_>, organization: OrganizationId, seq: i64) -> Option<DatasetId> {
+    let mut statement = snapshot.connection().prepare_cached(SELECT_IDS).ok()?;
+    let ids = statement.query_one([seq], |row| Ok((Columns(row).id(0).ok(), Columns(row).id(1).ok())));
+    match ids {
+        Ok((Some(id), Some(owner))) if organization == owner => Some(id),
+        _ => None,
+    }
+}
+
 static SELECT_CONTENT: LazyLock<String> =
     LazyLock::new(|| select_before(column::ID, "WHERE organization_id = ?1 AND id = ?2"));
 
@@ -247,22 +258,35 @@ impl Head {
     }
 }
 
-/// Reads the row of a dataset, without its KPIs, and checks it against its digest. The digest covers the requested
-/// organization and id, so it also proves that the row is theirs.
-#[inline]
-pub(super) fn intact_head(
-    row: &Row<'_>,
-    organization: OrganizationId,
-    id: DatasetId,
-    digests: &mut Heads,
-) -> Result<Head, Failure> {
-    let columns = Columns(row);
-    let dataset = head(row, organization, id, columns.time(column::CREATED_AT)?.time)?;
-    let (revision, counts) = (columns.integer(column::REVISION)?, counts(row)?);
-    if digests.head(revision, &dataset, counts) == columns.integer(column::HEAD_DIGEST)?.cast_unsigned() {
-        Ok(Head { dataset, counts })
-    } else {
-        Err(damaged("it does not match its digest").into())
+/// Reads the heads of many datasets.
+pub(super) struct HeadReader {
+    /// With one buffer for all of them.
+    digests: Heads,
+    /// When the first one was created: those that were created together have the same time.
+    created_at: Option<StoredTime>,
+}
+
+impl HeadReader {
+    pub(super) fn new() -> Self {
+        Self { digests: Heads::new(), created_at: None }
+    }
+
+    /// Reads the row of a dataset, without its KPIs, and checks it against its digest. The digest covers the requested
+    /// organization and id, so it also proves that the row is theirs.
+    #[inline]
+    pub(super) fn read(&mut self, row: &Row<'_>, organization: OrganizationId, id: DatasetId) -> Result<Head, Failure> {
+        let columns = Columns(row);
+        let created_at = match self.created_at {
+            Some(likely) => columns.time_likely(column::CREATED_AT, likely)?,
+            None => self.created_at.insert(columns.time(column::CREATED_AT)?).time,
+        };
+        let dataset = head(row, organization, id, created_at)?;
+        let (revision, counts) = (columns.integer(column::REVISION)?, counts(row)?);
+        if self.digests.head(revision, &dataset, counts) == columns.integer(column::HEAD_DIGEST)?.cast_unsigned() {
+            Ok(Head { dataset, counts })
+        } else {
+            Err(damaged("it does not match its digest").into())
+        }
     }
 }
 

@@ -13,14 +13,13 @@ use super::Selection;
 use super::page::RawPage;
 use crate::model::cursor::Order;
 use crate::model::dataset::Dataset;
-use crate::model::digest::Heads;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::state::State;
 use crate::model::summary::DatasetSummary;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::table::dataset::{
-    SELECT_IDS, column, intact, intact_head, record, select_before, select_head_before, state,
+    HeadReader, column, intact, readable_id, record, select_before, select_head_before, state,
 };
 use crate::sqlite::table::kpi::{self, KpiRows, Parent};
 use crate::sqlite::table::row::Columns;
@@ -83,10 +82,10 @@ pub(super) fn datasets(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Res
 /// A page of datasets without their KPIs.
 pub(super) fn summaries(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Result<RawPage<DatasetSummary>, Failure> {
     let mut walk = Walk::new(snapshot, selection);
-    let mut digests = Heads::new();
+    let mut heads = HeadReader::new();
     loop {
-        let read = |row: &Row<'_>| summary(row, selection.organization, &mut digests);
-        let again = |row: &Row<'_>| summary(row, selection.organization, &mut Heads::new());
+        let read = |row: &Row<'_>| summary(row, selection.organization, &mut heads);
+        let again = |row: &Row<'_>| summary(row, selection.organization, &mut HeadReader::new());
         if let Step::Done = walk.run(&walk.statements.heads, read, again)? {
             return Ok(walk.page);
         }
@@ -108,10 +107,10 @@ fn with_kpis(
 fn summary(
     row: &Row<'_>,
     organization: OrganizationId,
-    digests: &mut Heads,
+    heads: &mut HeadReader,
 ) -> Result<(usize, DatasetSummary), Failure> {
     let id = Columns(row).id(column::ID)?;
-    let summary = intact_head(row, organization, id, digests)?.summary()?;
+    let summary = heads.read(row, organization, id)?.summary()?;
     check_present(row, organization, id)?;
     Ok((summary.bytes(), summary))
 }
@@ -226,8 +225,7 @@ impl<'a, T> Walk<'a, T> {
 
     /// Adds this dataset as damaged; the listing continues after it.
     fn skip_damaged(&mut self, seq: i64, failure: Failure) -> Step {
-        let id = self.readable_id(seq);
-        self.page.push_damage(id, failure);
+        self.page.push_damage(readable_id(self.snapshot, self.organization, seq), failure);
         self.last = seq;
         Step::Restart
     }
@@ -236,17 +234,6 @@ impl<'a, T> Walk<'a, T> {
     fn end_damaged(&mut self, failure: Failure) -> Step {
         self.page.push_damage(None, failure);
         Step::Done
-    }
-
-    /// The id of the damaged dataset, if its row belongs to this organization: a damaged index can refer to a dataset
-    /// of another organization, about which nothing may be disclosed.
-    fn readable_id(&self, seq: i64) -> Option<DatasetId> {
-        let mut statement = self.snapshot.connection().prepare_cached(SELECT_IDS).ok()?;
-        let ids = statement.query_one([seq], |row| Ok((Columns(row).id(0).ok(), Columns(row).id(1).ok())));
-        match ids {
-            Ok((Some(id), Some(owner))) if self.organization == owner => Some(id),
-            _ => None,
-        }
     }
 }
 

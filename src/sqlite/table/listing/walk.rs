@@ -13,15 +13,14 @@ use super::candidates::{Candidate, Index, Part, Statements};
 use super::matcher::Matcher;
 use super::page::RawPage;
 use crate::model::cursor::Order;
-use crate::model::digest::Heads;
 use crate::model::filter::Filter;
-use crate::model::ids::{DatasetId, OrganizationId, UserId};
+use crate::model::ids::{OrganizationId, UserId};
 use crate::model::record::Record;
 use crate::model::state::State;
 use crate::model::summary::DatasetSummary;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
-use crate::sqlite::table::dataset::{self, Head, column, intact_head, select, state};
+use crate::sqlite::table::dataset::{self, Head, HeadReader, column, readable_id, select, state};
 use crate::sqlite::table::row::Columns;
 
 static SELECT_BY_SEQ: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED WHERE seq = ?1"));
@@ -54,13 +53,13 @@ pub(super) fn page<T>(
             }
         };
         let has_room = match walk.look(candidate, page.left() > 0, &read) {
-            (_, Ok(Look::Other)) => true,
-            (_, Ok(Look::Unread)) => false,
-            (_, Ok(Look::Item(bytes, item))) => page.push(bytes, item),
-            (_, Err(failure)) if !snapshot.is_damage(&failure) => return Err(failure),
-            (_, Err(_)) if page.left() == 0 => false,
-            (id, Err(failure)) => {
-                page.push_damage(id, failure);
+            Ok(Look::Other) => true,
+            Ok(Look::Unread) => false,
+            Ok(Look::Item(bytes, item)) => page.push(bytes, item),
+            Err(failure) if !snapshot.is_damage(&failure) => return Err(failure),
+            Err(_) if page.left() == 0 => false,
+            Err(failure) => {
+                page.push_damage(readable_id(snapshot, organization, candidate.seq), failure);
                 true
             }
         };
@@ -85,7 +84,7 @@ pub(super) fn count(
     let mut candidates = statements.run(organization)?;
     let mut count = 0;
     while let Some(candidate) = candidates.next()? {
-        match walk.look(candidate, false, |_| Ok((0, ()))).1 {
+        match walk.look(candidate, false, |_| Ok((0, ()))) {
             Ok(Look::Other) => {}
             Err(failure) if !snapshot.is_damage(&failure) => return Err(failure),
             _ => count += 1,
@@ -99,7 +98,7 @@ struct Walk<'a> {
     snapshot: &'a Snapshot<'a>,
     organization: OrganizationId,
     rows: CachedStatement<'a>,
-    digests: Heads,
+    heads: HeadReader,
     matcher: Matcher<'a>,
 }
 
@@ -126,43 +125,36 @@ pub(super) struct Found<'a, 'b> {
 impl<'a> Walk<'a> {
     fn new(snapshot: &'a Snapshot<'a>, organization: OrganizationId, filter: &'a Filter) -> Result<Self, Failure> {
         let rows = snapshot.connection().prepare_cached(&SELECT_BY_SEQ)?;
-        Ok(Self { snapshot, organization, rows, digests: Heads::new(), matcher: Matcher::new(snapshot, filter)? })
+        Ok(Self { snapshot, organization, rows, heads: HeadReader::new(), matcher: Matcher::new(snapshot, filter)? })
     }
 
-    /// Looks at a candidate, and reads it if `is_read`. Also returns the id of a dataset of this organization, which a
-    /// damaged one may have too.
+    /// Looks at a candidate, and reads it if `is_read`.
     fn look<T>(
         &mut self,
         candidate: Candidate,
         is_read: bool,
         read: impl FnOnce(Found<'_, '_>) -> Result<(usize, T), Failure>,
-    ) -> (Option<DatasetId>, Result<Look<T>, Failure>) {
-        let mut id = None;
-        let look = || {
-            let mut rows = self.rows.query([candidate.seq])?;
-            let Some(row) = rows.next()? else { return Err(damaged("an index refers to no dataset").into()) };
-            if self.organization != Columns(row).id(column::ORGANIZATION_ID)? {
-                return Err(damaged("an index refers to another dataset").into());
-            }
-            let found = *id.insert(Columns(row).id(column::ID)?);
-            if is_listed_elsewhere(candidate, row) {
-                return Ok(Look::Other);
-            }
-            let state = state(row, self.organization, found)?;
-            check(candidate, state.as_ref())?;
-            let head = intact_head(row, self.organization, found, &mut self.digests)?;
-            if !self.matcher.matches(candidate.seq, &head.dataset)? {
-                return Ok(Look::Other);
-            }
-            if !is_read {
-                return Ok(Look::Unread);
-            }
-            let (snapshot, organization, matcher) = (self.snapshot, self.organization, &mut self.matcher);
-            read(Found { snapshot, organization, row, state, matcher, head })
-                .map(|(bytes, item)| Look::Item(bytes, item))
-        };
-        let look = look();
-        (id, look)
+    ) -> Result<Look<T>, Failure> {
+        let mut rows = self.rows.query([candidate.seq])?;
+        let Some(row) = rows.next()? else { return Err(damaged("an index refers to no dataset").into()) };
+        if self.organization != Columns(row).id(column::ORGANIZATION_ID)? {
+            return Err(damaged("an index refers to another dataset").into());
+        }
+        if is_listed_elsewhere(candidate, row) {
+            return Ok(Look::Other);
+        }
+        let id = Columns(row).id(column::ID)?;
+        let state = state(row, self.organization, id)?;
+        check(candidate, state.as_ref())?;
+        let head = self.heads.read(row, self.organization, id)?;
+        if !self.matcher.matches(candidate.seq, &head.dataset)? {
+            return Ok(Look::Other);
+        }
+        if !is_read {
+            return Ok(Look::Unread);
+        }
+        let (snapshot, organization, matcher) = (self.snapshot, self.organization, &mut self.matcher);
+        read(Found { snapshot, organization, row, state, matcher, head }).map(|(bytes, item)| Look::Item(bytes, item))
     }
 }
 
