@@ -21,7 +21,7 @@
 //!   counts what the file contains.
 //! - [`Violations`] list everything that is wrong with an input, each with its path and code; [`Error`] has a variant
 //!   for every failure, and a table of what to do about each.
-//! - [`DatasetQuery`], [`Page`] and [`Cursor`] list stored datasets.
+//! - [`DatasetQuery`], [`Page`] and [`Cursor`] list stored datasets, whole or as [`DatasetSummary`].
 //!
 //! ```
 //! use kpi_store::{NewDataset, NewKpi, OrganizationId, Store};
@@ -85,12 +85,13 @@ pub use model::progress::Progress;
 pub use model::request::violation::{Segment, Violation, Violations};
 pub use model::search::text_match::{Match, MatchField};
 pub use model::statistics::Statistics;
+pub use model::summary::DatasetSummary;
 pub use model::value_type::{ParseValueTypeError, ValueType};
 pub use model::verification::{Finding, FindingKind, Verification};
 pub use model::version::{DatasetVersion, DeletedDataset, Origin};
 pub use store::Store;
 pub use store::dataset::history::HistoryQuery;
-pub use store::dataset::list::Datasets;
+pub use store::dataset::list::{Datasets, Summaries};
 pub use store::dataset::load_options::{LoadError, LoadOptions, Loaded};
 pub use store::dataset::query::DatasetQuery;
 pub use store::options::StoreOptions;

@@ -17,6 +17,10 @@ pub(crate) fn jobs() -> Vec<Job> {
         Job::new("list 10,000 in pages of 1,000", list),
         Job::new("page of 50", page),
         Job::new("count", count),
+        Job::new("summaries of 10,000 in pages of 1,000", summaries),
+        Job::new("page of 50 summaries", page_of_summaries),
+        Job::new("search 10,000 with 10 KPIs, no hit", |amount| search(amount, "absent", 0)),
+        Job::new("search, page of 50 of a common word", |amount| search(amount, "withdrawal", 50)),
         Job::new("open an up-to-date file", |_| open()),
     ]
 }
@@ -124,6 +128,64 @@ fn count(amount: Amount) -> Sides {
     let store = move |times| {
         let _kept = &file;
         timed(times, || assert_eq!(organization.count_datasets(&DatasetQuery::new()).unwrap(), count as u64))
+    };
+    Sides::new(floor, store)
+}
+
+fn summaries(amount: Amount) -> Sides {
+    let filled = Filled::new(amount.of(10_000));
+    let (uuid, organization, count) =
+        (filled.uuid(), filled.store.organization(filled.organization), filled.datasets.len());
+    let (connection, file) = (filled.connection, filled.file);
+    let floor = move |times| {
+        timed(times, || {
+            let (mut found, mut next) = (0, Some(0));
+            while let Some(place) = next {
+                let (page, more) = read::summaries(&connection, uuid, place, 1_000);
+                found += black_box(page).iter().filter(|(_, counts)| counts.kpis == 10).count();
+                next = more;
+            }
+            assert_eq!(found, count);
+        })
+    };
+    let store = move |times| {
+        let _kept = &file;
+        timed(times, || {
+            let all = organization.iter_summaries(&DatasetQuery::new().limit(1_000));
+            assert_eq!(all.filter(|summary| summary.as_ref().unwrap().kpi_count == 10).count(), count);
+        })
+    };
+    Sides::new(floor, store)
+}
+
+fn page_of_summaries(amount: Amount) -> Sides {
+    let filled = Filled::new(amount.of(5_000));
+    let (uuid, organization) = (filled.uuid(), filled.store.organization(filled.organization));
+    let (connection, file) = (filled.connection, filled.file);
+    let floor =
+        move |times| timed(times, || assert_eq!(black_box(read::summaries(&connection, uuid, 0, 50)).0.len(), 50));
+    let store = move |times| {
+        let _kept = &file;
+        timed(times, || {
+            let page = organization.summaries(&DatasetQuery::new().limit(50)).unwrap();
+            assert_eq!(black_box(page).items.len(), 50);
+        })
+    };
+    Sides::new(floor, store)
+}
+
+/// The floor does less here: it knows no other letters than those of ASCII, checks no digest, and does not tell where it
+/// found the word.
+fn search(amount: Amount, word: &'static str, count: usize) -> Sides {
+    let filled = Filled::new(amount.of(10_000));
+    let (uuid, organization) = (filled.uuid(), filled.store.organization(filled.organization));
+    let (connection, file) = (filled.connection, filled.file);
+    let floor =
+        move |times| timed(times, || assert_eq!(black_box(read::search(&connection, uuid, word, 50)).len(), count));
+    let query = DatasetQuery::new().matching(word);
+    let store = move |times| {
+        let _kept = &file;
+        timed(times, || assert_eq!(black_box(organization.summaries(&query)).unwrap().items.len(), count))
     };
     Sides::new(floor, store)
 }

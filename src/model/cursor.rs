@@ -6,47 +6,53 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::filter::Filter;
 use super::from_str_visitor::FromStrVisitor;
 use super::ids::{DatasetId, OrganizationId};
 
 /// The first character of every cursor: the version of its format.
 const VERSION: char = '1';
 
-/// The order of a listing, by the creation of the datasets.
+/// The order of a listing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Order {
+    /// By the creation of the datasets, or of deleted ones by the deletion.
     #[default]
     OldestFirst,
+    /// The reverse of it.
     NewestFirst,
+    /// By the number of the last change, or of the creation if there was none.
+    RecentlyChanged,
 }
 
 impl Order {
-    /// Whether the dataset with this `seq` comes after that with `other` in a listing of this order.
-    pub(crate) fn is_after(self, other: i64, seq: i64) -> bool {
+    /// Whether the dataset with this number comes after that with `other` in a listing of this order.
+    pub(crate) fn is_after(self, other: i64, number: i64) -> bool {
         match self {
-            Order::OldestFirst => seq > other,
-            Order::NewestFirst => seq < other,
+            Order::OldestFirst => number > other,
+            Order::NewestFirst | Order::RecentlyChanged => number < other,
         }
     }
 }
 
 /// The items of a listing, and their order.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Listing {
-    Datasets(Order),
-    /// The trash, by the deletions.
-    Deleted(Order),
+pub(crate) enum Listing<'a> {
+    Datasets(Order, &'a Filter),
+    /// The trash, by the deletions, which are the last changes.
+    Deleted(Order, &'a Filter),
     /// The history of a dataset.
     History(DatasetId),
 }
 
-impl Listing {
+impl Listing<'_> {
     fn letter(self) -> char {
         match self {
-            Listing::Datasets(Order::OldestFirst) => 'o',
-            Listing::Datasets(Order::NewestFirst) => 'n',
-            Listing::Deleted(Order::OldestFirst) => 'd',
-            Listing::Deleted(Order::NewestFirst) => 'e',
+            Listing::Datasets(Order::OldestFirst, _) => 'o',
+            Listing::Datasets(Order::NewestFirst, _) => 'n',
+            Listing::Datasets(Order::RecentlyChanged, _) => 'c',
+            Listing::Deleted(Order::OldestFirst, _) => 'd',
+            Listing::Deleted(Order::NewestFirst | Order::RecentlyChanged, _) => 'e',
             Listing::History(_) => 'h',
         }
     }
@@ -81,22 +87,23 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    pub(crate) fn new(organization: OrganizationId, listing: Listing, number: i64) -> Self {
+    pub(crate) fn new(organization: OrganizationId, listing: Listing<'_>, number: i64) -> Self {
         Self { listing: listing.letter(), number, check: check(organization, listing, number) }
     }
 
     /// The number of the last item before the cursor, if the cursor belongs to this listing of this organization.
-    pub(crate) fn number(&self, organization: OrganizationId, listing: Listing) -> Option<i64> {
+    pub(crate) fn number(&self, organization: OrganizationId, listing: Listing<'_>) -> Option<i64> {
         (*self == Self::new(organization, listing, self.number)).then_some(self.number)
     }
 }
 
-/// A checksum over the version, the listing, the number and the organization. It detects misuse; it is not
-/// tamper-proof.
-fn check(organization: OrganizationId, listing: Listing, number: i64) -> u32 {
+/// A checksum over the version, the listing with its filter, the number and the organization. It detects misuse; it is
+/// not tamper-proof.
+fn check(organization: OrganizationId, listing: Listing<'_>, number: i64) -> u32 {
     let mut text = format!("{VERSION}{}{number}{organization}", listing.letter());
-    if let Listing::History(dataset) = listing {
-        text.push_str(&dataset.to_string());
+    match listing {
+        Listing::Datasets(_, filter) | Listing::Deleted(_, filter) => text.push_str(&filter.to_string()),
+        Listing::History(dataset) => text.push_str(&dataset.to_string()),
     }
     (xxh3_64(text.as_bytes()) >> 32) as u32
 }
@@ -129,7 +136,7 @@ impl FromStr for Cursor {
         let parse = || {
             let rest = text.strip_prefix(VERSION)?;
             let listing = rest.chars().next()?;
-            let digits = rest.strip_prefix(['o', 'n', 'd', 'e', 'h'])?;
+            let digits = rest.strip_prefix(['o', 'n', 'c', 'd', 'e', 'h'])?;
             let (number, check) = digits.split_at_checked(digits.len().checked_sub(8)?)?;
             let number = u64::from_str_radix(number, 16).ok()?.cast_signed();
             Some(Self { listing, number, check: u32::from_str_radix(check, 16).ok()? })

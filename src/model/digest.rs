@@ -45,6 +45,22 @@ pub(crate) fn head(revision: i64, dataset: &Dataset, counts: Counts) -> u64 {
     bytes.hash()
 }
 
+/// Computes the digests of the heads of many datasets, in one buffer.
+pub(crate) struct Heads(Bytes);
+
+impl Heads {
+    pub(crate) fn new() -> Self {
+        Self(Bytes::new())
+    }
+
+    /// The same as [`head`].
+    #[inline]
+    pub(crate) fn head(&mut self, revision: i64, dataset: &Dataset, counts: Counts) -> u64 {
+        self.0.head(revision, dataset, counts);
+        self.0.hash()
+    }
+}
+
 /// The digest of a KPI.
 pub(crate) fn kpi(position: i64, kpi: &Kpi) -> u64 {
     let mut bytes = Bytes(Vec::with_capacity(CAPACITY));

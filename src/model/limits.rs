@@ -43,6 +43,9 @@ pub const JSON_DEPTH_MAX: usize = 100;
 /// The maximum number of violations that are listed; further ones are only counted.
 pub const VIOLATIONS_MAX: usize = 1_000;
 
+/// The maximum length of the text of a search, in code points.
+pub const SEARCH_MAX: usize = 1_000;
+
 /// The minimum number of datasets in a page.
 pub const PAGE_MIN: u32 = 1;
 

@@ -13,8 +13,8 @@
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the
 //!   contract prints them.
 //! - [`version`], [`replaced`], [`earlier`]: what the history stores, and putting earlier versions together.
-//! - [`page`], [`cursor`]: listings. [`search`]: text search. [`changes`]: what has changed since a cursor.
-//! - [`property`]: what an application keeps beside its datasets.
+//! - [`page`], [`cursor`], [`filter`], [`summary`]: listings. [`search`]: text search.
+//! - [`changes`]: what has changed since a cursor. [`property`]: what an application keeps beside its datasets.
 //! - [`verification`], [`statistics`], [`progress`]: what operations on the file return and report.
 
 pub(crate) mod change;
@@ -27,6 +27,7 @@ pub(crate) mod digest;
 pub(crate) mod draft;
 pub(crate) mod durability;
 pub(crate) mod earlier;
+pub(crate) mod filter;
 mod from_str_visitor;
 pub(crate) mod history_keep;
 pub(crate) mod id_source;
@@ -42,10 +43,10 @@ pub(crate) mod property;
 pub(crate) mod record;
 pub(crate) mod replaced;
 pub(crate) mod request;
-#[cfg_attr(not(test), expect(dead_code, reason = "no listing searches yet"))]
 pub(crate) mod search;
 pub(crate) mod state;
 pub(crate) mod statistics;
+pub(crate) mod summary;
 pub(crate) mod time;
 mod uuid_v7;
 pub(crate) mod value_type;

@@ -136,6 +136,68 @@ fn kpis_of(rows: &mut Rows<'_>, seq: i64) -> Vec<Kpi> {
     kpis
 }
 
+/// Without the digest of the KPIs, which only their rows can match.
+const SUMMARIES: &str = "
+    SELECT seq, name, description, created_at, created_by, updated_by, updated_at, revision, head_digest,
+        state_digest, changed, deleted_at, deleted_by, id, kpi_count, required_count
+    FROM dataset INDEXED BY dataset_by_organization
+    WHERE organization_id = ?1 AND deleted_at IS NULL AND seq > ?2 ORDER BY seq LIMIT ?3";
+
+/// A dataset without its KPIs, and the numbers of them.
+pub(crate) type Summary = (Dataset, Counts);
+
+/// Reads the page of summaries after the `seq` `after`, and checks the digests. Also returns the `seq` after which the
+/// next page starts, if there is one.
+pub(crate) fn summaries(
+    connection: &Connection,
+    organization: Uuid,
+    after: i64,
+    limit: usize,
+) -> (Vec<Summary>, Option<i64>) {
+    let mut statement = connection.prepare_cached(SUMMARIES).unwrap();
+    let one_more = i64::try_from(limit).unwrap() + 1;
+    let mut rows = statement.query(params![organization.as_bytes(), after, one_more]).unwrap();
+    let (mut found, mut last, mut bytes) = (Vec::new(), after, digest::Bytes::new());
+    while let Some(row) = rows.next().unwrap() {
+        if found.len() == limit {
+            return (found, Some(last));
+        }
+        last = integer(row, 0);
+        let dataset = head_of(id(row, 13).unwrap(), row, Vec::new());
+        let counts = Counts { kpis: integer(row, 14), required: integer(row, 15) };
+        assert_eq!(bytes.head(organization, integer(row, 7), &dataset, counts), integer(row, 8));
+        assert!(optional_integer(row, 11).is_none() && id(row, 12).is_none());
+        match (optional_integer(row, 9), optional_integer(row, 10)) {
+            (Some(stored), Some(changed)) => {
+                assert_eq!(bytes.state(organization, dataset.id, changed, None), stored);
+            }
+            (stored, changed) => assert_eq!((stored, changed), (None, None)),
+        }
+        found.push((dataset, counts));
+    }
+    (found, None)
+}
+
+/// By SQLite's own operator, which finds ASCII letters in either case, and nothing else that is not as it is written.
+const SEARCH: &str = "
+    SELECT seq, name, description FROM dataset INDEXED BY dataset_by_organization
+    WHERE organization_id = ?1 AND deleted_at IS NULL AND (
+        name LIKE ?2 OR description LIKE ?2
+        OR EXISTS (SELECT 1 FROM kpi WHERE dataset_seq = seq AND (name LIKE ?2 OR description LIKE ?2 OR unit LIKE ?2)))
+    ORDER BY seq LIMIT ?3";
+
+/// The names of the first datasets with this word in one of their texts.
+pub(crate) fn search(connection: &Connection, organization: Uuid, word: &str, limit: usize) -> Vec<String> {
+    let mut statement = connection.prepare_cached(SEARCH).unwrap();
+    let limit = i64::try_from(limit).unwrap();
+    let mut rows = statement.query(params![organization.as_bytes(), format!("%{word}%"), limit]).unwrap();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        found.push(text(row, 1).unwrap());
+    }
+    found
+}
+
 const COUNT: &str = "
     SELECT count(*) FROM dataset INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND deleted_at IS NULL";
 
@@ -152,7 +214,14 @@ fn dataset(organization: Uuid, id: Uuid, row: &Row<'_>, changed: Option<i64>, mu
 }
 
 fn stored(id: Uuid, row: &Row<'_>, changed: Option<i64>, kpis: Vec<Kpi>) -> Stored {
-    let dataset = Dataset {
+    let dataset = head_of(id, row, kpis);
+    let digests = (integer(row, 8), integer(row, 9));
+    Stored { seq: integer(row, 0), revision: integer(row, 7), digests, changed, dataset }
+}
+
+/// The first columns of a row.
+fn head_of(id: Uuid, row: &Row<'_>, kpis: Vec<Kpi>) -> Dataset {
+    Dataset {
         id,
         name: text(row, 1).unwrap(),
         description: text(row, 2),
@@ -161,9 +230,7 @@ fn stored(id: Uuid, row: &Row<'_>, changed: Option<i64>, kpis: Vec<Kpi>) -> Stor
         updated_by: self::id(row, 5),
         updated_at: optional_integer(row, 6),
         kpis,
-    };
-    let digests = (integer(row, 8), integer(row, 9));
-    Stored { seq: integer(row, 0), revision: integer(row, 7), digests, changed, dataset }
+    }
 }
 
 fn kpi(row: &Row<'_>) -> Kpi {

@@ -19,6 +19,11 @@ impl ViolationsBuilder {
         Self { loc: vec![Segment::key("body")], list: Vec::new(), omitted: 0 }
     }
 
+    /// At the root of a query.
+    pub(crate) fn in_query() -> Self {
+        Self { loc: vec![Segment::key("query")], list: Vec::new(), omitted: 0 }
+    }
+
     /// Runs `validate` with the path extended by `segment`.
     pub(crate) fn within<T>(&mut self, segment: Segment, validate: impl FnOnce(&mut Self) -> T) -> T {
         self.loc.push(segment);

@@ -5,7 +5,7 @@ use std::iter;
 use std::ops::Range;
 
 use serde::ser::{SerializeSeq, SerializeStruct};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::ids::KpiId;
 
@@ -59,6 +59,28 @@ impl Serialize for Match {
     }
 }
 
+/// Reads what [`Serialize`] writes.
+impl<'de> Deserialize<'de> for Match {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Parts {
+            kpi: Option<KpiId>,
+            field: MatchField,
+            segments: Vec<(String, bool)>,
+        }
+        let Parts { kpi, field, segments } = Parts::deserialize(deserializer)?;
+        let (mut text, mut ranges) = (String::new(), Vec::new());
+        for (segment, is_found) in segments {
+            let start = text.len();
+            text.push_str(&segment);
+            if is_found {
+                ranges.push(start..text.len());
+            }
+        }
+        Ok(Self { kpi, field, text, ranges })
+    }
+}
+
 struct Segments<'m>(&'m Match);
 
 impl Serialize for Segments<'_> {
@@ -72,7 +94,7 @@ impl Serialize for Segments<'_> {
 }
 
 /// A field that a search looks in. Text and JSON use its lower-case name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum MatchField {

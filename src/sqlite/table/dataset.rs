@@ -9,14 +9,15 @@ use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{Row, Statement, params};
 
 use super::kpi::{self, KpiRows, Parent};
-use super::row::Columns;
+use super::row::{Columns, StoredTime};
 use super::{counter, trash};
 use crate::error::Error;
 use crate::model::dataset::{Counts, Dataset};
-use crate::model::digest::{self as digests, Digest};
+use crate::model::digest::{Digest, Heads};
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::record::Record;
 use crate::model::state::State;
+use crate::model::summary::DatasetSummary;
 use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
 use crate::sqlite::sequence::SEQS;
 use crate::sqlite::snapshot::Snapshot;
@@ -123,6 +124,11 @@ pub(super) fn select_before(end: usize, rest: &str) -> String {
     format!("SELECT {} FROM dataset {rest}", names.join(", "))
 }
 
+/// The same with null for the digest of the KPIs, which is of no use without them.
+pub(super) fn select_head_before(end: usize, rest: &str) -> String {
+    select_before(end, rest).replacen("kpi_digest", "NULL", 1)
+}
+
 pub(super) static SELECT_ONE: LazyLock<String> = LazyLock::new(|| select("WHERE organization_id = ?1 AND id = ?2"));
 
 /// The ids in the row itself: from an index that finds a row, SQLite also reads the columns that the index has, and an
@@ -190,8 +196,8 @@ pub(in crate::sqlite) fn read_strictly(
     }
 }
 
-/// The record of a row, if it matches its digests and has as many KPIs, and required ones, as the row says. The digests cover the requested
-/// organization and id, so they also prove that the row is theirs.
+/// The record of a row, if it matches its digests and has as many KPIs, and required ones, as the row says. The digests
+/// cover the requested organization and id, so they also prove that the row is theirs.
 pub(super) fn intact(row: &Row<'_>, record: Record) -> Result<Record, Failure> {
     if record.is_intact() && counts(row)? == Counts::of(&record.dataset.kpis) {
         Ok(record)
@@ -242,7 +248,53 @@ pub(super) fn record(
     Ok(Record { dataset, positions, revision, has_given_id: true, digest: digest(row)? })
 }
 
+/// The row of a dataset, without its KPIs.
+pub(super) struct Head {
+    pub(super) dataset: Dataset,
+    pub(super) counts: Counts,
+}
+
+impl Head {
+    #[inline]
+    pub(super) fn summary(self) -> Result<DatasetSummary, Failure> {
+        Ok(DatasetSummary::new(self.dataset, self.counts).ok_or(UnexpectedValue)?)
+    }
+}
+
+/// Reads the heads of many datasets.
+pub(super) struct HeadReader {
+    /// With one buffer for all of them.
+    digests: Heads,
+    /// When the first one was created: those that were created together have the same time.
+    created_at: Option<StoredTime>,
+}
+
+impl HeadReader {
+    pub(super) fn new() -> Self {
+        Self { digests: Heads::new(), created_at: None }
+    }
+
+    /// Reads the row of a dataset, without its KPIs, and checks it against its digest. The digest covers the requested
+    /// organization and id, so it also proves that the row is theirs.
+    #[inline]
+    pub(super) fn read(&mut self, row: &Row<'_>, organization: OrganizationId, id: DatasetId) -> Result<Head, Failure> {
+        let columns = Columns(row);
+        let created_at = match self.created_at {
+            Some(likely) => columns.time_likely(column::CREATED_AT, likely)?,
+            None => self.created_at.insert(columns.time(column::CREATED_AT)?).time,
+        };
+        let dataset = head(row, organization, id, created_at)?;
+        let (revision, counts) = (columns.integer(column::REVISION)?, counts(row)?);
+        if self.digests.head(revision, &dataset, counts) == columns.integer(column::HEAD_DIGEST)?.cast_unsigned() {
+            Ok(Head { dataset, counts })
+        } else {
+            Err(damaged("it does not match its digest").into())
+        }
+    }
+}
+
 /// Reads the row of a dataset, without its KPIs and without checking the digest.
+#[inline]
 pub(super) fn head(
     row: &Row<'_>,
     organization: OrganizationId,
@@ -261,17 +313,6 @@ pub(super) fn head(
         updated_at: columns.optional_time(column::UPDATED_AT)?,
         kpis: Vec::new(),
     })
-}
-
-/// Fails if the row of a dataset does not match the digest of its head.
-pub(super) fn check_head(row: &Row<'_>, organization: OrganizationId, id: DatasetId) -> Result<(), Failure> {
-    let columns = Columns(row);
-    let head = head(row, organization, id, columns.time(column::CREATED_AT)?.time)?;
-    if digests::head(columns.integer(column::REVISION)?, &head, counts(row)?) == digest(row)?.head {
-        Ok(())
-    } else {
-        Err(damaged("it does not match its digest").into())
-    }
 }
 
 /// The stored numbers of KPIs.

@@ -170,6 +170,8 @@ pub(super) fn of_dataset(snapshot: &Snapshot<'_>, dataset: Parent) -> Result<Kpi
     Ok(found)
 }
 
+pub(super) const OUT_OF_ORDER: &str = "its KPIs are out of order";
+
 /// The KPIs of a dataset in the order of their ids, which usually is the display order too.
 pub(super) struct KpiRows {
     kpis: Vec<Kpi>,
@@ -193,7 +195,7 @@ impl KpiRows {
         if let (Some(before), Some(position_before)) = (self.kpis.last(), self.positions.last()) {
             // The table is sorted by id. On a damaged page the rows might go back and never end.
             if before.id >= id {
-                return Err(damaged("its KPIs are out of order").into());
+                return Err(damaged(OUT_OF_ORDER).into());
             }
             self.is_out_of_order |= (sort_order, position) < (before.sort_order, *position_before);
         }
@@ -224,7 +226,7 @@ impl KpiRows {
     }
 }
 
-fn value_type(stored: i64) -> Result<ValueType, UnexpectedValue> {
+pub(super) fn value_type(stored: i64) -> Result<ValueType, UnexpectedValue> {
     ValueType::from_number(stored).ok_or(UnexpectedValue)
 }
 

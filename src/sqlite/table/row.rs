@@ -67,14 +67,15 @@ impl<'a> Columns<'a> {
     }
 
     pub(in crate::sqlite) fn optional_text(&self, column: usize) -> Result<Option<String>, UnexpectedValue> {
-        match self.value(column)? {
-            ValueRef::Null => Ok(None),
-            ValueRef::Text(bytes) if bytes.len() > TEXT_MAX_BYTES => Err(UnexpectedValue),
-            ValueRef::Text(bytes) => {
-                std::str::from_utf8(bytes).map(|text| Some(text.to_owned())).map_err(|_| UnexpectedValue)
-            }
-            _ => Err(UnexpectedValue),
-        }
+        Ok(self.borrowed_text(column)?.map(str::to_owned))
+    }
+
+    /// The same, borrowed from the row.
+    pub(in crate::sqlite) fn borrowed_text(&self, column: usize) -> Result<Option<&'a str>, UnexpectedValue> {
+        self.optional_json(column).and_then(|text| match text {
+            Some(text) if text.len() > TEXT_MAX_BYTES => Err(UnexpectedValue),
+            text => Ok(text),
+        })
     }
 
     /// Bytes of any number that are borrowed from the row.

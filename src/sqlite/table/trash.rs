@@ -1,126 +1,18 @@
-//! SQL of deleted datasets: listing them, and purging them with their history.
+//! SQL of deleted datasets: counting them, and purging them with their history.
 
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
 use super::dataset::{self, SELECT_BY_SEQ, column, state};
 use super::row::Columns;
-use super::{counter, removal};
+use super::{counter, listing, removal};
 use crate::error::Error;
-use crate::model::cursor::Order;
 use crate::model::digest;
 use crate::model::ids::{DatasetId, OrganizationId};
-use crate::model::limits::PAGE_BYTES_MAX;
-use crate::model::page::Damage;
 use crate::model::state::State;
-use crate::model::version::DeletedDataset;
-use crate::sqlite::failure::{self, Failure, UnexpectedValue, damaged};
+use crate::sqlite::failure::{self, Failure, UnexpectedValue};
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::transaction::Transaction;
-
-/// The numbers of the deletions and the datasets, read from the index alone. What is not a number has no place in the
-/// order; listings and counts leave it out alike.
-const NEWEST_FIRST: &str = "
-    SELECT changed, seq FROM dataset INDEXED BY dataset_in_trash
-    WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed BETWEEN -9223372036854775808 AND ?2
-    ORDER BY changed DESC LIMIT ?3";
-const OLDEST_FIRST: &str = "
-    SELECT changed, seq FROM dataset INDEXED BY dataset_in_trash
-    WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed BETWEEN ?2 AND 9223372036854775807
-    ORDER BY changed LIMIT ?3";
-
-/// A page of the trash.
-pub(crate) struct RawTrash {
-    pub(crate) items: Vec<DeletedDataset>,
-    pub(crate) damaged: Vec<Damage>,
-    /// The number of the deletion after which it continues; `None` at the end.
-    pub(crate) next: Option<i64>,
-}
-
-/// Reads at most `limit` deleted datasets after the deletion with the number `after`, and at most 64 MiB of them.
-pub(crate) fn page(
-    snapshot: &Snapshot<'_>,
-    organization: OrganizationId,
-    order: Order,
-    after: Option<i64>,
-    limit: u32,
-) -> Result<RawTrash, Failure> {
-    let mut page = RawTrash { items: Vec::new(), damaged: Vec::new(), next: None };
-    // The bound is inclusive: a damaged number may be the smallest or the largest integer.
-    let (sql, start) = match order {
-        Order::NewestFirst => (NEWEST_FIRST, after.map_or(Some(i64::MAX), |after| after.checked_sub(1))),
-        Order::OldestFirst => (OLDEST_FIRST, after.map_or(Some(i64::MIN), |after| after.checked_add(1))),
-    };
-    let Some(start) = start else { return Ok(page) };
-    let mut last = after;
-    let mut bytes = 0;
-    let mut statement = snapshot.connection().prepare_cached(sql)?;
-    // One row more than is returned shows whether there is a next page.
-    let mut rows = statement.query(params![organization.as_bytes(), start, i64::from(limit) + 1])?;
-    while let Some(row) = rows.next()? {
-        let count = page.items.len() + page.damaged.len();
-        if count == limit as usize {
-            page.next = last;
-            break;
-        }
-        let (Ok(changed), Ok(seq)) = (Columns(row).integer(0), Columns(row).integer(1)) else {
-            page.damaged.push(Damage { index: page.items.len(), dataset: None, detail: OUT_OF_ORDER.into() });
-            break;
-        };
-        // On a damaged index the listing might go back and never end.
-        if last.is_some_and(|last| !order.is_after(last, changed)) {
-            page.damaged.push(Damage { index: page.items.len(), dataset: None, detail: OUT_OF_ORDER.into() });
-            break;
-        }
-        match read(snapshot, organization, seq) {
-            (_, Ok((_, size))) if count > 0 && bytes + size > PAGE_BYTES_MAX => {
-                page.next = last;
-                break;
-            }
-            (_, Ok((deleted, size))) => {
-                page.items.push(deleted);
-                bytes += size;
-            }
-            (id, Err(failure)) if snapshot.is_damage(&failure) => {
-                if let Failure(Error::Corrupt { detail, .. }) = failure {
-                    page.damaged.push(Damage { index: page.items.len(), dataset: id, detail });
-                }
-            }
-            (_, Err(failure)) => return Err(failure),
-        }
-        last = Some(changed);
-    }
-    Ok(page)
-}
-
-const OUT_OF_ORDER: &str = "an index is out of order";
-
-/// Reads a deleted dataset with its size in memory, and its id also if it is damaged. A damaged index can refer to a
-/// dataset of another organization, about which nothing may be disclosed.
-fn read(
-    snapshot: &Snapshot<'_>,
-    organization: OrganizationId,
-    seq: i64,
-) -> (Option<DatasetId>, Result<(DeletedDataset, usize), Failure>) {
-    let mut id = None;
-    let mut read = || {
-        let mut statement = snapshot.connection().prepare_cached(&SELECT_BY_SEQ)?;
-        let mut rows = statement.query([seq])?;
-        let Some(row) = rows.next()? else { return Err(damaged("an index refers to no dataset").into()) };
-        if organization != Columns(row).id(column::ORGANIZATION_ID)? {
-            return Err(damaged("an index refers to another dataset").into());
-        }
-        let found = *id.insert(Columns(row).id(column::ID)?);
-        let Some(State { deleted: Some((deleted_at, deleted_by)), .. }) = state(row, organization, found)? else {
-            return Err(damaged("an index lists a dataset as deleted").into());
-        };
-        let record = dataset::read(snapshot, row, organization, found)?;
-        let size = record.bytes();
-        Ok((DeletedDataset { dataset: record.dataset, deleted_at, deleted_by }, size))
-    };
-    let read = read();
-    (id, read)
-}
 
 const COUNT: &str = "
     SELECT count(*) FROM dataset INDEXED BY dataset_in_trash
@@ -182,8 +74,8 @@ pub(crate) fn purge_before(
 ) -> Result<u64, Failure> {
     let mut old = Vec::new();
     {
-        let mut statement = transaction.connection().prepare_cached(OLDEST_FIRST)?;
-        let mut rows = statement.query(params![organization.as_bytes(), i64::MIN, i64::MAX])?;
+        let mut statement = transaction.connection().prepare_cached(listing::DELETED_OLDEST_FIRST)?;
+        let mut rows = statement.query(params![organization.as_bytes(), i64::MIN])?;
         while let Some(row) = rows.next()? {
             let seq = Columns(row).integer(1)?;
             old.extend(deleted_before(transaction, organization, seq, time)?);

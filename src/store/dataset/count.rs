@@ -2,15 +2,19 @@
 
 use super::query::DatasetQuery;
 use crate::error::Result;
-use crate::sqlite::table::dataset;
+use crate::sqlite::table::listing;
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// The number of all datasets of this organization; the limit, order and cursor of the query are ignored.
+    /// The number of datasets of this organization that match the query; its limit, order and cursor are ignored.
+    ///
+    /// Damage to a single dataset is no error. If the query has filters, a damaged dataset that might match is counted,
+    /// as [`datasets`](Self::datasets) lists it.
     ///
     /// # Errors
     ///
-    /// Those of [`dataset`](Self::dataset). Damage to a single dataset is not detected.
+    /// - [`Invalid`](crate::Error::Invalid) if a filter is outside its limits.
+    /// - Those of [`dataset`](Self::dataset).
     ///
     /// # Examples
     ///
@@ -22,8 +26,7 @@ impl Organization {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn count_datasets(&self, query: &DatasetQuery) -> Result<u64> {
-        // A query has no filter yet.
-        let _ = query;
-        self.store.access().read(|snapshot| dataset::count(snapshot, self.id))
+        let filter = query.filter_of_count()?;
+        self.store.access().read(|snapshot| listing::count(snapshot, self.id, &filter))
     }
 }

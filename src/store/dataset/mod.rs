@@ -6,7 +6,7 @@
 //! - [`history`], [`revert`], [`prune`]: earlier versions.
 //! - [`change`]: the job and the errors that all changes share.
 //! - [`load`]: storing any number of datasets; [`load_options`]: its options, progress and error.
-//! - [`query`]: the query of a listing.
+//! - [`query`]: the query of a listing; [`pages`]: reading one to its end.
 
 mod accept;
 mod change;
@@ -19,6 +19,7 @@ pub(crate) mod history;
 pub(crate) mod list;
 mod load;
 pub(crate) mod load_options;
+mod pages;
 mod prune;
 mod purge;
 pub(crate) mod query;

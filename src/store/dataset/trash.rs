@@ -5,12 +5,12 @@ use crate::error::Result;
 use crate::model::cursor::{Listing, Order};
 use crate::model::page::Page;
 use crate::model::version::DeletedDataset;
-use crate::sqlite::table::trash;
+use crate::sqlite::table::listing::{self, RawPage, Selection};
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// A page of the datasets in the trash, each with the time and the user of its deletion. Unless the query says
-    /// otherwise, the newest deletion comes first.
+    /// A page of the datasets in the trash that match the query, each with the time and the user of its deletion. Unless
+    /// the query says otherwise, the newest deletion comes first.
     ///
     /// # Errors
     ///
@@ -29,20 +29,20 @@ impl Organization {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn deleted_datasets(&self, query: &DatasetQuery) -> Result<Page<DeletedDataset>> {
-        query.check()?;
-        let order = query.order.unwrap_or(Order::NewestFirst);
-        let after = self.place(query.after.as_ref(), Listing::Deleted(order))?;
-        let access = self.store.access();
-        let page = access.read(|snapshot| trash::page(snapshot, self.id, order, after, query.limit))?;
-        let trash::RawTrash { items, damaged, next } = page;
-        Ok(Page { items, damaged, next: self.cursor(Listing::Deleted(order), next) })
+        let (filter, order) = (query.filter()?, query.order.unwrap_or(Order::NewestFirst));
+        let listing = Listing::Deleted(order, &filter);
+        let after = self.place(query.after.as_ref(), listing)?;
+        let selection = Selection { organization: self.id, order, filter: &filter, after, limit: query.limit };
+        let page = self.store.access().read(|snapshot| listing::deleted(snapshot, selection))?;
+        let RawPage { items, damaged, next, .. } = page;
+        Ok(Page { items, damaged, next: self.cursor(listing, next) })
     }
 
-    /// The number of all datasets in the trash; the limit, order and cursor of the query are ignored.
+    /// The number of datasets in the trash that match the query; its limit, order and cursor are ignored.
     ///
     /// # Errors
     ///
-    /// Those of [`dataset`](Self::dataset). Damage to a single dataset is not detected.
+    /// Those of [`count_datasets`](Self::count_datasets).
     ///
     /// # Examples
     ///
@@ -56,8 +56,7 @@ impl Organization {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn count_deleted(&self, query: &DatasetQuery) -> Result<u64> {
-        // A query has no filter yet.
-        let _ = query;
-        self.store.access().read(|snapshot| trash::count(snapshot, self.id))
+        let filter = query.filter_of_count()?;
+        self.store.access().read(|snapshot| listing::count_deleted(snapshot, self.id, &filter))
     }
 }

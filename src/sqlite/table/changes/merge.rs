@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use rusqlite::params;
 
-use crate::model::cursor::Order;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
@@ -38,11 +37,27 @@ const PURGED_DOWNWARDS: &str = "
     WHERE organization_id = ?1 AND change BETWEEN 1 AND ?2
     ORDER BY change DESC LIMIT ?3";
 
-/// How many entries of an index are read at once: of the newest only the first intact one is wanted.
-fn batch(order: Order) -> i64 {
-    match order {
-        Order::OldestFirst => 128,
-        Order::NewestFirst => 1,
+/// In which direction of the numbers to go.
+#[derive(Clone, Copy)]
+pub(super) enum Direction {
+    Upwards,
+    Downwards,
+}
+
+impl Direction {
+    /// How many entries of an index are read at once: of the last ones only the first intact one is wanted.
+    fn batch(self) -> i64 {
+        match self {
+            Direction::Upwards => 128,
+            Direction::Downwards => 1,
+        }
+    }
+
+    fn is_after(self, other: i64, number: i64) -> bool {
+        match self {
+            Direction::Upwards => number > other,
+            Direction::Downwards => number < other,
+        }
     }
 }
 
@@ -75,36 +90,41 @@ pub(super) enum Step {
 pub(super) struct Merge<'a> {
     snapshot: &'a Snapshot<'a>,
     organization: OrganizationId,
-    order: Order,
+    direction: Direction,
     streams: [Stream; 3],
 }
 
 impl<'a> Merge<'a> {
     /// Begins with the entry that has the number `from`.
-    pub(super) fn new(snapshot: &'a Snapshot<'a>, organization: OrganizationId, order: Order, from: i64) -> Self {
-        let (created, changed, purged) = match order {
-            Order::OldestFirst => (CREATED_UPWARDS, CHANGED_UPWARDS, PURGED_UPWARDS),
-            Order::NewestFirst => (CREATED_DOWNWARDS, CHANGED_DOWNWARDS, PURGED_DOWNWARDS),
+    pub(super) fn new(
+        snapshot: &'a Snapshot<'a>,
+        organization: OrganizationId,
+        direction: Direction,
+        from: i64,
+    ) -> Self {
+        let (created, changed, purged) = match direction {
+            Direction::Upwards => (CREATED_UPWARDS, CHANGED_UPWARDS, PURGED_UPWARDS),
+            Direction::Downwards => (CREATED_DOWNWARDS, CHANGED_DOWNWARDS, PURGED_DOWNWARDS),
         };
         let streams = [
             Stream::new(created, dataset, from),
             Stream::new(changed, dataset, from),
             Stream::new(purged, purge, from),
         ];
-        Self { snapshot, organization, order, streams }
+        Self { snapshot, organization, direction, streams }
     }
 
     /// The next entry of all indexes, or the damage of one of them.
     pub(super) fn next(&mut self) -> Result<Option<Step>, Failure> {
         for stream in &mut self.streams {
-            if let Some(failure) = stream.fill(self.snapshot, self.organization, self.order)? {
+            if let Some(failure) = stream.fill(self.snapshot, self.organization, self.direction)? {
                 return Ok(Some(Step::Damaged(stream.from, failure)));
             }
         }
         let numbers = self.streams.iter().filter_map(Stream::number);
-        let first = match self.order {
-            Order::OldestFirst => numbers.min(),
-            Order::NewestFirst => numbers.max(),
+        let first = match self.direction {
+            Direction::Upwards => numbers.min(),
+            Direction::Downwards => numbers.max(),
         };
         let stream = self.streams.iter_mut().find(|stream| first.is_some() && stream.number() == first);
         Ok(stream.and_then(|stream| stream.read.pop_front()).map(Step::Entry))
@@ -137,10 +157,10 @@ impl Stream {
         &mut self,
         snapshot: &Snapshot<'_>,
         organization: OrganizationId,
-        order: Order,
+        direction: Direction,
     ) -> Result<Option<Failure>, Failure> {
         while self.read.is_empty() && !self.is_ended {
-            let failure = match self.read_batch(snapshot, organization, order) {
+            let failure = match self.read_batch(snapshot, organization, direction) {
                 Err(failure) if snapshot.is_damage(&failure) => failure,
                 read => {
                     read?;
@@ -159,30 +179,30 @@ impl Stream {
         &mut self,
         snapshot: &Snapshot<'_>,
         organization: OrganizationId,
-        order: Order,
+        direction: Direction,
     ) -> Result<(), Failure> {
         let mut statement = snapshot.connection().prepare_cached(self.sql)?;
-        let mut rows = statement.query(params![organization.as_bytes(), self.from, batch(order)])?;
+        let mut rows = statement.query(params![organization.as_bytes(), self.from, direction.batch()])?;
         let mut count = 0;
         while let Some(row) = rows.next()? {
             count += 1;
             let columns = Columns(row);
             let Ok(number) = columns.integer(0) else { continue };
             // On a damaged index the entries might go back and never end.
-            if number != self.from && !order.is_after(self.from, number) {
+            if number != self.from && !direction.is_after(self.from, number) {
                 return Err(damaged("an index is out of order").into());
             }
             self.read.push_back(Entry { number, source: (self.source)(&columns) });
-            let next = match order {
-                Order::OldestFirst => number.checked_add(1),
-                Order::NewestFirst => number.checked_sub(1),
+            let next = match direction {
+                Direction::Upwards => number.checked_add(1),
+                Direction::Downwards => number.checked_sub(1),
             };
             match next {
                 Some(next) => self.from = next,
                 None => self.is_ended = true,
             }
         }
-        self.is_ended |= count < batch(order) || self.read.is_empty();
+        self.is_ended |= count < direction.batch() || self.read.is_empty();
         Ok(())
     }
 }

@@ -11,13 +11,12 @@
 
 mod merge;
 
-use self::merge::{Entry, Merge, Source, Step};
+use self::merge::{Direction, Entry, Merge, Source, Step};
 use super::counter::{self, Counter};
-use super::dataset::{SELECT_BY_SEQ, check_head, column, owned_id, state};
+use super::dataset::{HeadReader, SELECT_BY_SEQ, column, owned_id, state};
 use super::row::Columns;
 use crate::error::Error;
 use crate::model::changes::{Change, ChangeState, Place};
-use crate::model::cursor::Order;
 use crate::model::digest;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::limits::CHANGES_MAX;
@@ -54,12 +53,12 @@ pub(crate) fn since(
     if place.generation != counter.generation || place.number > counter.last {
         return Err(Error::InvalidCursor.into());
     }
-    let reader = Reader { snapshot, organization, counter };
+    let mut reader = Reader { snapshot, organization, counter, heads: HeadReader::new() };
     let mut changes = RawChanges { items: Vec::new(), damaged: Vec::new(), next: place, has_more: false };
     // Begins with the place itself: what is found there shows that the place is not behind the last change.
     let from = if after.is_some() { place.number.max(1) } else { i64::MIN };
     let mut is_known = place.number == 0;
-    let mut merge = Merge::new(snapshot, organization, Order::OldestFirst, from);
+    let mut merge = Merge::new(snapshot, organization, Direction::Upwards, from);
     while let Some(step) = merge.next()? {
         is_known = true;
         let (number, read) = match step {
@@ -113,8 +112,8 @@ pub(super) fn last_number(snapshot: &Snapshot<'_>, organization: OrganizationId)
 
 fn last(snapshot: &Snapshot<'_>, organization: OrganizationId, counter: Counter) -> Result<Place, Failure> {
     let mut place = Place::first(counter.generation);
-    let reader = Reader { snapshot, organization, counter };
-    let mut merge = Merge::new(snapshot, organization, Order::NewestFirst, i64::MAX);
+    let mut reader = Reader { snapshot, organization, counter, heads: HeadReader::new() };
+    let mut merge = Merge::new(snapshot, organization, Direction::Downwards, i64::MAX);
     while let Some(step) = merge.next()? {
         let Step::Entry(entry) = step else { continue };
         match reader.read(&entry)? {
@@ -134,6 +133,7 @@ struct Reader<'a> {
     snapshot: &'a Snapshot<'a>,
     organization: OrganizationId,
     counter: Counter,
+    heads: HeadReader,
 }
 
 enum Read {
@@ -144,7 +144,7 @@ enum Read {
 }
 
 impl Reader<'_> {
-    fn read(&self, entry: &Entry) -> Result<Read, Failure> {
+    fn read(&mut self, entry: &Entry) -> Result<Read, Failure> {
         let read = match entry.source {
             Source::Dataset { seq } => self.dataset(seq, entry.number),
             Source::Purge { id, digest } => self.purge(id, digest, entry.number),
@@ -168,7 +168,7 @@ impl Reader<'_> {
     }
 
     /// The change with this number of the dataset in this row.
-    fn dataset(&self, seq: i64, number: i64) -> Result<Read, Failure> {
+    fn dataset(&mut self, seq: i64, number: i64) -> Result<Read, Failure> {
         let mut statement = self.snapshot.connection().prepare_cached(&SELECT_BY_SEQ)?;
         let mut rows = statement.query([seq])?;
         let Some(row) = rows.next()? else { return Err(damaged("an index refers to no dataset").into()) };
@@ -179,7 +179,7 @@ impl Reader<'_> {
         let id = columns.id(column::ID)?;
         let state = match state(row, self.organization, id)? {
             None if number == seq => {
-                check_head(row, self.organization, id)?;
+                self.heads.read(row, self.organization, id)?;
                 ChangeState::Present
             }
             Some(State { changed, deleted: None }) if number == seq && changed > seq => return Ok(Read::ChangedLater),

@@ -1,4 +1,4 @@
-//! Listing datasets with their KPIs by two statements, however many datasets there are.
+//! Listing all datasets in the order of creation by one statement, or by two with their KPIs, however many there are.
 //!
 //! One statement returns the datasets, the other their KPIs, joined to the same index in the same order; both are
 //! stepped in parallel. If a dataset and its KPIs do not match, that dataset is read alone, so that damage is reported
@@ -7,25 +7,29 @@
 use std::sync::LazyLock;
 
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
-use rusqlite::{Row, Rows, params};
+use rusqlite::{Row, Rows, Statement, params};
 
-use super::dataset::{column, intact, owned_id, record, select_before, state};
-use super::kpi::{self, KpiRows, Parent};
-use super::row::Columns;
-use crate::error::Error;
+use super::Selection;
+use super::page::RawPage;
 use crate::model::cursor::Order;
 use crate::model::dataset::Dataset;
 use crate::model::ids::{DatasetId, OrganizationId};
-use crate::model::limits::PAGE_BYTES_MAX;
-use crate::model::page::Damage;
 use crate::model::state::State;
+use crate::model::summary::DatasetSummary;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
+use crate::sqlite::table::dataset::{
+    HeadReader, column, intact, owned_id, record, select_before, select_head_before, state,
+};
+use crate::sqlite::table::kpi::{self, KpiRows, Parent};
+use crate::sqlite::table::row::Columns;
 
 /// The statements of a listing in one direction. They name their index: misled by the statistics in a file, SQLite
 /// might scan the datasets of all organizations.
 struct Statements {
     datasets: String,
+    /// The same without what only a read of the KPIs needs.
+    heads: String,
     kpis: String,
     /// The `seq` of the next dataset, read from the index alone.
     next: String,
@@ -39,6 +43,10 @@ impl Statements {
         let kpis = kpi::column::NAMES.iter().map(|name| format!("k.{name}")).collect::<Vec<_>>().join(", ");
         Self {
             datasets: select_before(
+                column::ORGANIZATION_ID,
+                &format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3"),
+            ),
+            heads: select_head_before(
                 column::ORGANIZATION_ID,
                 &format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3"),
             ),
@@ -56,54 +64,73 @@ impl Statements {
 static OLDEST_FIRST: LazyLock<Statements> = LazyLock::new(|| Statements::new(">", "", "min", i64::MIN));
 static NEWEST_FIRST: LazyLock<Statements> = LazyLock::new(|| Statements::new("<", " DESC", "max", i64::MAX));
 
-/// A page of a listing.
-#[derive(Debug)]
-pub(crate) struct RawPage {
-    pub(crate) items: Vec<Dataset>,
-    pub(crate) damaged: Vec<Damage>,
-    /// The `seq` after which the listing continues; `None` at the end.
-    pub(crate) next: Option<i64>,
+/// A page of datasets with their KPIs.
+pub(super) fn datasets(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Result<RawPage<Dataset>, Failure> {
+    let mut walk = Walk::new(snapshot, selection);
+    let organization = selection.organization;
+    loop {
+        let mut statement = snapshot.connection().prepare_cached(&walk.statements.kpis)?;
+        let mut kpis = KpiCursor { rows: walk.query(&mut statement)?, has_started: false, likely: 0 };
+        let next = |row: &Row<'_>| with_kpis(row, organization, |parent| kpis.of_next(parent));
+        let alone = |row: &Row<'_>| with_kpis(row, organization, |parent| kpi::of_dataset(snapshot, parent));
+        if let Step::Done = walk.run(&walk.statements.datasets, next, alone)? {
+            return Ok(walk.page);
+        }
+    }
 }
 
-/// Reads at most `limit` datasets of this organization after the `seq` `after`, and at most 64 MiB of them, unless the
-/// first one is larger.
-pub(crate) fn page(
-    snapshot: &Snapshot<'_>,
+/// A page of datasets without their KPIs.
+pub(super) fn summaries(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Result<RawPage<DatasetSummary>, Failure> {
+    let mut walk = Walk::new(snapshot, selection);
+    let mut heads = HeadReader::new();
+    loop {
+        let read = |row: &Row<'_>| summary(row, selection.organization, &mut heads);
+        let again = |row: &Row<'_>| summary(row, selection.organization, &mut HeadReader::new());
+        if let Step::Done = walk.run(&walk.statements.heads, read, again)? {
+            return Ok(walk.page);
+        }
+    }
+}
+
+/// Reads the dataset of a row with these KPIs, and its size in memory.
+fn with_kpis(
+    row: &Row<'_>,
     organization: OrganizationId,
-    order: Order,
-    after: Option<i64>,
-    limit: u32,
-) -> Result<RawPage, Failure> {
-    let statements = match order {
-        Order::OldestFirst => &*OLDEST_FIRST,
-        Order::NewestFirst => &*NEWEST_FIRST,
-    };
-    let mut walk = Walk {
-        snapshot,
-        organization,
-        order,
-        statements,
-        last: after.unwrap_or(statements.start),
-        limit: limit as usize,
-        bytes: 0,
-        page: RawPage { items: Vec::new(), damaged: Vec::new(), next: None },
-    };
-    while let Step::Restart = walk.run()? {}
-    Ok(walk.page)
+    kpis: impl FnOnce(Parent) -> Result<KpiRows, Failure>,
+) -> Result<(usize, Dataset), Failure> {
+    let id = Columns(row).id(column::ID)?;
+    let record = intact(row, record(row, organization, id, kpis)?)?;
+    check_present(row, organization, id)?;
+    Ok((record.bytes(), record.dataset))
+}
+
+fn summary(
+    row: &Row<'_>,
+    organization: OrganizationId,
+    heads: &mut HeadReader,
+) -> Result<(usize, DatasetSummary), Failure> {
+    let id = Columns(row).id(column::ID)?;
+    let summary = heads.read(row, organization, id)?.summary()?;
+    check_present(row, organization, id)?;
+    Ok((summary.bytes(), summary))
+}
+
+fn check_present(row: &Row<'_>, organization: OrganizationId, id: DatasetId) -> Result<(), Failure> {
+    match state(row, organization, id)? {
+        Some(State { deleted: Some(_), .. }) => Err(damaged("an index lists a deleted dataset").into()),
+        _ => Ok(()),
+    }
 }
 
 /// A listing in progress.
-struct Walk<'a> {
+struct Walk<'a, T> {
     snapshot: &'a Snapshot<'a>,
     organization: OrganizationId,
     order: Order,
     statements: &'static Statements,
     /// The `seq` of the last dataset that was read.
     last: i64,
-    limit: usize,
-    /// The size of the items of the page.
-    bytes: usize,
-    page: RawPage,
+    page: RawPage<T>,
 }
 
 enum Step {
@@ -112,17 +139,34 @@ enum Step {
     Restart,
 }
 
-impl Walk<'_> {
-    fn run(&mut self) -> Result<Step, Failure> {
-        let connection = self.snapshot.connection();
-        let left = self.limit.saturating_sub(self.page.items.len() + self.page.damaged.len());
-        // One row more than is returned shows whether there is a next page.
-        let limit = i64::try_from(left).unwrap_or(i64::MAX).saturating_add(1);
-        let mut statement = connection.prepare_cached(&self.statements.kpis)?;
-        let after = params![self.organization.as_bytes(), self.last, limit];
-        let mut kpis = KpiCursor { rows: statement.query(after)?, has_started: false, likely: 0 };
-        let mut statement = connection.prepare_cached(&self.statements.datasets)?;
-        let mut rows = statement.query(params![self.organization.as_bytes(), self.last, limit])?;
+impl<'a, T> Walk<'a, T> {
+    fn new(snapshot: &'a Snapshot<'a>, selection: Selection<'_>) -> Self {
+        let Selection { organization, order, after, limit, .. } = selection;
+        let statements = match order {
+            Order::OldestFirst => &*OLDEST_FIRST,
+            Order::NewestFirst | Order::RecentlyChanged => &*NEWEST_FIRST,
+        };
+        let last = after.unwrap_or(statements.start);
+        Self { snapshot, organization, order, statements, last, page: RawPage::new(limit) }
+    }
+
+    /// Runs a statement for the rest of the page. One row more than is returned shows whether there is a next page.
+    fn query<'s>(&self, statement: &'s mut Statement<'_>) -> Result<Rows<'s>, Failure> {
+        let limit = i64::try_from(self.page.left()).unwrap_or(i64::MAX).saturating_add(1);
+        Ok(statement.query(params![self.organization.as_bytes(), self.last, limit])?)
+    }
+
+    /// Fills the page by this statement. Where `read` fails, `read_alone` reads the same row without the KPIs of the rows before it.
+    fn run(
+        &mut self,
+        sql: &str,
+        mut read: impl FnMut(&Row<'_>) -> Result<(usize, T), Failure>,
+        read_alone: impl Fn(&Row<'_>) -> Result<(usize, T), Failure>,
+    ) -> Result<Step, Failure> {
+        let snapshot = self.snapshot;
+        let left = self.page.left();
+        let mut statement = snapshot.connection().prepare_cached(sql)?;
+        let mut rows = self.query(&mut statement)?;
         for count in 0.. {
             let row = match rows.next().map_err(Failure::from) {
                 Ok(None) => return Ok(Step::Done),
@@ -131,7 +175,7 @@ impl Walk<'_> {
                     return Ok(Step::Done);
                 }
                 Ok(Some(row)) => row,
-                Err(failure) if self.snapshot.is_damage(&failure) => {
+                Err(failure) if snapshot.is_damage(&failure) => {
                     return self.skip_unreadable(failure, count == left);
                 }
                 Err(failure) => return Err(failure),
@@ -141,23 +185,18 @@ impl Walk<'_> {
             if !self.order.is_after(self.last, seq) {
                 return Ok(self.end_damaged(damaged("an index is out of order").into()));
             }
-            let (sized, step) = match self.read(row, |parent| kpis.of_next(parent)) {
-                Err(failure) if self.snapshot.is_damage(&failure) => {
-                    let alone = self.read(row, |parent| kpi::of_dataset(self.snapshot, parent));
-                    (alone, Some(Step::Restart))
-                }
+            let (sized, step) = match read(row) {
+                Err(failure) if snapshot.is_damage(&failure) => (read_alone(row), Some(Step::Restart)),
                 read => (read, None),
             };
             match sized {
-                Ok((bytes, dataset)) if self.page.items.is_empty() || self.bytes + bytes <= PAGE_BYTES_MAX => {
-                    self.page.items.push(dataset);
-                    self.bytes += bytes;
+                Ok((bytes, item)) => {
+                    if !self.page.push(bytes, item) {
+                        self.page.next = Some(self.last);
+                        return Ok(Step::Done);
+                    }
                 }
-                Ok(_) => {
-                    self.page.next = Some(self.last);
-                    return Ok(Step::Done);
-                }
-                Err(failure) if self.snapshot.is_damage(&failure) => return Ok(self.skip_damaged(seq, failure)),
+                Err(failure) if snapshot.is_damage(&failure) => return Ok(self.skip_damaged(seq, failure)),
                 Err(failure) => return Err(failure),
             }
             self.last = seq;
@@ -166,20 +205,6 @@ impl Walk<'_> {
             }
         }
         Ok(Step::Done)
-    }
-
-    /// Reads the dataset of a row, with its size in memory.
-    fn read(
-        &self,
-        row: &Row<'_>,
-        kpis: impl FnOnce(Parent) -> Result<KpiRows, Failure>,
-    ) -> Result<(usize, Dataset), Failure> {
-        let id = Columns(row).id(column::ID)?;
-        let record = intact(row, record(row, self.organization, id, kpis)?)?;
-        match state(row, self.organization, id)? {
-            Some(State { deleted: Some(_), .. }) => Err(damaged("an index lists a deleted dataset").into()),
-            _ => Ok((record.bytes(), record.dataset)),
-        }
     }
 
     /// Skips a row that SQLite cannot read and whose `seq` is read from the index alone, unless the page is full.
@@ -200,22 +225,15 @@ impl Walk<'_> {
 
     /// Adds this dataset as damaged; the listing continues after it.
     fn skip_damaged(&mut self, seq: i64, failure: Failure) -> Step {
-        let id = owned_id(self.snapshot, self.organization, seq);
-        self.add_damage(id, failure);
+        self.page.push_damage(owned_id(self.snapshot, self.organization, seq), failure);
         self.last = seq;
         Step::Restart
     }
 
     /// Adds damage after which nothing can be read.
     fn end_damaged(&mut self, failure: Failure) -> Step {
-        self.add_damage(None, failure);
+        self.page.push_damage(None, failure);
         Step::Done
-    }
-
-    fn add_damage(&mut self, dataset: Option<DatasetId>, Failure(error): Failure) {
-        if let Error::Corrupt { detail, .. } = error {
-            self.page.damaged.push(Damage { index: self.page.items.len(), dataset, detail });
-        }
     }
 }
 
