@@ -63,6 +63,7 @@ mod model;
 mod sqlite;
 mod store;
 
+pub use access::watch::StopHandle;
 pub use error::{Error, Result, Source};
 pub use model::changes::{Change, ChangeCursor, ChangeState, Changes, ParseChangeCursorError};
 pub use model::cursor::{Cursor, ParseCursorError};
@@ -91,6 +92,7 @@ pub use store::dataset::load_options::{LoadError, LoadOptions, Loaded};
 pub use store::dataset::query::DatasetQuery;
 pub use store::options::StoreOptions;
 pub use store::organization::Organization;
+pub use store::organization::watch::Watch;
 
 /// The crates whose types are in this API, in the versions that it uses.
 pub use {chrono, uuid};

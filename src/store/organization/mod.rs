@@ -3,6 +3,7 @@
 mod changes;
 mod list;
 mod purge;
+pub(crate) mod watch;
 
 use crate::error::Result;
 use crate::model::ids::{OrganizationId, UserId};
