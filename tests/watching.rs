@@ -127,6 +127,34 @@ fn a_commit_of_another_process_is_heard_within_100_ms() {
     child.wait().unwrap();
 }
 
+/// SQLite looks for no change of such a file, so the watch compares the file itself.
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_read_without_locks_is_watched_too() {
+    use std::os::unix::fs::PermissionsExt;
+    const TEST: &str = "a_file_that_is_read_without_locks_is_watched_too";
+    if let Some(task) = child::task() {
+        let ours = open(&task.file);
+        return child::send([ours.create_dataset(request_with_kpis(3)).unwrap().id.to_string()]);
+    }
+    let file = TestFile::new();
+    let create = || Child::start(TEST, "create", &file.path, 0).wait().unwrap().remove(0);
+    let allow = |mode| std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let first = create();
+    allow(0o400);
+    let store = Store::options().read_only(true).open(&file.path).unwrap();
+    let mut watch = store.organization(organization_id()).watch(ChangeCursor::start()).unwrap();
+    assert_eq!(watch.wait(LONG).unwrap().items[0].dataset.to_string(), first);
+    assert!(!file.with_suffix("-wal").exists(), "the control: it is read without a log");
+    for _ in 0..3 {
+        allow(0o600);
+        let created = create();
+        allow(0o400);
+        let heard = watch.find_map(|changes| changes.ok().filter(|changes| !changes.items.is_empty())).unwrap();
+        assert_eq!(heard.items[0].dataset.to_string(), created);
+    }
+}
+
 /// A change that a writer was told to have made.
 struct Change {
     process: u64,
@@ -246,7 +274,11 @@ fn run_in_child(task: &Task) {
 fn open(file: &Path) -> Organization {
     // Without a wait for the disk in each write there are more of them.
     let options = Store::options().durability(Durability::Normal).busy_timeout(LONG);
-    options.open(file).unwrap().organization(OrganizationId::from(uuid::Uuid::from_u128(7)))
+    options.open(file).unwrap().organization(organization_id())
+}
+
+fn organization_id() -> OrganizationId {
+    OrganizationId::from(uuid::Uuid::from_u128(7))
 }
 
 /// Follows the changes until the last one.

@@ -10,4 +10,5 @@ mod readers;
 mod statements;
 mod support;
 mod unnamed_files;
+mod watching;
 mod writer;

@@ -8,6 +8,7 @@ use crate::access::watch::{self, StopHandle};
 use crate::error::{Error, Result};
 use crate::model::changes::{ChangeCursor, Changes};
 use crate::model::ids::OrganizationId;
+use crate::model::page::Damage;
 use crate::store::organization::{Organization, changes};
 
 impl Organization {
@@ -38,7 +39,7 @@ impl Organization {
     pub fn watch(&self, since: ChangeCursor) -> Result<Watch> {
         let waiting = self.store.access().watch()?;
         self.changes_since(&since)?;
-        Ok(Watch { waiting, organization: self.id, cursor: since, has_ended: false })
+        Ok(Watch { waiting, organization: self.id, cursor: since, damaged: Vec::new(), has_ended: false })
     }
 }
 
@@ -95,6 +96,8 @@ pub struct Watch {
     organization: OrganizationId,
     /// The place after what was told.
     cursor: ChangeCursor,
+    /// The damage that the last look found.
+    damaged: Vec<Damage>,
     /// Whether the iterator has ended.
     has_ended: bool,
 }
@@ -104,7 +107,8 @@ impl Watch {
     /// returns them, at most [`CHANGES_MAX`](crate::limits::CHANGES_MAX).
     ///
     /// At the timeout it returns no items. With [`Duration::ZERO`] it tells what is there, and with [`Duration::MAX`] it
-    /// waits without end. If there are [more](Changes::has_more), the next call returns at once.
+    /// waits without end. If there are [more](Changes::has_more), the next call returns at once. Damage that stays is told
+    /// once.
     ///
     /// # Errors
     ///
@@ -137,12 +141,15 @@ impl Watch {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn wait(&mut self, timeout: Duration) -> Result<Changes> {
-        let (organization, cursor) = (self.organization, &mut self.cursor);
+        let (organization, cursor, damaged) = (self.organization, &mut self.cursor, &mut self.damaged);
         let found = self.waiting.wait(timeout, |access| {
             let changes = changes::since(access, organization, cursor)?;
+            // Damage that ends an index is found by every look, at the same place.
+            let is_known = changes.next == *cursor && is_same(&changes.damaged, damaged);
+            let has_news = !changes.items.is_empty() || changes.has_more || !(changes.damaged.is_empty() || is_known);
             cursor.clone_from(&changes.next);
-            let is_empty = changes.items.is_empty() && changes.damaged.is_empty() && !changes.has_more;
-            Ok((!is_empty).then_some(changes))
+            damaged.clone_from(&changes.damaged);
+            Ok(has_news.then_some(changes))
         })?;
         let nothing = || Changes { items: Vec::new(), damaged: Vec::new(), next: self.cursor.clone(), has_more: false };
         Ok(found.unwrap_or_else(nothing))
@@ -159,6 +166,12 @@ impl Watch {
     pub fn stop_handle(&self) -> StopHandle {
         self.waiting.stop_handle()
     }
+}
+
+/// Whether it is the same damage, beside whichever items.
+fn is_same(one: &[Damage], other: &[Damage]) -> bool {
+    let what = |damage: &Damage| (damage.dataset, damage.detail.clone());
+    one.iter().map(what).eq(other.iter().map(what))
 }
 
 impl Iterator for Watch {
