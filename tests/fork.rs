@@ -420,7 +420,7 @@ fn first_that_is_not_refused(store: &Store, ours: &Organization) -> i32 {
 /// Leaving the write-ahead log takes a lock on the whole file, which fails while another process has it open.
 fn take_the_whole_file(file: &Path) -> String {
     let plain = plain_sqlite(file);
-    plain.busy_timeout(std::time::Duration::ZERO).unwrap();
+    plain.busy_timeout(Duration::ZERO).unwrap();
     match plain.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)) {
         Ok(mode) => mode,
         Err(error) => error.to_string(),
