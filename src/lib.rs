@@ -17,6 +17,7 @@
 //!   version before, and a dataset can be [reverted](Organization::revert_dataset) to it.
 //! - [`Organization::prune_history`] removes earlier versions, and [`Store::compact`] erases from the file what was
 //!   removed.
+//! - [`Organization::watch`] waits until this or another process has changed something.
 //! - [`Violations`] list everything that is wrong with an input, each with its path and code; [`Error`] has a variant
 //!   for every failure, and a table of what to do about each.
 //! - [`DatasetQuery`], [`Page`] and [`Cursor`] list stored datasets.

@@ -1,5 +1,5 @@
-//! Hearing of changes: four threads in each of two processes create, save, delete and purge as fast as they can, while both
-//! processes watch. Every change is heard by both, none before its commit began, and what is told can be read.
+//! Hearing of changes: four threads in each of two processes create, save, delete and purge as fast as they can, while
+//! both processes watch. Every change is heard by both, none before its commit began, and what is told can be read.
 //!
 //! 1,200 changes in the short form, 40,000 in the long one, which also prints the longest delay:
 //!

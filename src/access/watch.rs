@@ -188,7 +188,8 @@ impl Drop for Watch {
     }
 }
 
-/// Stops a [`Watch`](crate::Watch) from another thread; obtained from [`Watch::stop_handle`](crate::Watch::stop_handle).
+/// Stops a [`Watch`](crate::Watch) from another thread; obtained from
+/// [`Watch::stop_handle`](crate::Watch::stop_handle).
 ///
 /// A clone stops the same watch. The handle keeps neither the watch nor the store open.
 #[derive(Clone)]
@@ -198,8 +199,8 @@ pub struct StopHandle {
 }
 
 impl StopHandle {
-    /// Stops the watch, for good: its [`wait`](crate::Watch::wait) fails with [`Cancelled`](crate::Error::Cancelled), at
-    /// once if it is waiting, and the iterator ends. The store stays open.
+    /// Stops the watch, for good: its [`wait`](crate::Watch::wait) fails with [`Cancelled`](crate::Error::Cancelled),
+    /// at once if it is waiting, and the iterator ends. The store stays open.
     ///
     /// A second call changes nothing, and neither does one after the watch was dropped.
     pub fn stop(&self) {

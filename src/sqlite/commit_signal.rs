@@ -25,8 +25,8 @@ impl CommitSignal {
     /// Wakes the watches, if there are any, after a commit. Without any it costs one load.
     ///
     /// Relaxed is enough: a watch is added before its first look, and look and commit take a lock in turn, that of the
-    /// writer in memory and otherwise one of SQLite. If the look is first, this sees the watch; if not, the look sees the
-    /// commit.
+    /// writer in memory and otherwise one of SQLite. If the look is first, this sees the watch; if not, the look sees
+    /// the commit.
     pub(crate) fn committed(&self) {
         if self.watches.load(Relaxed) > 0 {
             self.wake();

@@ -47,11 +47,11 @@ impl Organization {
 ///
 /// [`wait`](Self::wait) returns as soon as something of the organization was committed: at once if this process did it,
 /// through any handle or another store of the same file, and within 100 ms if another process did. What it tells can be
-/// read, and is as durable as the store's [`Durability`](crate::Durability) says; what is rolled back is never told. Each
-/// dataset is told once for all that has happened to it since the last call, with its last state.
+/// read, and is as durable as the store's [`Durability`](crate::Durability) says; what is rolled back is never told.
+/// Each dataset is told once for all that has happened to it since the last call, with its last state.
 ///
-/// Nothing runs in the background: changes are looked for while a thread waits, and those made meanwhile are told by the
-/// next call. The waiting thread polls the file every 50 ms, which takes microseconds. A watch in a file uses a
+/// Nothing runs in the background: changes are looked for while a thread waits, and those made meanwhile are told by
+/// the next call. The waiting thread polls the file every 50 ms, which takes microseconds. A watch in a file uses a
 /// connection, which the watches of a store share.
 ///
 /// As an iterator it waits without a timeout. It yields what [`wait`](Self::wait) returns, errors included, and ends
@@ -106,19 +106,19 @@ impl Watch {
     /// Waits until the organization has changes after [`cursor`](Self::cursor), at most as long as the timeout, and
     /// returns them, at most [`CHANGES_MAX`](crate::limits::CHANGES_MAX).
     ///
-    /// At the timeout it returns no items. With [`Duration::ZERO`] it tells what is there, and with [`Duration::MAX`] it
-    /// waits without end. If there are [more](Changes::has_more), the next call returns at once. Damage that stays is told
-    /// once.
+    /// At the timeout it returns no items. With [`Duration::ZERO`] it tells what is there, and with [`Duration::MAX`]
+    /// it waits without end. If there are [more](Changes::has_more), the next call returns at once. Damage that stays
+    /// is told once.
     ///
     /// # Errors
     ///
     /// - [`Error::Cancelled`] once the watch is [stopped](StopHandle::stop), and [`Error::Closed`] once the store is
     ///   closed or its last handle dropped; both at once.
     /// - [`Error::InvalidCursor`] if the organization was purged from the file with
-    ///   [`purge_organization`](crate::Store::purge_organization): list again, and watch from a new cursor. That goes for
-    ///   the watches of all organizations of the file.
-    /// - [`Error::InvalidPath`] if the file or its write-ahead log was moved, replaced or removed, so that no change would
-    ///   be heard.
+    ///   [`purge_organization`](crate::Store::purge_organization): list again, and watch from a new cursor. That goes
+    ///   for the watches of all organizations of the file.
+    /// - [`Error::InvalidPath`] if the file or its write-ahead log was moved, replaced or removed, so that no change
+    ///   would be heard.
     /// - Those of [`changes_since`](Organization::changes_since).
     ///
     /// No change is lost by an error: the next call continues at the same place. It first waits, 50 ms or until its
