@@ -24,7 +24,7 @@ pub struct Changes {
     /// The changed datasets, in the order of their last changes; each is there once, with its last state.
     pub items: Vec<Change>,
     /// The datasets of which it cannot be known whether they were changed; empty in an intact file. Items and damaged
-    /// datasets together are at most [`CHANGES_MAX`](crate::limits::CHANGES_MAX). Each is told once.
+    /// datasets together are at most [`CHANGES_MAX`](crate::limits::CHANGES_MAX). The next call does not repeat them.
     pub damaged: Vec<Damage>,
     /// The cursor after these changes, also if there are none.
     pub next: ChangeCursor,

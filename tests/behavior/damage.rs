@@ -3,6 +3,7 @@
 
 mod boundaries;
 mod changed;
+mod changes;
 mod history;
 mod order;
 mod types;

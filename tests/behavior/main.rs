@@ -16,6 +16,8 @@ mod requests;
 /// Responses, to the byte.
 mod responses;
 
+/// Following: what has changed since a cursor, and that a reader misses nothing.
+mod changes;
 /// Creating: what is stored, atomicity, batches, ids that are taken.
 mod creating;
 /// Edits, before they are saved: drafts, patches, what two versions differ in, merging.

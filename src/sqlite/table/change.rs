@@ -345,5 +345,5 @@ fn next_number(
     state: Option<&State>,
     count: usize,
 ) -> Result<i64, Failure> {
-    counter::take(transaction, count, state.map_or(owner.seq, |state| state.changed.max(owner.seq)))
+    counter::take(transaction, owner.organization, count, state.map_or(owner.seq, |state| state.changed.max(owner.seq)))
 }

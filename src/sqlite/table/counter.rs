@@ -3,7 +3,9 @@
 
 use rusqlite::Connection;
 
+use super::changes;
 use super::row::Columns;
+use crate::model::ids::OrganizationId;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::sequence::SEQS;
 use crate::sqlite::snapshot::Snapshot;
@@ -22,19 +24,26 @@ const DRAW_GENERATION: &str = "UPDATE counter SET generation = random() WHERE id
 
 /// Counts row by row, because counting a whole table is one step of SQLite that cannot be interrupted.
 const COUNT: &str = "
-    SELECT count(*), ifnull(min(id = 1 AND typeof(last) = 'integer' AND last BETWEEN 0 AND ?1), 0),
+    SELECT count(*), ifnull(min(id = 1 AND typeof(last) = 'integer' AND last BETWEEN 0 AND ?1
+            AND typeof(generation) = 'integer'), 0),
         max(last) >= ?2
     FROM counter WHERE id IS NOT NULL";
 
 /// Takes `count` consecutive unused numbers and returns the first. It is larger than `after`, also if another tool has
-/// set the counter back: then the numbers before it are skipped.
-pub(super) fn take(transaction: &Transaction<'_>, count: usize, after: i64) -> Result<i64, Failure> {
+/// set the counter back: then the numbers before it are skipped. A new block begins behind all changes of the
+/// organization, of which a reader would otherwise miss those of the block.
+pub(super) fn take(
+    transaction: &Transaction<'_>,
+    organization: OrganizationId,
+    count: usize,
+    after: i64,
+) -> Result<i64, Failure> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let mut numbers = transaction.numbers();
     let first = if let Some(first) = numbers.take(count, after) {
         first
     } else {
-        let last = last(transaction)?.max(after);
+        let last = last(transaction)?.max(changes::last_number(transaction, organization)?).max(after);
         let block = count.max(BLOCK).min(SEQS.end().saturating_sub(last));
         numbers = numbers.with_block(last, block);
         let first = numbers.take(count, after).ok_or_else(|| damaged("no number is left for a dataset or a change"))?;

@@ -58,7 +58,8 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 /// Inserts new datasets with their KPIs.
 pub(crate) fn insert(transaction: &Transaction<'_>, new: &[Record]) -> Result<(), Failure> {
     let connection = transaction.connection();
-    let first = counter::take(transaction, new.len(), 0)?;
+    let Some(organization) = new.first().map(|record| record.dataset.organization_id) else { return Ok(()) };
+    let first = counter::take(transaction, organization, new.len(), 0)?;
     let mut statement = connection.prepare_cached(&INSERT)?;
     for ((seq, record), index) in (first..=i64::MAX).zip(new).zip(0..) {
         let id = record.dataset.id;

@@ -224,7 +224,7 @@ fn remove(transaction: &Transaction<'_>, organization: OrganizationId, deleted: 
     let connection = transaction.connection();
     let last: Option<i64> =
         connection.prepare_cached(LAST_PURGE)?.query_one([organization.as_bytes()], |row| row.get(0))?;
-    let number = counter::take(transaction, 1, last.unwrap_or_default().max(changed).max(seq))?;
+    let number = counter::take(transaction, organization, 1, last.unwrap_or_default().max(changed).max(seq))?;
     removal::remove_dataset(connection, seq)?;
     let digest = digest::purged(organization, number, id).cast_signed();
     let values = params![organization.as_bytes(), number, id.as_bytes(), digest];

@@ -1,6 +1,8 @@
 //! The entries of three indexes, merged into the order of their numbers.
 
-use rusqlite::{CachedStatement, Rows, params};
+use std::collections::VecDeque;
+
+use rusqlite::params;
 
 use crate::model::cursor::Order;
 use crate::model::ids::{DatasetId, OrganizationId};
@@ -8,49 +10,39 @@ use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::table::row::Columns;
 
-// The statements name their indexes: misled by the statistics in a file, SQLite might choose others. What is not an
-// integer has no place in the order, and is left out.
+// The statements name their indexes: misled by the statistics in a file, SQLite might choose others. What is not a
+// number has no place in the order, and is left out.
 
 const CREATED_UPWARDS: &str = "
     SELECT seq, seq FROM dataset INDEXED BY dataset_by_organization
     WHERE organization_id = ?1 AND deleted_at IS NULL AND seq BETWEEN ?2 AND 9223372036854775807
-    ORDER BY seq";
+    ORDER BY seq LIMIT ?3";
 const CREATED_DOWNWARDS: &str = "
     SELECT seq, seq FROM dataset INDEXED BY dataset_by_organization
     WHERE organization_id = ?1 AND deleted_at IS NULL AND seq BETWEEN 1 AND ?2
-    ORDER BY seq DESC";
+    ORDER BY seq DESC LIMIT ?3";
 const CHANGED_UPWARDS: &str = "
     SELECT changed, seq FROM dataset INDEXED BY dataset_by_change
     WHERE organization_id = ?1 AND changed BETWEEN ?2 AND 9223372036854775807
-    ORDER BY changed";
+    ORDER BY changed LIMIT ?3";
 const CHANGED_DOWNWARDS: &str = "
     SELECT changed, seq FROM dataset INDEXED BY dataset_by_change
     WHERE organization_id = ?1 AND changed BETWEEN 1 AND ?2
-    ORDER BY changed DESC";
+    ORDER BY changed DESC LIMIT ?3";
 const PURGED_UPWARDS: &str = "
     SELECT change, id, digest FROM purged_dataset INDEXED BY sqlite_autoindex_purged_dataset_1
     WHERE organization_id = ?1 AND change BETWEEN ?2 AND 9223372036854775807
-    ORDER BY change";
+    ORDER BY change LIMIT ?3";
 const PURGED_DOWNWARDS: &str = "
     SELECT change, id, digest FROM purged_dataset INDEXED BY sqlite_autoindex_purged_dataset_1
     WHERE organization_id = ?1 AND change BETWEEN 1 AND ?2
-    ORDER BY change DESC";
+    ORDER BY change DESC LIMIT ?3";
 
-/// The statements of a walk in one direction.
-pub(super) struct Statements<'a> {
-    order: Order,
-    datasets: [CachedStatement<'a>; 2],
-    purges: CachedStatement<'a>,
-}
-
-impl<'a> Statements<'a> {
-    pub(super) fn prepare(snapshot: &'a Snapshot<'_>, order: Order) -> Result<Self, Failure> {
-        let (created, changed, purged) = match order {
-            Order::OldestFirst => (CREATED_UPWARDS, CHANGED_UPWARDS, PURGED_UPWARDS),
-            Order::NewestFirst => (CREATED_DOWNWARDS, CHANGED_DOWNWARDS, PURGED_DOWNWARDS),
-        };
-        let prepare = |sql| snapshot.connection().prepare_cached(sql);
-        Ok(Self { order, datasets: [prepare(created)?, prepare(changed)?], purges: prepare(purged)? })
+/// How many entries of an index are read at once: of the newest only the first intact one is wanted.
+fn batch(order: Order) -> i64 {
+    match order {
+        Order::OldestFirst => 128,
+        Order::NewestFirst => 1,
     }
 }
 
@@ -61,7 +53,7 @@ pub(super) struct Entry {
     pub(super) source: Source,
 }
 
-/// Where an entry leads.
+/// The row to which an entry leads.
 pub(super) enum Source {
     Dataset {
         seq: i64,
@@ -75,100 +67,122 @@ pub(super) enum Source {
 
 pub(super) enum Step {
     Entry(Entry),
-    /// The rest of an index cannot be read.
-    Ended(Failure),
+    /// An index is damaged at this number: entries that follow it may be missing.
+    Damaged(i64, Failure),
 }
 
 /// The entries of an organization in all indexes, in one order.
 pub(super) struct Merge<'a> {
     snapshot: &'a Snapshot<'a>,
+    organization: OrganizationId,
     order: Order,
-    streams: [Stream<'a>; 3],
+    streams: [Stream; 3],
 }
 
 impl<'a> Merge<'a> {
     /// Begins with the entry that has the number `from`.
-    pub(super) fn new(
-        snapshot: &'a Snapshot<'a>,
-        organization: OrganizationId,
-        statements: &'a mut Statements<'_>,
-        from: i64,
-    ) -> Result<Self, Failure> {
-        let Statements { order, datasets: [created, changed], purges } = statements;
-        let range = params![organization.as_bytes(), from];
+    pub(super) fn new(snapshot: &'a Snapshot<'a>, organization: OrganizationId, order: Order, from: i64) -> Self {
+        let (created, changed, purged) = match order {
+            Order::OldestFirst => (CREATED_UPWARDS, CHANGED_UPWARDS, PURGED_UPWARDS),
+            Order::NewestFirst => (CREATED_DOWNWARDS, CHANGED_DOWNWARDS, PURGED_DOWNWARDS),
+        };
         let streams = [
-            Stream::new(created.query(range)?, dataset),
-            Stream::new(changed.query(range)?, dataset),
-            Stream::new(purges.query(range)?, purge),
+            Stream::new(created, dataset, from),
+            Stream::new(changed, dataset, from),
+            Stream::new(purged, purge, from),
         ];
-        Ok(Self { snapshot, order: *order, streams })
+        Self { snapshot, organization, order, streams }
     }
 
-    /// The next entry of all indexes, or the damage that ends one of them.
+    /// The next entry of all indexes, or the damage of one of them.
     pub(super) fn next(&mut self) -> Result<Option<Step>, Failure> {
         for stream in &mut self.streams {
-            match stream.fill(self.order) {
-                Err(failure) if self.snapshot.is_damage(&failure) => return Ok(Some(Step::Ended(failure))),
-                filled => filled?,
+            if let Some(failure) = stream.fill(self.snapshot, self.organization, self.order)? {
+                return Ok(Some(Step::Damaged(stream.from, failure)));
             }
         }
-        let number = |stream: &Stream<'_>| match stream.head {
-            Head::Entry(Entry { number, .. }) => Some(number),
-            _ => None,
-        };
-        let numbers = self.streams.iter().filter_map(number);
+        let numbers = self.streams.iter().filter_map(Stream::number);
         let first = match self.order {
             Order::OldestFirst => numbers.min(),
             Order::NewestFirst => numbers.max(),
         };
-        let stream = self.streams.iter_mut().find(|stream| first.is_some() && number(stream) == first);
-        Ok(stream.and_then(Stream::take).map(Step::Entry))
+        let stream = self.streams.iter_mut().find(|stream| first.is_some() && stream.number() == first);
+        Ok(stream.and_then(|stream| stream.read.pop_front()).map(Step::Entry))
     }
 }
 
 /// The entries of one index.
-struct Stream<'a> {
-    rows: Rows<'a>,
-    read: fn(&Columns<'_>) -> Source,
-    last: Option<i64>,
-    head: Head,
+struct Stream {
+    sql: &'static str,
+    source: fn(&Columns<'_>) -> Source,
+    read: VecDeque<Entry>,
+    /// The number at which reading continues.
+    from: i64,
+    is_damaged: bool,
+    is_ended: bool,
 }
 
-enum Head {
-    Unread,
-    Entry(Entry),
-    Ended,
-}
-
-impl<'a> Stream<'a> {
-    fn new(rows: Rows<'a>, read: fn(&Columns<'_>) -> Source) -> Self {
-        Self { rows, read, last: None, head: Head::Unread }
+impl Stream {
+    fn new(sql: &'static str, source: fn(&Columns<'_>) -> Source, from: i64) -> Self {
+        Self { sql, source, read: VecDeque::new(), from, is_damaged: false, is_ended: false }
     }
 
-    fn take(&mut self) -> Option<Entry> {
-        match std::mem::replace(&mut self.head, Head::Unread) {
-            Head::Entry(entry) => Some(entry),
-            head => {
-                self.head = head;
-                None
+    fn number(&self) -> Option<i64> {
+        self.read.front().map(|entry| entry.number)
+    }
+
+    /// Reads the next entries, unless some are left. Returns the first damage that it meets, behind which it searches
+    /// for the next number.
+    fn fill(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        organization: OrganizationId,
+        order: Order,
+    ) -> Result<Option<Failure>, Failure> {
+        while self.read.is_empty() && !self.is_ended {
+            let failure = match self.read_batch(snapshot, organization, order) {
+                Err(failure) if snapshot.is_damage(&failure) => failure,
+                read => {
+                    read?;
+                    continue;
+                }
+            };
+            self.is_ended |= self.read.is_empty();
+            if !std::mem::replace(&mut self.is_damaged, true) {
+                return Ok(Some(failure));
             }
         }
+        Ok(None)
     }
 
-    /// Reads the next entry, unless one was read and not taken. An error ends the stream.
-    fn fill(&mut self, order: Order) -> Result<(), Failure> {
-        if !matches!(self.head, Head::Unread) {
-            return Ok(());
+    fn read_batch(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        organization: OrganizationId,
+        order: Order,
+    ) -> Result<(), Failure> {
+        let mut statement = snapshot.connection().prepare_cached(self.sql)?;
+        let mut rows = statement.query(params![organization.as_bytes(), self.from, batch(order)])?;
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            count += 1;
+            let columns = Columns(row);
+            let Ok(number) = columns.integer(0) else { continue };
+            // On a damaged index the entries might go back and never end.
+            if number != self.from && !order.is_after(self.from, number) {
+                return Err(damaged("an index is out of order").into());
+            }
+            self.read.push_back(Entry { number, source: (self.source)(&columns) });
+            let next = match order {
+                Order::OldestFirst => number.checked_add(1),
+                Order::NewestFirst => number.checked_sub(1),
+            };
+            match next {
+                Some(next) => self.from = next,
+                None => self.is_ended = true,
+            }
         }
-        self.head = Head::Ended;
-        let Some(row) = self.rows.next()? else { return Ok(()) };
-        let columns = Columns(row);
-        let number = columns.integer(0)?;
-        // On a damaged index the entries might go back and never end.
-        if self.last.replace(number).is_some_and(|last| !order.is_after(last, number)) {
-            return Err(damaged("an index is out of order").into());
-        }
-        self.head = Head::Entry(Entry { number, source: (self.read)(&columns) });
+        self.is_ended |= count < batch(order) || self.read.is_empty();
         Ok(())
     }
 }

@@ -11,7 +11,7 @@
 
 mod merge;
 
-use self::merge::{Entry, Merge, Source, Statements, Step};
+use self::merge::{Entry, Merge, Source, Step};
 use super::counter::{self, Counter};
 use super::dataset::{SELECT_BY_SEQ, check_head, column, owned_id, state};
 use super::row::Columns;
@@ -24,6 +24,7 @@ use crate::model::limits::CHANGES_MAX;
 use crate::model::page::Damage;
 use crate::model::state::State;
 use crate::sqlite::failure::{Failure, damaged};
+use crate::sqlite::sequence::SEQS;
 use crate::sqlite::snapshot::Snapshot;
 
 /// The changes after a place.
@@ -33,6 +34,12 @@ pub(crate) struct RawChanges {
     /// The place after them.
     pub(crate) next: Place,
     pub(crate) has_more: bool,
+}
+
+impl RawChanges {
+    fn has_damaged(&self, id: Option<DatasetId>) -> bool {
+        self.damaged.iter().any(|damage| damage.dataset == id)
+    }
 }
 
 /// Reads at most 1,000 changes of this organization after the place, or from the first one. Fails with
@@ -52,55 +59,72 @@ pub(crate) fn since(
     // Begins with the place itself: what is found there shows that the place is not behind the last change.
     let from = if after.is_some() { place.number.max(1) } else { i64::MIN };
     let mut is_known = place.number == 0;
-    let mut statements = Statements::prepare(snapshot, Order::OldestFirst)?;
-    let mut merge = Merge::new(snapshot, organization, &mut statements, from)?;
+    let mut merge = Merge::new(snapshot, organization, Order::OldestFirst, from);
     while let Some(step) = merge.next()? {
         is_known = true;
         let (number, read) = match step {
             Step::Entry(entry) if after.is_some() && entry.number == place.number => continue,
             Step::Entry(entry) => (entry.number, reader.read(&entry)?),
-            Step::Ended(failure) => (i64::MAX, Read::Damaged(None, failure)),
+            Step::Damaged(number, failure) => (number, Read::Damaged(None, failure)),
         };
         let is_told = match &read {
             Read::Change(_) => true,
             Read::ChangedLater => false,
-            Read::Damaged(..) => number > place.told,
+            // Two indexes may lead to it.
+            Read::Damaged(id, _) => number > place.told && (id.is_none() || !changes.has_damaged(*id)),
         };
         if is_told && changes.items.len() + changes.damaged.len() == CHANGES_MAX {
             changes.has_more = true;
             break;
         }
         match read {
-            Read::Change(change) => changes.items.push(change),
-            Read::ChangedLater => {}
-            Read::Damaged(dataset, Failure(Error::Corrupt { detail, .. })) if is_told => {
-                changes.damaged.push(Damage { index: changes.items.len(), dataset, detail });
-                if number < i64::MAX {
-                    changes.next.told = number;
-                }
-                continue;
+            Read::Change(change) => {
+                changes.items.push(change);
+                changes.next.number = number;
             }
-            Read::Damaged(..) => continue,
+            Read::Damaged(dataset, Failure(error)) => {
+                changes.next.told = changes.next.told.max(number);
+                if let Error::Corrupt { detail, .. } = error
+                    && is_told
+                {
+                    changes.damaged.push(Damage { index: changes.items.len(), dataset, detail });
+                }
+            }
+            Read::ChangedLater => {}
         }
-        changes.next.number = number;
     }
     if is_known { Ok(changes) } else { Err(Error::InvalidCursor.into()) }
 }
 
 /// The place after the last change of this organization.
 pub(crate) fn now(snapshot: &Snapshot<'_>, organization: OrganizationId) -> Result<Place, Failure> {
-    let counter = counter::read(snapshot)?;
+    last(snapshot, organization, counter::read(snapshot)?)
+}
+
+/// The number of the last change of this organization, 0 if there is none that can be read.
+pub(super) fn last_number(snapshot: &Snapshot<'_>, organization: OrganizationId) -> Result<i64, Failure> {
+    // A counter that was set back is smaller than numbers that are in use.
+    let counter = Counter { last: *SEQS.end(), generation: 0 };
+    match last(snapshot, organization, counter) {
+        Err(failure) if failure.is_damage() => Ok(0),
+        place => Ok(place?.number),
+    }
+}
+
+fn last(snapshot: &Snapshot<'_>, organization: OrganizationId, counter: Counter) -> Result<Place, Failure> {
     let mut place = Place::first(counter.generation);
     let reader = Reader { snapshot, organization, counter };
-    let mut statements = Statements::prepare(snapshot, Order::NewestFirst)?;
-    let mut merge = Merge::new(snapshot, organization, &mut statements, i64::MAX)?;
+    let mut merge = Merge::new(snapshot, organization, Order::NewestFirst, i64::MAX);
     while let Some(step) = merge.next()? {
         let Step::Entry(entry) = step else { continue };
-        if !matches!(reader.read(&entry)?, Read::Damaged(..)) {
-            place.number = entry.number;
-            break;
+        match reader.read(&entry)? {
+            Read::Change(_) => {
+                place.number = entry.number;
+                break;
+            }
+            Read::Damaged(..) => place.told = place.told.max(entry.number),
+            Read::ChangedLater => {}
         }
-        place.told = place.told.max(entry.number);
     }
     Ok(place)
 }
@@ -121,13 +145,15 @@ enum Read {
 
 impl Reader<'_> {
     fn read(&self, entry: &Entry) -> Result<Read, Failure> {
-        let read = if (1..=self.counter.last).contains(&entry.number) {
-            match entry.source {
-                Source::Dataset { seq } => self.dataset(seq, entry.number),
-                Source::Purge { id, digest } => self.purge(id, digest, entry.number),
+        let read = match entry.source {
+            Source::Dataset { seq } => self.dataset(seq, entry.number),
+            Source::Purge { id, digest } => self.purge(id, digest, entry.number),
+        };
+        let read = match read {
+            Ok(Read::Change(_)) if !(1..=self.counter.last).contains(&entry.number) => {
+                Err(damaged("the number of its last change was never given").into())
             }
-        } else {
-            Err(damaged("the number of its last change was never given").into())
+            read => read,
         };
         match read {
             Err(failure) if self.snapshot.is_damage(&failure) => {
