@@ -19,6 +19,7 @@
 //!   removed.
 //! - [`Organization::set_properties`] stores what an application keeps beside the datasets; [`Store::statistics`]
 //!   counts what the file contains.
+//! - [`Organization::watch`] waits until this or another process has changed something.
 //! - [`Violations`] list everything that is wrong with an input, each with its path and code; [`Error`] has a variant
 //!   for every failure, and a table of what to do about each.
 //! - [`DatasetQuery`], [`Page`] and [`Cursor`] list stored datasets, whole or as [`DatasetSummary`].
@@ -65,6 +66,7 @@ mod model;
 mod sqlite;
 mod store;
 
+pub use access::watch::StopHandle;
 pub use error::{Error, Result, Source};
 pub use model::changes::{Change, ChangeCursor, ChangeState, Changes, ParseChangeCursorError};
 pub use model::cursor::{Cursor, ParseCursorError};
@@ -96,6 +98,7 @@ pub use store::dataset::load_options::{LoadError, LoadOptions, Loaded};
 pub use store::dataset::query::DatasetQuery;
 pub use store::options::StoreOptions;
 pub use store::organization::Organization;
+pub use store::organization::watch::Watch;
 
 /// The crates whose types are in this API, in the versions that it uses.
 pub use {chrono, uuid};

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::sqlite::database::Database;
 use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::{Failure, changed_while_read};
+use crate::sqlite::polling::Polling;
 use crate::sqlite::read_connection::{OpenedReader, ReadConnection};
 use crate::sqlite::snapshot::Snapshot;
 
@@ -34,6 +35,7 @@ struct Pool {
     is_paused: bool,
     /// How many connections are in use that were opened for one call and do not belong to the pool.
     own: usize,
+    watches: Watches,
     is_closed: bool,
     /// Whether the writer has no connection any more, except for the one that it may have left here.
     is_over: bool,
@@ -44,6 +46,15 @@ struct Pool {
     writer: Option<Connection>,
 }
 
+/// The watches, which share a connection.
+#[derive(Default)]
+struct Watches {
+    count: usize,
+    /// The connection; `None` without watches, before the first poll and during one.
+    idle: Option<Polling>,
+    are_polling: bool,
+}
+
 impl Readers {
     pub(super) fn new(database: Arc<Database>, first: Option<ReadConnection>, busy_timeout: Duration) -> Self {
         let pool = Pool {
@@ -52,6 +63,7 @@ impl Readers {
             waiting: 0,
             is_paused: false,
             own: 0,
+            watches: Watches::default(),
             is_closed: false,
             is_over: false,
             writer: None,
@@ -79,6 +91,38 @@ impl Readers {
         }
         let _counted = Own { readers: self };
         Ok(self.database.diagnosed(|damage_is_known| work(self.database.whole_reader()?, damage_is_known))?)
+    }
+
+    pub(super) fn add_watch(&self) {
+        self.lock().watches.count += 1;
+    }
+
+    /// Without watches nothing polls, and the connection serves other reads.
+    pub(super) fn remove_watch(&self) {
+        let mut pool = self.lock();
+        pool.watches.count = pool.watches.count.saturating_sub(1);
+        if pool.watches.count == 0 {
+            let connection = pool.watches.idle.take().and_then(Polling::into_connection);
+            pool.idle.extend(connection);
+        }
+    }
+
+    /// Whether another connection may have changed the file since the last poll. False if another thread is polling, and
+    /// while reads are paused: then a commit of this process has just woken the watches, or the next poll tells.
+    pub(super) fn poll(&self) -> Result<bool> {
+        let polling = {
+            let mut pool = self.lock();
+            if pool.is_closed {
+                return Err(Error::Closed);
+            }
+            if pool.watches.are_polling || pool.is_paused {
+                return Ok(false);
+            }
+            pool.watches.are_polling = true;
+            pool.watches.idle.take().unwrap_or_else(|| Polling::with(pool.idle.pop()))
+        };
+        let mut poller = Poller { readers: self, polling };
+        Ok(self.database.diagnosed(|_| poller.polling.poll(&self.database))?)
     }
 
     /// Keeps the writer's connection of a closed store until no other connection is in use. Returns it if none is.
@@ -113,7 +157,7 @@ impl Readers {
         let idle = {
             let mut pool = self.lock();
             pool.is_closed = true;
-            std::mem::take(&mut pool.idle)
+            (std::mem::take(&mut pool.idle), pool.watches.idle.take())
         };
         drop(idle);
         self.returned.notify_all();
@@ -122,7 +166,7 @@ impl Readers {
     /// Leaks the connections: after a fork they belong to the parent.
     pub(super) fn leak(&mut self) {
         let pool = self.pool.get_mut().unwrap_or_else(PoisonError::into_inner);
-        std::mem::forget((std::mem::take(&mut pool.idle), pool.writer.take()));
+        std::mem::forget((std::mem::take(&mut pool.idle), pool.watches.idle.take(), pool.writer.take()));
     }
 
     /// Lets no further read begin, and waits at most `timeout` until those in progress have ended. `None`, at once, if it
@@ -133,9 +177,9 @@ impl Readers {
             return None;
         }
         pool.is_paused = true;
-        let is_in_use = |pool: &mut Pool| pool.in_use > 0;
+        let is_in_use = |pool: &mut Pool| pool.is_read();
         let waited = self.returned.wait_timeout_while(pool, timeout, is_in_use).unwrap_or_else(PoisonError::into_inner);
-        Some(Paused { readers: self, are_idle: waited.0.in_use == 0 })
+        Some(Paused { readers: self, are_idle: !waited.0.is_read() })
     }
 
     /// Whether a connection of one call is in use, for a verification or a backup.
@@ -249,6 +293,32 @@ impl Drop for Reader<'_> {
     }
 }
 
+/// The connection of the watches, while it polls; dropping this guard returns it.
+struct Poller<'a> {
+    readers: &'a Readers,
+    polling: Polling,
+}
+
+impl Drop for Poller<'_> {
+    fn drop(&mut self) {
+        let polling = std::mem::take(&mut self.polling);
+        let mut pool = self.readers.lock();
+        if pool.is_closed {
+            // Before the writer's connection, which must be the last.
+            drop(polling);
+        } else if pool.watches.count == 0 {
+            pool.idle.extend(polling.into_connection());
+        } else {
+            pool.watches.idle = Some(polling);
+        }
+        pool.watches.are_polling = false;
+        if pool.is_paused {
+            self.readers.returned.notify_all();
+        }
+        self.readers.close_if_unused(&mut pool);
+    }
+}
+
 /// A connection that was opened for one call and does not belong to the pool. Dropped after the connection.
 struct Own<'a> {
     readers: &'a Readers,
@@ -264,7 +334,12 @@ impl Drop for Own<'_> {
 
 impl Pool {
     fn is_unused(&self) -> bool {
-        self.in_use == 0 && self.own == 0
+        !self.is_read() && self.own == 0
+    }
+
+    /// Whether a connection of the pool is in use.
+    fn is_read(&self) -> bool {
+        self.in_use > 0 || self.watches.are_polling
     }
 }
 

@@ -58,7 +58,7 @@ impl Deref for Source {
 /// | [`StorageFull`](Self::StorageFull) | no space left on the disk | nothing | free some space and try again; no reopening is needed |
 /// | [`ReadOnly`](Self::ReadOnly) | the file or its folder cannot be written | nothing | change the permissions, or open without `read_only` |
 /// | [`Closed`](Self::Closed) | the store was closed | nothing | open it again |
-/// | [`Cancelled`](Self::Cancelled) | the progress callback cancelled a long operation | nothing | |
+/// | [`Cancelled`](Self::Cancelled) | the progress callback cancelled a long operation, or the watch was stopped | nothing | |
 /// | [`InvalidPath`](Self::InvalidPath) | the path cannot be used for a store or a backup, or the file or its log was moved while open | nothing | choose another path, or put the file back; after the loss of a log, close and open again |
 /// | [`NotAStore`](Self::NotAStore) | the file is not one of this crate | nothing, the file is unchanged | choose another path |
 /// | [`TooNew`](Self::TooNew) | a later version of this crate created or upgraded the file | nothing, the file is unchanged | update the application |
@@ -189,7 +189,7 @@ pub enum Error {
     #[error("the store is closed")]
     Closed,
 
-    /// The caller's progress callback cancelled the operation.
+    /// The caller's progress callback cancelled the operation, or a [`StopHandle`](crate::StopHandle) stopped the watch.
     #[error("the operation was cancelled")]
     Cancelled,
 

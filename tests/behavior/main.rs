@@ -40,6 +40,8 @@ mod tenants;
 mod threads;
 /// The trash: deleting, restoring, purging.
 mod trash;
+/// Watching: what is heard of commits, when, and how a watch ends.
+mod watching;
 
 /// Backups: complete, compact, verified, of a store in use; restoring them.
 mod backups;

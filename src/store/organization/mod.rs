@@ -4,6 +4,7 @@ mod changes;
 mod list;
 mod properties;
 mod purge;
+pub(crate) mod watch;
 
 use crate::error::Result;
 use crate::model::ids::{OrganizationId, UserId};

@@ -1,5 +1,7 @@
 //! The calls of an organization, each with an attack by the ids and cursors of another.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use kpi_store::{
     ChangeCursor, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, KpiPatch, LoadOptions, Loaded,
@@ -12,7 +14,7 @@ use super::{Tenants, all, told};
 pub(super) type Attack = fn(&Tenants) -> String;
 
 /// A new call is added here.
-pub(super) const ATTACKS: [(&str, Attack); 32] = [
+pub(super) const ATTACKS: [(&str, Attack); 33] = [
     ("accept_dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.accept_dataset(id)))),
     ("acting_as", |tenants| {
         let ours = tenants.ours.acting_as(tenants.theirs.user().unwrap());
@@ -141,5 +143,15 @@ pub(super) const ATTACKS: [(&str, Attack); 32] = [
     ("version_at", |tenants| {
         let times = [None, tenants.theirs_only[0].updated_at];
         told(tenants.all_ids().map(|id| times.map(|time| tenants.ours.version_at(id, time))))
+    }),
+    ("watch", |tenants| {
+        let theirs = tenants.theirs.change_cursor().unwrap();
+        assert!(matches!(tenants.ours.watch(theirs), Err(Error::InvalidCursor)));
+        let mut watch = tenants.ours.watch(ChangeCursor::start()).unwrap();
+        let first = watch.wait(Duration::ZERO).unwrap();
+        assert!(!first.items.is_empty(), "the control: it tells ours");
+        let second = watch.wait(Duration::from_millis(1)).unwrap();
+        assert!(second.items.is_empty(), "it tells theirs");
+        format!("{watch:?} {first:?} {second:?}")
     }),
 ];
