@@ -23,6 +23,7 @@
 //! - [`Violations`] list everything that is wrong with an input, each with its path and code; [`Error`] has a variant
 //!   for every failure, and a table of what to do about each.
 //! - [`DatasetQuery`], [`Page`] and [`Cursor`] list stored datasets, whole or as [`DatasetSummary`].
+//! - [`Organization::changes_since`] tells what has changed since a [`ChangeCursor`], across processes and restarts.
 //!
 //! ```
 //! use kpi_store::{NewDataset, NewKpi, OrganizationId, Store};
@@ -110,6 +111,8 @@ pub mod documentation {
     pub mod design {}
     #[doc = include_str!("../docs/file-format.md")]
     pub mod file_format {}
+    #[doc = include_str!("../docs/synchronizing.md")]
+    pub mod synchronizing {}
 }
 
 /// The README's program, compiled and run as a test.
