@@ -8,6 +8,7 @@ pub(crate) mod change;
 mod digest;
 pub(crate) mod history;
 pub(crate) mod keep;
+pub(crate) mod property;
 pub(crate) mod read;
 pub(crate) mod write;
 
