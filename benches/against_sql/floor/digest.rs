@@ -73,6 +73,14 @@ impl Bytes {
         self.hash()
     }
 
+    pub(super) fn property(&mut self, organization: Uuid, key: &str, content: &[u8]) -> i64 {
+        self.put(organization.as_bytes());
+        self.text(key);
+        self.put(&(content.len() as u64).to_le_bytes());
+        self.put(content);
+        self.hash()
+    }
+
     #[inline]
     pub(super) fn put(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);

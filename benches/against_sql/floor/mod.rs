@@ -9,6 +9,7 @@ pub(crate) mod changes;
 mod digest;
 pub(crate) mod history;
 pub(crate) mod keep;
+pub(crate) mod property;
 pub(crate) mod read;
 pub(crate) mod write;
 
