@@ -13,7 +13,7 @@ use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 
 use super::letters;
 
-/// The number of characters that are remembered. More than that are in use only where one stands for a word or syllable.
+/// The number of characters that are remembered. Only texts in Han characters or Hangul have more different ones.
 const SLOTS: usize = 4096;
 
 /// The most bytes of a remembered folded character. Longer ones are rare: the longest has 33.

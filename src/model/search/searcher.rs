@@ -91,8 +91,8 @@ impl<'p> Searcher<'p> {
     }
 }
 
-/// The bytes of the text that the bytes `start..end` of the folded text come from. Marks fold to nothing, so they belong
-/// to the character before.
+/// The bytes of the text that the bytes `start..end` of the folded text come from. Marks fold to nothing, so they
+/// belong to the character before.
 fn origin(origins: &[usize], start: usize, end: usize, text_len: usize) -> Option<Range<usize>> {
     let first = *origins.get(start)?;
     let last = *origins.get(end.checked_sub(1)?)?;

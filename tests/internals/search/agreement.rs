@@ -18,8 +18,9 @@ use crate::model::search::searcher::Searcher;
 /// What is special in some way, and what is found in it: accents, marks of several classes in both orders, letters
 /// without a decomposition, expansions, Greek with an iota subscript, the dotted and the dotless I, sigmas, ligatures,
 /// full width, Arabic presentation forms, Hangul whole and in parts, kana, white space, and code points not assigned.
-const PARTS: &str = "a A b ab aa e E i I s S ss ff 3 é É ǘ ệ ß ẞ Ł ø Æ ǽ Đ ı İ ŉ ſ Σ ς ᾳ ᾼ ᾷ ΐ ﬀ ﬃ Ａ ｂ ﻼ ﷺ 가 각 が か \
-    ½ Ё ´ ¨ \u{301} \u{323} \u{323}\u{301} \u{345} \u{20dd} \u{fe0f} \u{1100}\u{1161} \u{11a8} \u{ff9e} \u{378} \u{10ffff}";
+const PARTS: &str = "a A b ab aa aaa aba e E i I s S ss ff 3 é É ǘ ệ ß ẞ Ł ø Æ ǽ Đ ı İ ŉ ſ Σ ς ᾳ ᾼ ᾷ ΐ ﬀ ﬃ Ａ ｂ ﻼ ﷺ \
+    가 각 が か ½ Ё ´ ¨ \u{301} \u{323} \u{323}\u{301} \u{345} \u{20dd} \u{fe0f} \u{1100}\u{1161} \u{11a8} \
+    \u{ff9e} \u{378} \u{10ffff}";
 
 /// What the parts are apart from: white space of several kinds.
 const SPACES: [&str; 4] = [" ", "  ", "\u{a0}", "\u{3000}"];
@@ -132,6 +133,7 @@ fn the_comparison_notices_a_wrong_rule() {
     }
 }
 
+/// `Cargo.lock` has both sets of tables in the same version of Unicode. If only one is updated, new letters may differ.
 #[test]
 fn every_character_folds_as_in_the_second_tables() {
     // Of the planes without letters, a hundredth will do.
