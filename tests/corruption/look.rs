@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi, Organization, Store};
+use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi, Organization, Store, ValueType};
 
 use super::Stored;
 
@@ -68,8 +68,18 @@ impl Seen {
             self.by_id(&organization, datasets);
             self.listed(&organization, datasets, &DatasetQuery::new().limit(7));
             self.listed(&organization, datasets, &DatasetQuery::new().newest_first().limit(7));
-            let counted = organization.count_datasets(&DatasetQuery::new());
-            let _ = counted.map_err(|error| typed(&self.what, &error, &["corrupt"]));
+            // A search reads all texts.
+            let queries = [
+                DatasetQuery::new(),
+                DatasetQuery::new().matching("no such word"),
+                DatasetQuery::new().recently_changed_first().matching("e"),
+                DatasetQuery::new().with_value_type(ValueType::Date),
+            ];
+            for query in queries {
+                let counted = organization.count_datasets(&query);
+                let _ = counted.map_err(|error| typed(&self.what, &error, &["corrupt"]));
+                self.summarized(&organization, datasets, &query.limit(7));
+            }
         }
         let _ = store.organizations().map_err(|error| typed(&self.what, &error, &["corrupt"]));
     }
@@ -107,6 +117,18 @@ impl Seen {
         }
         if came_to_its_end && missing.len() > unnamed {
             self.hidden.extend(missing);
+        }
+    }
+
+    fn summarized(&mut self, organization: &Organization, datasets: &[Dataset], query: &DatasetQuery) {
+        for summary in organization.iter_summaries(query) {
+            match summary {
+                Ok(summary) => {
+                    let is_stored = |dataset: &Dataset| dataset.id == summary.id && dataset.name == summary.name;
+                    self.wrong += u64::from(!datasets.iter().any(is_stored));
+                }
+                Err(error) => self.damaged(&error),
+            }
         }
     }
 

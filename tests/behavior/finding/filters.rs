@@ -138,7 +138,9 @@ fn folded(text: &str) -> String {
 /// The place of a dataset in an order, from its place in the order of creation and the number of its last change.
 type Place = fn((usize, u64)) -> i128;
 
-const ORDERS: [(fn(DatasetQuery) -> DatasetQuery, Place); 3] = [
+type Order = fn(DatasetQuery) -> DatasetQuery;
+
+const ORDERS: [(Order, Place); 3] = [
     (DatasetQuery::oldest_first, |(created, _)| created as i128),
     (DatasetQuery::newest_first, |(created, _)| -(created as i128)),
     (DatasetQuery::recently_changed_first, |(_, changed)| -i128::from(changed)),
@@ -164,9 +166,9 @@ fn every_combination_lists_and_counts_what_a_filter_in_memory_finds() {
                 expected.sort_by_key(|(index, dataset)| place((*index, world.last_changes[&dataset.id])));
                 let expected: Vec<&Dataset> = expected.into_iter().map(|(_, dataset)| dataset).collect();
                 if expected.is_empty() {
-                    none += 1
+                    none += 1;
                 } else {
-                    some += 1
+                    some += 1;
                 }
 
                 let found: Vec<_> = ours.iter_datasets(&query).map(Result::unwrap).collect();
