@@ -66,8 +66,12 @@ pub(super) fn operations() -> Vec<Operation> {
         (
             "search",
             summaries(DatasetQuery::new().matching("withdrawal").limit(2)),
-            [&[("SELECT kpi", 2), ("SELECT dataset", 1)].repeat(2), &READ[..], &[("SELECT dataset", 1), ("PRAGMA", 1)]]
-                .concat(),
+            [
+                &[("SELECT kpi", 2), ("SELECT dataset", 1)].repeat(2),
+                &READ[..1],
+                &[("SELECT dataset", 2), ("PRAGMA", 1)],
+            ]
+            .concat(),
         ),
         (
             "page of a value type and a user",
