@@ -31,6 +31,10 @@ get one with 10 KPIs|1000
 list 10,000 in pages of 1,000|1
 page of 50|50
 count|200
+summaries of 10,000 in pages of 1,000|1
+page of 50 summaries|100
+search 10,000 with 10 KPIs, no hit|1
+search, page of 50 of a common word|50
 open an up-to-date file|20
 request JSON in, parsed alone|500
 response JSON out|500

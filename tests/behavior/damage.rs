@@ -170,7 +170,9 @@ fn a_row_with_a_broken_chain_of_pages_hides_no_other() {
     let (file, ours) = whole.altered(&[]);
     // Long enough for two overflow pages beside the page of the row.
     let torn = NewDataset::new("🌊".repeat(60)).description("🌊".repeat(2_000));
-    whole.datasets.extend(ours.create_datasets([torn, NewDataset::new("Waste")]).unwrap());
+    whole.datasets.extend(
+        ours.create_datasets([torn, NewDataset::new("Waste")].map(|new| new.kpi(NewKpi::new("Withdrawal")))).unwrap(),
+    );
     drop(ours);
     let mut bytes = fs::read(&file.path).unwrap();
     let is_chained = |page: &&mut [u8]| page[4..1_000].iter().all(|byte| "🌊".as_bytes().contains(byte));
@@ -309,7 +311,14 @@ impl Whole {
         let newest_first: Vec<_> = oldest_first.iter().rev().cloned().collect();
         for limit in [1, 2, 3, 5, 50] {
             let query = DatasetQuery::new().limit(limit);
-            for (query, expected) in [(query.clone(), &oldest_first), (query.newest_first(), &newest_first)] {
+            // Everything intact matches it.
+            let search = query.clone().matching("withdrawal");
+            for (query, expected) in [
+                (query.clone(), &oldest_first),
+                (query.newest_first(), &newest_first),
+                (search.clone(), &oldest_first),
+                (search.newest_first(), &newest_first),
+            ] {
                 assert_eq!(&page_by_page(ours, &query), expected, "{what}: {query:?}");
                 let iterated = ours.iter_datasets(&query).map(|item| item.map_err(|error| named(&error)));
                 assert_eq!(&iterated.collect::<Vec<_>>(), expected, "{what}: {query:?}");

@@ -22,6 +22,8 @@ mod changes;
 mod creating;
 /// Edits, before they are saved: drafts, patches, what two versions differ in, merging.
 mod edits;
+/// Finding: summaries, filters, the order of the last changes, searches.
+mod finding;
 /// Looking back: every version, reverting, pruning.
 mod history;
 /// Ids and times: fresh, given, increasing, out of range, from sources that panic.

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use kpi_store::chrono::DateTime;
 use kpi_store::{
     ChangeCursor, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, NewDataset, NewKpi, OrganizationId,
-    Result, Store,
+    Result, Store, ValueType,
 };
 
 use crate::support::{TestFile, checkpointed_store, entries, listed, organization, request_with_kpis, with_suffix};
@@ -131,6 +131,17 @@ fn every_write_is_refused_and_every_read_answers() {
     assert_eq!(listed(&theirs), std::slice::from_ref(&dataset));
     assert_eq!(theirs.deleted_datasets(&DatasetQuery::new()).unwrap().items[0].dataset, deleted);
     assert_eq!(theirs.history(dataset.id, &HistoryQuery::new()).unwrap().items[0].dataset, dataset);
+    let queries = [
+        DatasetQuery::new(),
+        DatasetQuery::new().recently_changed_first(),
+        DatasetQuery::new().matching("water m3"),
+        DatasetQuery::new().with_value_type(ValueType::Number),
+    ];
+    for query in queries {
+        assert_eq!(theirs.summaries(&query).unwrap().items[0].id, dataset.id);
+        assert_eq!(theirs.iter_summaries(&query).count(), 1);
+        assert_eq!((theirs.count_datasets(&query).unwrap(), theirs.count_deleted(&query).unwrap()), (1, 1));
+    }
     assert_eq!(theirs.version(dataset.id, 1).unwrap().unwrap().dataset, dataset);
     assert_eq!(theirs.property("cursor").unwrap().as_deref(), Some(b"17".as_slice()));
     assert_eq!(theirs.property_keys().unwrap(), ["cursor"]);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kpi_store::{
     Change, ChangeCursor, ChangeState, Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi,
-    Organization, OrganizationId, Store,
+    Organization, OrganizationId, Store, ValueType,
 };
 
 use super::Stored;
@@ -71,9 +71,19 @@ impl Seen {
             self.by_id(&organization, datasets);
             self.listed(&organization, datasets, &DatasetQuery::new().limit(7));
             self.listed(&organization, datasets, &DatasetQuery::new().newest_first().limit(7));
+            // A search reads all texts.
+            let queries = [
+                DatasetQuery::new(),
+                DatasetQuery::new().matching("no such word"),
+                DatasetQuery::new().recently_changed_first().matching("e"),
+                DatasetQuery::new().with_value_type(ValueType::Date),
+            ];
+            for query in queries {
+                let counted = organization.count_datasets(&query);
+                let _ = counted.map_err(|error| typed(&self.what, &error, &["corrupt"]));
+                self.summarized(&organization, datasets, &query.limit(7));
+            }
             self.changed(&organization, datasets);
-            let counted = organization.count_datasets(&DatasetQuery::new());
-            let _ = counted.map_err(|error| typed(&self.what, &error, &["corrupt"]));
             self.properties(&organization);
         }
         let _ = store.statistics().map_err(|error| typed(&self.what, &error, &["corrupt"]));
@@ -148,6 +158,18 @@ impl Seen {
         match organization.property_keys() {
             Ok(keys) => assert!(keys.len() < 2 * PROPERTIES, "{}: {} keys", self.what, keys.len()),
             Err(error) => typed(&self.what, &error, &["corrupt"]),
+        }
+    }
+
+    fn summarized(&mut self, organization: &Organization, datasets: &[Dataset], query: &DatasetQuery) {
+        for summary in organization.iter_summaries(query) {
+            match summary {
+                Ok(summary) => {
+                    let is_stored = |dataset: &Dataset| dataset.id == summary.id && dataset.name == summary.name;
+                    self.wrong += u64::from(!datasets.iter().any(is_stored));
+                }
+                Err(error) => self.damaged(&error),
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use kpi_store::{
     ChangeCursor, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, KpiPatch, LoadOptions, Loaded,
-    NewDataset, NewKpi,
+    NewDataset, NewKpi, ValueType,
 };
 
 use super::{Tenants, all, told};
@@ -14,7 +14,7 @@ use super::{Tenants, all, told};
 pub(super) type Attack = fn(&Tenants) -> String;
 
 /// A new call is added here.
-pub(super) const ATTACKS: [(&str, Attack); 33] = [
+pub(super) const ATTACKS: [(&str, Attack); 35] = [
     ("accept_dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.accept_dataset(id)))),
     ("acting_as", |tenants| {
         let ours = tenants.ours.acting_as(tenants.theirs.user().unwrap());
@@ -36,11 +36,15 @@ pub(super) const ATTACKS: [(&str, Attack); 33] = [
     ("count_datasets", |tenants| {
         let count = tenants.ours.count_datasets(&DatasetQuery::new().after(&tenants.cursor_of_theirs)).unwrap();
         assert_eq!(count, tenants.ours_only.len() as u64);
+        let counts = searches(tenants).map(|query| tenants.ours.count_datasets(&query).unwrap());
+        assert_eq!(counts, [0, 0, 3, 3, 3]);
         count.to_string()
     }),
     ("count_deleted", |tenants| {
         let count = tenants.ours.count_deleted(&DatasetQuery::new().after(&tenants.cursor_of_theirs)).unwrap();
         assert_eq!(count, 1);
+        let counts = searches(tenants).map(|query| tenants.ours.count_deleted(&query).unwrap());
+        assert_eq!(counts, [0, 0, 1, 1, 1]);
         count.to_string()
     }),
     ("create_dataset", |tenants| {
@@ -64,7 +68,7 @@ pub(super) const ATTACKS: [(&str, Attack); 33] = [
     ("datasets", |tenants| {
         let query = DatasetQuery::new().limit(1_000);
         let pages = [query.clone(), query.clone().newest_first(), query.after(&tenants.cursor_of_theirs)];
-        told(pages.iter().map(|query| tenants.ours.datasets(query)))
+        told(pages.iter().chain(&searches(tenants)).map(|query| tenants.ours.datasets(query)))
     }),
     ("delete_dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.delete_dataset(id)))),
     ("delete_datasets", |tenants| {
@@ -74,7 +78,7 @@ pub(super) const ATTACKS: [(&str, Attack); 33] = [
     ("deleted_datasets", |tenants| {
         let query = DatasetQuery::new().limit(1_000);
         let pages = [query.clone(), query.clone().oldest_first(), query.after(&tenants.cursor_of_theirs)];
-        told(pages.iter().map(|query| tenants.ours.deleted_datasets(query)))
+        told(pages.iter().chain(&searches(tenants)).map(|query| tenants.ours.deleted_datasets(query)))
     }),
     ("history", |tenants| {
         let queries = [HistoryQuery::new(), HistoryQuery::new().after(&tenants.cursor_of_theirs)];
@@ -84,6 +88,11 @@ pub(super) const ATTACKS: [(&str, Attack); 33] = [
     ("iter_datasets", |tenants| {
         let crossing = DatasetQuery::new().after(&tenants.cursor_of_theirs);
         format!("{:?} {}", all(&tenants.ours), told(tenants.ours.iter_datasets(&crossing)))
+    }),
+    ("iter_summaries", |tenants| {
+        let crossing = DatasetQuery::new().after(&tenants.cursor_of_theirs);
+        let queries = searches(tenants).into_iter().chain([DatasetQuery::new(), crossing]);
+        told(queries.flat_map(|query| tenants.ours.iter_summaries(&query.limit(2))))
     }),
     ("load_datasets", |tenants| {
         let load = |id| tenants.ours.load_datasets([NewDataset::new("taken?").id(id)], LoadOptions::new());
@@ -126,6 +135,11 @@ pub(super) const ATTACKS: [(&str, Attack); 33] = [
         let (keys, contents) = (["shared key", "a key of theirs"], [Some("taken?"), None]);
         told(contents.into_iter().map(|content| tenants.ours.set_properties(keys.map(|key| (key, content)))))
     }),
+    ("summaries", |tenants| {
+        let query = DatasetQuery::new().limit(1_000);
+        let pages = [query.clone(), query.clone().newest_first(), query.after(&tenants.cursor_of_theirs)];
+        told(pages.iter().chain(&searches(tenants)).map(|query| tenants.ours.summaries(query)))
+    }),
     ("update_dataset", |tenants| {
         let kpi = tenants.theirs_only[0].kpis[0].id;
         let patches = [
@@ -155,3 +169,15 @@ pub(super) const ATTACKS: [(&str, Attack); 33] = [
         format!("{watch:?} {first:?} {second:?}")
     }),
 ];
+
+/// Queries for what only the other organization has, and then for what both have.
+fn searches(tenants: &Tenants) -> [DatasetQuery; 5] {
+    let new = DatasetQuery::new;
+    [
+        new().matching("theirs"),
+        new().created_by(tenants.theirs.user().unwrap()),
+        new().matching("r").recently_changed_first(),
+        new().with_value_type(ValueType::Number),
+        new().recently_changed_first(),
+    ]
+}

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use kpi_store::{
     ChangeCursor, Dataset, DatasetId, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, NewKpi,
-    Organization, OrganizationId, Store,
+    Organization, OrganizationId, Store, ValueType,
 };
 
 use super::Tenants;
@@ -116,7 +116,26 @@ fn shows_ours_or_damage(organization: &Organization, tenants: &Tenants, what: &s
     answers.extend(changes.damaged.into_iter().map(|damage| Err(damage.into())));
     let now = organization.change_cursor().unwrap();
     assert!(organization.changes_since(&now).unwrap().items.is_empty(), "{what}");
-    for query in [DatasetQuery::new().limit(1), DatasetQuery::new().oldest_first()] {
+    let new = DatasetQuery::new;
+    for query in [
+        new().recently_changed_first(),
+        new().recently_changed_first().limit(1),
+        new().matching("theirs"),
+        new().matching("s").newest_first(),
+        new().created_by(tenants.theirs.user().unwrap()),
+        new().with_value_type(ValueType::Number),
+    ] {
+        answers.extend(organization.iter_datasets(&query).map(|dataset| dataset.map(Some)));
+        for summary in organization.iter_summaries(&query) {
+            match summary {
+                Ok(summary) => assert!(tenants.ours_only.iter().any(|ours| ours.id == summary.id), "{what}"),
+                Err(error) => answers.push(Err(error)),
+            }
+        }
+        let count = organization.count_datasets(&query);
+        assert!(matches!(count, Ok(..=4) | Err(Error::Corrupt { .. })), "{what}: {count:?}");
+    }
+    for query in [new().limit(1), new().oldest_first(), new().matching("theirs")] {
         let page = organization.deleted_datasets(&query).unwrap();
         let damages = page.damaged.into_iter().map(|damage| Err(damage.into()));
         answers.extend(page.items.into_iter().map(|deleted| Ok(Some(deleted.dataset))).chain(damages));

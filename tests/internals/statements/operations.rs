@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{RAN, requests};
 use crate::{
     ChangeCursor, Dataset, DatasetDraft, DatasetId, DatasetPatch, DatasetQuery, HistoryKeep, HistoryQuery, KpiPatch,
-    LoadOptions, NewDataset, NewKpi, Organization,
+    LoadOptions, NewDataset, NewKpi, Organization, UserId, ValueType,
 };
 
 pub(super) type Work = Box<dyn Fn(&Organization)>;
@@ -20,6 +20,12 @@ pub(super) fn operations() -> Vec<Operation> {
             let first = ours.datasets(&query.clone().limit(100)).unwrap();
             assert_eq!(first.items.len(), 100);
             assert_eq!(first.items[99].kpis.len(), 10);
+        })
+    };
+    let summaries = |query: DatasetQuery| -> Work {
+        Box::new(move |ours| {
+            let page = ours.summaries(&query).unwrap();
+            assert!(page.items.iter().all(|summary| summary.kpi_count == 10) && page.next.is_some());
         })
     };
     // The statement that holds the snapshot ends last.
@@ -43,6 +49,41 @@ pub(super) fn operations() -> Vec<Operation> {
             "count",
             Box::new(|ours| assert_eq!(ours.count_datasets(&DatasetQuery::new()).unwrap(), 300)),
             vec![("SELECT dataset", 1), ("PRAGMA", 1)],
+        ),
+        ("page of summaries, oldest first", summaries(DatasetQuery::new()), vec![("SELECT dataset", 1), ("PRAGMA", 1)]),
+        (
+            "page of summaries, newest first",
+            summaries(DatasetQuery::new().newest_first()),
+            vec![("SELECT dataset", 1), ("PRAGMA", 1)],
+        ),
+        // Each of the two that are shown, one that shows that there is more, and the two indexes.
+        (
+            "page of the last changes",
+            summaries(DatasetQuery::new().recently_changed_first().limit(2)),
+            vec![("SELECT dataset", 5), ("PRAGMA", 1)],
+        ),
+        // The KPIs are read to find the word, and again for the places where it is.
+        (
+            "search",
+            summaries(DatasetQuery::new().matching("withdrawal").limit(2)),
+            [
+                &[("SELECT kpi", 2), ("SELECT dataset", 1)].repeat(2),
+                &READ[..1],
+                &[("SELECT dataset", 2), ("PRAGMA", 1)],
+            ]
+            .concat(),
+        ),
+        (
+            "page of a value type and a user",
+            on_a_dataset(|ours, dataset| {
+                let ours = ours.acting_as(UserId::from(uuid::Uuid::from(dataset.id)));
+                let new = ours.create_datasets(requests(2, 10)).unwrap();
+                RAN.take();
+                let query = DatasetQuery::new().with_value_type(ValueType::Number);
+                let query = query.created_by(new[0].created_by.unwrap()).newest_first();
+                assert_eq!(ours.summaries(&query.limit(1)).unwrap().items.len(), 1);
+            }),
+            vec![READ[0], READ[1], READ[0], ("SELECT dataset", 2), ("PRAGMA", 1)],
         ),
         (
             "organizations",
@@ -350,7 +391,8 @@ fn reads_of_changes() -> Vec<Operation> {
                 },
                 |ours, _| assert_eq!(ours.deleted_datasets(&DatasetQuery::new().limit(2)).unwrap().items.len(), 2),
             ),
-            [&READ[..], &READ[..1], &[("SELECT dataset", 2), ("PRAGMA", 1)]].concat(),
+            // The third shows that there is more.
+            [&READ[..], &READ[..1], &[("SELECT dataset", 3), ("PRAGMA", 1)]].concat(),
         ),
         (
             "page of the trash, oldest first",
@@ -361,7 +403,7 @@ fn reads_of_changes() -> Vec<Operation> {
                     assert_eq!(ours.deleted_datasets(&query).unwrap().items.len(), 1);
                 },
             ),
-            vec![READ[0], ("SELECT dataset", 2), ("PRAGMA", 1)],
+            vec![READ[0], ("SELECT dataset", 3), ("PRAGMA", 1)],
         ),
         (
             "count the trash",

@@ -2,6 +2,8 @@
 //!
 //! No row of the table is read. What an index says is not trusted: a damaged one can lead to any row.
 
+use std::collections::HashSet;
+
 use rusqlite::{CachedStatement, Rows, params};
 
 use crate::model::cursor::Order;
@@ -19,7 +21,7 @@ pub(super) enum Part {
 }
 
 /// An index in one direction.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Index {
     /// By creation, of datasets that are not in the trash.
     Creation,
@@ -40,18 +42,18 @@ const CREATED_NEWEST_FIRST: &str = "
     WHERE organization_id = ?1 AND deleted_at IS NULL AND seq < ?2
     ORDER BY seq DESC";
 
-/// What is not a number has no place in the order. The bound is inclusive: a damaged number may be the smallest or the
+/// What is not a number has no place in the order, and what is not an integer one beside those before it. The bound is inclusive: a damaged number may be the smallest or the
 /// largest integer.
 const CHANGED_NEWEST_FIRST: &str = "
-    SELECT changed, seq FROM dataset INDEXED BY dataset_by_change
+    SELECT CAST(changed AS INTEGER), seq FROM dataset INDEXED BY dataset_by_change
     WHERE organization_id = ?1 AND changed IS NOT NULL AND changed BETWEEN -9223372036854775808 AND ?2
     ORDER BY changed DESC";
 const DELETED_NEWEST_FIRST: &str = "
-    SELECT changed, seq FROM dataset INDEXED BY dataset_in_trash
+    SELECT CAST(changed AS INTEGER), seq FROM dataset INDEXED BY dataset_in_trash
     WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed BETWEEN -9223372036854775808 AND ?2
     ORDER BY changed DESC";
 pub(in crate::sqlite::table) const DELETED_OLDEST_FIRST: &str = "
-    SELECT changed, seq FROM dataset INDEXED BY dataset_in_trash
+    SELECT CAST(changed AS INTEGER), seq FROM dataset INDEXED BY dataset_in_trash
     WHERE organization_id = ?1 AND deleted_at IS NOT NULL AND changed BETWEEN ?2 AND 9223372036854775807
     ORDER BY changed";
 
@@ -109,14 +111,21 @@ impl<'a> Statements<'a> {
             let rows = statement.query(params![organization.as_bytes(), *start])?;
             Ok(IndexWalk { rows, index: *index, next: None })
         });
-        Ok(Candidates { order: self.order, last: None, walks: walks.collect::<Result<_, Failure>>()? })
+        Ok(Candidates {
+            order: self.order,
+            last: None,
+            with_last: HashSet::new(),
+            walks: walks.collect::<Result<_, Failure>>()?,
+        })
     }
 }
 
 /// The candidates of one index, or of two that are merged.
 pub(super) struct Candidates<'a> {
     order: Order,
+    /// The number of the last candidate, and those that had this number.
     last: Option<i64>,
+    with_last: HashSet<(i64, Index)>,
     walks: Vec<IndexWalk<'a>>,
 }
 
@@ -141,11 +150,17 @@ impl Candidates<'_> {
             }
         }
         let Some(candidate) = first.and_then(|first| first.next.take()) else { return Ok(None) };
-        // On a damaged index the listing might go back and never end.
-        if self.last.is_some_and(|last| !order.is_after(last, candidate.number)) {
+        let is_further = self.last.is_none_or(|last| order.is_after(last, candidate.number));
+        if is_further {
+            self.with_last.clear();
+            self.last = Some(candidate.number);
+        }
+        // On a damaged index the listing might go back and never end. Two rows have the same number only if one of them is
+        // damaged, which must not hide the other.
+        let is_repeated = !self.with_last.insert((candidate.seq, candidate.index));
+        if is_repeated || self.last != Some(candidate.number) {
             return Err(damaged(OUT_OF_ORDER).into());
         }
-        self.last = Some(candidate.number);
         Ok(Some(candidate))
     }
 }
