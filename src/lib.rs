@@ -21,6 +21,7 @@
 //! - [`Violations`] list everything that is wrong with an input, each with its path and code; [`Error`] has a variant
 //!   for every failure, and a table of what to do about each.
 //! - [`DatasetQuery`], [`Page`] and [`Cursor`] list stored datasets.
+//! - [`Organization::changes_since`] tells what has changed since a [`ChangeCursor`], across processes and restarts.
 //!
 //! ```
 //! use kpi_store::{NewDataset, NewKpi, OrganizationId, Store};
@@ -83,6 +84,7 @@ pub use model::page::{Damage, Page};
 pub use model::patch::{DatasetPatch, KpiPatch};
 pub use model::progress::Progress;
 pub use model::request::violation::{Segment, Violation, Violations};
+pub use model::statistics::Statistics;
 pub use model::value_type::{ParseValueTypeError, ValueType};
 pub use model::verification::{Finding, FindingKind, Verification};
 pub use model::version::{DatasetVersion, DeletedDataset, Origin};
@@ -105,6 +107,8 @@ pub mod documentation {
     pub mod design {}
     #[doc = include_str!("../docs/file-format.md")]
     pub mod file_format {}
+    #[doc = include_str!("../docs/synchronizing.md")]
+    pub mod synchronizing {}
 }
 
 /// The README's program, compiled and run as a test.

@@ -13,7 +13,9 @@
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the
 //!   contract prints them.
 //! - [`version`], [`replaced`], [`earlier`]: what the history stores, and putting earlier versions together.
-//! - [`page`], [`cursor`]: listings. [`changes`]: what has changed since a cursor. [`verification`], [`progress`]: what long operations return and report.
+//! - [`property`]: what an application keeps beside its datasets.
+//! - [`page`], [`cursor`]: listings. [`changes`]: what has changed since a cursor.
+//! - [`verification`], [`statistics`], [`progress`]: what operations on the file return and report.
 
 pub(crate) mod change;
 pub(crate) mod changes;
@@ -36,10 +38,12 @@ mod order;
 pub(crate) mod page;
 pub(crate) mod patch;
 pub(crate) mod progress;
+pub(crate) mod property;
 pub(crate) mod record;
 pub(crate) mod replaced;
 pub(crate) mod request;
 pub(crate) mod state;
+pub(crate) mod statistics;
 pub(crate) mod time;
 mod uuid_v7;
 pub(crate) mod value_type;

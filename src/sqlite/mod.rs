@@ -14,7 +14,7 @@
 //! - [`table`]: the columns, statements and row mapper of each table.
 //! - [`diagnosis`]: whether what SQLite calls malformed is damage, or a read that failed.
 //! - [`verification`], [`integrity`]: a check of every row, and SQLite's own; [`backup`]: a copy of the database;
-//!   [`vacuum`]: writing it anew; [`progress`]: their progress callbacks.
+//!   [`vacuum`]: writing it anew; [`statistics`]: what it contains; [`progress`]: their progress callbacks.
 //! - [`failure`]: converting the errors of SQLite and of the operating system.
 
 pub(crate) mod backup;
@@ -36,6 +36,7 @@ pub(crate) mod read_connection;
 pub(crate) mod schema;
 mod sequence;
 pub(crate) mod snapshot;
+pub(crate) mod statistics;
 pub(crate) mod table;
 pub(crate) mod transaction;
 pub(crate) mod vacuum;

@@ -6,6 +6,7 @@ mod changed;
 mod changes;
 mod history;
 mod order;
+mod properties;
 mod types;
 
 use std::fs;

@@ -135,6 +135,15 @@ fn the_second_implementation_detects_a_change_of_any_column() {
     ];
     let purged = [("organization_id", ID), ("change", "change + 1000"), ("id", ID), ("digest", "digest + 1")]
         .map(|(column, value)| (format!("UPDATE purged_dataset SET {column} = {value}"), "purged "));
+    let property = [
+        ("organization_id", ID),
+        ("key", "'other'"),
+        ("content", "CAST(content || x'00' AS BLOB)"),
+        ("digest", "digest + 1"),
+    ]
+    .map(|(column, value)| {
+        (format!("UPDATE organization_property SET {column} = {value} WHERE key = 'empty'"), "property ")
+    });
     let changes = dataset
         .iter()
         .map(|(column, value, found)| (format!("UPDATE dataset SET {column} = {value} WHERE seq = 4"), *found))
@@ -146,7 +155,8 @@ fn the_second_implementation_detects_a_change_of_any_column() {
             let one = "(SELECT max(change) FROM dataset_version WHERE dataset_seq = 4)";
             (format!("UPDATE dataset_version SET {column} = {value} WHERE change = {one}"), "version 4/")
         }))
-        .chain(purged);
+        .chain(purged)
+        .chain(property);
     for (change, expected) in changes {
         let plain = plain_sqlite(&file.path);
         plain.execute_batch("BEGIN").unwrap();
@@ -189,13 +199,17 @@ fn the_digests_of_known_datasets_are_pinned() {
         let plain = plain_sqlite(&file);
         let found =
             ([1, 2, 3, 4].map(|seq| digests(&plain, seq)), state_digest(&plain, 4), version_digest(&plain, 4, 5, 0));
+        let empty: i64 = plain
+            .query_row("SELECT digest FROM organization_property WHERE key = 'empty'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(empty, 8_268_457_725_361_986_373);
         let datasets = [
-            (-5_393_194_329_901_514_417, 2_806_582_184_884_664_290),
-            (-256_698_786_996_594_863, 1_090_899_738_488_833_354),
-            (4_577_735_241_854_600_602, 0),
-            (9_100_681_146_018_284_952, -7_396_555_072_489_922_600),
+            (4_948_233_330_719_952_133, 2_806_582_184_884_664_290),
+            (-1_232_118_174_434_668_129, 1_090_899_738_488_833_354),
+            (1_820_397_883_270_972_151, 0),
+            (-7_669_895_757_329_051_634, -7_396_555_072_489_922_600),
         ];
-        assert_eq!(found, (datasets, Some(8_702_916_848_821_230_719), 6_417_179_328_445_336_474));
+        assert_eq!(found, (datasets, Some(8_702_916_848_821_230_719), -6_700_012_370_282_860_286));
     }
 }
 

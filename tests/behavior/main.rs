@@ -30,6 +30,8 @@ mod ids_and_times;
 mod listing;
 /// Loading: any number of datasets, all or nothing or in batches; progress, cancelling, resuming.
 mod loading;
+/// Properties of organizations: round trips, limits, atomicity.
+mod properties;
 /// Changing: drafts, patches, single KPIs; tokens, conflicts, limits.
 mod saving;
 /// Isolation of two organizations in one file: attacks by every call, and by a damaged index.
@@ -89,5 +91,7 @@ mod read_only;
 mod refusing;
 /// Size: no larger than a file written by hand-written SQL.
 mod size;
+/// Statistics: every number is that of the rows, in a file and in memory.
+mod statistics;
 /// Verifying: every finding, and accepting what was changed on purpose.
 mod verifying;

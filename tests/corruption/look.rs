@@ -4,9 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi, Organization, Store};
+use kpi_store::{
+    ChangeCursor, Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi, Organization, OrganizationId,
+    Store,
+};
 
 use super::Stored;
+
+/// How many properties each organization has.
+pub(crate) const PROPERTIES: usize = 100;
+
+pub(crate) fn property_key(number: usize) -> String {
+    format!("property {number:03}")
+}
+
+/// Short and long contents, some in overflow pages.
+pub(crate) fn property(organization: OrganizationId, number: usize) -> Vec<u8> {
+    let length = if number.is_multiple_of(20) { 9_000 } else { 60 };
+    format!("{number} of {organization}; ").into_bytes().into_iter().cycle().take(length).collect()
+}
 
 /// What was found in a file.
 #[derive(Debug, Default, PartialEq)]
@@ -68,9 +84,12 @@ impl Seen {
             self.by_id(&organization, datasets);
             self.listed(&organization, datasets, &DatasetQuery::new().limit(7));
             self.listed(&organization, datasets, &DatasetQuery::new().newest_first().limit(7));
+            self.changed(&organization, datasets);
             let counted = organization.count_datasets(&DatasetQuery::new());
             let _ = counted.map_err(|error| typed(&self.what, &error, &["corrupt"]));
+            self.properties(&organization);
         }
+        let _ = store.statistics().map_err(|error| typed(&self.what, &error, &["corrupt"]));
         let _ = store.organizations().map_err(|error| typed(&self.what, &error, &["corrupt"]));
     }
 
@@ -110,6 +129,39 @@ impl Seen {
         }
     }
 
+    /// What is told as present was stored. A reader comes to an end, whatever is damaged.
+    fn changed(&mut self, organization: &Organization, datasets: &[Dataset]) {
+        let mut cursor = ChangeCursor::start();
+        for _ in 0..=datasets.len() {
+            let changes = match organization.changes_since(&cursor) {
+                Ok(changes) => changes,
+                Err(error) => return typed(&self.what, &error, &["corrupt"]),
+            };
+            let is_stored = |id: DatasetId| datasets.iter().any(|dataset| dataset.id == id);
+            self.wrong += u64::from(!changes.items.iter().all(|change| is_stored(change.dataset)));
+            cursor = changes.next;
+            if !changes.has_more {
+                return;
+            }
+        }
+        panic!("{}: the changes have no end", self.what);
+    }
+
+    /// A property is what was set, or missing, or an error; damage of properties alone is told by `verify`.
+    fn properties(&mut self, organization: &Organization) {
+        for number in (0..PROPERTIES).step_by(5) {
+            match organization.property(&property_key(number)) {
+                Ok(Some(content)) => self.wrong += u64::from(content != property(organization.id(), number)),
+                Ok(None) => {}
+                Err(error) => typed(&self.what, &error, &["corrupt"]),
+            }
+        }
+        match organization.property_keys() {
+            Ok(keys) => assert!(keys.len() < 2 * PROPERTIES, "{}: {} keys", self.what, keys.len()),
+            Err(error) => typed(&self.what, &error, &["corrupt"]),
+        }
+    }
+
     fn damaged(&mut self, error: &Error) {
         typed(&self.what, error, &["corrupt"]);
         self.corrupt += 1;
@@ -143,6 +195,10 @@ impl Seen {
             }
         }
         assert!(!read_only || self.created.is_empty());
+        let properties = [(property_key(0), None), (property_key(1), Some(property(*id, 1)))];
+        if let Err(error) = organization.set_properties(properties) {
+            typed(&self.what, &error, &allowed);
+        }
         // A damaged dataset would be accepted as it is.
         if matches!(organization.dataset(datasets[0].id), Ok(Some(_))) {
             match organization.accept_dataset(datasets[0].id) {

@@ -5,6 +5,7 @@
 //!   versions; [`prune`]: removing them. [`changes`]: what has changed since a place.
 //! - [`trash`]: deleted datasets. [`mod@organization`]: removing all of an organization; [`removal`]: what both remove,
 //!   damaged or not. [`counter`]: the numbers of datasets and changes.
+//! - [`property`]: what an application keeps beside its datasets.
 //! - [`audit`]: the statements of a verification.
 //! - [`row`]: columns as borrowed, checked values.
 
@@ -17,6 +18,7 @@ pub(crate) mod history;
 pub(in crate::sqlite) mod kpi;
 pub(crate) mod listing;
 pub(crate) mod organization;
+pub(crate) mod property;
 pub(crate) mod prune;
 mod removal;
 pub(in crate::sqlite) mod row;

@@ -17,6 +17,9 @@ const REINDEX_PURGED: &str = "REINDEX purged_dataset";
 const DELETE_DATASETS: &str = "DELETE FROM dataset NOT INDEXED WHERE organization_id = ?1";
 const DELETE_PURGED: &str = "DELETE FROM purged_dataset NOT INDEXED WHERE organization_id = ?1";
 
+/// By a scan (`+`), which misses none.
+const DELETE_PROPERTIES: &str = "DELETE FROM organization_property WHERE +organization_id = ?1";
+
 const SEQS: &str = "SELECT seq FROM dataset NOT INDEXED WHERE organization_id = ?1";
 const DELETE_DATASET: &str = "DELETE FROM dataset NOT INDEXED WHERE +seq = ?1";
 
@@ -48,8 +51,8 @@ const ORPHANS: [Orphans; 2] = [
     },
 ];
 
-/// Removes every row of the organization: its datasets, in the trash or not, with all that belongs to them, and the ids
-/// of those that were purged. They need not be intact.
+/// Removes every row of the organization: its datasets, in the trash or not, with all that belongs to them, the ids
+/// of those that were purged, and its properties. They need not be intact.
 ///
 /// Nothing is left by which the organization's datasets could be told as gone, so the changes are counted anew, in
 /// another generation, unless there were none.
@@ -67,6 +70,7 @@ pub(crate) fn purge(transaction: &Transaction<'_>, organization: OrganizationId)
         if connection.total_changes() > changed_before {
             counter::draw_generation(connection)?;
         }
+        delete_all(connection, DELETE_PROPERTIES, [organization.as_bytes()])?;
         ORPHANS.iter().try_for_each(|orphans| Ok(orphans.remove(connection)?))
     })
 }

@@ -48,8 +48,8 @@ impl Organization {
     ///
     /// - [`InvalidCursor`](Error::InvalidCursor) if the cursor belongs to another organization, or if the file is not
     ///   the one that it belongs to: the file was restored from a backup since, or an organization was
-    ///   [purged](crate::Store::purge_organization) from it. Start over: list everything anew, and take what is known
-    ///   and is not listed, be it in the trash or damaged, for gone.
+    ///   [purged](crate::Store::purge_organization) from it. Start over from [`ChangeCursor::start`]: what the
+    ///   application knows and is neither told then nor named as damaged is gone.
     /// - Those of [`dataset`](Self::dataset).
     ///
     /// # Examples

@@ -2,6 +2,7 @@
 
 mod changes;
 mod list;
+mod properties;
 mod purge;
 pub(crate) mod watch;
 

@@ -14,7 +14,7 @@ use super::{Tenants, all, told};
 pub(super) type Attack = fn(&Tenants) -> String;
 
 /// A new call is added here.
-pub(super) const ATTACKS: [(&str, Attack); 28] = [
+pub(super) const ATTACKS: [(&str, Attack); 33] = [
     ("accept_dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.accept_dataset(id)))),
     ("acting_as", |tenants| {
         let ours = tenants.ours.acting_as(tenants.theirs.user().unwrap());
@@ -22,6 +22,16 @@ pub(super) const ATTACKS: [(&str, Attack); 28] = [
         assert_eq!(created.organization_id, tenants.ours.id());
         format!("{:?} {:?}", ours.count_datasets(&DatasetQuery::new()), all(&ours))
             .replace(&tenants.theirs.user().unwrap().to_string(), "<user>")
+    }),
+    ("change_cursor", |tenants| told([tenants.ours.change_cursor()].iter())),
+    ("changes_since", |tenants| {
+        let theirs = tenants.theirs.change_cursor().unwrap();
+        assert!(matches!(tenants.ours.changes_since(&theirs), Err(Error::InvalidCursor)));
+        let changes = tenants.ours.changes_since(&ChangeCursor::start()).unwrap();
+        let ours = tenants.ours_only.len() + tenants.ours.deleted_datasets(&DatasetQuery::new()).unwrap().items.len();
+        assert_eq!(changes.items.len(), ours);
+        assert!(changes.damaged.is_empty());
+        format!("{changes:?}")
     }),
     ("count_datasets", |tenants| {
         let count = tenants.ours.count_datasets(&DatasetQuery::new().after(&tenants.cursor_of_theirs)).unwrap();
@@ -80,6 +90,11 @@ pub(super) const ATTACKS: [(&str, Attack); 28] = [
         let untimed = |loaded: Loaded| (loaded.datasets, loaded.kpis);
         told(tenants.all_ids().map(|id| load(id).map(untimed)))
     }),
+    ("property", |tenants| {
+        let keys = ["shared key", "a key of theirs", "", "\0"];
+        told(keys.iter().map(|key| tenants.ours.property(key)))
+    }),
+    ("property_keys", |tenants| told(std::iter::once(tenants.ours.property_keys()))),
     ("prune_history", |tenants| {
         let of_each = tenants.all_ids().map(|id| HistoryKeep::new().of(id));
         told(of_each.chain([HistoryKeep::new()]).map(|keep| tenants.ours.prune_history(&keep)))
@@ -106,6 +121,10 @@ pub(super) const ATTACKS: [(&str, Attack); 28] = [
             tenants.ours.save_dataset(&draft)
         };
         told(tenants.theirs_only.iter().chain(&tenants.deleted[1..]).map(save))
+    }),
+    ("set_properties", |tenants| {
+        let (keys, contents) = (["shared key", "a key of theirs"], [Some("taken?"), None]);
+        told(contents.into_iter().map(|content| tenants.ours.set_properties(keys.map(|key| (key, content)))))
     }),
     ("update_dataset", |tenants| {
         let kpi = tenants.theirs_only[0].kpis[0].id;
