@@ -13,11 +13,12 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use kpi_store::{
-    ChangeCursor, ChangeState, DatasetId, Durability, NewDataset, Organization, OrganizationId, Store, Watch,
+    ChangeCursor, ChangeState, Changes, DatasetId, Durability, NewDataset, Organization, OrganizationId, Store, Watch,
 };
 
 use support::child::{self, Child, Task};
@@ -28,8 +29,8 @@ const THREADS: u64 = 4;
 /// Far beyond any delay.
 const LONG: Duration = Duration::from_mins(1);
 
-/// The name of the dataset that is created last.
-const END: &str = "the end";
+/// The dataset that is created last.
+const END: u128 = 1;
 
 #[test]
 fn every_change_of_eight_writers_in_two_processes_is_heard_and_none_before_its_commit() {
@@ -248,7 +249,7 @@ fn write_and_watch(test: &str, following: Following) -> (Vec<Change>, [Heard; 2]
         while let Some(line) = child.receive().filter(|line| line != "written") {
             changes.push(read_change(&line));
         }
-        changes.push(create(&ours, 0, END));
+        changes.push(create(&ours, 0, NewDataset::new("the end").id(end())));
         (changes, follower.join().unwrap())
     });
     let told_there = std::iter::from_fn(|| child.receive()).map(|line| read_told(&line)).collect();
@@ -281,33 +282,43 @@ fn organization_id() -> OrganizationId {
     OrganizationId::from(uuid::Uuid::from_u128(7))
 }
 
-/// Follows the changes until the last one.
+/// Follows the changes until the last one. Another thread reads them meanwhile, so that this one always waits.
 fn follow(ours: &Organization, mut watch: Watch, following: Following) -> Vec<Told> {
-    let mut all = Vec::new();
-    loop {
-        let changes = watch.wait(LONG).unwrap();
-        let at = now();
-        assert!(!changes.items.is_empty(), "nothing was heard for a minute");
-        let mut is_end = false;
-        for change in changes.items {
-            let stored = ours.dataset(change.dataset).unwrap();
-            is_end |= stored.as_ref().is_some_and(|dataset| dataset.name == END);
-            let read = (now(), stored.is_some());
-            all.push(Told { dataset: change.dataset, state: change.state, at, read });
+    let (sender, heard) = mpsc::channel::<(Changes, Time)>();
+    let read = move || {
+        let mut all = Vec::new();
+        for (changes, at) in heard {
+            all.extend(changes.items.iter().map(|change| {
+                let is_there = ours.dataset(change.dataset).unwrap().is_some();
+                Told { dataset: change.dataset, state: change.state, at, read: (now(), is_there) }
+            }));
         }
-        if is_end {
-            return all;
-        }
-        if following == Following::FromNowOn {
-            // Whichever is the last change: this control must not wait for it forever.
-            let cursor = ours.change_cursor().unwrap();
-            let ended = ours.changes_since(watch.cursor()).unwrap().items.into_iter();
-            if ended.filter_map(|change| ours.dataset(change.dataset).unwrap()).any(|dataset| dataset.name == END) {
-                return all;
+        all
+    };
+    let has_end = |changes: &Changes| changes.items.iter().any(|change| change.dataset == end());
+    thread::scope(|scope| {
+        let reading = scope.spawn(read);
+        loop {
+            let changes = watch.wait(LONG).unwrap();
+            assert!(!changes.items.is_empty(), "nothing was heard for a minute");
+            let mut is_end = has_end(&changes);
+            sender.send((changes, now())).unwrap();
+            if following == Following::FromNowOn {
+                // This control must not wait for the last change either if that is among those that it misses.
+                let cursor = ours.change_cursor().unwrap();
+                is_end |= has_end(&ours.changes_since(watch.cursor()).unwrap());
+                watch = ours.watch(cursor).unwrap();
             }
-            watch = ours.watch(cursor).unwrap();
+            if is_end {
+                drop(sender);
+                return reading.join().unwrap();
+            }
         }
-    }
+    })
+}
+
+fn end() -> DatasetId {
+    DatasetId::from(uuid::Uuid::from_u128(END))
 }
 
 /// The threads of this process make their changes, and report those that were acknowledged.
@@ -346,7 +357,7 @@ fn write_in_thread(ours: &Organization, process: u64, mut random: Random) -> Vec
                 (dataset, ChangeState::Purged)
             }
             _ => {
-                let created = create(ours, process, "Water");
+                let created = create(ours, process, NewDataset::new("Water"));
                 present.push(created.dataset);
                 changes.push(created);
                 continue;
@@ -357,9 +368,9 @@ fn write_in_thread(ours: &Organization, process: u64, mut random: Random) -> Vec
     changes
 }
 
-fn create(ours: &Organization, process: u64, name: &str) -> Change {
+fn create(ours: &Organization, process: u64, new: NewDataset) -> Change {
     let began = now();
-    let dataset = ours.create_dataset(NewDataset::new(name)).unwrap().id;
+    let dataset = ours.create_dataset(new).unwrap().id;
     Change { process, dataset, state: ChangeState::Present, began, answered: now() }
 }
 

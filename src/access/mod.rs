@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::job::Job;
-use self::readers::Readers;
+use self::readers::{Begin, Readers};
 use self::watch::{Watch, WatchedStore};
 use self::writer::Writer;
 use crate::error::{Error, Result, Source};
@@ -111,7 +111,16 @@ impl Access {
     pub(crate) fn read<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         self.check_process()?;
         match &self.readers {
-            Some(readers) => readers.read(work),
+            Some(readers) => readers.read(Begin::AfterPause, work),
+            None => self.writer.read(work),
+        }
+    }
+
+    /// The same for a watch, which must not be late because the log begins anew.
+    pub(crate) fn look<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
+        self.check_process()?;
+        match &self.readers {
+            Some(readers) => readers.read(Begin::AtOnce, work),
             None => self.writer.read(work),
         }
     }

@@ -27,6 +27,15 @@ pub(crate) struct Readers {
     busy_timeout: Duration,
 }
 
+/// When a read may begin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// Not while reads are [paused](Readers::pause).
+    AfterPause,
+    /// At once: a read that is so short and so seldom that the log can begin anew beside it.
+    AtOnce,
+}
+
 struct Pool {
     idle: Vec<ReadConnection>,
     in_use: usize,
@@ -72,10 +81,10 @@ impl Readers {
     }
 
     /// Runs `work` on a snapshot of the file, again if a read fails.
-    pub(super) fn read<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
+    pub(super) fn read<T>(&self, begin: Begin, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         let deadline = Deadline::after(self.busy_timeout);
         let read = self.database.diagnosed(|damage_is_known| {
-            self.borrow(&deadline).and_then(|mut reader| reader.read(damage_is_known, &work, &deadline))
+            self.borrow(begin, &deadline).and_then(|mut reader| reader.read(damage_is_known, &work, &deadline))
         });
         read.map_err(|failure| deadline.error(failure))
     }
@@ -107,15 +116,15 @@ impl Readers {
         }
     }
 
-    /// Whether another connection may have changed the file since the last poll. False if another thread is polling, and
-    /// while reads are paused: then a commit of this process has just woken the watches, or the next poll tells.
+    /// Whether another connection may have changed the file since the last poll. False if another thread is polling,
+    /// which tells all.
     pub(super) fn poll(&self) -> Result<bool> {
         let polling = {
             let mut pool = self.lock();
             if pool.is_closed {
                 return Err(Error::Closed);
             }
-            if pool.watches.are_polling || pool.is_paused {
+            if pool.watches.are_polling {
                 return Ok(false);
             }
             pool.watches.are_polling = true;
@@ -187,22 +196,23 @@ impl Readers {
         self.lock().own > 0
     }
 
-    fn borrow(&self, deadline: &Deadline) -> Result<Reader<'_>, Failure> {
+    fn borrow(&self, begin: Begin, deadline: &Deadline) -> Result<Reader<'_>, Failure> {
         let mut pool = self.lock();
         loop {
+            let is_paused = pool.is_paused && begin == Begin::AfterPause;
             if pool.is_closed {
                 return Err(Error::Closed.into());
             }
-            if pool.in_use < READERS_MAX && !pool.is_paused {
+            if pool.in_use < READERS_MAX && !is_paused {
                 pool.in_use += 1;
                 return Ok(Reader { readers: self, connection: pool.idle.pop() });
             }
             let left = deadline.left();
-            if left.is_zero() && !pool.is_paused {
+            if left.is_zero() && !is_paused {
                 return Err(Error::busy(deadline.waited()).into());
             }
             pool.waiting += 1;
-            pool = if pool.is_paused {
+            pool = if is_paused {
                 // A pause is short, and no reason for a read to fail.
                 self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner)
             } else {
@@ -215,7 +225,7 @@ impl Readers {
     /// Takes a connection out of the pool until the guard is dropped.
     #[cfg(test)]
     pub(crate) fn lend(&self) -> Reader<'_> {
-        self.borrow(&Deadline::after(self.busy_timeout)).map_err(|Failure(error)| error).unwrap()
+        self.borrow(Begin::AfterPause, &Deadline::after(self.busy_timeout)).map_err(|Failure(error)| error).unwrap()
     }
 
     /// Runs `work` on a connection for reading.

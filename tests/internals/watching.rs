@@ -1,11 +1,13 @@
 //! Watches while the disk fails, and what they have open.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 
-use crate::{ChangeState, DatasetId, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Store, Watch};
+use crate::{
+    ChangeState, DatasetId, DatasetQuery, Durability, Error, NewDataset, Organization, OrganizationId, Store, Watch,
+};
 
 /// What the watch tells until nothing is left. An error that passes is no end.
 fn heard(watch: &mut Watch) -> BTreeSet<DatasetId> {
@@ -98,6 +100,33 @@ fn a_read_that_fails_is_told_and_the_change_is_heard_by_the_next_call() {
         }
     }
     assert!(failed > 0, "the control: some looks failed");
+}
+
+/// While the log begins anew, reads wait.
+#[test]
+fn a_watch_is_not_late_because_the_log_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Store::options().log_max(100 * 1024).durability(Durability::Normal);
+    let store = options.open(folder.path().join("kpis.db")).unwrap();
+    let ours = store.organization(OrganizationId::new());
+    let mut watch = ours.watch(ours.change_cursor().unwrap()).unwrap();
+    // The writer waits for this read, at most for 200 ms.
+    let reader = store.access().readers.as_ref().unwrap().lend();
+    let (mut longest, mut latest) = (Duration::ZERO, Duration::ZERO);
+    for _ in 0..20 {
+        let started = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                ours.create_dataset(NewDataset::new("Water")).unwrap();
+                longest = longest.max(started.elapsed());
+            });
+            assert_eq!(watch.wait(Duration::from_mins(1)).unwrap().items.len(), 1);
+            latest = latest.max(started.elapsed());
+        });
+    }
+    drop(reader);
+    assert!(longest >= Duration::from_millis(200), "the control: {longest:?}");
+    assert!(latest < Duration::from_millis(150), "{latest:?}");
 }
 
 /// The connection that polls is one of those for reading, before and after.

@@ -1,10 +1,9 @@
 //! Following the changes of an organization.
 
-use crate::access::Access;
 use crate::error::{Error, Result};
 use crate::model::changes::{ChangeCursor, Changes};
 use crate::model::ids::OrganizationId;
-use crate::sqlite::table::changes;
+use crate::sqlite::table::changes::{self, RawChanges};
 use crate::store::organization::Organization;
 
 impl Organization {
@@ -70,14 +69,16 @@ impl Organization {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn changes_since(&self, cursor: &ChangeCursor) -> Result<Changes> {
-        since(self.store.access(), self.id, cursor)
+        let after = cursor.place(self.id).ok_or(Error::InvalidCursor)?;
+        let found = self.store.access().read(|snapshot| changes::since(snapshot, self.id, after))?;
+        Ok(found.told(self.id))
     }
 }
 
-/// The same for a watch, which has no handle to the store.
-pub(super) fn since(access: &Access, organization: OrganizationId, cursor: &ChangeCursor) -> Result<Changes> {
-    let after = cursor.place(organization).ok_or(Error::InvalidCursor)?;
-    let found = access.read(|snapshot| changes::since(snapshot, organization, after))?;
-    let changes::RawChanges { items, damaged, next, has_more } = found;
-    Ok(Changes { items, damaged, next: ChangeCursor::new(organization, next), has_more })
+impl RawChanges {
+    /// What the organization is told.
+    pub(super) fn told(self, organization: OrganizationId) -> Changes {
+        let Self { items, damaged, next, has_more } = self;
+        Changes { items, damaged, next: ChangeCursor::new(organization, next), has_more }
+    }
 }

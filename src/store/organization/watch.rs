@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::model::changes::{ChangeCursor, Changes};
 use crate::model::ids::OrganizationId;
 use crate::model::page::Damage;
-use crate::store::organization::{Organization, changes};
+use crate::sqlite::table::changes;
+use crate::store::organization::Organization;
 
 impl Organization {
     /// Watches the organization for changes after a cursor, those that were made already included.
@@ -143,7 +144,8 @@ impl Watch {
     pub fn wait(&mut self, timeout: Duration) -> Result<Changes> {
         let (organization, cursor, damaged) = (self.organization, &mut self.cursor, &mut self.damaged);
         let found = self.waiting.wait(timeout, |access| {
-            let changes = changes::since(access, organization, cursor)?;
+            let after = cursor.place(organization).ok_or(Error::InvalidCursor)?;
+            let changes = access.look(|snapshot| changes::since(snapshot, organization, after))?.told(organization);
             // Damage that ends an index is found by every look, at the same place.
             let is_known = changes.next == *cursor && is_same(&changes.damaged, damaged);
             let has_news = !changes.items.is_empty() || changes.has_more || !(changes.damaged.is_empty() || is_known);

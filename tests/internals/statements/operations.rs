@@ -357,7 +357,12 @@ fn changes_since() -> Vec<Operation> {
         ),
         (
             "cursor of now",
-            on_a_changed_dataset(|_, _| (), |ours, _| drop(ours.change_cursor().unwrap())),
+            on_a_changed_dataset(
+                |_, _| (),
+                |ours, _| {
+                    ours.change_cursor().unwrap();
+                },
+            ),
             vec![
                 ("SELECT counter", 1),
                 ("SELECT dataset", 2),
