@@ -5,7 +5,7 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::dataset::{Counts, Dataset};
+use super::dataset::Dataset;
 use super::ids::{DatasetId, KpiId, OrganizationId, UserId};
 use super::search::searcher::Searcher;
 use super::search::text_match::{Match, MatchField};
@@ -61,10 +61,10 @@ pub struct DatasetSummary {
 }
 
 impl DatasetSummary {
-    /// The summary of a dataset that has these numbers of KPIs; `None` if they are no numbers of KPIs.
+    /// The summary of a dataset that has these numbers of KPIs: in all, and required ones.
     #[inline]
-    pub(crate) fn new(dataset: Dataset, counts: Counts) -> Option<Self> {
-        Some(Self {
+    pub(crate) fn new(dataset: Dataset, (kpi_count, required_count): (u32, u32), matches: Vec<Match>) -> Self {
+        Self {
             id: dataset.id,
             organization_id: dataset.organization_id,
             name: dataset.name,
@@ -73,10 +73,10 @@ impl DatasetSummary {
             created_by: dataset.created_by,
             updated_by: dataset.updated_by,
             updated_at: dataset.updated_at,
-            kpi_count: counts.kpis.try_into().ok()?,
-            required_count: counts.required.try_into().ok()?,
-            matches: Vec::new(),
-        })
+            kpi_count,
+            required_count,
+            matches,
+        }
     }
 
     /// The approximate number of bytes that it takes in memory.

@@ -16,6 +16,7 @@ use crate::model::dataset::{Counts, Dataset};
 use crate::model::digest::{Digest, Heads};
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
 use crate::model::record::Record;
+use crate::model::search::text_match::Match;
 use crate::model::state::State;
 use crate::model::summary::DatasetSummary;
 use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
@@ -251,13 +252,14 @@ pub(super) fn record(
 /// The row of a dataset, without its KPIs.
 pub(super) struct Head {
     pub(super) dataset: Dataset,
-    pub(super) counts: Counts,
+    /// How many KPIs it has, and how many of them are required.
+    counts: (u32, u32),
 }
 
 impl Head {
     #[inline]
-    pub(super) fn summary(self) -> Result<DatasetSummary, Failure> {
-        Ok(DatasetSummary::new(self.dataset, self.counts).ok_or(UnexpectedValue)?)
+    pub(super) fn summary(self, matches: Vec<Match>) -> DatasetSummary {
+        DatasetSummary::new(self.dataset, self.counts, matches)
     }
 }
 
@@ -285,8 +287,10 @@ impl HeadReader {
         };
         let dataset = head(row, organization, id, created_at)?;
         let (revision, counts) = (columns.integer(column::REVISION)?, counts(row)?);
+        let numbers = (u32::try_from(counts.kpis), u32::try_from(counts.required));
+        let (Ok(kpis), Ok(required)) = numbers else { return Err(UnexpectedValue.into()) };
         if self.digests.head(revision, &dataset, counts) == columns.integer(column::HEAD_DIGEST)?.cast_unsigned() {
-            Ok(Head { dataset, counts })
+            Ok(Head { dataset, counts: (kpis, required) })
         } else {
             Err(damaged("it does not match its digest").into())
         }

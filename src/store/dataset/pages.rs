@@ -1,8 +1,11 @@
 //! Reading a listing to its end, page by page.
 
+use std::iter::Peekable;
+use std::vec;
+
 use super::query::DatasetQuery;
 use crate::error::Result;
-use crate::model::page::Page;
+use crate::model::page::{Damage, Page};
 use crate::store::organization::Organization;
 
 /// Reads a page of a listing.
@@ -16,12 +19,31 @@ pub(super) struct Pages<T> {
     read: Read<T>,
     /// The query of the next page; `None` at the end.
     query: Option<DatasetQuery>,
-    page: std::vec::IntoIter<Result<T>>,
+    /// What is left of the present page.
+    items: vec::IntoIter<T>,
+    damaged: Peekable<vec::IntoIter<Damage>>,
+    /// The index of the next item in its page.
+    index: usize,
 }
 
 impl<T> Pages<T> {
     pub(super) fn new(organization: &Organization, query: &DatasetQuery, read: Read<T>) -> Self {
-        Self { organization: organization.clone(), read, query: Some(query.clone()), page: Vec::new().into_iter() }
+        Self {
+            organization: organization.clone(),
+            read,
+            query: Some(query.clone()),
+            items: Vec::new().into_iter(),
+            damaged: Vec::new().into_iter().peekable(),
+            index: 0,
+        }
+    }
+
+    fn next_of_page(&mut self) -> Option<Result<T>> {
+        if let Some(damage) = self.damaged.next_if(|damage| damage.index <= self.index) {
+            return Some(Err(damage.into()));
+        }
+        self.index += 1;
+        self.items.next().map(Ok)
     }
 }
 
@@ -30,8 +52,8 @@ impl<T> Iterator for Pages<T> {
 
     fn next(&mut self) -> Option<Result<T>> {
         loop {
-            if let Some(item) = self.page.next() {
-                return Some(item);
+            if let Some(next) = self.next_of_page() {
+                return Some(next);
             }
             let query = self.query.take()?;
             let page = match (self.read)(&self.organization, &query) {
@@ -39,16 +61,7 @@ impl<T> Iterator for Pages<T> {
                 Err(error) => return Some(Err(error)),
             };
             self.query = page.next.as_ref().map(|cursor| query.after(cursor));
-            self.page = in_order(page).into_iter();
+            (self.items, self.damaged, self.index) = (page.items.into_iter(), page.damaged.into_iter().peekable(), 0);
         }
     }
-}
-
-/// The intact items and the damaged datasets of a page, in the order of the listing.
-fn in_order<T>(page: Page<T>) -> Vec<Result<T>> {
-    let mut all: Vec<_> = page.items.into_iter().map(Ok).collect();
-    for damage in page.damaged.into_iter().rev() {
-        all.insert(damage.index.min(all.len()), Err(damage.into()));
-    }
-    all
 }

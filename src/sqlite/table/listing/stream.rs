@@ -110,8 +110,9 @@ fn summary(
     heads: &mut HeadReader,
 ) -> Result<(usize, DatasetSummary), Failure> {
     let id = Columns(row).id(column::ID)?;
-    let summary = heads.read(row, organization, id)?.summary()?;
+    let head = heads.read(row, organization, id)?;
     check_present(row, organization, id)?;
+    let summary = head.summary(Vec::new());
     Ok((summary.bytes(), summary))
 }
 
@@ -185,10 +186,10 @@ impl<'a, T> Walk<'a, T> {
             if !self.order.is_after(self.last, seq) {
                 return Ok(self.end_damaged(damaged("an index is out of order").into()));
             }
-            let (sized, step) = match read(row) {
-                Err(failure) if snapshot.is_damage(&failure) => (read_alone(row), Some(Step::Restart)),
-                read => (read, None),
-            };
+            let (mut sized, mut step) = (read(row), None);
+            if sized.as_ref().is_err_and(|failure| snapshot.is_damage(failure)) {
+                (sized, step) = (read_alone(row), Some(Step::Restart));
+            }
             match sized {
                 Ok((bytes, item)) => {
                     if !self.page.push(bytes, item) {

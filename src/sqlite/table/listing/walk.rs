@@ -191,7 +191,7 @@ impl Found<'_, '_> {
     pub(super) fn summary(self) -> Result<DatasetSummary, Failure> {
         let record = if self.matcher.searches_text() { Some(self.record()?) } else { None };
         let matches = record.map(|record| self.matcher.texts_found(&record.dataset)).unwrap_or_default();
-        Ok(DatasetSummary { matches, ..self.head.summary()? })
+        Ok(self.head.summary(matches))
     }
 
     /// When and by whom it was deleted.
