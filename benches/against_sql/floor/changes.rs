@@ -28,7 +28,8 @@ const CHANGED: &str = "
     WHERE organization_id = ?1 AND changed > ?2 ORDER BY changed LIMIT 1001";
 
 const PURGED: &str = "
-    SELECT change, id, digest FROM purged_dataset WHERE organization_id = ?1 AND change > ?2 ORDER BY change LIMIT 1001";
+    SELECT change, id, digest FROM purged_dataset
+    WHERE organization_id = ?1 AND change > ?2 ORDER BY change LIMIT 1001";
 
 /// The generation of the file, and the changes after the number.
 pub(crate) fn since(connection: &Connection, organization: Uuid, after: i64) -> (i64, Vec<(i64, Uuid, State)>) {
