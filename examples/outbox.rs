@@ -1,5 +1,5 @@
-//! A local-first application that sends its changes to a server: it works offline, hears what was changed, sends it when
-//! the server can be reached, and keeps what it knows of the server in the same file.
+//! A local-first application that sends its changes to a server: it works offline, hears what was changed, sends it
+//! when the server can be reached, and keeps what it knows of the server in the same file.
 //!
 //! The server is a fake one that fails on purpose. `docs/synchronizing.md` describes the parts.
 //!
@@ -76,7 +76,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What is to be sent, and what the server has. Both are properties of the organization, in the same file as the datasets.
+/// What is to be sent, and what the server has. Both are properties of the organization, in the same file as the
+/// datasets.
 struct Outbox<'a>(&'a Organization);
 
 /// The place up to which changes were collected.

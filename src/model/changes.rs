@@ -82,8 +82,8 @@ impl Serialize for ChangeState {
 /// continues.
 ///
 /// A cursor is opaque. It prints and serializes as a short string of letters, digits and hyphens, which needs no
-/// escaping in a URL and stays valid in another process on the same file. It names the generation of the file: it is not
-/// valid any more after the file was restored from a backup, or after
+/// escaping in a URL and stays valid in another process on the same file. It names the generation of the file: it is
+/// not valid any more after the file was restored from a backup, or after
 /// [`purge_organization`](crate::Store::purge_organization).
 ///
 /// # Examples

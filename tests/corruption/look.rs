@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use kpi_store::{
-    ChangeCursor, Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi, Organization, OrganizationId,
-    Store,
+    Change, ChangeCursor, ChangeState, Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi,
+    Organization, OrganizationId, Store,
 };
 
 use super::Stored;
@@ -137,8 +137,10 @@ impl Seen {
                 Ok(changes) => changes,
                 Err(error) => return typed(&self.what, &error, &["corrupt"]),
             };
-            let is_stored = |id: DatasetId| datasets.iter().any(|dataset| dataset.id == id);
-            self.wrong += u64::from(!changes.items.iter().all(|change| is_stored(change.dataset)));
+            let is_wrong = |change: &Change| {
+                change.state == ChangeState::Present && !datasets.iter().any(|dataset| dataset.id == change.dataset)
+            };
+            self.wrong += u64::from(changes.items.iter().any(is_wrong));
             cursor = changes.next;
             if !changes.has_more {
                 return;

@@ -68,7 +68,7 @@ impl Writer<'_> {
         let old = (!old.is_empty()).then(|| old[self.random.below(old.len())]);
         match (self.random.below(10), old) {
             (0, _) => {
-                self.call(&new[..1], |ours| vec![present(ours.create_dataset(requests().next().unwrap()).unwrap())])
+                self.call(&new[..1], |ours| vec![present(ours.create_dataset(requests().next().unwrap()).unwrap())]);
             }
             (1, _) => {
                 self.call(&new, |ours| ours.create_datasets(requests()).unwrap().into_iter().map(present).collect());

@@ -11,6 +11,10 @@
 
 mod merge;
 
+use std::sync::LazyLock;
+
+use rusqlite::CachedStatement;
+
 use self::merge::{Entry, Merge, Source, Step};
 use super::counter::{self, Counter};
 use super::dataset::{SELECT_BY_SEQ, check_head, column, owned_id, state};
@@ -54,7 +58,7 @@ pub(crate) fn since(
     if place.generation != counter.generation || place.number > counter.last {
         return Err(Error::InvalidCursor.into());
     }
-    let reader = Reader { snapshot, organization, counter };
+    let mut reader = Reader::new(snapshot, organization, counter);
     let mut changes = RawChanges { items: Vec::new(), damaged: Vec::new(), next: place, has_more: false };
     // Begins with the place itself: what is found there shows that the place is not behind the last change.
     let from = if after.is_some() { place.number.max(1) } else { i64::MIN };
@@ -65,13 +69,18 @@ pub(crate) fn since(
         let (number, read) = match step {
             Step::Entry(entry) if after.is_some() && entry.number == place.number => continue,
             Step::Entry(entry) => (entry.number, reader.read(&entry)?),
-            Step::Damaged(number, failure) => (number, Read::Damaged(None, failure)),
+            Step::Damaged(number, failure) => {
+                (number.max(place.number.saturating_add(1)), Read::Damaged(None, failure))
+            }
         };
         let is_told = match &read {
             Read::Change(_) => true,
             Read::ChangedLater => false,
-            // Two indexes may lead to it.
-            Read::Damaged(id, _) => number > place.told && (id.is_none() || !changes.has_damaged(*id)),
+            Read::Damaged(id, _) => {
+                let was_told = after.is_some() && number <= place.told;
+                // Two indexes may lead to it.
+                !was_told && (id.is_none() || !changes.has_damaged(*id))
+            }
         };
         if is_told && changes.items.len() + changes.damaged.len() == CHANGES_MAX {
             changes.has_more = true;
@@ -113,7 +122,7 @@ pub(super) fn last_number(snapshot: &Snapshot<'_>, organization: OrganizationId)
 
 fn last(snapshot: &Snapshot<'_>, organization: OrganizationId, counter: Counter) -> Result<Place, Failure> {
     let mut place = Place::first(counter.generation);
-    let reader = Reader { snapshot, organization, counter };
+    let mut reader = Reader::new(snapshot, organization, counter);
     let mut merge = Merge::new(snapshot, organization, Order::NewestFirst, i64::MAX);
     while let Some(step) = merge.next()? {
         let Step::Entry(entry) = step else { continue };
@@ -134,7 +143,18 @@ struct Reader<'a> {
     snapshot: &'a Snapshot<'a>,
     organization: OrganizationId,
     counter: Counter,
+    /// Kept from row to row: looking up a statement in the cache costs as much as running it.
+    created: Option<CachedStatement<'a>>,
+    changed: Option<CachedStatement<'a>>,
 }
+
+/// The ids and the state in a row. In place of the other columns, which would be decoded, it has nulls.
+static SELECT_STATE: LazyLock<String> = LazyLock::new(|| {
+    let is_read = |index| (column::STATE_DIGEST..=column::DELETED_BY).contains(&index) || index >= column::ID;
+    let names = column::NAMES.iter().enumerate();
+    let names: Vec<&str> = names.map(|(index, name)| if is_read(index) { *name } else { "NULL" }).collect();
+    format!("SELECT {} FROM dataset NOT INDEXED WHERE seq = ?1", names.join(", "))
+});
 
 enum Read {
     Change(Change),
@@ -143,8 +163,12 @@ enum Read {
     Damaged(Option<DatasetId>, Failure),
 }
 
-impl Reader<'_> {
-    fn read(&self, entry: &Entry) -> Result<Read, Failure> {
+impl<'a> Reader<'a> {
+    fn new(snapshot: &'a Snapshot<'a>, organization: OrganizationId, counter: Counter) -> Self {
+        Self { snapshot, organization, counter, created: None, changed: None }
+    }
+
+    fn read(&mut self, entry: &Entry) -> Result<Read, Failure> {
         let read = match entry.source {
             Source::Dataset { seq } => self.dataset(seq, entry.number),
             Source::Purge { id, digest } => self.purge(id, digest, entry.number),
@@ -168,8 +192,13 @@ impl Reader<'_> {
     }
 
     /// The change with this number of the dataset in this row.
-    fn dataset(&self, seq: i64, number: i64) -> Result<Read, Failure> {
-        let mut statement = self.snapshot.connection().prepare_cached(&SELECT_BY_SEQ)?;
+    fn dataset(&mut self, seq: i64, number: i64) -> Result<Read, Failure> {
+        let (kept, sql) =
+            if number == seq { (&mut self.created, &*SELECT_BY_SEQ) } else { (&mut self.changed, &*SELECT_STATE) };
+        let statement = match kept {
+            Some(statement) => statement,
+            None => kept.insert(self.snapshot.connection().prepare_cached(sql)?),
+        };
         let mut rows = statement.query([seq])?;
         let Some(row) = rows.next()? else { return Err(damaged("an index refers to no dataset").into()) };
         let columns = Columns(row);
