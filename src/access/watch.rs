@@ -126,7 +126,7 @@ impl Watch {
     ) -> Result<Option<T>> {
         let mut seen = None;
         loop {
-            self.poll_if_due()?;
+            let polled = self.poll_if_due();
             // IMPORTANT: the count comes first, so that what is done after the checks wakes this thread.
             let count = self.store.signal.count();
             self.check_stopped()?;
@@ -137,6 +137,8 @@ impl Watch {
                 }
                 seen = Some(count);
             }
+            // What can be read is told even so.
+            polled?;
             if has_come(until) {
                 return Ok(None);
             }

@@ -58,7 +58,12 @@ fn a_file_that_is_moved_is_an_error_while_it_is_and_no_change_is_lost() {
     assert!(started.elapsed() >= Duration::from_millis(150), "a loop over errors pauses");
     fs::rename(&elsewhere, &file.path).unwrap();
     let later = ours.create_dataset(request_with_kpis(1)).unwrap();
-    assert_eq!(told(&watch.next().unwrap().unwrap()), [(later.id, ChangeState::Present)]);
+    fs::rename(&file.path, &elsewhere).unwrap();
+    assert_eq!(told(&watch.next().unwrap().unwrap()), [(later.id, ChangeState::Present)], "what can be read is told");
+    assert_eq!(watch.next().unwrap().unwrap_err().code(), "invalid_path");
+    fs::rename(&elsewhere, &file.path).unwrap();
+    let last = ours.create_dataset(request_with_kpis(1)).unwrap();
+    assert_eq!(told(&watch.next().unwrap().unwrap()), [(last.id, ChangeState::Present)]);
 }
 
 #[test]
