@@ -6,9 +6,6 @@ use crate::model::limits::PAGE_BYTES_MAX;
 use crate::model::page::Damage;
 use crate::sqlite::failure::Failure;
 
-/// The room that a page has from the start: growing from a few items costs a summary as much as a hash of it.
-const ROOM: u32 = 256;
-
 /// A page of a listing: at most `limit` items and damaged datasets, and at most 64 MiB, unless the first item is larger.
 pub(crate) struct RawPage<T> {
     pub(crate) items: Vec<T>,
@@ -22,8 +19,10 @@ pub(crate) struct RawPage<T> {
 
 impl<T> RawPage<T> {
     pub(super) fn new(limit: u32) -> Self {
-        let items = Vec::with_capacity(limit.min(ROOM) as usize);
-        Self { items, damaged: Vec::new(), next: None, limit: limit as usize, bytes: 0 }
+        let limit = limit as usize;
+        // At most some 260 KB. Growing from a few items costs a summary as much as its digest.
+        let items = Vec::with_capacity(limit);
+        Self { items, damaged: Vec::new(), next: None, limit, bytes: 0 }
     }
 
     /// How many more items or damaged datasets it may have.
