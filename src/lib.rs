@@ -17,9 +17,13 @@
 //!   version before, and a dataset can be [reverted](Organization::revert_dataset) to it.
 //! - [`Organization::prune_history`] removes earlier versions, and [`Store::compact`] erases from the file what was
 //!   removed.
+//! - [`Organization::set_properties`] stores what an application keeps beside the datasets; [`Store::statistics`]
+//!   counts what the file contains.
+//! - [`Organization::watch`] waits until this or another process has changed something.
 //! - [`Violations`] list everything that is wrong with an input, each with its path and code; [`Error`] has a variant
 //!   for every failure, and a table of what to do about each.
 //! - [`DatasetQuery`], [`Page`] and [`Cursor`] list stored datasets, whole or as [`DatasetSummary`].
+//! - [`Organization::changes_since`] tells what has changed since a [`ChangeCursor`], across processes and restarts.
 //!
 //! ```
 //! use kpi_store::{NewDataset, NewKpi, OrganizationId, Store};
@@ -63,7 +67,9 @@ mod model;
 mod sqlite;
 mod store;
 
+pub use access::watch::StopHandle;
 pub use error::{Error, Result, Source};
+pub use model::changes::{Change, ChangeCursor, ChangeState, Changes, ParseChangeCursorError};
 pub use model::cursor::{Cursor, ParseCursorError};
 pub use model::dataset::{Dataset, Kpi};
 pub use model::diff::DatasetDiff;
@@ -81,6 +87,7 @@ pub use model::patch::{DatasetPatch, KpiPatch};
 pub use model::progress::Progress;
 pub use model::request::violation::{Segment, Violation, Violations};
 pub use model::search::text_match::{Match, MatchField};
+pub use model::statistics::Statistics;
 pub use model::summary::DatasetSummary;
 pub use model::value_type::{ParseValueTypeError, ValueType};
 pub use model::verification::{Finding, FindingKind, Verification};
@@ -92,6 +99,7 @@ pub use store::dataset::load_options::{LoadError, LoadOptions, Loaded};
 pub use store::dataset::query::DatasetQuery;
 pub use store::options::StoreOptions;
 pub use store::organization::Organization;
+pub use store::organization::watch::Watch;
 
 /// The crates whose types are in this API, in the versions that it uses.
 pub use {chrono, uuid};
@@ -103,6 +111,8 @@ pub mod documentation {
     pub mod design {}
     #[doc = include_str!("../docs/file-format.md")]
     pub mod file_format {}
+    #[doc = include_str!("../docs/synchronizing.md")]
+    pub mod synchronizing {}
 }
 
 /// The README's program, compiled and run as a test.

@@ -8,8 +8,9 @@ mod support;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use kpi_store::{NewDataset, NewKpi, Result, Store};
+use kpi_store::{ChangeCursor, NewDataset, NewKpi, Result, Store};
 
 use support::{TestFile, entries, organization, with_suffix};
 
@@ -46,6 +47,30 @@ fn a_shortage_of_descriptors_is_not_reported_as_damage_and_hides_no_later_write(
             Err(code) => panic!("a new file, descriptors left: {left}: {code}"),
         }
     }
+    watches_report_the_shortage_and_leak_nothing();
+}
+
+/// A watch that cannot open its connection reports the shortage, and leaves nothing open.
+fn watches_report_the_shortage_and_leak_nothing() {
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
+    let ours = organization(&store);
+    for left in 0..4 {
+        match with_descriptors_left(left, || ours.watch(ChangeCursor::start())).map_err(|error| error.code()) {
+            Ok(_) => assert!(left > 0),
+            Err(code) => assert_eq!(code, "storage", "descriptors left: {left}"),
+        }
+    }
+    // More than there are descriptors.
+    for number in 0..100 {
+        let mut watch = ours.watch(ours.change_cursor().unwrap()).unwrap();
+        let created = ours.create_dataset(NewDataset::new("Water")).unwrap();
+        assert_eq!(watch.wait(Duration::ZERO).unwrap().items[0].dataset, created.id, "{number}");
+    }
+    let mut watch = ours.watch(ours.change_cursor().unwrap()).unwrap();
+    drop((store, ours));
+    assert_eq!(entries(file.folder.path()).len(), 1, "the watch keeps nothing open");
+    assert!(watch.next().is_none());
 }
 
 fn with_descriptors_left<T>(left: usize, work: impl FnOnce() -> T) -> T {

@@ -15,9 +15,12 @@ use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::DateTime;
-use kpi_store::{DatasetId, DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store};
+use kpi_store::{
+    ChangeCursor, DatasetId, DatasetQuery, Error, LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store,
+};
 
 use support::child::{self, Child};
 use support::{TestFile, listed, organization, plain_sqlite, request_with_kpis};
@@ -77,6 +80,41 @@ fn every_call_is_refused_in_a_forked_child_with_the_remedy() {
         parent.close().unwrap();
         let left = fs::read_dir(file.folder.path()).unwrap().count();
         assert_eq!(left, 2, "the store, and the backup of the parent");
+    }
+}
+
+#[test]
+fn a_watch_in_a_forked_child_is_refused_and_does_not_disturb_that_of_the_parent() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    for is_dropped in [false, true] {
+        let (file, parent, ours) = open_store();
+        let watch = ours.watch(ours.change_cursor().unwrap()).unwrap();
+        let carried = (parent, ours, watch);
+        let ((parent, ours, mut watch), wrong) = in_a_fork(carried, |(store, theirs, mut watch)| {
+            let is_refused = [Duration::ZERO, Duration::MAX]
+                .map(|timeout| watch.wait(timeout).is_err_and(|error| is_refusal(&error)));
+            let ends = watch.next().is_some_and(|error| error.is_err_and(|error| is_refusal(&error)));
+            let ends = ends && watch.next().is_none();
+            let is_new_refused = theirs.watch(ChangeCursor::start()).is_err_and(|error| is_refusal(&error));
+            watch.stop_handle().stop();
+            if is_dropped {
+                drop((watch, theirs, store));
+            } else {
+                std::mem::forget((watch, theirs, store));
+            }
+            i32::from(is_refused != [true; 2]) + 2 * i32::from(!ends) + 4 * i32::from(!is_new_refused)
+        });
+        assert_eq!(wrong, 0);
+        let created = ours.create_dataset(request_with_kpis(1)).unwrap();
+        assert_eq!(
+            watch.wait(Duration::MAX).unwrap().items[0].dataset,
+            created.id,
+            "what the child stopped is its own"
+        );
+        assert!(file.with_suffix("-wal").exists(), "the log went with the child");
+        drop(ours);
+        parent.close().unwrap();
+        assert!(watch.next().is_none());
     }
 }
 
@@ -382,7 +420,7 @@ fn first_that_is_not_refused(store: &Store, ours: &Organization) -> i32 {
 /// Leaving the write-ahead log takes a lock on the whole file, which fails while another process has it open.
 fn take_the_whole_file(file: &Path) -> String {
     let plain = plain_sqlite(file);
-    plain.busy_timeout(std::time::Duration::ZERO).unwrap();
+    plain.busy_timeout(Duration::ZERO).unwrap();
     match plain.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)) {
         Ok(mode) => mode,
         Err(error) => error.to_string(),

@@ -15,12 +15,14 @@
 #![allow(clippy::cast_precision_loss, reason = "the figures need fewer digits")]
 
 mod change;
+mod changes;
 mod create;
 mod floor;
 mod input;
 mod jobs;
 mod json;
 mod keep;
+mod property;
 mod read;
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -45,7 +47,8 @@ fn main() {
     let is_short = has("--test") || !has("--bench");
     let amount = if is_short { Amount::Little } else { Amount::All };
     let filter = arguments.first().filter(|first| !first.starts_with('-')).map_or("", String::as_str);
-    let jobs = [create::jobs(), change::jobs(), read::jobs(), json::jobs(), keep::jobs()];
+    let jobs =
+        [create::jobs(), change::jobs(), read::jobs(), changes::jobs(), json::jobs(), property::jobs(), keep::jobs()];
     let jobs: Vec<Job> = jobs.into_iter().flatten().filter(|job| job.name.contains(filter)).collect();
     if let Ok(count) = std::env::var("KPI_STORE_COUNT") {
         return count_instructions(&jobs, &count);

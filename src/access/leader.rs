@@ -83,9 +83,17 @@ impl Leader<'_> {
         Ok(transaction)
     }
 
-    /// Records the result of a commit: after a failed one the log needs recovery, unless SQLite was busy and wrote
+    /// Records the result of a commit, and wakes the watches unless it had no effect: after a failed one the log needs recovery, unless SQLite was busy and wrote
     /// nothing.
     pub(super) fn after_commit(&mut self, committed: Result<(), CommitFailure>) -> Result<(), CommitFailure> {
+        let checked = self.check_commit(committed);
+        if !matches!(checked, Err(CommitFailure::WithoutEffect(_))) {
+            self.writer.signal.committed();
+        }
+        checked
+    }
+
+    fn check_commit(&mut self, committed: Result<(), CommitFailure>) -> Result<(), CommitFailure> {
         if self.writer.database.is_some() {
             match committed {
                 Ok(()) | Err(CommitFailure::WithoutEffect(Error::Busy { .. })) => {}

@@ -5,7 +5,8 @@
 //! - [`job`]: a write that any thread can run. [`queue`]: the threads that wait for the writer, each with its job.
 //! - [`recovery`]: the writer's connection, and the recovery after a failed commit. [`log`]: how long the write-ahead log
 //!   may become.
-//! - [`readers`]: the pool of connections for reading. [`compaction`]: writing the database anew.
+//! - [`readers`]: the pool of connections for reading. [`watch`]: waiting until something was committed.
+//! - [`compaction`]: writing the database anew.
 
 mod compaction;
 pub(crate) mod job;
@@ -14,6 +15,7 @@ mod log;
 mod queue;
 pub(crate) mod readers;
 mod recovery;
+pub(crate) mod watch;
 pub(crate) mod writer;
 
 use std::path::Path;
@@ -21,9 +23,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::job::Job;
-use self::readers::Readers;
+use self::readers::{Begin, Readers};
+use self::watch::{Watch, WatchedStore};
 use self::writer::Writer;
 use crate::error::{Error, Result, Source};
+use crate::sqlite::commit_signal::CommitSignal;
 use crate::sqlite::connection::set_keeps_log;
 use crate::sqlite::database::{Database, Settings};
 use crate::sqlite::failure::{Failure, Forked, cause};
@@ -41,28 +45,43 @@ pub(crate) struct Access {
     pub(crate) readers: Option<Readers>,
     pub(crate) writer: Writer,
     database: Option<Arc<Database>>,
+    watched: Arc<WatchedStore>,
     /// The process that opened the store.
     process: u32,
 }
 
 impl Access {
     /// Opens the file at `path`.
-    pub(crate) fn open(path: &Path, settings: Settings, schema: &'static Schema) -> Result<Self> {
+    pub(crate) fn open(path: &Path, settings: Settings, schema: &'static Schema) -> Result<Arc<Self>> {
         let (database, first) = Database::open(path, settings, schema)?;
         set_keeps_log(first.connection(), true)?;
         let (database, busy_timeout) = (Arc::new(database), settings.busy_timeout);
+        let watched = WatchedStore::new(Arc::clone(database.signal()), false);
+        let signal = Arc::clone(&watched.signal);
         let (writer, reader) = match first {
-            First::Writer(first) => (Writer::new(first, Some(Arc::clone(&database)), busy_timeout)?, None),
-            First::Reader(first) => (Writer::read_only(), Some(database.reading(first).map_err(Error::from)?)),
+            First::Writer(first) => (Writer::new(first, Some(Arc::clone(&database)), busy_timeout, signal)?, None),
+            First::Reader(first) => (Writer::read_only(signal), Some(database.reading(first).map_err(Error::from)?)),
         };
         let readers = Readers::new(Arc::clone(&database), reader, busy_timeout);
-        Ok(Self { readers: Some(readers), writer, database: Some(database), process: std::process::id() })
+        Ok(Self::new(Some(readers), writer, Some(database), watched))
     }
 
     /// Opens a new database in memory with a single connection: reads wait for writes.
-    pub(crate) fn open_in_memory(busy_timeout: Duration) -> Result<Self> {
-        let writer = Writer::new(open::open_in_memory()?, None, busy_timeout)?;
-        Ok(Self { readers: None, writer, database: None, process: std::process::id() })
+    pub(crate) fn open_in_memory(busy_timeout: Duration) -> Result<Arc<Self>> {
+        let watched = WatchedStore::new(Arc::<CommitSignal>::default(), true);
+        let writer = Writer::new(open::open_in_memory()?, None, busy_timeout, Arc::clone(&watched.signal))?;
+        Ok(Self::new(None, writer, None, watched))
+    }
+
+    fn new(
+        readers: Option<Readers>,
+        writer: Writer,
+        database: Option<Arc<Database>>,
+        watched: Arc<WatchedStore>,
+    ) -> Arc<Self> {
+        let access = Arc::new(Self { readers, writer, database, watched, process: std::process::id() });
+        access.watched.begin(&access);
+        access
     }
 
     /// The path of the file; `None` in memory.
@@ -92,7 +111,16 @@ impl Access {
     pub(crate) fn read<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         self.check_process()?;
         match &self.readers {
-            Some(readers) => readers.read(work),
+            Some(readers) => readers.read(Begin::AfterPause, work),
+            None => self.writer.read(work),
+        }
+    }
+
+    /// The same for a watch, which must not be late because the log begins anew.
+    pub(crate) fn look<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
+        self.check_process()?;
+        match &self.readers {
+            Some(readers) => readers.read(Begin::AtOnce, work),
             None => self.writer.read(work),
         }
     }
@@ -146,7 +174,29 @@ impl Access {
     /// Closes the store: later calls fail with [`Error::Closed`].
     pub(crate) fn close(&self) -> Result<()> {
         self.check_process()?;
-        self.writer.close(self.readers.as_ref())
+        let closed = self.writer.close(self.readers.as_ref(), || self.watched.end());
+        // A look in memory waits for the writer, so those end after it was closed.
+        if self.writer.check_open().is_err() {
+            self.watched.end();
+        }
+        closed
+    }
+
+    /// Watches the store.
+    pub(crate) fn watch(&self) -> Result<Watch> {
+        self.check_open()?;
+        Watch::new(self)
+    }
+
+    /// Whether another connection may have changed the file since the last poll.
+    fn poll(&self) -> Result<bool> {
+        self.check_process()?;
+        self.readers.as_ref().map_or(Ok(false), Readers::poll)
+    }
+
+    /// Ends the watches, before the last handle to the store is dropped.
+    pub(crate) fn end_watches(&self) {
+        self.watched.end();
     }
 
     /// Fails in a forked child of the process that opened the file: a connection must not be carried across a fork

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::sqlite::database::Database;
 use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::{Failure, changed_while_read};
+use crate::sqlite::polling::Polling;
 use crate::sqlite::read_connection::{OpenedReader, ReadConnection};
 use crate::sqlite::snapshot::Snapshot;
 
@@ -26,6 +27,15 @@ pub(crate) struct Readers {
     busy_timeout: Duration,
 }
 
+/// When a read may begin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// Not while reads are [paused](Readers::pause).
+    AfterPause,
+    /// At once: a read that is so short and so seldom that the log can begin anew beside it.
+    AtOnce,
+}
+
 struct Pool {
     idle: Vec<ReadConnection>,
     in_use: usize,
@@ -34,6 +44,7 @@ struct Pool {
     is_paused: bool,
     /// How many connections are in use that were opened for one call and do not belong to the pool.
     own: usize,
+    watches: Watches,
     is_closed: bool,
     /// Whether the writer has no connection any more, except for the one that it may have left here.
     is_over: bool,
@@ -44,6 +55,15 @@ struct Pool {
     writer: Option<Connection>,
 }
 
+/// The watches, which share a connection.
+#[derive(Default)]
+struct Watches {
+    count: usize,
+    /// The connection; `None` without watches, before the first poll and during one.
+    idle: Option<Polling>,
+    are_polling: bool,
+}
+
 impl Readers {
     pub(super) fn new(database: Arc<Database>, first: Option<ReadConnection>, busy_timeout: Duration) -> Self {
         let pool = Pool {
@@ -52,6 +72,7 @@ impl Readers {
             waiting: 0,
             is_paused: false,
             own: 0,
+            watches: Watches::default(),
             is_closed: false,
             is_over: false,
             writer: None,
@@ -60,10 +81,10 @@ impl Readers {
     }
 
     /// Runs `work` on a snapshot of the file, again if a read fails.
-    pub(super) fn read<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
+    pub(super) fn read<T>(&self, begin: Begin, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         let deadline = Deadline::after(self.busy_timeout);
         let read = self.database.diagnosed(|damage_is_known| {
-            self.borrow(&deadline).and_then(|mut reader| reader.read(damage_is_known, &work, &deadline))
+            self.borrow(begin, &deadline).and_then(|mut reader| reader.read(damage_is_known, &work, &deadline))
         });
         read.map_err(|failure| deadline.error(failure))
     }
@@ -79,6 +100,38 @@ impl Readers {
         }
         let _counted = Own { readers: self };
         Ok(self.database.diagnosed(|damage_is_known| work(self.database.whole_reader()?, damage_is_known))?)
+    }
+
+    pub(super) fn add_watch(&self) {
+        self.lock().watches.count += 1;
+    }
+
+    /// Without watches nothing polls, and the connection serves other reads.
+    pub(super) fn remove_watch(&self) {
+        let mut pool = self.lock();
+        pool.watches.count = pool.watches.count.saturating_sub(1);
+        if pool.watches.count == 0 {
+            let connection = pool.watches.idle.take().and_then(Polling::into_connection);
+            pool.idle.extend(connection);
+        }
+    }
+
+    /// Whether another connection may have changed the file since the last poll. False if another thread is polling,
+    /// which tells all.
+    pub(super) fn poll(&self) -> Result<bool> {
+        let polling = {
+            let mut pool = self.lock();
+            if pool.is_closed {
+                return Err(Error::Closed);
+            }
+            if pool.watches.are_polling {
+                return Ok(false);
+            }
+            pool.watches.are_polling = true;
+            pool.watches.idle.take().unwrap_or_else(|| Polling::with(pool.idle.pop()))
+        };
+        let mut poller = Poller { readers: self, polling };
+        Ok(self.database.diagnosed(|_| poller.polling.poll(&self.database))?)
     }
 
     /// Keeps the writer's connection of a closed store until no other connection is in use. Returns it if none is.
@@ -113,7 +166,7 @@ impl Readers {
         let idle = {
             let mut pool = self.lock();
             pool.is_closed = true;
-            std::mem::take(&mut pool.idle)
+            (std::mem::take(&mut pool.idle), pool.watches.idle.take())
         };
         drop(idle);
         self.returned.notify_all();
@@ -122,7 +175,7 @@ impl Readers {
     /// Leaks the connections: after a fork they belong to the parent.
     pub(super) fn leak(&mut self) {
         let pool = self.pool.get_mut().unwrap_or_else(PoisonError::into_inner);
-        std::mem::forget((std::mem::take(&mut pool.idle), pool.writer.take()));
+        std::mem::forget((std::mem::take(&mut pool.idle), pool.watches.idle.take(), pool.writer.take()));
     }
 
     /// Lets no further read begin, and waits at most `timeout` until those in progress have ended. `None`, at once, if it
@@ -133,9 +186,9 @@ impl Readers {
             return None;
         }
         pool.is_paused = true;
-        let is_in_use = |pool: &mut Pool| pool.in_use > 0;
+        let is_in_use = |pool: &mut Pool| pool.is_read();
         let waited = self.returned.wait_timeout_while(pool, timeout, is_in_use).unwrap_or_else(PoisonError::into_inner);
-        Some(Paused { readers: self, are_idle: waited.0.in_use == 0 })
+        Some(Paused { readers: self, are_idle: !waited.0.is_read() })
     }
 
     /// Whether a connection of one call is in use, for a verification or a backup.
@@ -143,22 +196,23 @@ impl Readers {
         self.lock().own > 0
     }
 
-    fn borrow(&self, deadline: &Deadline) -> Result<Reader<'_>, Failure> {
+    fn borrow(&self, begin: Begin, deadline: &Deadline) -> Result<Reader<'_>, Failure> {
         let mut pool = self.lock();
         loop {
+            let is_paused = pool.is_paused && begin == Begin::AfterPause;
             if pool.is_closed {
                 return Err(Error::Closed.into());
             }
-            if pool.in_use < READERS_MAX && !pool.is_paused {
+            if pool.in_use < READERS_MAX && !is_paused {
                 pool.in_use += 1;
                 return Ok(Reader { readers: self, connection: pool.idle.pop() });
             }
             let left = deadline.left();
-            if left.is_zero() && !pool.is_paused {
+            if left.is_zero() && !is_paused {
                 return Err(Error::busy(deadline.waited()).into());
             }
             pool.waiting += 1;
-            pool = if pool.is_paused {
+            pool = if is_paused {
                 // A pause is short, and no reason for a read to fail.
                 self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner)
             } else {
@@ -171,7 +225,7 @@ impl Readers {
     /// Takes a connection out of the pool until the guard is dropped.
     #[cfg(test)]
     pub(crate) fn lend(&self) -> Reader<'_> {
-        self.borrow(&Deadline::after(self.busy_timeout)).map_err(|Failure(error)| error).unwrap()
+        self.borrow(Begin::AfterPause, &Deadline::after(self.busy_timeout)).map_err(|Failure(error)| error).unwrap()
     }
 
     /// Runs `work` on a connection for reading.
@@ -249,6 +303,32 @@ impl Drop for Reader<'_> {
     }
 }
 
+/// The connection of the watches, while it polls; dropping this guard returns it.
+struct Poller<'a> {
+    readers: &'a Readers,
+    polling: Polling,
+}
+
+impl Drop for Poller<'_> {
+    fn drop(&mut self) {
+        let polling = std::mem::take(&mut self.polling);
+        let mut pool = self.readers.lock();
+        if pool.is_closed {
+            // Before the writer's connection, which must be the last.
+            drop(polling);
+        } else if pool.watches.count == 0 {
+            pool.idle.extend(polling.into_connection());
+        } else {
+            pool.watches.idle = Some(polling);
+        }
+        pool.watches.are_polling = false;
+        if pool.is_paused {
+            self.readers.returned.notify_all();
+        }
+        self.readers.close_if_unused(&mut pool);
+    }
+}
+
 /// A connection that was opened for one call and does not belong to the pool. Dropped after the connection.
 struct Own<'a> {
     readers: &'a Readers,
@@ -264,7 +344,12 @@ impl Drop for Own<'_> {
 
 impl Pool {
     fn is_unused(&self) -> bool {
-        self.in_use == 0 && self.own == 0
+        !self.is_read() && self.own == 0
+    }
+
+    /// Whether a connection of the pool is in use.
+    fn is_read(&self) -> bool {
+        self.in_use > 0 || self.watches.are_polling
     }
 }
 

@@ -35,6 +35,7 @@ use super::queue::{WaitQueue, Waiter, Wake};
 use super::readers::Readers;
 use super::recovery::{LeaderConnection, Log};
 use crate::error::{Error, Result, Source};
+use crate::sqlite::commit_signal::CommitSignal;
 use crate::sqlite::database::Database;
 use crate::sqlite::deadline::Deadline;
 use crate::sqlite::failure::{CommitFailure, Failure, ReadOnlyCause, cause};
@@ -49,6 +50,8 @@ pub(crate) struct Writer {
     pub(super) database: Option<Arc<Database>>,
     busy_timeout: Duration,
     pub(super) log: LogBound,
+    /// Tells the watches of commits.
+    pub(super) signal: Arc<CommitSignal>,
 }
 
 struct State {
@@ -82,23 +85,29 @@ impl Writer {
         first: Connection,
         database: Option<Arc<Database>>,
         busy_timeout: Duration,
+        signal: Arc<CommitSignal>,
     ) -> Result<Self, Failure> {
         let mut connection = LeaderConnection::Ready(Box::new(WriteConnection::new(first)?));
         if database.as_ref().is_some_and(|database| !database.is_log_durable) {
             connection.discard(Log::MayBeLost);
         }
-        Ok(Self::with(WriterState::Idle(connection), database, busy_timeout))
+        Ok(Self::with(WriterState::Idle(connection), database, busy_timeout, signal))
     }
 
     /// A writer that refuses every write.
-    pub(super) fn read_only() -> Self {
-        Self::with(WriterState::ReadOnly, None, Duration::ZERO)
+    pub(super) fn read_only(signal: Arc<CommitSignal>) -> Self {
+        Self::with(WriterState::ReadOnly, None, Duration::ZERO, signal)
     }
 
-    fn with(writer: WriterState, database: Option<Arc<Database>>, busy_timeout: Duration) -> Self {
+    fn with(
+        writer: WriterState,
+        database: Option<Arc<Database>>,
+        busy_timeout: Duration,
+        signal: Arc<CommitSignal>,
+    ) -> Self {
         let state = State { writer, queue: WaitQueue::default(), application_thread: None };
         let log = LogBound::new(database.as_ref().map_or(u64::MAX, |database| database.settings.log_max), busy_timeout);
-        Self { state: Mutex::new(state), database, busy_timeout, log }
+        Self { state: Mutex::new(state), database, busy_timeout, log, signal }
     }
 
     /// Fails if the store was closed.
@@ -205,7 +214,8 @@ impl Writer {
     }
 
     /// Closes the store once the write in progress is done, and the readers when no thread can write any more.
-    pub(super) fn close(&self, readers: Option<&Readers>) -> Result<()> {
+    /// `end_watches` is called before that, so that the connection of none is open at the end.
+    pub(super) fn close(&self, readers: Option<&Readers>, end_watches: impl FnOnce()) -> Result<()> {
         {
             let mut state = self.lock();
             if let WriterState::ReadOnly = state.writer {
@@ -213,6 +223,7 @@ impl Writer {
                 state.writer = WriterState::Closed;
                 drop(state);
                 if let Some(readers) = readers {
+                    end_watches();
                     readers.close();
                     readers.end();
                 }
@@ -228,7 +239,10 @@ impl Writer {
             return recovered;
         }
         leader.closes_store = true;
-        readers.into_iter().for_each(Readers::close);
+        if let Some(readers) = readers {
+            end_watches();
+            readers.close();
+        }
         let connection = leader.connection.take();
         let released = self.database.as_ref().map_or(Ok(()), |database| connection.release_log(database));
         let closed = match (released, connection) {

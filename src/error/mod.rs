@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::model::changes::ParseChangeCursorError;
 use crate::model::cursor::ParseCursorError;
 use crate::model::ids::{DatasetId, KpiId};
 use crate::model::page::Damage;
@@ -51,13 +52,13 @@ impl Deref for Source {
 /// | [`AlreadyExists`](Self::AlreadyExists) | a given id is taken, also by a dataset in the trash or a purged one | nothing | after an unknown outcome: it was stored; otherwise choose another id |
 /// | [`NotFound`](Self::NotFound) | no such dataset, KPI or revision exists | nothing | check the id and the organization |
 /// | [`Conflict`](Self::Conflict) | the dataset was changed since it was read | nothing | read it again, merge, and save |
-/// | [`InvalidCursor`](Self::InvalidCursor) | the cursor was altered, or belongs to another organization or order | nothing | list from the beginning |
+/// | [`InvalidCursor`](Self::InvalidCursor) | the cursor was altered, or belongs to another organization or order; of changes: or to another file, such as the one before a backup was restored | nothing | list from the beginning; of changes: [start over](crate::Organization::changes_since) |
 /// | [`ClockOutOfRange`](Self::ClockOutOfRange) | the clock is outside the years 0001 to 9999 | nothing | set the clock |
 /// | [`Busy`](Self::Busy) | the store was in use past the busy timeout | nothing | try again |
 /// | [`StorageFull`](Self::StorageFull) | no space left on the disk | nothing | free some space and try again; no reopening is needed |
 /// | [`ReadOnly`](Self::ReadOnly) | the file or its folder cannot be written | nothing | change the permissions, or open without `read_only` |
 /// | [`Closed`](Self::Closed) | the store was closed | nothing | open it again |
-/// | [`Cancelled`](Self::Cancelled) | the progress callback cancelled a long operation | nothing | |
+/// | [`Cancelled`](Self::Cancelled) | the progress callback cancelled a long operation, or the watch was stopped | nothing | |
 /// | [`InvalidPath`](Self::InvalidPath) | the path cannot be used for a store or a backup, or the file or its log was moved while open | nothing | choose another path, or put the file back; after the loss of a log, close and open again |
 /// | [`NotAStore`](Self::NotAStore) | the file is not one of this crate | nothing, the file is unchanged | choose another path |
 /// | [`TooNew`](Self::TooNew) | a later version of this crate created or upgraded the file | nothing, the file is unchanged | update the application |
@@ -188,7 +189,7 @@ pub enum Error {
     #[error("the store is closed")]
     Closed,
 
-    /// The caller's progress callback cancelled the operation.
+    /// The caller's progress callback cancelled the operation, or a [`StopHandle`](crate::StopHandle) stopped the watch.
     #[error("the operation was cancelled")]
     Cancelled,
 
@@ -404,6 +405,12 @@ impl From<Damage> for Error {
 
 impl From<ParseCursorError> for Error {
     fn from(_: ParseCursorError) -> Self {
+        Error::InvalidCursor
+    }
+}
+
+impl From<ParseChangeCursorError> for Error {
+    fn from(_: ParseChangeCursorError) -> Self {
         Error::InvalidCursor
     }
 }

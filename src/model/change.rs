@@ -30,7 +30,7 @@ pub(crate) fn position(number: i64) -> i64 {
 }
 
 /// A change that is not applied yet: only what differs from the stored dataset.
-pub(crate) struct Change {
+pub(crate) struct Edit {
     name: Option<String>,
     #[expect(clippy::option_option, reason = "`None` keeps it, `Some(None)` clears it")]
     description: Option<Option<String>>,
@@ -68,7 +68,7 @@ pub(crate) struct Changed {
     pub(crate) replaced: Replaced,
 }
 
-impl Change {
+impl Edit {
     /// The change that gives this content to the dataset; `None` if it has that content already.
     pub(crate) fn new(before: &Record, content: Content<'_>) -> Option<Self> {
         let dataset = &before.dataset;

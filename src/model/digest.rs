@@ -90,6 +90,16 @@ pub(crate) fn purged(organization: OrganizationId, change: i64, dataset: Dataset
     bytes.hash()
 }
 
+/// The digest of a property.
+pub(crate) fn property(organization: OrganizationId, key: &str, content: &[u8]) -> u64 {
+    let mut bytes = Bytes(Vec::with_capacity(CAPACITY + content.len()));
+    bytes.put(organization.as_bytes());
+    bytes.text(key);
+    bytes.put(&(content.len() as u64).to_le_bytes());
+    bytes.put(content);
+    bytes.hash()
+}
+
 /// In bytes: enough for a dataset or a KPI with short texts.
 const CAPACITY: usize = 512;
 

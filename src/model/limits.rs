@@ -28,6 +28,15 @@ pub const SORT_ORDER_MIN: i64 = 0;
 /// The largest `sort_order`: 2^63 - 1, the largest integer that SQLite stores. The contract has no upper limit.
 pub const SORT_ORDER_MAX: i64 = i64::MAX;
 
+/// The minimum length of the key of a property, in code points.
+pub const PROPERTY_KEY_MIN: usize = 1;
+
+/// The maximum length of the key of a property, in code points.
+pub const PROPERTY_KEY_MAX: usize = 255;
+
+/// The maximum length of the content of a property, in bytes: 64 KiB. Empty content is not the same as no property.
+pub const PROPERTY_CONTENT_MAX: usize = 64 * 1024;
+
 /// The maximum nesting depth of a request's JSON; the root has depth 1.
 pub const JSON_DEPTH_MAX: usize = 100;
 
@@ -45,6 +54,9 @@ pub const PAGE_MAX: u32 = 1_000;
 
 /// The default number of datasets in a page.
 pub const PAGE_DEFAULT: u32 = 50;
+
+/// The maximum number of changes that one call returns.
+pub const CHANGES_MAX: usize = 1_000;
 
 /// The maximum size of a page in memory, in bytes: 64 MiB. A single dataset may be larger.
 pub const PAGE_BYTES_MAX: usize = 64 * 1024 * 1024;

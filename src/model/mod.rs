@@ -13,10 +13,12 @@
 //! - [`ids`], [`id_source`], [`uuid_v7`]: identifiers, and where they come from. [`time`](mod@time): times as the
 //!   contract prints them.
 //! - [`version`], [`replaced`], [`earlier`]: what the history stores, and putting earlier versions together.
-//! - [`page`], [`cursor`], [`filter`], [`summary`]: listings. [`search`]: text search. [`verification`], [`progress`]:
-//!   what long operations return and report.
+//! - [`page`], [`cursor`], [`filter`], [`summary`]: listings. [`search`]: text search.
+//! - [`changes`]: what has changed since a cursor. [`property`]: what an application keeps beside its datasets.
+//! - [`verification`], [`statistics`], [`progress`]: what operations on the file return and report.
 
 pub(crate) mod change;
+pub(crate) mod changes;
 pub(crate) mod content;
 pub(crate) mod cursor;
 pub(crate) mod dataset;
@@ -37,11 +39,13 @@ mod order;
 pub(crate) mod page;
 pub(crate) mod patch;
 pub(crate) mod progress;
+pub(crate) mod property;
 pub(crate) mod record;
 pub(crate) mod replaced;
 pub(crate) mod request;
 pub(crate) mod search;
 pub(crate) mod state;
+pub(crate) mod statistics;
 pub(crate) mod summary;
 pub(crate) mod time;
 mod uuid_v7;

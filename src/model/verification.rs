@@ -36,7 +36,7 @@ impl Verification {
 pub struct Finding {
     /// The kind of the finding.
     pub kind: FindingKind,
-    /// The organization of the affected dataset, if one is affected and its organization can be read.
+    /// The organization of the affected dataset or property, if one is affected and its organization can be read.
     pub organization: Option<OrganizationId>,
     /// The affected dataset, if one is affected and its id can be read.
     pub dataset: Option<DatasetId>,
@@ -86,10 +86,12 @@ pub enum FindingKind {
     /// A version in the history of a dataset that is damaged or missing, or the record of a purge that is damaged: an id
     /// that was purged may be given again.
     History,
+    /// A property of an organization that does not match its digest.
+    Property,
 }
 
 impl FindingKind {
-    /// The name: `integrity`, `foreign_key`, `dataset`, `hidden`, `count`, `order` or `history`.
+    /// The name: `integrity`, `foreign_key`, `dataset`, `hidden`, `count`, `order`, `history` or `property`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -100,6 +102,7 @@ impl FindingKind {
             FindingKind::Count => "count",
             FindingKind::Order => "order",
             FindingKind::History => "history",
+            FindingKind::Property => "property",
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::commit_signal::CommitSignal;
 use super::diagnosis::Diagnosis;
 use super::open::inspect::inspect;
 use super::open_files::Opened;
@@ -120,6 +121,11 @@ impl Database {
     /// The error of work that cannot be done again: damage only if the file is damaged.
     pub(crate) fn diagnosed_error(&self, failure: Failure) -> Failure {
         self.diagnosis.decide_error(&self.file, self.checked(failure))
+    }
+
+    /// Wakes the watches of the file in this process.
+    pub(crate) fn signal(&self) -> &Arc<CommitSignal> {
+        self.opened.signal()
     }
 
     /// Opens a further connection for writing, with `timeout` as its busy timeout.

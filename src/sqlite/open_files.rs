@@ -8,10 +8,14 @@
 //! SQLite also keeps one index of the log for all connections of a process to a file. If the log is removed or replaced
 //! while one of them is open, a further connection would use the old index for a new log, which destroys the file. So a
 //! file may not be opened again until the stores that had its former log are closed.
+//!
+//! The stores of a process that have the same file open find here the signal by which their commits wake the watches of
+//! each other.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::commit_signal::CommitSignal;
 use crate::error::Error;
 use crate::sqlite::failure::{Forked, cause, lost_log};
 use crate::sqlite::file::stat::{self, Identity};
@@ -30,6 +34,7 @@ struct OpenFile {
     file: Identity,
     /// The write-ahead log that its connections use; `None` while there may be no connection.
     log: Option<Identity>,
+    signal: Arc<CommitSignal>,
 }
 
 /// The registration of an open file; dropping it ends the registration.
@@ -37,6 +42,7 @@ struct OpenFile {
 pub(super) struct Opened {
     id: u64,
     process: u32,
+    signal: Arc<CommitSignal>,
 }
 
 impl Opened {
@@ -51,8 +57,14 @@ impl Opened {
         open.agree_on_log(process, file, log)?;
         open.last_id += 1;
         let id = open.last_id;
-        open.files.push(OpenFile { id, process, file, log: None });
-        Ok(Self { id, process })
+        let signal = open.signal(process, file);
+        open.files.push(OpenFile { id, process, file, log: None, signal: Arc::clone(&signal) });
+        Ok(Self { id, process, signal })
+    }
+
+    /// The signal of the file.
+    pub(super) fn signal(&self) -> &Arc<CommitSignal> {
+        &self.signal
     }
 
     /// Registers the log that the connections use, and returns its identity; `None` if there is none.
@@ -80,6 +92,12 @@ impl Registry {
             return Err(lost_log(log));
         }
         Ok(found)
+    }
+
+    /// The signal of the file, which the stores of this process share.
+    fn signal(&self, process: u32, file: Identity) -> Arc<CommitSignal> {
+        let same = self.files.iter().find(|open| open.process == process && open.file == file);
+        same.map(|open| Arc::clone(&open.signal)).unwrap_or_default()
     }
 
     fn set_log(&mut self, id: u64, log: Option<Identity>) {

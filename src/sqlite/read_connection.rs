@@ -9,6 +9,7 @@ use super::connection;
 use super::failure::{Failure, changed_while_read};
 use super::frozen::Frozen;
 use super::snapshot::{self, Snapshot};
+use super::transaction;
 use crate::error::Error;
 
 /// A connection that cannot write its file.
@@ -65,6 +66,13 @@ impl ReadConnection {
     /// Whether the connection sees the file as it is now.
     pub(crate) fn is_current(&self) -> Result<bool, Error> {
         is_current(self.frozen.as_ref())
+    }
+
+    /// A number that changes when another connection has changed the file, if it [is current](Self::is_current).
+    ///
+    /// IMPORTANT: inside a snapshot it does not change.
+    pub(super) fn data_version(&self) -> Result<i64, Failure> {
+        self.budget.spend(|| Ok(transaction::data_version(&self.connection)?))
     }
 
     /// The connection itself.

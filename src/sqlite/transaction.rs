@@ -140,7 +140,7 @@ pub(crate) struct TransactionLost;
 
 /// A number that changes when another connection has changed the file
 /// (<https://sqlite.org/pragma.html#pragma_data_version>).
-fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))
 }
 

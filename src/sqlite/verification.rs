@@ -14,7 +14,7 @@ use super::snapshot::{self, Snapshot};
 use super::table::dataset::{self, column};
 use super::table::row::Columns;
 use super::table::version::Owner;
-use super::table::{audit, counter, history, trash};
+use super::table::{audit, counter, history, property, trash};
 use crate::error::Error;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::verification::{Finding, FindingKind, Verification};
@@ -198,8 +198,8 @@ fn walk(
     Ok(())
 }
 
-/// Compares the number of datasets in the table with that of each index, and checks the tables `purged_dataset` and
-/// `counter`.
+/// Compares the number of datasets in the table with that of each index, and checks the tables `purged_dataset`,
+/// `counter` and `organization_property`.
 fn counts(snapshot: &Snapshot<'_>, verification: &mut Verification, totals: &Totals) -> Result<(), Failure> {
     for (index, expected) in audit::INDEXES.iter().zip(totals.datasets) {
         let count = index.count(snapshot)?;
@@ -215,5 +215,9 @@ fn counts(snapshot: &Snapshot<'_>, verification: &mut Verification, totals: &Tot
     if let Some(detail) = counter::check(snapshot, totals.last_change.max(last_purge))? {
         verification.findings.push(Finding::new(FindingKind::Count, detail));
     }
+    property::check(snapshot, |organization| {
+        let finding = Finding::new(FindingKind::Property, "a property does not match its digest");
+        verification.findings.push(finding.about(organization, None));
+    })?;
     Ok(())
 }

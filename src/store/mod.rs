@@ -50,7 +50,7 @@ pub struct Store {
 
 /// The state that all handles to a store share.
 struct Shared {
-    access: Access,
+    access: Arc<Access>,
     clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     ids: IdSource,
 }
@@ -80,6 +80,12 @@ impl Store {
     fn now(&self) -> Result<DateTime<Utc>> {
         let now = (self.shared.clock)();
         time::to_micros(now).and_then(time::from_micros).ok_or(Error::ClockOutOfRange { now })
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.access.end_watches();
     }
 }
 

@@ -168,7 +168,7 @@ impl StoreOptions {
         Ok(self.store(access))
     }
 
-    fn store(self, access: Access) -> Store {
+    fn store(self, access: Arc<Access>) -> Store {
         let Self { clock, ids, .. } = self;
         Store { shared: Arc::new(Shared { access, clock, ids }) }
     }

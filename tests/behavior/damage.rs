@@ -3,8 +3,10 @@
 
 mod boundaries;
 mod changed;
+mod changes;
 mod history;
 mod order;
+mod properties;
 mod types;
 
 use std::fs;

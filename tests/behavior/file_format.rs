@@ -135,6 +135,15 @@ fn the_second_implementation_detects_a_change_of_any_column() {
     ];
     let purged = [("organization_id", ID), ("change", "change + 1000"), ("id", ID), ("digest", "digest + 1")]
         .map(|(column, value)| (format!("UPDATE purged_dataset SET {column} = {value}"), "purged "));
+    let property = [
+        ("organization_id", ID),
+        ("key", "'other'"),
+        ("content", "CAST(content || x'00' AS BLOB)"),
+        ("digest", "digest + 1"),
+    ]
+    .map(|(column, value)| {
+        (format!("UPDATE organization_property SET {column} = {value} WHERE key = 'empty'"), "property ")
+    });
     let changes = dataset
         .iter()
         .map(|(column, value, found)| (format!("UPDATE dataset SET {column} = {value} WHERE seq = 4"), *found))
@@ -146,7 +155,8 @@ fn the_second_implementation_detects_a_change_of_any_column() {
             let one = "(SELECT max(change) FROM dataset_version WHERE dataset_seq = 4)";
             (format!("UPDATE dataset_version SET {column} = {value} WHERE change = {one}"), "version 4/")
         }))
-        .chain(purged);
+        .chain(purged)
+        .chain(property);
     for (change, expected) in changes {
         let plain = plain_sqlite(&file.path);
         plain.execute_batch("BEGIN").unwrap();
@@ -189,6 +199,10 @@ fn the_digests_of_known_datasets_are_pinned() {
         let plain = plain_sqlite(&file);
         let found =
             ([1, 2, 3, 4].map(|seq| digests(&plain, seq)), state_digest(&plain, 4), version_digest(&plain, 4, 5, 0));
+        let empty: i64 = plain
+            .query_row("SELECT digest FROM organization_property WHERE key = 'empty'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(empty, 8_268_457_725_361_986_373);
         let datasets = [
             (4_948_233_330_719_952_133, 2_806_582_184_884_664_290),
             (-1_232_118_174_434_668_129, 1_090_899_738_488_833_354),

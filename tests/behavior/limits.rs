@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use kpi_store::limits::{
     DESCRIPTION_MAX, KPIS_IN_REQUEST_MAX, KPIS_MAX, NAME_MAX, NAME_MIN, PAGE_DEFAULT, PAGE_MAX, PAGE_MIN,
-    SORT_ORDER_MAX, SORT_ORDER_MIN, TIME_MAX_MICROS, TIME_MIN_MICROS, UNIT_MAX,
+    PROPERTY_CONTENT_MAX, PROPERTY_KEY_MAX, PROPERTY_KEY_MIN, SORT_ORDER_MAX, SORT_ORDER_MIN, TIME_MAX_MICROS,
+    TIME_MIN_MICROS, UNIT_MAX,
 };
 use kpi_store::{Store, ValueType};
 use rusqlite::Connection;
@@ -269,7 +270,10 @@ fn rules() -> Vec<(&'static str, &'static str, Rules)> {
         (
             "organization_property",
             "content",
-            not_null(accepted(["zeroblob(65536)"], refused(CHECK, ["zeroblob(65537)"]))),
+            not_null(accepted(
+                [format!("zeroblob({PROPERTY_CONTENT_MAX})")],
+                refused(CHECK, [format!("zeroblob({})", PROPERTY_CONTENT_MAX + 1)]),
+            )),
         ),
         ("organization_property", "content", refused(DATATYPE, ["'x'"])),
         ("organization_property", "digest", digest()),
@@ -347,6 +351,8 @@ fn stated() -> Vec<Stated> {
     let page = format!("{PAGE_MIN} to {}, by default {PAGE_DEFAULT}", grouped(PAGE_MAX));
     let sort_order = format!("{SORT_ORDER_MIN} to 2^63 - 1");
     assert_eq!(i128::from(SORT_ORDER_MAX), (1 << 63) - 1);
+    let property_key = format!("{PROPERTY_KEY_MIN} to {PROPERTY_KEY_MAX} code points");
+    let property_content = format!("at most {} bytes", grouped(PROPERTY_CONTENT_MAX));
     let models = [name.clone(), description.clone(), unit.clone()];
     vec![
         (
@@ -361,6 +367,8 @@ fn stated() -> Vec<Stated> {
                     grouped(KPIS_MAX)
                 ),
                 sort_order.clone(),
+                property_key.clone(),
+                property_content.clone(),
             ],
         ),
         (
@@ -373,6 +381,11 @@ fn stated() -> Vec<Stated> {
             .concat(),
         ),
         ("src/model/dataset.rs", include_str!("../../src/model/dataset.rs"), [&models[..], &[sort_order]].concat()),
+        (
+            "src/store/organization/properties.rs",
+            include_str!("../../src/store/organization/properties.rs"),
+            vec![property_key, property_content],
+        ),
         ("src/store/dataset/query.rs", include_str!("../../src/store/dataset/query.rs"), vec![page]),
     ]
 }

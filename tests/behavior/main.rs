@@ -16,6 +16,8 @@ mod requests;
 /// Responses, to the byte.
 mod responses;
 
+/// Following: what has changed since a cursor, and that a reader misses nothing.
+mod changes;
 /// Creating: what is stored, atomicity, batches, ids that are taken.
 mod creating;
 /// Edits, before they are saved: drafts, patches, what two versions differ in, merging.
@@ -30,6 +32,8 @@ mod ids_and_times;
 mod listing;
 /// Loading: any number of datasets, all or nothing or in batches; progress, cancelling, resuming.
 mod loading;
+/// Properties of organizations: round trips, limits, atomicity.
+mod properties;
 /// Changing: drafts, patches, single KPIs; tokens, conflicts, limits.
 mod saving;
 /// Isolation of two organizations in one file: attacks by every call, and by a damaged index.
@@ -38,6 +42,8 @@ mod tenants;
 mod threads;
 /// The trash: deleting, restoring, purging.
 mod trash;
+/// Watching: what is heard of commits, when, and how a watch ends.
+mod watching;
 
 /// Backups: complete, compact, verified, of a store in use; restoring them.
 mod backups;
@@ -87,5 +93,7 @@ mod read_only;
 mod refusing;
 /// Size: no larger than a file written by hand-written SQL.
 mod size;
+/// Statistics: every number is that of the rows, in a file and in memory.
+mod statistics;
 /// Verifying: every finding, and accepting what was changed on purpose.
 mod verifying;

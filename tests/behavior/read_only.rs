@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use kpi_store::chrono::DateTime;
 use kpi_store::{
-    DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, NewDataset, NewKpi, OrganizationId, Result, Store,
-    ValueType,
+    ChangeCursor, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, NewDataset, NewKpi, OrganizationId,
+    Result, Store, ValueType,
 };
 
 use crate::support::{TestFile, checkpointed_store, entries, listed, organization, request_with_kpis, with_suffix};
@@ -101,6 +101,8 @@ fn every_write_is_refused_and_every_read_answers() {
     let ours = organization(&writer);
     let [dataset, deleted] = [2, 1].map(|kpis| ours.create_dataset(request_with_kpis(kpis)).unwrap());
     ours.delete_dataset(deleted.id).unwrap();
+    let cursor = ours.change_cursor().unwrap();
+    ours.set_properties([("cursor", Some("17"))]).unwrap();
     let reader = open(&file.path).unwrap();
     let theirs = reader.organization(ours.id());
     let mut draft = dataset.edit();
@@ -119,6 +121,7 @@ fn every_write_is_refused_and_every_read_answers() {
         theirs.create_dataset(NewDataset::new("Waste")).map(drop),
         theirs.create_datasets([NewDataset::new("Waste")]).map(drop),
         theirs.accept_dataset(dataset.id).map(drop),
+        theirs.set_properties([("cursor", Some("18"))]),
     ];
     for (index, result) in refused.into_iter().enumerate() {
         let error = result.unwrap_err();
@@ -140,7 +143,13 @@ fn every_write_is_refused_and_every_read_answers() {
         assert_eq!((theirs.count_datasets(&query).unwrap(), theirs.count_deleted(&query).unwrap()), (1, 1));
     }
     assert_eq!(theirs.version(dataset.id, 1).unwrap().unwrap().dataset, dataset);
+    assert_eq!(theirs.property("cursor").unwrap().as_deref(), Some(b"17".as_slice()));
+    assert_eq!(theirs.property_keys().unwrap(), ["cursor"]);
     assert_eq!(reader.organizations().unwrap(), [ours.id()]);
+    assert_eq!(theirs.change_cursor().unwrap(), cursor);
+    assert!(theirs.changes_since(&cursor).unwrap().items.is_empty());
+    assert_eq!(theirs.changes_since(&ChangeCursor::start()).unwrap().items.len(), 2);
+    assert_eq!(reader.statistics().unwrap().datasets, 1);
     assert!(reader.verify().unwrap().is_whole());
     let copy = file.folder.path().join("copy.db");
     reader.backup_to(&copy).unwrap();

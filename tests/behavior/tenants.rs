@@ -9,15 +9,15 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use kpi_store::{
-    Cursor, Dataset, DatasetId, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, KpiId, LoadOptions,
-    NewDataset, NewKpi, Organization, OrganizationId, Store, UserId,
+    ChangeCursor, Cursor, Dataset, DatasetId, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, KpiId,
+    LoadOptions, NewDataset, NewKpi, Organization, OrganizationId, Store, UserId,
 };
 
 use self::attacks::ATTACKS;
 use crate::support::{self, TestFile};
 
 /// The calls of the application, which owns the file: each sees all organizations or none.
-const OF_THE_APPLICATION: [&str; 15] = [
+const OF_THE_APPLICATION: [&str; 16] = [
     "backup_to",
     "backup_to_with",
     "checkpoint",
@@ -31,6 +31,7 @@ const OF_THE_APPLICATION: [&str; 15] = [
     "organizations",
     "path",
     "purge_organization",
+    "statistics",
     "verify",
     "verify_with",
 ];
@@ -126,6 +127,10 @@ fn no_call_of_one_shows_or_changes_anything_of_the_other() {
         tenants.ours.load_datasets(taken, LoadOptions::new().in_batches_of(1)).unwrap_err();
         tenants.ours.create_dataset(NewDataset::new("again").id(expected[0].id)).unwrap_err();
         tenants.ours.accept_dataset(expected[0].id).unwrap();
+        tenants
+            .ours
+            .set_properties([("shared key", None), ("a key of theirs", Some("ours")), ("new", Some(""))])
+            .unwrap();
         change_everything(&tenants, expected[1].id);
         assert_eq!(tenants.seen_by_theirs(), before, "writing");
         assert_ne!(tenants.ours.count_datasets(&DatasetQuery::new()).unwrap(), expected.len() as u64, "the control");
@@ -302,6 +307,10 @@ impl Tenants {
             organization.delete_dataset(deleted.id).unwrap();
             deleted
         });
+        for (organization, whose) in [(&ours, "ours"), (&theirs, "theirs")] {
+            let own_key = format!("a key of {whose}");
+            organization.set_properties([("shared key", Some(whose)), (&own_key, Some("own content"))]).unwrap();
+        }
         let cursor_of_theirs = theirs.datasets(&DatasetQuery::new().limit(1)).unwrap().next.unwrap();
         Self { ours, theirs, ours_only, theirs_only, deleted, cursor_of_theirs }
     }
@@ -316,7 +325,8 @@ impl Tenants {
         let theirs = &self.theirs;
         let mut secrets =
             vec![theirs.id().to_string(), theirs.user().unwrap().to_string(), self.cursor_of_theirs.to_string()];
-        secrets.push("formerly theirs".to_owned());
+        secrets.extend(["formerly theirs", "a key of theirs"].map(str::to_owned));
+        secrets.push(format!("{:?}", b"theirs"));
         for dataset in self.theirs_only.iter().chain(&self.deleted[1..]) {
             secrets.extend([dataset.name.clone(), dataset.kpis[0].name.clone(), dataset.kpis[0].id.to_string()]);
         }
@@ -332,11 +342,14 @@ impl Tenants {
         let first = theirs.datasets(&query).unwrap();
         let count = theirs.count_datasets(&query).unwrap();
         let trash = theirs.deleted_datasets(&query).unwrap();
+        let changes = theirs.changes_since(&ChangeCursor::start()).unwrap();
         let history = |dataset: &Dataset| theirs.history(dataset.id, &HistoryQuery::new()).unwrap();
         let histories: Vec<_> = self.theirs_only.iter().map(history).collect();
         let all = all(theirs);
+        let keys = theirs.property_keys().unwrap();
+        let properties: Vec<_> = keys.iter().map(|key| theirs.property(key).unwrap()).collect();
         let seen = format!(
-            "{:?}\n{one_by_one:#?}\n{all:#?}\n{page:#?}\n{first:#?}\n{count}\n{trash:#?}\n{histories:#?}",
+            "{:?}\n{keys:?} {properties:?}\n{one_by_one:#?}\n{all:#?}\n{page:#?}\n{first:#?}\n{count}\n{trash:#?}\n{histories:#?}\n{changes:#?}",
             theirs.user()
         );
         assert!(seen.contains("\"theirs 2\"") && seen.contains("\"of theirs\""), "{seen}");

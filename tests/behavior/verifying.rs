@@ -119,12 +119,13 @@ fn changed_sample() -> Sample {
     let purged = ours.create_dataset(support::request_with_kpis(1)).unwrap().id;
     ours.delete_dataset(purged).unwrap();
     ours.purge_dataset(purged).unwrap();
+    ours.set_properties([("cursor", Some("17"))]).unwrap();
     assert!(sample.store.verify().unwrap().is_whole());
     sample
 }
 
 #[test]
-fn damage_to_state_history_and_the_ids_that_were_purged_is_found() {
+fn damage_to_state_history_purged_ids_and_properties_is_found() {
     const CHECKS_OFF: &str = "PRAGMA ignore_check_constraints = ON;";
     let [first, second, third] = [("dataset", Some(0)), ("dataset", Some(1)), ("dataset", Some(2))];
     let of_history = |index| ("history", Some(index));
@@ -161,6 +162,14 @@ fn damage_to_state_history_and_the_ids_that_were_purged_is_found() {
         ("UPDATE purged_dataset SET change = 0", vec![("history", None)]),
         ("UPDATE purged_dataset SET change = change + 1", vec![("history", None)]),
         ("UPDATE purged_dataset SET digest = digest + 1", vec![("history", None)]),
+        ("UPDATE organization_property SET organization_id = zeroblob(15)", vec![("property", None)]),
+        ("UPDATE organization_property SET organization_id = randomblob(16)", vec![("property", None)]),
+        ("UPDATE organization_property SET key = ''", vec![("property", None)]),
+        ("UPDATE organization_property SET key = 'Cursor'", vec![("property", None)]),
+        ("UPDATE organization_property SET content = x''", vec![("property", None)]),
+        ("UPDATE organization_property SET content = CAST(content || x'00' AS BLOB)", vec![("property", None)]),
+        ("UPDATE organization_property SET content = zeroblob(65537)", vec![("property", None)]),
+        ("UPDATE organization_property SET digest = digest + 1", vec![("property", None)]),
     ];
     for (sql, mut expected) in table {
         let sample = changed_sample();

@@ -25,7 +25,7 @@ enum Then {
 use Then::{Found, Harmless, Refused};
 
 /// B-trees by the table or index that they hold.
-const TREES: [(&str, Then); 8] = [
+const TREES: [(&str, Then); 9] = [
     ("sqlite_schema", Refused),
     ("kpi_store_migration", Refused),
     ("dataset", Found),
@@ -33,6 +33,7 @@ const TREES: [(&str, Then); 8] = [
     ("dataset_by_organization", Found),
     ("kpi", Found),
     ("purged_dataset", Found),
+    ("organization_property", Found),
     ("counter", Found),
 ];
 

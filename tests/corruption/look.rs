@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi, Organization, Store, ValueType};
+use kpi_store::{
+    Change, ChangeCursor, ChangeState, Dataset, DatasetId, DatasetQuery, Error, Finding, NewDataset, NewKpi,
+    Organization, OrganizationId, Store, ValueType,
+};
 
 use super::Stored;
 
@@ -80,7 +83,10 @@ impl Seen {
                 let _ = counted.map_err(|error| typed(&self.what, &error, &["corrupt"]));
                 self.summarized(&organization, datasets, &query.limit(7));
             }
+            self.changed(&organization, datasets);
+            self.properties(&organization);
         }
+        let _ = store.statistics().map_err(|error| typed(&self.what, &error, &["corrupt"]));
         let _ = store.organizations().map_err(|error| typed(&self.what, &error, &["corrupt"]));
     }
 
@@ -117,6 +123,41 @@ impl Seen {
         }
         if came_to_its_end && missing.len() > unnamed {
             self.hidden.extend(missing);
+        }
+    }
+
+    /// What is told as present was stored. A reader comes to an end, whatever is damaged.
+    fn changed(&mut self, organization: &Organization, datasets: &[Dataset]) {
+        let mut cursor = ChangeCursor::start();
+        for _ in 0..=datasets.len() {
+            let changes = match organization.changes_since(&cursor) {
+                Ok(changes) => changes,
+                Err(error) => return typed(&self.what, &error, &["corrupt"]),
+            };
+            let is_wrong = |change: &Change| {
+                change.state == ChangeState::Present && !datasets.iter().any(|dataset| dataset.id == change.dataset)
+            };
+            self.wrong += u64::from(changes.items.iter().any(is_wrong));
+            cursor = changes.next;
+            if !changes.has_more {
+                return;
+            }
+        }
+        panic!("{}: the changes have no end", self.what);
+    }
+
+    /// A property is what was set, or missing, or an error; damage of properties alone is told by `verify`.
+    fn properties(&mut self, organization: &Organization) {
+        for number in (0..PROPERTIES).step_by(5) {
+            match organization.property(&property_key(number)) {
+                Ok(Some(content)) => self.wrong += u64::from(content != property(organization.id(), number)),
+                Ok(None) => {}
+                Err(error) => typed(&self.what, &error, &["corrupt"]),
+            }
+        }
+        match organization.property_keys() {
+            Ok(keys) => assert!(keys.len() < 2 * PROPERTIES, "{}: {} keys", self.what, keys.len()),
+            Err(error) => typed(&self.what, &error, &["corrupt"]),
         }
     }
 
@@ -165,6 +206,10 @@ impl Seen {
             }
         }
         assert!(!read_only || self.created.is_empty());
+        let properties = [(property_key(0), None), (property_key(1), Some(property(*id, 1)))];
+        if let Err(error) = organization.set_properties(properties) {
+            typed(&self.what, &error, &allowed);
+        }
         // A damaged dataset would be accepted as it is.
         if matches!(organization.dataset(datasets[0].id), Ok(Some(_))) {
             match organization.accept_dataset(datasets[0].id) {
@@ -177,6 +222,19 @@ impl Seen {
             }
         }
     }
+}
+
+/// How many properties each organization may have.
+pub(crate) const PROPERTIES: usize = 100;
+
+pub(crate) fn property_key(number: usize) -> String {
+    format!("property {number:03}")
+}
+
+/// Short and long contents, some in overflow pages.
+pub(crate) fn property(organization: OrganizationId, number: usize) -> Vec<u8> {
+    let length = if number.is_multiple_of(20) { 9_000 } else { 60 };
+    format!("{number} of {organization}; ").into_bytes().into_iter().cycle().take(length).collect()
 }
 
 /// The files in a folder by name, without those that SQLite creates to read: shared memory beside a log, and in a

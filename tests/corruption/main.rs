@@ -26,7 +26,7 @@ use std::time::Duration;
 use kpi_store::{Dataset, DatasetId, NewDataset, NewKpi, OrganizationId, Store, ValueType};
 
 use self::damage::Damage;
-use self::look::{Seen, look};
+use self::look::{PROPERTIES, Seen, look, property, property_key};
 use self::support::{Random, TestFile, is_long, seed};
 
 /// Far longer than checking a file takes, on any machine.
@@ -169,6 +169,10 @@ impl Original {
             let purged = first.create_dataset(request(number)).unwrap().id;
             first.delete_dataset(purged).unwrap();
             first.purge_dataset(purged).unwrap();
+        }
+        for organization in organizations {
+            let properties = (0..PROPERTIES).map(|number| (property_key(number), Some(property(organization, number))));
+            store.organization(organization).set_properties(properties).unwrap();
         }
         store.close().unwrap();
         Self { file: fs::read(&file.path).unwrap(), stored }

@@ -34,7 +34,7 @@ fn breach_after(session: &mut Session, sql: &str) -> Breach {
 
 #[test]
 fn the_harness_detects_a_lost_change() {
-    let changes: [fn(&mut Session) -> Result<()>; 8] = [
+    let changes: [fn(&mut Session) -> Result<()>; 9] = [
         |session| session.save(2, rename),
         |session| session.update(0, rename),
         |session| session.add_kpi(0),
@@ -43,6 +43,7 @@ fn the_harness_detects_a_lost_change() {
         |session| session.purge(1),
         |session| session.revert(2, 1),
         |session| session.prune(Some(2), 1),
+        |session| session.set_properties(&["cursor", "map"], Some(b"1")),
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let (session, before) = changed(change);
@@ -63,6 +64,24 @@ fn the_harness_detects_a_partial_edit() {
         let breach = breach_after(&mut session, sql);
         assert!(matches!(breach, Breach::Corrupt(_)), "{sql}: {breach:?}");
     }
+}
+
+#[test]
+fn the_harness_detects_properties_that_are_there_in_part_and_one_that_comes_back() {
+    let (mut session, _) = changed(|session| session.set_properties(&["cursor", "map"], Some(b"1")));
+    let breach = breach_after(&mut session, "DELETE FROM organization_property WHERE key = 'map'");
+    assert!(matches!(breach, Breach::Partial(_)), "{breach:?}");
+
+    let (mut session, before) = changed(|session| {
+        session.set_properties(&["cursor"], Some(b"1"))?;
+        session.set_properties(&["cursor"], None)
+    });
+    session.organization().set_properties([("cursor", Some("1"))]).unwrap();
+    session.leave();
+    let breach = session.expected().check(&images::read(session.path()), usize::MAX);
+    assert!(matches!(breach, Err(Breach::Lost(_))), "its removal: {breach:?}");
+    let breach = session.expected().check(&before, usize::MAX);
+    assert!(breach.is_ok(), "never set is as removed: {breach:?}");
 }
 
 /// Two deletions, each whole, of which the ledger says that they were one.

@@ -5,7 +5,7 @@ use super::scenarios::{Scenario, two_datasets};
 use super::session::Session;
 use crate::{DatasetDraft, KpiId, NewKpi, Result, ValueType};
 
-pub(super) static SCENARIOS: [Scenario; 16] = [
+pub(super) static SCENARIOS: [Scenario; 18] = [
     Scenario {
         name: "save: fields, KPIs added, deleted and moved",
         prepare: three_datasets,
@@ -147,6 +147,38 @@ pub(super) static SCENARIOS: [Scenario; 16] = [
             session.change_in_a_group()?;
             session.restore(&[2])?;
             session.change_in_a_group()
+        },
+    },
+    Scenario {
+        name: "properties set, replaced and removed",
+        prepare: |session| {
+            session.open()?;
+            session.set_properties(&["cursor", "map", "old"], Some(b"1"))?;
+            session.close()
+        },
+        run: |session| {
+            session.open()?;
+            session.set_properties(&["cursor", "map"], Some(b"2"))?;
+            session.create(2)?;
+            session.set_properties(&["new", "map"], Some(&[3; 20_000]))?;
+            session.set_properties(&["old", "map"], None)?;
+            session.set_properties(&["cursor", "old"], Some(b"4"))?;
+            session.close()
+        },
+    },
+    Scenario {
+        name: "properties and creates in a group that share a commit",
+        prepare: |session| {
+            two_datasets(session)?;
+            session.open()?;
+            session.set_properties(&["cursor", "map"], Some(b"1"))?;
+            session.close()
+        },
+        run: |session| {
+            session.open()?;
+            session.set_properties_in_a_group("2")?;
+            session.save(0, rename)?;
+            session.set_properties_in_a_group("3")
         },
     },
     Scenario {

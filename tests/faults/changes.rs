@@ -140,6 +140,14 @@ impl Session {
         self.note_change(began, vec![Effect::Prune { of, last }], pruned.map(drop))
     }
 
+    /// Sets these properties to the content, or removes them.
+    pub(super) fn set_properties(&mut self, keys: &[&str], content: Option<&[u8]>) -> Result<()> {
+        let set: Vec<_> = keys.iter().map(|key| ((*key).to_owned(), content.map(<[u8]>::to_vec))).collect();
+        let began = self.disk.recorded();
+        let answer = self.organization().set_properties(set.iter().cloned());
+        self.note_change(began, vec![Effect::SetProperties(set)], answer)
+    }
+
     fn note_revision(
         &mut self,
         began: usize,

@@ -133,7 +133,7 @@ fn at_every(fault: &Fault, turn: u64, at_all: bool, mut fails_at: impl FnMut(&Fa
     let (mut at, mut step) = (1, 1 + turn % 7);
     while fails_at(&Fault { at, ..fault.clone() }) {
         at += if at_all { 1 } else { step };
-        step *= 5;
+        step = step.saturating_mul(5);
     }
 }
 

@@ -2,8 +2,7 @@
 
 use kpi_store_test_support::ledger::{Breach, Demand};
 
-use super::world::{Effect, Found, World};
-use crate::DatasetId;
+use super::world::{Effect, Found, Part, World};
 
 /// A change of one transaction, and what must be found of it.
 #[derive(Clone, Debug)]
@@ -13,8 +12,8 @@ pub(super) struct Step {
 }
 
 impl Step {
-    fn ids(&self) -> impl Iterator<Item = DatasetId> {
-        self.effects.iter().filter_map(Effect::dataset)
+    fn parts(&self) -> impl Iterator<Item = Part> {
+        self.effects.iter().map(Effect::part).filter(|part| *part != Part::Datasets)
     }
 }
 
@@ -61,18 +60,18 @@ fn worlds(steps: &[Step]) -> Vec<World> {
 fn breach(steps: &[Step], settled: &[Effect], found: &Found) -> Breach {
     let settled = Step { effects: settled.to_vec(), demand: Demand::Present };
     let steps = &[steps, &[settled]].concat();
-    let ids = steps.iter().flat_map(Step::ids).fold(Vec::new(), |mut ids, id| {
-        if !ids.contains(&id) {
-            ids.push(id);
+    let parts = steps.iter().flat_map(Step::parts).fold(Vec::new(), |mut parts, part| {
+        if !parts.contains(&part) {
+            parts.push(part);
         }
-        ids
+        parts
     });
     for life in found.living.iter().chain(&found.trash) {
-        if !ids.contains(&life.dataset.id) {
+        if !parts.contains(&Part::Dataset(life.dataset.id)) {
             return Breach::Corrupt(format!("{} was never asked for", life.dataset.id));
         }
     }
-    if let Some(breach) = ids.iter().find_map(|id| breach_in(*id, steps, found)) {
+    if let Some(breach) = parts.iter().find_map(|part| breach_in(*part, steps, found)) {
         return breach;
     }
     if combinations(steps, None).iter().any(|state| state.is_promised() && state.world.is(found)) {
@@ -82,18 +81,18 @@ fn breach(steps: &[Step], settled: &[Effect], found: &Found) -> Breach {
     }
 }
 
-/// The breach in one dataset.
-fn breach_in(id: DatasetId, steps: &[Step], found: &Found) -> Option<Breach> {
-    let mut states = combinations(steps, Some(id));
-    states.retain(|state| state.world.is_of(id, found));
+/// The breach in one dataset, or in the properties.
+fn breach_in(part: Part, steps: &[Step], found: &Found) -> Option<Breach> {
+    let mut states = combinations(steps, Some(part));
+    states.retain(|state| state.world.is_of(part, found));
     if states.iter().any(State::is_promised) {
         None
     } else if let Some(State { lost, .. }) = states.iter().find(|state| !state.is_untrue) {
-        Some(Breach::Lost(format!("{}, of {id}", lost.as_deref().unwrap_or_default())))
+        Some(Breach::Lost(format!("{}, of {part:?}", lost.as_deref().unwrap_or_default())))
     } else if !states.is_empty() {
-        Some(Breach::Corrupt(format!("a change of {id} is there and must not be")))
+        Some(Breach::Corrupt(format!("a change of {part:?} is there and must not be")))
     } else {
-        Some(Breach::Partial(format!("{id} is in no state that it ever had")))
+        Some(Breach::Partial(format!("{part:?}: in no state that it ever had")))
     }
 }
 
@@ -111,11 +110,14 @@ impl State {
     }
 }
 
-/// The states after any of the steps, whatever is demanded; of one dataset or of all.
-fn combinations(steps: &[Step], id: Option<DatasetId>) -> Vec<State> {
+/// The states after any of the steps, whatever is demanded; of one part or of everything.
+fn combinations(steps: &[Step], part: Option<Part>) -> Vec<State> {
     let mut states = vec![State { world: World::default(), lost: None, is_untrue: false }];
     for (index, Step { effects, demand }) in steps.iter().enumerate() {
-        let is_meant = |effect: &&Effect| id.is_none() || effect.dataset().is_none_or(|dataset| id == Some(dataset));
+        let is_meant = |effect: &&Effect| match (part, effect.part()) {
+            (None, _) | (Some(Part::Dataset(_)), Part::Datasets) => true,
+            (Some(part), of) => part == of,
+        };
         let effects: Vec<_> = effects.iter().filter(is_meant).collect();
         if effects.is_empty() {
             continue;
@@ -151,6 +153,7 @@ fn kinds(effects: &[&Effect]) -> Vec<&'static str> {
         Effect::Restore(_) => "restore",
         Effect::Purge(_) | Effect::PurgeTrash => "purge",
         Effect::Prune { .. } => "prune",
+        Effect::SetProperties(_) => "set properties",
     };
     effects.iter().map(kind).collect()
 }

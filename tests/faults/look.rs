@@ -2,7 +2,7 @@
 
 use super::check::{Expected, acknowledged};
 use super::session::Session;
-use super::world::{Found, FoundLife, Version, Wanted};
+use super::world::{Found, FoundLife, Properties, Version, Wanted};
 use crate::sqlite::failure::damaged;
 use crate::{Dataset, DatasetId, DatasetQuery, Durability, Error, HistoryQuery, Organization, Result};
 
@@ -49,7 +49,13 @@ pub(super) fn everything(organization: &Organization) -> Result<Found, Unsound> 
     }
     let counted = organization.count_deleted(&DatasetQuery::new())?;
     agree(counted == u64::try_from(trash.len()).unwrap(), "not as many in the trash as counted")?;
-    Ok(Found { living, trash, purged: None })
+    let mut properties = Properties::new();
+    for key in organization.property_keys()? {
+        let content = organization.property(&key)?;
+        agree(content.is_some(), "a property is listed and not there")?;
+        properties.extend(content.map(|content| (key, content)));
+    }
+    Ok(Found { living, trash, purged: None, properties })
 }
 
 /// The same, where every call must agree with the others.

@@ -4,7 +4,7 @@ use kpi_store_test_support::TestFile;
 
 use super::check::Expected;
 use super::images::{self, Image};
-use super::session::{Event, Noted};
+use super::session::{Change, Event, Noted, Outcome};
 use super::world::{Effect, FoundLife, Place};
 use crate::{DatasetId, Durability, Store};
 
@@ -37,6 +37,10 @@ pub(super) fn found_in(image: &Image, expected: &Expected<'_>, cut: usize) -> Ve
     found.living.into_iter().for_each(|life| find(life.dataset.id, Some(life), Place::Living));
     found.trash.into_iter().rev().for_each(|life| find(life.dataset.id, Some(life), Place::Trash));
     found.purged.into_iter().flatten().for_each(|id| find(id, None, Place::Purged));
+
+    let properties = found.properties.into_iter().map(|(key, content)| (key, Some(content))).collect();
+    let (effects, outcome) = (vec![Effect::SetProperties(properties)], Outcome::Acknowledged(Vec::new()));
+    events.push(Event::Change(Change { effects, outcome }));
 
     events.extend(expected.events.iter().map(|noted| noted.event.clone()).filter(|event| match event {
         Event::Backup { name, .. } => image.get(name).is_some_and(|bytes| !bytes.is_empty()),

@@ -1,5 +1,6 @@
-//! What a store must hold after some changes: where each dataset is, and its history.
+//! What a store must hold after some changes: where each dataset is, its history, and the properties.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
@@ -30,7 +31,11 @@ pub(super) struct Found {
     pub(super) trash: Vec<FoundLife>,
     /// The purged datasets; `None` if they were not asked for.
     pub(super) purged: Option<Vec<DatasetId>>,
+    pub(super) properties: Properties,
 }
+
+/// Properties by their key.
+pub(super) type Properties = BTreeMap<String, Vec<u8>>;
 
 impl Found {
     pub(super) fn has(&self, id: DatasetId) -> bool {
@@ -71,7 +76,16 @@ pub(super) fn without_times(dataset: &Dataset) -> Dataset {
     Dataset { updated_at: None, updated_by: None, kpis: kpis.collect(), ..dataset.clone() }
 }
 
-/// What a change does to one dataset, or to all of them.
+/// What a change concerns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Part {
+    Dataset(DatasetId),
+    /// All datasets.
+    Datasets,
+    Properties,
+}
+
+/// What a change does to one dataset, to all of them, or to properties.
 #[derive(Clone, Debug)]
 pub(super) enum Effect {
     Create(DatasetId, Wanted),
@@ -91,11 +105,12 @@ pub(super) enum Effect {
         of: Option<DatasetId>,
         last: usize,
     },
+    /// Each gets this content, or is removed.
+    SetProperties(Vec<(String, Option<Vec<u8>>)>),
 }
 
 impl Effect {
-    /// The dataset that it concerns; `None` if it concerns all.
-    pub(super) fn dataset(&self) -> Option<DatasetId> {
+    pub(super) fn part(&self) -> Part {
         match self {
             Effect::Create(id, _)
             | Effect::Revise(id, ..)
@@ -104,9 +119,10 @@ impl Effect {
             | Effect::Accept(id, _)
             | Effect::Delete(id)
             | Effect::Restore(id)
-            | Effect::Purge(id) => Some(*id),
-            Effect::PurgeTrash => None,
-            Effect::Prune { of, .. } => *of,
+            | Effect::Purge(id) => Part::Dataset(*id),
+            Effect::PurgeTrash => Part::Datasets,
+            Effect::Prune { of, .. } => of.map_or(Part::Datasets, Part::Dataset),
+            Effect::SetProperties(_) => Part::Properties,
         }
     }
 }
@@ -127,6 +143,9 @@ impl Effect {
             Effect::Restore(id) => of(&found.living, *id).is_some(),
             Effect::Purge(id) => !found.has(*id),
             Effect::PurgeTrash => found.trash.is_empty(),
+            Effect::SetProperties(set) => {
+                set.iter().all(|(key, content)| found.properties.get(key) == content.as_ref())
+            }
             Effect::Damage(_) | Effect::Prune { .. } => false,
         }
     }
@@ -146,6 +165,7 @@ pub(super) struct World {
     lives: Vec<Rc<Life>>,
     /// In the order of deletion.
     trash: Vec<DatasetId>,
+    properties: Properties,
 }
 
 #[derive(Clone, Debug)]
@@ -202,10 +222,16 @@ impl World {
             && self.trash.len() == found.trash.len()
             && self.trash.iter().rev().zip(&found.trash).all(|(id, found)| self.is_life(*id, found))
             && found.purged.as_ref().is_none_or(|found| found.len() == purged && found.iter().all(is_purged))
+            && self.properties == found.properties
     }
 
-    /// Whether one dataset is found as in this world.
-    pub(super) fn is_of(&self, id: DatasetId, found: &Found) -> bool {
+    /// Whether a part of a store is as in this world.
+    pub(super) fn is_of(&self, part: Part, found: &Found) -> bool {
+        let id = match part {
+            Part::Dataset(id) => id,
+            Part::Properties => return self.properties == found.properties,
+            Part::Datasets => return self.is(found),
+        };
         let of = |lives: &[FoundLife]| lives.iter().find(|found| found.dataset.id == id).cloned();
         match self.life(id).map(|life| life.place) {
             Some(Place::Living) => of(&found.living).is_some_and(|found| self.is_life(id, &found)),
@@ -273,6 +299,14 @@ impl World {
                 let is_meant = |life: &&mut Rc<Life>| of.is_none_or(|of| of == life.id);
                 for life in self.lives.iter_mut().filter(is_meant) {
                     prune(&mut Rc::make_mut(life).versions, *last);
+                }
+            }
+            Effect::SetProperties(set) => {
+                for (key, content) in set {
+                    match content {
+                        Some(content) => drop(self.properties.insert(key.clone(), content.clone())),
+                        None => drop(self.properties.remove(key)),
+                    }
                 }
             }
         }

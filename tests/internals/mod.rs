@@ -11,4 +11,5 @@ mod search;
 mod statements;
 mod support;
 mod unnamed_files;
+mod watching;
 mod writer;

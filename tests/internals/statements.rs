@@ -146,6 +146,26 @@ fn every_operation_runs_the_expected_statements_for_any_number_of_rows() {
     }
 }
 
+/// The numbers of KPIs are those that the datasets have: no KPI is read.
+#[test]
+fn statistics_walk_once_through_datasets_and_histories_and_read_no_kpi() {
+    for is_analyzed in [false, true] {
+        let watched = Watched::new(true, is_analyzed);
+        let ran = watched.ran(|ours| assert_eq!(ours.store.statistics().unwrap().kpis, 6_200));
+        let titles = titles(&ran);
+        let expected = [("SELECT dataset", 1), ("WITH dataset", 1), ("SELECT dataset_version", 1), ("PRAGMA", 4)];
+        assert_eq!(titles, expected.map(|(title, times)| (title.to_owned(), times)));
+        let plans: Vec<_> =
+            ran.iter().filter(|ran| !ran.sql.contains("PRAGMA")).map(|ran| watched.plan(&ran.sql)).collect();
+        assert_eq!(plans[0], ["SCAN dataset"]);
+        assert_eq!(plans[2], ["SCAN dataset_version"]);
+        let joined = plans.concat().join("; ");
+        assert!(!joined.contains("kpi") && !joined.contains("B-TREE"), "{joined}");
+        let rows = i32::try_from(watched.store.statistics().unwrap().datasets).unwrap();
+        assert!(ran.iter().all(|ran| ran.full_scan_steps <= 2 * rows && ran.sorts == 0), "{ran:?}");
+    }
+}
+
 /// The leader runs its own job as if it were alone, and two more statements for each follower.
 #[test]
 fn each_follower_costs_a_shared_transaction_two_more_statements() {
@@ -203,6 +223,18 @@ fn every_read_searches_by_an_index_in_its_order() {
                     .to_owned(),
             ],
         ),
+        ("property", vec!["SEARCH organization_property USING PRIMARY KEY (organization_id=? AND key=?)".to_owned()]),
+        ("property keys", vec!["SEARCH organization_property USING PRIMARY KEY (organization_id=?)".to_owned()]),
+        (
+            "changes, none",
+            vec![
+                "SEARCH counter USING INTEGER PRIMARY KEY (rowid=?)".to_owned(),
+                format!("SEARCH dataset {BY_ORGANIZATION} AND seq>? AND seq<?)"),
+                "SEARCH dataset USING COVERING INDEX dataset_by_change (organization_id=? AND changed>? AND changed<?)"
+                    .to_owned(),
+                "SEARCH purged_dataset USING PRIMARY KEY (organization_id=? AND change>? AND change<?)".to_owned(),
+            ],
+        ),
         (
             "history",
             vec![
@@ -218,7 +250,7 @@ fn every_read_searches_by_an_index_in_its_order() {
             let (name, work, _) = operation;
             let plans: Vec<_> = watched.ran(work).iter().flat_map(|ran| watched.plan(&ran.sql)).collect();
             let joined = plans.join("; ");
-            for table in ["dataset", "kpi", "dataset_version", "purged_dataset"] {
+            for table in ["dataset", "kpi", "dataset_version", "purged_dataset", "organization_property"] {
                 assert!(!joined.contains(&format!("SCAN {table}")), "{name}: {joined}");
             }
             assert!(!joined.contains("B-TREE") && !joined.contains("AUTOMATIC"), "{name}: {joined}");

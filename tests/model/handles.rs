@@ -189,6 +189,7 @@ impl World {
     }
 
     fn agree(&self, store: &Store) -> Checked {
+        self.agree_on_properties(store)?;
         for organization in self.organizations {
             self.holds_what_is_modeled(store, organization)?;
             for is_newest_first in [false, true] {

@@ -2,7 +2,8 @@
 //! code. Eight threads that edit one dataset are in `together.rs`.
 //!
 //! - Every operation: creating, loading and listing; saving drafts, some of them made earlier or read from JSON,
-//!   merging after a conflict; patches, single KPIs, the trash, purges, histories, reverts, prunings, compacting.
+//!   merging after a conflict; patches, single KPIs, the trash, purges, histories, reverts, prunings, compacting;
+//!   properties and statistics.
 //! - Handles: up to three on one file, `Full`, `Normal` and read-only, which are closed and opened again; or a store in
 //!   memory. Two organizations that use the same ids, and users. The clock steps back now and then.
 //! - The disk fails in some operations, or is full. Then the answer is the expected one or a fitting error, and what
@@ -29,6 +30,7 @@ mod history;
 mod loading;
 mod model;
 mod patches;
+mod properties;
 mod requests;
 mod rules;
 #[path = "../support/mod.rs"]
@@ -53,7 +55,7 @@ fn every_answer_matches_a_plain_list() {
     if given_seed().is_none() {
         assert!(counts.acknowledged > 0 && counts.failed > 0 && counts.accepted > 0, "{counts}");
         assert!(counts.loaded > 0 && counts.stopped > 0, "{counts}");
-        assert_eq!(counts.done.len(), 18, "{counts}");
+        assert_eq!(counts.done.len(), 19, "{counts}");
         assert!(counts.done.values().all(|(succeeded, _)| *succeeded > 0), "{counts}");
     }
 }

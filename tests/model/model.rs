@@ -97,6 +97,7 @@ impl Kept {
 pub(crate) struct Model {
     pub(crate) kept: Vec<Kept>,
     pub(crate) purged: BTreeSet<(OrganizationId, DatasetId)>,
+    pub(crate) properties: BTreeMap<(OrganizationId, String), Vec<u8>>,
     /// How many changes there were, and how many datasets; each has its number.
     pub(crate) changes: usize,
     pub(crate) rules: Rules,
@@ -107,7 +108,7 @@ pub(crate) const LAST_TIME: i64 = 253_402_300_799_999_999;
 
 impl Model {
     pub(crate) fn new(rules: Rules) -> Self {
-        Self { kept: Vec::new(), purged: BTreeSet::new(), changes: 0, rules }
+        Self { kept: Vec::new(), purged: BTreeSet::new(), properties: BTreeMap::new(), changes: 0, rules }
     }
 
     /// The number of the next change.

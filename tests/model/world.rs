@@ -180,7 +180,7 @@ impl World {
         if self.handles[handle].is_closed || self.handles[handle].is_read_only {
             handle = self.random.below(self.handles.len());
         }
-        match self.random.below(200) {
+        match self.random.below(209) {
             0..14 => self.create(handle, counts),
             14..17 => self.checkpoint(handle, counts),
             17..26 => self.create_together(handle, counts),
@@ -209,6 +209,9 @@ impl World {
             176..182 => self.version(handle, counts),
             182..192 => self.revert(handle, counts),
             192..197 => self.prune(handle, counts),
+            200..205 => self.set_properties(handle, counts),
+            205..207 => self.read_property(handle, counts),
+            207..209 => self.statistics(handle, counts),
             // Mostly once something was purged, since that is forgotten.
             _ if self.random.percent(if self.model.purged.is_empty() { 25 } else { 75 }) => {
                 self.purge_organization(handle, counts)

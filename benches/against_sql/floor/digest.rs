@@ -15,6 +15,15 @@ pub(super) fn of_dataset(organization: Uuid, revision: i64, dataset: &Dataset) -
     (head, dataset.kpis.iter().fold(0, |sum, kpi| sum.wrapping_add(bytes.kpi(kpi))))
 }
 
+/// Of a purge.
+pub(super) fn purged(organization: Uuid, change: i64, id: Uuid) -> i64 {
+    let mut bytes = Bytes::new();
+    bytes.put(organization.as_bytes());
+    bytes.integer(change);
+    bytes.put(id.as_bytes());
+    bytes.hash()
+}
+
 impl Bytes {
     pub(super) fn new() -> Self {
         Self(Vec::with_capacity(512))
@@ -61,6 +70,14 @@ impl Bytes {
             bytes.integer(at);
             bytes.user(by);
         });
+        self.hash()
+    }
+
+    pub(super) fn property(&mut self, organization: Uuid, key: &str, content: &[u8]) -> i64 {
+        self.put(organization.as_bytes());
+        self.text(key);
+        self.put(&(content.len() as u64).to_le_bytes());
+        self.put(content);
         self.hash()
     }
 

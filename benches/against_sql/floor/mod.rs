@@ -5,9 +5,11 @@
 //! they are copied, a listing is read by two statements that are stepped in parallel.
 
 pub(crate) mod change;
+pub(crate) mod changes;
 mod digest;
 pub(crate) mod history;
 pub(crate) mod keep;
+pub(crate) mod property;
 pub(crate) mod read;
 pub(crate) mod write;
 

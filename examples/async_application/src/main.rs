@@ -4,11 +4,15 @@
 //! to the busy timeout if another process holds the file: too long for a thread that runs tasks. A `Store` or an
 //! `Organization` is cheap to clone, and can be moved into `spawn_blocking`.
 //!
+//! A watch waits for long, so it has a blocking thread to itself, from which a channel leads to the tasks. A runtime waits
+//! for such threads when it shuts down: stop the watch first, or close the store, which ends it too.
+//!
 //! ```text
 //! cargo run -p async_application
 //! ```
 
 use kpi_store::{Dataset, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Store};
+use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 
 /// A Tauri command could look like this: both the dataset and the error serialize.
@@ -22,6 +26,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = spawn_blocking(Store::open_in_memory).await??;
     let organization = store.organization(OrganizationId::new());
 
+    let watching = organization.clone();
+    let watch = spawn_blocking(move || watching.watch(watching.change_cursor()?)).await??;
+    let stop = watch.stop_handle();
+    let (sender, mut heard) = mpsc::channel(16);
+    let following = spawn_blocking(move || {
+        for changes in watch {
+            match changes.map(|changes| sender.blocking_send(changes)) {
+                Ok(Ok(())) => {}
+                // The screen was closed.
+                Ok(Err(_)) => break,
+                Err(error) => eprintln!("the watch goes on after: {error}"),
+            }
+        }
+    });
+
     let mut tasks = JoinSet::new();
     for number in 1..=20 {
         tasks.spawn(create_dataset(organization.clone(), format!(r#"{{"name": "Dataset {number}"}}"#)));
@@ -33,6 +52,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let count = spawn_blocking(move || organization.count_datasets(&DatasetQuery::new())).await??;
     println!("{count} datasets");
+
+    let mut told = 0;
+    while told < 20 {
+        told += heard.recv().await.map_or(20, |changes| changes.items.len());
+    }
+    stop.stop();
+    following.await?;
+    assert!(heard.recv().await.is_none(), "the thread has ended, and its channel with it");
+    println!("{told} changes heard");
+
     spawn_blocking(move || store.close()).await??;
     Ok(())
 }

@@ -13,6 +13,7 @@ pub(crate) enum Rule {
     StringTooShort { min: usize },
     StringTooLong { max: usize },
     StringNul,
+    BytesTooLong { max: usize },
     Enum,
     IntType,
     BoolType,
@@ -44,6 +45,7 @@ impl Rule {
             Rule::StringTooShort { .. } => "string_too_short",
             Rule::StringTooLong { .. } => "string_too_long",
             Rule::StringNul => "string_nul",
+            Rule::BytesTooLong { .. } => "bytes_too_long",
             Rule::Enum => "enum",
             Rule::IntType => "int_type",
             Rule::BoolType => "bool_type",
@@ -68,7 +70,7 @@ impl Rule {
     pub(super) fn context(&self) -> Option<Context<'_>> {
         Some(match self {
             Rule::StringTooShort { min } => Context::MinLength { min_length: *min },
-            Rule::StringTooLong { max } => Context::MaxLength { max_length: *max },
+            Rule::StringTooLong { max } | Rule::BytesTooLong { max } => Context::MaxLength { max_length: *max },
             Rule::Enum => Context::Expected { expected: EXPECTED_VALUE_TYPES },
             Rule::GreaterThanEqual { ge } => Context::Ge { ge: *ge },
             Rule::LessThanEqual { le } => Context::Le { le: *le },
@@ -92,6 +94,7 @@ impl fmt::Display for Rule {
             Rule::StringTooShort { min } => write!(f, "String should have at least {}", counted(*min, "character")),
             Rule::StringTooLong { max } => write!(f, "String should have at most {}", counted(*max, "character")),
             Rule::StringNul => f.write_str("String should not contain the character U+0000"),
+            Rule::BytesTooLong { max } => write!(f, "Data should have at most {}", counted(*max, "byte")),
             Rule::Enum => write!(f, "Input should be {EXPECTED_VALUE_TYPES}"),
             Rule::IntType => f.write_str("Input should be a valid integer"),
             Rule::BoolType => f.write_str("Input should be a valid boolean"),

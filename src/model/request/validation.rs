@@ -4,7 +4,10 @@
 use super::rule::Rule;
 use super::violation::{Segment, Violations};
 use super::violations_builder::ViolationsBuilder;
-use crate::model::limits::{DESCRIPTION_MAX, KPIS_MAX, NAME_MAX, NAME_MIN, SORT_ORDER_MIN, UNIT_MAX};
+use crate::model::limits::{
+    DESCRIPTION_MAX, KPIS_MAX, NAME_MAX, NAME_MIN, PROPERTY_CONTENT_MAX, PROPERTY_KEY_MAX, PROPERTY_KEY_MIN,
+    SORT_ORDER_MIN, UNIT_MAX,
+};
 use crate::model::new_dataset::{NewDataset, NewKpi};
 
 impl NewDataset {
@@ -96,6 +99,20 @@ pub(crate) fn check_count(count: usize, max: usize) -> Result<(), Rule> {
 /// The same for the KPIs that a dataset would have after a change.
 pub(crate) fn check_total(count: usize) -> Result<(), Violations> {
     check_count(count, KPIS_MAX).map_err(|rule| Violations::one(vec![Segment::key("body"), Segment::key("kpis")], rule))
+}
+
+pub(crate) fn check_property_key(key: &str) -> Result<(), Rule> {
+    if key.is_empty() {
+        return Err(Rule::StringTooShort { min: PROPERTY_KEY_MIN });
+    }
+    check_text(key, PROPERTY_KEY_MAX)
+}
+
+pub(crate) fn check_property_content(content: Option<&[u8]>) -> Result<(), Rule> {
+    match content {
+        Some(content) if content.len() > PROPERTY_CONTENT_MAX => Err(Rule::BytesTooLong { max: PROPERTY_CONTENT_MAX }),
+        _ => Ok(()),
+    }
 }
 
 fn check_text(text: &str, max: usize) -> Result<(), Rule> {

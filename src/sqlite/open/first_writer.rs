@@ -10,12 +10,13 @@ use super::inspect::{inspect, refuse_foreign_log};
 use super::upgrade::migrate;
 use crate::error::Error;
 use crate::model::durability::Durability;
-use crate::sqlite::connection::{self, OpenMode, set_pragma};
+use crate::sqlite::connection::{self, OpenMode, pragma, set_pragma};
 use crate::sqlite::database::Database;
 use crate::sqlite::deadline::Deadline;
-use crate::sqlite::failure::{Failure, ReadOnlyCause, cause};
+use crate::sqlite::failure::{CommitFailure, Failure, ReadOnlyCause, cause};
 use crate::sqlite::file::{companions, folder};
-use crate::sqlite::schema::{APPLICATION_ID, PAGE_SIZE};
+use crate::sqlite::schema::{APPLICATION_ID, BACKUP_ID, PAGE_SIZE};
+use crate::sqlite::table::counter;
 use crate::sqlite::{backup, transaction, wal};
 
 impl Database {
@@ -48,7 +49,7 @@ impl Database {
         if found.is_backup {
             // IMPORTANT: this precedes the write-ahead log, because a log beside a backup counts as that of another
             // file.
-            connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+            unmark_backup(&connection, deadline)?;
         }
         switch_to_wal(&connection, deadline)?;
         if self.settings.durability != Durability::Full {
@@ -79,6 +80,27 @@ impl Database {
         let connection = connection::connect(&self.file, OpenMode::ReadWrite, self.settings.busy_timeout)?;
         backup::before_upgrade(connection, &self.file, version, self.schema).map(Some)
     }
+}
+
+/// Makes a store of a backup. In the same transaction it gets a generation of its own: its changes are counted from
+/// those of the backup on, and so are those that the restored file had after the backup.
+fn unmark_backup(connection: &Connection, deadline: &Deadline) -> Result<(), Failure> {
+    transaction::begin(connection, deadline)?;
+    let unmarked = unmark_in_transaction(connection);
+    let rolled_back = transaction::roll_back(connection);
+    unmarked.and_then(|()| Ok(rolled_back?))
+}
+
+fn unmark_in_transaction(connection: &Connection) -> Result<(), Failure> {
+    // Another process may have done it meanwhile.
+    if pragma(connection, "application_id")? == BACKUP_ID {
+        counter::draw_generation(connection)?;
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    transaction::commit(connection).map_err(|failed| match failed {
+        CommitFailure::WithoutEffect(error) => error.into(),
+        CommitFailure::Unknown(source) => Error::Storage { source }.into(),
+    })
 }
 
 /// Fails if SQLite opened the log or its index for reading only, which it reports at the first write.

@@ -103,6 +103,41 @@ pub(in crate::sqlite) fn count_datasets(snapshot: &Snapshot<'_>) -> Result<u64, 
     count(snapshot, COUNT_ALL)
 }
 
+/// Numbers that are counted from the rows of the table `dataset` alone.
+pub(in crate::sqlite) struct Counts {
+    pub(in crate::sqlite) datasets: u64,
+    pub(in crate::sqlite) kpis: u64,
+    pub(in crate::sqlite) deleted: u64,
+}
+
+/// One walk through the table, since the numbers of KPIs are in no index. A number that is never written is left out: a
+/// sum must not overflow.
+const COUNTS: &str = "
+    SELECT count(*) FILTER (WHERE deleted_at IS NULL), count(*) FILTER (WHERE deleted_at IS NOT NULL),
+        ifnull(sum(kpi_count) FILTER (WHERE deleted_at IS NULL AND kpi_count BETWEEN 0 AND 10000), 0)
+    FROM dataset NOT INDEXED";
+
+pub(in crate::sqlite) fn counts(snapshot: &Snapshot<'_>) -> Result<Counts, Failure> {
+    let mut statement = snapshot.connection().prepare_cached(COUNTS)?;
+    statement
+        .query_one([], |row| {
+            let columns = Columns(row);
+            let number = |column| columns.integer(column).map(i64::cast_unsigned);
+            Ok(number(0).and_then(|datasets| Ok(Counts { datasets, deleted: number(1)?, kpis: number(2)? })))
+        })?
+        .map_err(Failure::from)
+}
+
+/// The first part of each change.
+const COUNT_VERSIONS: &str = "SELECT count(*) FROM dataset_version WHERE part = 0";
+
+/// The number of changes in all histories.
+pub(in crate::sqlite) fn count_versions(snapshot: &Snapshot<'_>) -> Result<u64, Failure> {
+    let mut statement = snapshot.connection().prepare_cached(COUNT_VERSIONS)?;
+    let count: i64 = statement.query_one([], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
+}
+
 fn count(snapshot: &Snapshot<'_>, sql: &str) -> Result<u64, Failure> {
     let count: i64 = snapshot.connection().query_one(sql, [], |row| row.get(0))?;
     Ok(count.cast_unsigned())

@@ -11,7 +11,7 @@ use super::row::Columns;
 use super::version::{self, Owner};
 use super::{counter, kpi, removal};
 use crate::error::Error;
-use crate::model::change::{self, Change, next_token};
+use crate::model::change::{self, Edit, next_token};
 use crate::model::dataset::{Counts, Dataset, Kpi};
 use crate::model::digest::{self as digests, Digest};
 use crate::model::ids::{DatasetId, OrganizationId, UserId};
@@ -94,7 +94,7 @@ pub(crate) fn update(
     author: Author,
     id: DatasetId,
     origin: Origin,
-    change: impl FnOnce(&Stored) -> Result<Option<Change>, Failure>,
+    change: impl FnOnce(&Stored) -> Result<Option<Edit>, Failure>,
 ) -> Result<Dataset, Failure> {
     let stored = find(transaction, author.organization, id)?;
     let change = change(&stored)?;
@@ -345,5 +345,5 @@ fn next_number(
     state: Option<&State>,
     count: usize,
 ) -> Result<i64, Failure> {
-    counter::take(transaction, count, state.map_or(owner.seq, |state| state.changed.max(owner.seq)))
+    counter::take(transaction, owner.organization, count, state.map_or(owner.seq, |state| state.changed.max(owner.seq)))
 }

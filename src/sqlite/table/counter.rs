@@ -1,7 +1,11 @@
 //! SQL of the `counter` table, from which the numbers of datasets and changes are reserved:
 //! [`sequence`](crate::sqlite::sequence).
 
+use rusqlite::Connection;
+
+use super::changes;
 use super::row::Columns;
+use crate::model::ids::OrganizationId;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::sequence::SEQS;
 use crate::sqlite::snapshot::Snapshot;
@@ -12,23 +16,34 @@ const BLOCK: i64 = 64;
 
 const LAST: &str = "
     SELECT last, (SELECT max(seq) FROM dataset), (SELECT max(dataset_seq) FROM kpi) FROM counter WHERE id = 1";
+const NO_ROW: &str = "the table counter has no row";
 const RESERVE: &str = "UPDATE counter SET last = ?1 WHERE id = 1";
+
+const SELECT: &str = "SELECT last, generation FROM counter WHERE id = 1";
+const DRAW_GENERATION: &str = "UPDATE counter SET generation = random() WHERE id = 1";
 
 /// Counts row by row, because counting a whole table is one step of SQLite that cannot be interrupted.
 const COUNT: &str = "
-    SELECT count(*), ifnull(min(id = 1 AND typeof(last) = 'integer' AND last BETWEEN 0 AND ?1), 0),
+    SELECT count(*), ifnull(min(id = 1 AND typeof(last) = 'integer' AND last BETWEEN 0 AND ?1
+            AND typeof(generation) = 'integer'), 0),
         max(last) >= ?2
     FROM counter WHERE id IS NOT NULL";
 
 /// Takes `count` consecutive unused numbers and returns the first. It is larger than `after`, also if another tool has
-/// set the counter back: then the numbers before it are skipped.
-pub(super) fn take(transaction: &Transaction<'_>, count: usize, after: i64) -> Result<i64, Failure> {
+/// set the counter back: then the numbers before it are skipped. A new block begins behind all changes of the
+/// organization, of which a reader would otherwise miss those of the block.
+pub(super) fn take(
+    transaction: &Transaction<'_>,
+    organization: OrganizationId,
+    count: usize,
+    after: i64,
+) -> Result<i64, Failure> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let mut numbers = transaction.numbers();
     let first = if let Some(first) = numbers.take(count, after) {
         first
     } else {
-        let last = last(transaction)?.max(after);
+        let last = last(transaction)?.max(changes::last_number(transaction, organization)?).max(after);
         let block = count.max(BLOCK).min(SEQS.end().saturating_sub(last));
         numbers = numbers.with_block(last, block);
         let first = numbers.take(count, after).ok_or_else(|| damaged("no number is left for a dataset or a change"))?;
@@ -50,8 +65,28 @@ fn last(transaction: &Transaction<'_>) -> Result<i64, Failure> {
             // In a damaged row it may be anything, and belongs to no dataset.
             Ok(last.max(columns.optional_integer(2).unwrap_or_default().unwrap_or_default()))
         }
-        None => Err(damaged("the table counter has no row").into()),
+        None => Err(damaged(NO_ROW).into()),
     }
+}
+
+/// The row of the table.
+pub(super) struct Counter {
+    /// The last reserved number.
+    pub(super) last: i64,
+    /// The generation of the file, of which the numbers count the changes.
+    pub(super) generation: i64,
+}
+
+pub(super) fn read(snapshot: &Snapshot<'_>) -> Result<Counter, Failure> {
+    let mut statement = snapshot.connection().prepare_cached(SELECT)?;
+    let mut rows = statement.query([])?;
+    let Some(row) = rows.next()? else { return Err(damaged(NO_ROW).into()) };
+    Ok(Counter { last: Columns(row).integer(0)?, generation: Columns(row).integer(1)? })
+}
+
+/// Draws another generation: the places of readers in the changes of this one are not valid any more.
+pub(in crate::sqlite) fn draw_generation(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached(DRAW_GENERATION)?.execute([]).map(drop)
 }
 
 /// The damage of the table `counter`, if there is any. `last_change` is the largest number of a

@@ -60,7 +60,8 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 /// Inserts new datasets with their KPIs.
 pub(crate) fn insert(transaction: &Transaction<'_>, new: &[Record]) -> Result<(), Failure> {
     let connection = transaction.connection();
-    let first = counter::take(transaction, new.len(), 0)?;
+    let Some(organization) = new.first().map(|record| record.dataset.organization_id) else { return Ok(()) };
+    let first = counter::take(transaction, organization, new.len(), 0)?;
     let mut statement = connection.prepare_cached(&INSERT)?;
     for ((seq, record), index) in (first..=i64::MAX).zip(new).zip(0..) {
         let id = record.dataset.id;
@@ -135,9 +136,11 @@ pub(super) static SELECT_ONE: LazyLock<String> = LazyLock::new(|| select("WHERE 
 /// index may be damaged.
 pub(super) const SELECT_IDS: &str = "SELECT id, organization_id FROM dataset NOT INDEXED WHERE seq = ?1";
 
-/// The id of a damaged dataset, if its row belongs to this organization: a damaged index can refer to a dataset of another
-/// organization, about which nothing may be disclosed.
-pub(super) fn readable_id(snapshot: &Snapshot<'_>, organization: OrganizationId, seq: i64) -> Option<DatasetId> {
+pub(super) static SELECT_BY_SEQ: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED WHERE seq = ?1"));
+
+/// The id of a damaged dataset, if its row belongs to this organization: a damaged index can refer to a dataset of
+/// another organization, about which nothing may be disclosed.
+pub(super) fn owned_id(snapshot: &Snapshot<'_>, organization: OrganizationId, seq: i64) -> Option<DatasetId> {
     let mut statement = snapshot.connection().prepare_cached(SELECT_IDS).ok()?;
     let ids = statement.query_one([seq], |row| Ok((Columns(row).id(0).ok(), Columns(row).id(1).ok())));
     match ids {
@@ -194,8 +197,8 @@ pub(in crate::sqlite) fn read_strictly(
     }
 }
 
-/// The record of a row, if it matches its digests and has as many KPIs, and required ones, as the row says. The digests cover the requested
-/// organization and id, so they also prove that the row is theirs.
+/// The record of a row, if it matches its digests and has as many KPIs, and required ones, as the row says. The digests
+/// cover the requested organization and id, so they also prove that the row is theirs.
 pub(super) fn intact(row: &Row<'_>, record: Record) -> Result<Record, Failure> {
     if record.is_intact() && counts(row)? == Counts::of(&record.dataset.kpis) {
         Ok(record)

@@ -2,20 +2,23 @@
 //!
 //! - [`dataset`], [`kpi`]: reading and writing the rows of one dataset; [`listing`]: reading those of many.
 //! - [`change`]: changing a stored dataset; [`version`]: what each change replaced; [`history`]: earlier
-//!   versions; [`prune`]: removing them.
+//!   versions; [`prune`]: removing them. [`changes`]: what has changed since a place.
 //! - [`trash`]: deleted datasets. [`mod@organization`]: removing all of an organization; [`removal`]: what both remove,
 //!   damaged or not. [`counter`]: the numbers of datasets and changes.
+//! - [`property`]: what an application keeps beside its datasets.
 //! - [`audit`]: the statements of a verification.
 //! - [`row`]: columns as borrowed, checked values.
 
 pub(in crate::sqlite) mod audit;
 pub(crate) mod change;
+pub(crate) mod changes;
 pub(in crate::sqlite) mod counter;
 pub(crate) mod dataset;
 pub(crate) mod history;
 pub(in crate::sqlite) mod kpi;
 pub(crate) mod listing;
 pub(crate) mod organization;
+pub(crate) mod property;
 pub(crate) mod prune;
 mod removal;
 pub(in crate::sqlite) mod row;

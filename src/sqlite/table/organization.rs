@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::counter;
 use super::removal::{delete_all, lacks_a_row, reindex, without_foreign_keys};
 use crate::model::ids::OrganizationId;
 use crate::sqlite::failure::Failure;
@@ -15,6 +16,9 @@ const REINDEX_PURGED: &str = "REINDEX purged_dataset";
 /// From the tables, in which nothing is missing.
 const DELETE_DATASETS: &str = "DELETE FROM dataset NOT INDEXED WHERE organization_id = ?1";
 const DELETE_PURGED: &str = "DELETE FROM purged_dataset NOT INDEXED WHERE organization_id = ?1";
+
+/// By a scan (`+`), which misses none.
+const DELETE_PROPERTIES: &str = "DELETE FROM organization_property WHERE +organization_id = ?1";
 
 const SEQS: &str = "SELECT seq FROM dataset NOT INDEXED WHERE organization_id = ?1";
 const DELETE_DATASET: &str = "DELETE FROM dataset NOT INDEXED WHERE +seq = ?1";
@@ -47,18 +51,30 @@ const ORPHANS: [Orphans; 2] = [
     },
 ];
 
-/// Removes every row of the organization: its datasets, in the trash or not, with all that belongs to them, and the ids
-/// of those that were purged. They need not be intact.
+/// Removes every row of the organization: its datasets, in the trash or not, with all that belongs to them, the ids
+/// of those that were purged, and its properties. They need not be intact.
+///
+/// Nothing is left by which the organization's datasets could be told as gone, so the changes are counted anew, in
+/// another generation, unless there were none.
 pub(crate) fn purge(transaction: &Transaction<'_>, organization: OrganizationId) -> Result<(), Failure> {
     let connection = transaction.connection();
     without_foreign_keys(connection, || {
         reindex(connection, REINDEX_DATASETS)?;
         reindex(connection, REINDEX_PURGED)?;
+        let changed_before = connection.total_changes();
         match delete_all(connection, DELETE_DATASETS, [organization.as_bytes()]) {
             Err(error) if lacks_a_row(&error) => delete_one_by_one(connection, organization)?,
             deleted => deleted?,
         }
         delete_all(connection, DELETE_PURGED, [organization.as_bytes()])?;
+        if connection.total_changes() > changed_before {
+            match counter::draw_generation(connection).map_err(Failure::from) {
+                // Nobody can ask for changes if the counter cannot be read.
+                Err(failure) if failure.is_damage() => {}
+                drawn => drawn?,
+            }
+        }
+        delete_all(connection, DELETE_PROPERTIES, [organization.as_bytes()])?;
         ORPHANS.iter().try_for_each(|orphans| Ok(orphans.remove(connection)?))
     })
 }

@@ -78,6 +78,14 @@ impl<'a> Columns<'a> {
         })
     }
 
+    /// Bytes of any number that are borrowed from the row.
+    pub(in crate::sqlite) fn bytes(&self, column: usize) -> Result<&'a [u8], UnexpectedValue> {
+        match self.value(column)? {
+            ValueRef::Blob(bytes) => Ok(bytes),
+            _ => Err(UnexpectedValue),
+        }
+    }
+
     /// A text of any length that is borrowed from the row.
     pub(in crate::sqlite) fn optional_json(&self, column: usize) -> Result<Option<&'a str>, UnexpectedValue> {
         match self.value(column)? {

@@ -1,11 +1,9 @@
 //! SQL of deleted datasets: counting them, and purging them with their history.
 
-use std::sync::LazyLock;
-
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use super::dataset::{self, column, select, state};
+use super::dataset::{self, SELECT_BY_SEQ, column, state};
 use super::row::Columns;
 use super::{counter, listing, removal};
 use crate::error::Error;
@@ -15,8 +13,6 @@ use crate::model::state::State;
 use crate::sqlite::failure::{self, Failure, UnexpectedValue};
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::transaction::Transaction;
-
-static SELECT_BY_SEQ: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED WHERE seq = ?1"));
 
 const COUNT: &str = "
     SELECT count(*) FROM dataset INDEXED BY dataset_in_trash
@@ -120,7 +116,7 @@ fn remove(transaction: &Transaction<'_>, organization: OrganizationId, deleted: 
     let connection = transaction.connection();
     let last: Option<i64> =
         connection.prepare_cached(LAST_PURGE)?.query_one([organization.as_bytes()], |row| row.get(0))?;
-    let number = counter::take(transaction, 1, last.unwrap_or_default().max(changed).max(seq))?;
+    let number = counter::take(transaction, organization, 1, last.unwrap_or_default().max(changed).max(seq))?;
     removal::remove_dataset(connection, seq)?;
     let digest = digest::purged(organization, number, id).cast_signed();
     let values = params![organization.as_bytes(), number, id.as_bytes(), digest];

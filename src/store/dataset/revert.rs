@@ -3,7 +3,7 @@
 use super::change::refused;
 use super::update::BYTES_OF_A_KPI;
 use crate::error::Result;
-use crate::model::change::Change;
+use crate::model::change::Edit;
 use crate::model::content::{Content, Refusal};
 use crate::model::dataset::Dataset;
 use crate::model::version::Origin;
@@ -56,7 +56,7 @@ impl Organization {
                     for (kpi, index) in content.kpis.iter_mut().zip(0..) {
                         kpi.origin = then.kpi(index).map(|(kpi, position)| (position, kpi.created_at));
                     }
-                    Ok(Change::new(&stored.record, content))
+                    Ok(Edit::new(&stored.record, content))
                 })
             },
         )

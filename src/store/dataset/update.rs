@@ -2,7 +2,7 @@
 
 use super::change::refused;
 use crate::error::Result;
-use crate::model::change::Change;
+use crate::model::change::Edit;
 use crate::model::content::Refusal;
 use crate::model::dataset::Dataset;
 use crate::model::draft::DatasetDraft;
@@ -63,7 +63,7 @@ impl Organization {
         let bytes = draft.kpis.len() * BYTES_OF_A_KPI;
         self.edit(draft.id(), bytes, move |organization| {
             let draft = draft.with_ids(organization.store.ids());
-            move |current: &Record| Ok(Change::new(current, draft.content(&current.dataset)?))
+            move |current: &Record| Ok(Edit::new(current, draft.content(&current.dataset)?))
         })
     }
 
@@ -99,7 +99,7 @@ impl Organization {
         patch.validate()?;
         self.edit(id, 0, move |organization| {
             let patch = patch.with_ids(organization.store.ids());
-            move |current: &Record| Ok(Change::new(current, patch.content(&current.dataset)?))
+            move |current: &Record| Ok(Edit::new(current, patch.content(&current.dataset)?))
         })
     }
 
@@ -107,7 +107,7 @@ impl Organization {
     /// that it returns runs in the transaction and makes the change from the stored record.
     fn edit<F>(&self, id: DatasetId, bytes: usize, prepare: impl FnOnce(&Self) -> F) -> Result<Dataset>
     where
-        F: Fn(&Record) -> Result<Option<Change>, Refusal> + Send + 'static,
+        F: Fn(&Record) -> Result<Option<Edit>, Refusal> + Send + 'static,
     {
         // The clock before the ids, as for a create.
         let author = self.author()?;

@@ -5,4 +5,5 @@ mod checkpoint;
 mod close;
 mod compact;
 mod open;
+mod statistics;
 mod verify;

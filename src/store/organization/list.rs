@@ -8,6 +8,8 @@ use crate::store::Store;
 impl Store {
     /// The organizations that own at least one dataset, be it in the trash, sorted by id.
     ///
+    /// An organization that has only [properties](crate::Organization::set_properties) is not listed.
+    ///
     /// This call and those on the file as a whole are the only ones that read data of several organizations.
     ///
     /// # Errors

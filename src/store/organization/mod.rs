@@ -1,7 +1,10 @@
 //! The view of a store through one organization.
 
+mod changes;
 mod list;
+mod properties;
 mod purge;
+pub(crate) mod watch;
 
 use crate::error::Result;
 use crate::model::ids::{OrganizationId, UserId};

@@ -10,8 +10,12 @@ use crate::store::Store;
 
 impl Store {
     /// Removes everything of an organization, as when an account is removed from a device: its datasets with their
-    /// histories, including those in the trash, and the ids of its purged datasets. Then it [compacts](Self::compact)
-    /// the file, so that no byte of them is left there.
+    /// histories, including those in the trash, the ids of its purged datasets, and its properties. Then it
+    /// [compacts](Self::compact) the file, so that no byte of them is left there.
+    ///
+    /// Nothing is left by which its datasets could be told as gone, so every [`ChangeCursor`](crate::ChangeCursor) of the
+    /// file ends, also those of other organizations: [`changes_since`](crate::Organization::changes_since) answers
+    /// [`InvalidCursor`](Error::InvalidCursor).
     ///
     /// The datasets need not be intact. Afterwards the ids of the organization's datasets can be given again. An
     /// unknown organization is no error, so the call can be repeated.

@@ -2,8 +2,9 @@
 //! dataset twice.
 
 use std::fs;
+use std::time::Duration;
 
-use kpi_store::{Dataset, DatasetQuery, Store};
+use kpi_store::{ChangeCursor, Dataset, DatasetQuery, Store};
 
 use super::Whole;
 use crate::support::{TestFile, plain_sqlite};
@@ -46,6 +47,24 @@ fn a_listing_through_an_index_out_of_order_goes_forward_only() {
         }
     }
     assert!(missed > 0, "the control: something was out of order");
+}
+
+/// Every look finds it, which must not make a loop over changes turn without an end.
+#[test]
+fn a_watch_tells_an_index_out_of_order_once_and_hears_what_is_before_the_damage() {
+    let whole = Whole::new();
+    let file = with_entries(&whole, |entries| entries.swap(3, 4));
+    let ours = Store::open(&file.path).unwrap().organization(whole.datasets[0].organization_id);
+    let mut watch = ours.watch(ChangeCursor::start()).unwrap();
+    let mut damaged = 0;
+    for _ in 0..5 {
+        let changes = watch.wait(Duration::ZERO).unwrap();
+        damaged += changes.damaged.len();
+    }
+    assert_eq!(damaged, 1);
+    ours.delete_dataset(whole.datasets[0].id).unwrap();
+    let told = watch.wait(Duration::from_mins(1)).unwrap().items;
+    assert_eq!(told.iter().map(|change| change.dataset).collect::<Vec<_>>(), [whole.datasets[0].id]);
 }
 
 fn place_of(whole: &Whole, dataset: &Dataset) -> usize {

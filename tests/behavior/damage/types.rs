@@ -72,9 +72,11 @@ pub(super) fn without_strictness(file: &TestFile, change: &str) -> rusqlite::Res
     plain
         .execute_batch(
             "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; PRAGMA writable_schema = ON;
-             CREATE TEMP TABLE entry AS SELECT * FROM sqlite_schema WHERE name IN ('dataset', 'kpi', 'dataset_version');
+             CREATE TEMP TABLE entry AS SELECT * FROM sqlite_schema
+                 WHERE name IN ('dataset', 'kpi', 'dataset_version', 'organization_property', 'purged_dataset');
              UPDATE sqlite_schema SET sql = replace(replace(replace(replace(sql,
-                 'STRICT, WITHOUT', 'WITHOUT'), ') STRICT', ')'), 'NOT NULL CHECK', 'CHECK'), 'NOT NULL,', ',') WHERE name IN ('dataset', 'kpi', 'dataset_version');
+                 'STRICT, WITHOUT', 'WITHOUT'), ') STRICT', ')'), 'NOT NULL CHECK', 'CHECK'), 'NOT NULL,', ',')
+                 WHERE name IN (SELECT name FROM entry);
              PRAGMA writable_schema = RESET",
         )
         .unwrap();
@@ -83,7 +85,7 @@ pub(super) fn without_strictness(file: &TestFile, change: &str) -> rusqlite::Res
         .execute_batch(
             "PRAGMA writable_schema = ON;
              UPDATE sqlite_schema SET sql = (SELECT sql FROM entry WHERE entry.name = sqlite_schema.name)
-                 WHERE name IN ('dataset', 'kpi', 'dataset_version');
+                 WHERE name IN (SELECT name FROM entry);
              PRAGMA writable_schema = RESET",
         )
         .unwrap();

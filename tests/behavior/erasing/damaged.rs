@@ -33,6 +33,10 @@ impl Scene {
             }
         }
         ours.delete_datasets(datasets[2..].to_vec()).unwrap();
+        for organization in [&ours, &theirs] {
+            let properties = (0..6).map(|number| (format!("key {number}"), Some(vec![number; 50])));
+            organization.set_properties(properties).unwrap();
+        }
         let ours = ours.id();
         store.close().unwrap();
         let pristine = fs::read(&file.path).unwrap();
@@ -75,7 +79,7 @@ fn is_readable(plain: &Connection) -> bool {
     // What it finds wrong with pages comes first, after a line that names the database.
     let pages = texts.iter().filter_map(|text| text.strip_prefix("*** in database main ***")).flat_map(str::lines);
     pages.filter(|line| !line.is_empty()).all(|line| line.contains("out of order"))
-        && ["dataset", "kpi", "dataset_version", "purged_dataset"]
+        && ["dataset", "kpi", "dataset_version", "purged_dataset", "organization_property"]
             .iter()
             .all(|table| rows(plain, &format!("SELECT * FROM {table} NOT INDEXED")).is_some())
 }
@@ -102,7 +106,7 @@ fn damaged_rows_can_be_deleted_and_purged_unless_their_page_cannot_be_read() {
     let (seed, scene) = (seed(), Scene::new());
     let identities = rows(&plain_sqlite(&scene.file.path), IDENTITIES).unwrap();
     let mut random = Random::new(seed);
-    for table in ["dataset", "kpi", "dataset_version"] {
+    for table in ["dataset", "kpi", "dataset_version", "organization_property"] {
         let place = scene.rows_of(table);
         let flips: Vec<(usize, u8)> = if is_long() {
             place.flat_map(|at| (0..8).map(move |bit| (at, 1 << bit))).collect()
@@ -135,7 +139,13 @@ fn damaged_rows_can_be_deleted_and_purged_unless_their_page_cannot_be_read() {
             drop((ours, store));
             scene.restore(&bytes);
             match Store::open(&scene.file.path).unwrap().purge_organization(scene.ours) {
-                Ok(()) => removed += 1,
+                Ok(()) => {
+                    removed += 1;
+                    let left = "SELECT count(*) FROM organization_property WHERE +organization_id = ?1";
+                    let ours = uuid::Uuid::from(scene.ours).into_bytes();
+                    let left = plain_sqlite(&scene.file.path).query_row(left, [ours], |row| row.get::<_, i64>(0));
+                    assert_eq!(left.unwrap(), 0, "{context}");
+                }
                 Err(Error::Corrupt { .. }) if !is_readable => {}
                 Err(error) => panic!("{context}: {error:?}"),
             }

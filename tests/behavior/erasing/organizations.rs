@@ -23,6 +23,8 @@ fn fill(ours: &Organization, first: u32) {
     ours.save_dataset(&draft).unwrap();
     ours.delete_datasets([made[0].id, made[1].id]).unwrap();
     ours.purge_dataset(made[0].id).unwrap();
+    let properties = [40, 50].map(|number| (text(number), Some(text(number + 1))));
+    ours.set_properties(properties).unwrap();
 }
 
 /// Whether a marker or the id of the organization is in the file.
@@ -33,7 +35,7 @@ fn is_left(file: &TestFile, first: u32, id: OrganizationId) -> bool {
 }
 
 #[test]
-fn an_organization_is_removed_with_its_trash_and_its_purged_ids_and_others_stay() {
+fn an_organization_is_removed_with_its_trash_its_purged_ids_and_its_properties_and_others_stay() {
     in_a_file_and_in_memory(Store::options, |store, _| {
         let (ours, theirs) = (organization(store), organization(store));
         fill(&ours, 100);
@@ -43,6 +45,7 @@ fn an_organization_is_removed_with_its_trash_and_its_purged_ids_and_others_stay(
         assert_eq!(store.organizations().unwrap(), [theirs.id()]);
         assert_eq!(listed(&ours), []);
         assert_eq!(ours.count_deleted(&DatasetQuery::new()).unwrap(), 0);
+        assert_eq!((ours.property_keys().unwrap().len(), theirs.property_keys().unwrap().len()), (0, 2));
         assert_eq!((listed(&theirs), theirs.count_deleted(&DatasetQuery::new()).unwrap()), (seen.clone(), 1));
         // Again, and one that nobody knows.
         store.purge_organization(ours.id()).unwrap();
@@ -78,8 +81,14 @@ fn if_a_read_prevents_the_compaction_the_rows_are_gone_and_the_error_says_what_i
 /// What damages a closed file, in which the first organization has the datasets 1 to 5.
 type Damage = (&'static str, fn(&Connection));
 
-const DAMAGES: [Damage; 6] = [
+const DAMAGES: [Damage; 7] = [
     ("a text", |plain| run(plain, "UPDATE dataset SET name = 'other'; UPDATE kpi SET unit = 'other'")),
+    ("properties", |plain| {
+        run(
+            plain,
+            "PRAGMA ignore_check_constraints = ON; UPDATE organization_property SET digest = 7, key = key || char(0)",
+        );
+    }),
     ("a state", |plain| run(plain, "UPDATE dataset SET state_digest = 7 WHERE state_digest IS NOT NULL")),
     ("KPIs and versions without their dataset", |plain| {
         run(plain, "PRAGMA foreign_keys = OFF; DELETE FROM dataset WHERE seq IN (3, 5)");

@@ -15,6 +15,7 @@ pub(super) struct Scene {
     stores: [Store; 2],
     organizations: [OrganizationId; 2],
     datasets: Vec<Known>,
+    properties: Vec<Property>,
     next: u32,
     short: BTreeSet<Marker>,
     /// What no call returns any more.
@@ -32,6 +33,13 @@ struct Known {
     is_deleted: bool,
 }
 
+/// A property, with the markers of its key and of its content.
+struct Property {
+    organization: OrganizationId,
+    key: String,
+    markers: [Marker; 2],
+}
+
 impl Scene {
     pub(super) fn play(seed: u64) -> Self {
         let file = TestFile::in_memory();
@@ -42,6 +50,7 @@ impl Scene {
             stores,
             organizations: [(); 2].map(|()| OrganizationId::new()),
             datasets: Vec::new(),
+            properties: Vec::new(),
             next: 0,
             short: BTreeSet::new(),
             gone: BTreeSet::new(),
@@ -78,6 +87,10 @@ impl Scene {
                 shown.extend(markers_of(&version.dataset));
             }
         }
+        for Property { organization, key, markers } in &self.properties {
+            assert!(self.stores[1].organization(*organization).property(key).unwrap().is_some(), "{what}");
+            shown.extend(markers);
+        }
         let hidden: Vec<_> = found.difference(&shown).collect();
         assert_eq!(hidden, Vec::<&Marker>::new(), "{what}: in the file, and no call returns it");
         // A text that continues on another page is in two parts. One of them is found unless both are short.
@@ -91,13 +104,14 @@ impl Scene {
     }
 
     fn step(&mut self) {
-        match self.random.below(20) {
+        match self.random.below(23) {
             0..=5 => self.create(),
             6..=12 => self.edit(),
             13 => self.prune(),
             14..=15 => self.delete(),
             16 => self.restore(),
             17..=18 => self.purge(),
+            19..=21 => self.set_properties(),
             _ => self.back_up_or_compact(),
         }
     }
@@ -201,6 +215,32 @@ impl Scene {
         self.gone.extend(self.datasets.swap_remove(index).markers);
     }
 
+    /// Adds a property, and replaces or removes another.
+    fn set_properties(&mut self) {
+        let organization = self.organizations[self.random.below(2)];
+        let (mut of_key, mut of_content) = (BTreeSet::new(), BTreeSet::new());
+        let (key, content) = (self.text(&mut of_key, 255), self.text(&mut of_content, 4_000));
+        let mut set = vec![(key.clone(), Some(content))];
+        let of_organization = |property: &Property| property.organization == organization;
+        if let Some(place) = self.properties.iter().position(of_organization) {
+            let old = self.properties.swap_remove(place);
+            let mut markers = BTreeSet::new();
+            let content = self.random.percent(50).then(|| self.text(&mut markers, 4_000));
+            self.gone.insert(old.markers[1]);
+            match markers.pop_first() {
+                Some(content) => {
+                    let markers = [old.markers[0], content];
+                    self.properties.push(Property { key: old.key.clone(), markers, ..old });
+                }
+                None => self.gone.extend(old.markers),
+            }
+            set.push((old.key, content));
+        }
+        self.store().organization(organization).set_properties(set).unwrap();
+        let markers = [of_key, of_content].map(|mut markers| markers.pop_first().unwrap());
+        self.properties.push(Property { organization, key, markers });
+    }
+
     fn back_up_or_compact(&mut self) {
         if self.random.percent(60) {
             let folder = folder_in_memory();
@@ -219,6 +259,11 @@ impl Scene {
         self.datasets = kept;
         let purged: Vec<Known> = purged;
         self.gone.extend(purged.into_iter().flat_map(|known| known.markers));
+        let (purged, kept) =
+            std::mem::take(&mut self.properties).into_iter().partition(|property| property.organization == id);
+        self.properties = kept;
+        let purged: Vec<Property> = purged;
+        self.gone.extend(purged.into_iter().flat_map(|property| property.markers));
         let bytes = bytes_beside(&self.file.path);
         assert!(!contains(&bytes, &uuid::Uuid::from(id).into_bytes()), "{}: the id of the organization", self.what);
         assert!(markers_in(&bytes).is_disjoint(&self.gone), "{}", self.what);

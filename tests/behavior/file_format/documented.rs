@@ -11,6 +11,7 @@ use uuid::Uuid;
 enum Form {
     Id,
     Text,
+    Bytes,
     I64,
     U8,
 }
@@ -70,8 +71,11 @@ const VERSION: [Column; 11] = [
 const PURGED: [Column; 3] =
     [("organization_id", Form::Id, false), ("change", Form::I64, false), ("id", Form::Id, false)];
 
+const PROPERTY: [Column; 3] =
+    [("organization_id", Form::Id, false), ("key", Form::Text, false), ("content", Form::Bytes, false)];
+
 /// Everything in the file whose stored digest differs from the documented one: `head 1`, `kpis 1`, `state 1`,
-/// `version 1/65/0`, `purged 65`.
+/// `version 1/65/0`, `purged 65`, `property cursor`.
 pub(super) fn mismatched(plain: &Connection) -> Vec<String> {
     let mut found = Vec::new();
     let seqs = seqs(plain);
@@ -100,6 +104,13 @@ pub(super) fn mismatched(plain: &Connection) -> Vec<String> {
     let documented = rows(plain, &PURGED, "FROM purged_dataset ORDER BY organization_id, change");
     for ((change, digest), bytes) in stored.zip(documented) {
         found.extend((digest != hash(&bytes)).then(|| format!("purged {change}")));
+    }
+    let from = "FROM organization_property ORDER BY organization_id, key";
+    let mut statement = plain.prepare(&format!("SELECT key, digest {from}")).unwrap();
+    let stored = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    let stored = stored.unwrap().map(Result::<(String, i64), _>::unwrap);
+    for ((key, digest), bytes) in stored.zip(rows(plain, &PROPERTY, from)) {
+        found.extend((digest != hash(&bytes)).then(|| format!("property {key}")));
     }
     found
 }
@@ -258,6 +269,7 @@ fn hashed(value: Value, form: &Form, may_be_null: bool) -> Vec<u8> {
         (Value::Null, _) if may_be_null => return vec![0],
         (Value::Blob(id), Form::Id) => id,
         (Value::Text(text), Form::Text) => [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat(),
+        (Value::Blob(bytes), Form::Bytes) => [&(bytes.len() as u64).to_le_bytes(), &bytes[..]].concat(),
         (Value::Integer(integer), Form::I64) => integer.to_le_bytes().to_vec(),
         (Value::Integer(integer), Form::U8) => vec![u8::try_from(integer).unwrap()],
         (value, _) => panic!("not of the documented form: {value:?}"),

@@ -35,6 +35,10 @@ pub(super) fn make(file: &Path) -> Store {
     second.create_dataset(edges).unwrap();
     first.create_dataset(NewDataset::new("n".repeat(255))).unwrap();
     change(file, &first.acting_as(UserId::from(Uuid::from_u128(4))), &store.organization(Uuid::from_u128(6).into()));
+    // The last one continues on other pages.
+    let (long, longer) = ("🌊".repeat(255), "m³ ".repeat(2_000));
+    first.set_properties([("cursor", Some("17")), ("empty", Some("")), (&long, Some(&longer))]).unwrap();
+    second.set_properties([("cursor", Some([0, 255]))]).unwrap();
     store
 }
 
@@ -101,8 +105,9 @@ fn edit(ours: &Organization, dataset: &Dataset) {
     ours.update_dataset(dataset.id, patch.add_kpi(NewKpi::new("Snow"))).unwrap();
 }
 
-/// What is read of an organization: its datasets, its trash, and the histories of those that were changed.
-type Content = (OrganizationId, Vec<Dataset>, Page<DeletedDataset>, Vec<Page<DatasetVersion>>);
+/// What is read of an organization: its datasets, its trash, the histories of those that were changed, and its
+/// properties, in which each byte that is not printable ASCII is escaped.
+type Content = (OrganizationId, Vec<Dataset>, Page<DeletedDataset>, Vec<Page<DatasetVersion>>, Vec<(String, String)>);
 
 /// Everything that the public API returns, as JSON.
 pub(super) fn read(store: &Store) -> String {
@@ -115,5 +120,11 @@ fn content(organization: &Organization) -> Content {
     let datasets = listed(organization);
     let history = |dataset: &Dataset| organization.history(dataset.id, &HistoryQuery::new()).unwrap();
     let histories = datasets.iter().map(history).filter(|history| history.items.len() > 1).collect();
-    (organization.id(), datasets, organization.deleted_datasets(&DatasetQuery::new()).unwrap(), histories)
+    let trash = organization.deleted_datasets(&DatasetQuery::new()).unwrap();
+    let property = |key: String| {
+        let content = organization.property(&key).unwrap().unwrap();
+        (key, content.escape_ascii().to_string())
+    };
+    let properties = organization.property_keys().unwrap().into_iter().map(property).collect();
+    (organization.id(), datasets, trash, histories, properties)
 }

@@ -1,8 +1,11 @@
 //! The calls of an organization, each with an attack by the ids and cursors of another.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use kpi_store::{
-    DatasetPatch, DatasetQuery, HistoryKeep, HistoryQuery, KpiPatch, LoadOptions, Loaded, NewDataset, NewKpi, ValueType,
+    ChangeCursor, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, KpiPatch, LoadOptions, Loaded,
+    NewDataset, NewKpi, ValueType,
 };
 
 use super::{Tenants, all, told};
@@ -11,7 +14,7 @@ use super::{Tenants, all, told};
 pub(super) type Attack = fn(&Tenants) -> String;
 
 /// A new call is added here.
-pub(super) const ATTACKS: [(&str, Attack); 29] = [
+pub(super) const ATTACKS: [(&str, Attack); 35] = [
     ("accept_dataset", |tenants| told(tenants.all_ids().map(|id| tenants.ours.accept_dataset(id)))),
     ("acting_as", |tenants| {
         let ours = tenants.ours.acting_as(tenants.theirs.user().unwrap());
@@ -19,6 +22,16 @@ pub(super) const ATTACKS: [(&str, Attack); 29] = [
         assert_eq!(created.organization_id, tenants.ours.id());
         format!("{:?} {:?}", ours.count_datasets(&DatasetQuery::new()), all(&ours))
             .replace(&tenants.theirs.user().unwrap().to_string(), "<user>")
+    }),
+    ("change_cursor", |tenants| told([tenants.ours.change_cursor()].iter())),
+    ("changes_since", |tenants| {
+        let theirs = tenants.theirs.change_cursor().unwrap();
+        assert!(matches!(tenants.ours.changes_since(&theirs), Err(Error::InvalidCursor)));
+        let changes = tenants.ours.changes_since(&ChangeCursor::start()).unwrap();
+        let ours = tenants.ours_only.len() + tenants.ours.deleted_datasets(&DatasetQuery::new()).unwrap().items.len();
+        assert_eq!(changes.items.len(), ours);
+        assert!(changes.damaged.is_empty());
+        format!("{changes:?}")
     }),
     ("count_datasets", |tenants| {
         let count = tenants.ours.count_datasets(&DatasetQuery::new().after(&tenants.cursor_of_theirs)).unwrap();
@@ -86,6 +99,11 @@ pub(super) const ATTACKS: [(&str, Attack); 29] = [
         let untimed = |loaded: Loaded| (loaded.datasets, loaded.kpis);
         told(tenants.all_ids().map(|id| load(id).map(untimed)))
     }),
+    ("property", |tenants| {
+        let keys = ["shared key", "a key of theirs", "", "\0"];
+        told(keys.iter().map(|key| tenants.ours.property(key)))
+    }),
+    ("property_keys", |tenants| told(std::iter::once(tenants.ours.property_keys()))),
     ("prune_history", |tenants| {
         let of_each = tenants.all_ids().map(|id| HistoryKeep::new().of(id));
         told(of_each.chain([HistoryKeep::new()]).map(|keep| tenants.ours.prune_history(&keep)))
@@ -113,6 +131,10 @@ pub(super) const ATTACKS: [(&str, Attack); 29] = [
         };
         told(tenants.theirs_only.iter().chain(&tenants.deleted[1..]).map(save))
     }),
+    ("set_properties", |tenants| {
+        let (keys, contents) = (["shared key", "a key of theirs"], [Some("taken?"), None]);
+        told(contents.into_iter().map(|content| tenants.ours.set_properties(keys.map(|key| (key, content)))))
+    }),
     ("summaries", |tenants| {
         let query = DatasetQuery::new().limit(1_000);
         let pages = [query.clone(), query.clone().newest_first(), query.after(&tenants.cursor_of_theirs)];
@@ -135,6 +157,16 @@ pub(super) const ATTACKS: [(&str, Attack); 29] = [
     ("version_at", |tenants| {
         let times = [None, tenants.theirs_only[0].updated_at];
         told(tenants.all_ids().map(|id| times.map(|time| tenants.ours.version_at(id, time))))
+    }),
+    ("watch", |tenants| {
+        let theirs = tenants.theirs.change_cursor().unwrap();
+        assert!(matches!(tenants.ours.watch(theirs), Err(Error::InvalidCursor)));
+        let mut watch = tenants.ours.watch(ChangeCursor::start()).unwrap();
+        let first = watch.wait(Duration::ZERO).unwrap();
+        assert!(!first.items.is_empty(), "the control: it tells ours");
+        let second = watch.wait(Duration::from_millis(1)).unwrap();
+        assert!(second.items.is_empty(), "it tells theirs");
+        format!("{watch:?} {first:?} {second:?}")
     }),
 ];
 

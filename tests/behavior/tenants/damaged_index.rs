@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use kpi_store::{
-    Dataset, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, NewKpi, Organization, OrganizationId, Store,
-    ValueType,
+    ChangeCursor, Dataset, DatasetId, DatasetPatch, DatasetQuery, Error, HistoryKeep, HistoryQuery, NewKpi,
+    Organization, OrganizationId, Store, ValueType,
 };
 
 use super::Tenants;
@@ -110,6 +110,12 @@ fn shows_ours_or_damage(organization: &Organization, tenants: &Tenants, what: &s
     for query in [DatasetQuery::new().limit(2), DatasetQuery::new().newest_first()] {
         answers.extend(organization.iter_datasets(&query).map(|dataset| dataset.map(Some)));
     }
+    let changes = organization.changes_since(&ChangeCursor::start()).unwrap();
+    let is_ours_by_id = |id: DatasetId| tenants.ours_only.iter().chain(&tenants.deleted[..1]).any(|ours| ours.id == id);
+    assert!(changes.items.iter().all(|change| is_ours_by_id(change.dataset)), "{what}: {changes:?}");
+    answers.extend(changes.damaged.into_iter().map(|damage| Err(damage.into())));
+    let now = organization.change_cursor().unwrap();
+    assert!(organization.changes_since(&now).unwrap().items.is_empty(), "{what}");
     let new = DatasetQuery::new;
     for query in [
         new().recently_changed_first(),

@@ -31,7 +31,7 @@ use crate::sqlite::{transaction, verification};
 const FILE: &[u8] = include_bytes!("../../fixtures/v1.db");
 
 /// How many rows it has.
-const ROWS: usize = 56;
+const ROWS: usize = 60;
 
 const SETTINGS: Settings = Settings {
     durability: Durability::Full,
@@ -98,7 +98,7 @@ fn plain(file: &Path) -> Connection {
 
 /// The columns of version 1, of every row.
 fn rows(connection: &Connection) -> Vec<Vec<Value>> {
-    const COLUMNS: [(&str, &str, &str); 4] = [
+    const COLUMNS: [(&str, &str, &str); 5] = [
         (
             "dataset",
             "seq, id, organization_id, name, description, created_at, created_by, updated_by, updated_at, revision,
@@ -116,6 +116,7 @@ fn rows(connection: &Connection) -> Vec<Vec<Value>> {
             "dataset_seq, change, part",
         ),
         ("purged_dataset", "organization_id, change, id, digest", "organization_id, change"),
+        ("organization_property", "organization_id, key, content, digest", "organization_id, key"),
     ];
     let mut all = Vec::new();
     for (table, columns, order) in COLUMNS {
@@ -130,6 +131,10 @@ fn rows(connection: &Connection) -> Vec<Vec<Value>> {
 fn count(connection: &Connection, table: &str) -> usize {
     let count: i64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
     usize::try_from(count).unwrap()
+}
+
+fn counts(connection: &Connection, tables: &[&str]) -> usize {
+    tables.iter().map(|table| count(connection, table)).sum()
 }
 
 /// Every object of the schema with its text, by plain SQL.
@@ -192,7 +197,7 @@ fn a_rebuilt_table_has_the_text_of_its_migration_and_its_foreign_keys_hold() {
     let orphan = upgraded.execute("UPDATE kpi SET dataset_seq = 99 WHERE position = 0", []);
     assert_eq!(orphan.unwrap_err().sqlite_error_code(), Some(ErrorCode::ConstraintViolation));
     upgraded.execute_batch("DELETE FROM dataset").unwrap();
-    assert_eq!(rows(&upgraded).len(), count(&upgraded, "purged_dataset"));
+    assert_eq!(rows(&upgraded).len(), counts(&upgraded, &["purged_dataset", "organization_property"]));
 }
 
 /// The control: the reason why foreign keys are off during an upgrade.
@@ -203,7 +208,7 @@ fn with_foreign_keys_on_the_rebuild_would_delete_every_kpi_and_every_history() {
     set_pragma(&plain, "foreign_keys", 1).unwrap();
     plain.execute_batch(schemas::REBUILD.sql).unwrap();
     assert_eq!(["kpi", "dataset_version"].map(|table| count(&plain, table)), [0, 0]);
-    assert_eq!(rows(&plain).len(), count(&plain, "dataset") + count(&plain, "purged_dataset"));
+    assert_eq!(rows(&plain).len(), counts(&plain, &["dataset", "purged_dataset", "organization_property"]));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::{RAN, requests};
 use crate::{
-    Dataset, DatasetDraft, DatasetId, DatasetPatch, DatasetQuery, HistoryKeep, HistoryQuery, KpiPatch, LoadOptions,
-    NewDataset, NewKpi, Organization, UserId, ValueType,
+    ChangeCursor, Dataset, DatasetDraft, DatasetId, DatasetPatch, DatasetQuery, HistoryKeep, HistoryQuery, KpiPatch,
+    LoadOptions, NewDataset, NewKpi, Organization, UserId, ValueType,
 };
 
 pub(super) type Work = Box<dyn Fn(&Organization)>;
@@ -32,7 +32,7 @@ pub(super) fn operations() -> Vec<Operation> {
     let listing = vec![("SELECT dataset", 1), ("SELECT (SELECT", 1), ("PRAGMA", 1)];
     let begin = [("BEGIN", 1), ("PRAGMA", 1)];
     // The call needs more sequence numbers than a block has.
-    let reserve = [("SELECT dataset", 1), ("UPDATE counter", 1)];
+    let reserve = RESERVE;
     let created: Vec<Operation> = vec![
         (
             "get",
@@ -108,7 +108,49 @@ pub(super) fn operations() -> Vec<Operation> {
             [&begin[..], &reserve, &[("INSERT dataset", 50), ("INSERT kpi", 16), ("COMMIT", 1)]].concat(),
         ),
     ];
-    created.into_iter().chain(changes()).chain(uses_of_the_history()).chain(reads_of_changes()).collect()
+    let changed = changes().into_iter().chain(uses_of_the_history()).chain(reads_of_changes());
+    created.into_iter().chain(changed).chain(changes_since()).chain(properties()).collect()
+}
+
+fn properties() -> Vec<Operation> {
+    let some = |count: u8| (0..count).map(|number| (format!("key {number}"), Some(vec![number; 100])));
+    let with_some = move |work: fn(&Organization)| -> Work {
+        Box::new(move |ours| {
+            ours.set_properties(some(30)).unwrap();
+            RAN.take();
+            work(ours);
+        })
+    };
+    vec![
+        (
+            "property",
+            with_some(|ours| assert_eq!(ours.property("key 17").unwrap(), Some(vec![17; 100]))),
+            vec![("SELECT organization_property", 1), ("PRAGMA", 1)],
+        ),
+        (
+            "property keys",
+            with_some(|ours| assert_eq!(ours.property_keys().unwrap().len(), 30)),
+            vec![("SELECT organization_property", 1), ("PRAGMA", 1)],
+        ),
+        (
+            "set properties",
+            Box::new(move |ours| ours.set_properties(some(5)).unwrap()),
+            written(&[("INSERT organization_property", 5)]),
+        ),
+        // A removal looks once more, since damage may have made a row stand twice.
+        (
+            "set and remove properties",
+            with_some(|ours| {
+                let set = [("key 1", None), ("key 2", None), ("key 3", Some("3")), ("unknown", None)];
+                ours.set_properties(set).unwrap();
+            }),
+            written(&[
+                ("DELETE organization_property", 4),
+                ("INSERT organization_property", 1),
+                ("DELETE organization_property", 1),
+            ]),
+        ),
+    ]
 }
 
 /// An operation on a fresh dataset, whose creation is not traced.
@@ -150,6 +192,9 @@ fn saved(edit: impl Fn(&mut DatasetDraft) + 'static) -> Work {
     })
 }
 
+/// The last numbers of the table, and of the organization with the row that has it.
+const RESERVE: [(&str, usize); 4] =
+    [("SELECT dataset", 3), ("SELECT purged_dataset", 1), ("SELECT dataset", 1), ("UPDATE counter", 1)];
 const READ: [(&str, usize); 2] = [("SELECT kpi", 1), ("SELECT dataset", 1)];
 const CHANGE: [(&str, usize); 2] = [("INSERT dataset_version", 1), ("UPDATE dataset", 1)];
 
@@ -172,7 +217,8 @@ fn changes() -> Vec<Operation> {
             written(
                 &[
                     &READ[..1],
-                    &[("SELECT dataset", 2), ("UPDATE counter", 1)],
+                    &[("SELECT dataset", 4)],
+                    &RESERVE[1..],
                     &[("DELETE kpi", 2), ("UPDATE kpi", 1), ("INSERT kpi", 3)],
                     &CHANGE,
                 ]
@@ -270,6 +316,71 @@ fn uses_of_the_history() -> Vec<Operation> {
             "create with an id",
             Box::new(|ours| drop(ours.create_dataset(NewDataset::new("Water").id(DatasetId::new())).unwrap())),
             written(&[("SELECT purged_dataset", 1), ("INSERT dataset", 1)]),
+        ),
+    ]
+}
+
+/// Changes since a cursor: the counter, three indexes, and the row of each change.
+fn changes_since() -> Vec<Operation> {
+    vec![
+        (
+            "changes, none",
+            on_a_changed_dataset(
+                |_, _| (),
+                |ours, _| {
+                    let now = ours.change_cursor().unwrap();
+                    RAN.take();
+                    assert!(ours.changes_since(&now).unwrap().items.is_empty());
+                },
+            ),
+            vec![("SELECT counter", 1), ("SELECT dataset", 2), ("SELECT purged_dataset", 1), ("PRAGMA", 1)],
+        ),
+        (
+            "changes of every kind",
+            on_a_dataset(|ours, purged| {
+                let now = ours.change_cursor().unwrap();
+                let [_, edited, deleted] = ours.create_datasets(requests(3, 1)).unwrap().try_into().unwrap();
+                ours.update_dataset(edited.id, DatasetPatch::new().name("once")).unwrap();
+                ours.delete_datasets([deleted.id, purged.id]).unwrap();
+                ours.purge_dataset(purged.id).unwrap();
+                RAN.take();
+                assert_eq!(ours.changes_since(&now).unwrap().items.len(), 4);
+            }),
+            // The rows of the creations of the changed ones are read, too.
+            vec![
+                ("SELECT counter", 1),
+                ("SELECT dataset", 2),
+                ("SELECT purged_dataset", 1),
+                ("SELECT dataset", 4),
+                ("PRAGMA", 1),
+            ],
+        ),
+        (
+            "cursor of now",
+            on_a_changed_dataset(
+                |_, _| (),
+                |ours, _| {
+                    ours.change_cursor().unwrap();
+                },
+            ),
+            vec![
+                ("SELECT counter", 1),
+                ("SELECT dataset", 2),
+                ("SELECT purged_dataset", 1),
+                ("SELECT dataset", 1),
+                ("PRAGMA", 1),
+            ],
+        ),
+        (
+            "changes from the start",
+            Box::new(|ours| assert_eq!(ours.changes_since(&ChangeCursor::start()).unwrap().items.len(), 300)),
+            vec![
+                ("SELECT counter", 1),
+                ("SELECT dataset", 2),
+                ("SELECT purged_dataset", 1),
+                ("SELECT dataset", 302),
+                ("PRAGMA", 1),
+            ],
         ),
     ]
 }

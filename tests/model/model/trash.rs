@@ -127,6 +127,7 @@ impl Model {
     /// Nothing remembers the organization then.
     pub(crate) fn purge_organization(&mut self, organization: OrganizationId) {
         self.kept.retain(|kept| kept.organization() != organization);
+        self.properties.retain(|(owner, _), _| *owner != organization);
         if self.rules.a_purged_organization_is_forgotten {
             self.purged.retain(|(owner, _)| *owner != organization);
         }

@@ -19,7 +19,7 @@ use crate::model::summary::DatasetSummary;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::table::dataset::{
-    HeadReader, column, intact, readable_id, record, select_before, select_head_before, state,
+    HeadReader, column, intact, owned_id, record, select_before, select_head_before, state,
 };
 use crate::sqlite::table::kpi::{self, KpiRows, Parent};
 use crate::sqlite::table::row::Columns;
@@ -226,7 +226,7 @@ impl<'a, T> Walk<'a, T> {
 
     /// Adds this dataset as damaged; the listing continues after it.
     fn skip_damaged(&mut self, seq: i64, failure: Failure) -> Step {
-        self.page.push_damage(readable_id(self.snapshot, self.organization, seq), failure);
+        self.page.push_damage(owned_id(self.snapshot, self.organization, seq), failure);
         self.last = seq;
         Step::Restart
     }

@@ -3,8 +3,6 @@
 //! A row that cannot be read or does not match its digest is damaged, whether it matches the filter or not: nobody knows.
 //! A damaged index can refer to a row of another organization, about which nothing may be disclosed.
 
-use std::sync::LazyLock;
-
 use chrono::{DateTime, Utc};
 use rusqlite::{CachedStatement, Row};
 
@@ -20,10 +18,8 @@ use crate::model::state::State;
 use crate::model::summary::DatasetSummary;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
-use crate::sqlite::table::dataset::{self, Head, HeadReader, column, readable_id, select, state};
+use crate::sqlite::table::dataset::{self, Head, HeadReader, SELECT_BY_SEQ, column, owned_id, state};
 use crate::sqlite::table::row::Columns;
-
-static SELECT_BY_SEQ: LazyLock<String> = LazyLock::new(|| select("NOT INDEXED WHERE seq = ?1"));
 
 /// A page of the datasets that match; `read` makes an item of each, with its size in memory.
 pub(super) fn page<T>(
@@ -59,7 +55,7 @@ pub(super) fn page<T>(
             Err(failure) if !snapshot.is_damage(&failure) => return Err(failure),
             Err(_) if page.left() == 0 => false,
             Err(failure) => {
-                page.push_damage(readable_id(snapshot, organization, candidate.seq), failure);
+                page.push_damage(owned_id(snapshot, organization, candidate.seq), failure);
                 true
             }
         };

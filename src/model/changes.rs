@@ -1,0 +1,224 @@
+//! What has changed since a cursor: which datasets, and the state in which each is now.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::from_str_visitor::FromStrVisitor;
+use super::ids::{DatasetId, OrganizationId};
+use super::page::Damage;
+
+/// The first character of every cursor but the first one: the version of its format.
+const VERSION: char = '1';
+
+/// The text of [`ChangeCursor::start`].
+const START: &str = "0";
+
+/// The changes of an organization after a cursor; see
+/// [`Organization::changes_since`](crate::Organization::changes_since).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Changes {
+    /// The changed datasets, in the order of their last changes; each is there once, with its last state.
+    pub items: Vec<Change>,
+    /// The datasets of which it cannot be known whether they were changed; empty in an intact file. Items and damaged
+    /// datasets together are at most [`CHANGES_MAX`](crate::limits::CHANGES_MAX). The next call does not repeat them.
+    pub damaged: Vec<Damage>,
+    /// The cursor after these changes, also if there are none.
+    pub next: ChangeCursor,
+    /// Whether there are more changes after [`next`](Self::next).
+    pub has_more: bool,
+}
+
+/// A dataset that was changed, and the state in which its last change left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
+pub struct Change {
+    /// The dataset.
+    pub dataset: DatasetId,
+    /// Its state.
+    pub state: ChangeState,
+}
+
+/// The state of a changed dataset. Text and JSON use its lower-case name, which is stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ChangeState {
+    /// It was created, changed or restored: [`dataset`](crate::Organization::dataset) reads it.
+    Present,
+    /// It is in the trash, from which it may come back.
+    Deleted,
+    /// It was purged, and never comes back.
+    Purged,
+}
+
+impl ChangeState {
+    /// The name: `present`, `deleted` or `purged`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ChangeState::Present => "present",
+            ChangeState::Deleted => "deleted",
+            ChangeState::Purged => "purged",
+        }
+    }
+}
+
+impl fmt::Display for ChangeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for ChangeState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// A place in the changes of an organization, after which [`changes_since`](crate::Organization::changes_since)
+/// continues.
+///
+/// A cursor is opaque. It prints and serializes as a short string of letters, digits and hyphens, which needs no
+/// escaping in a URL and stays valid in another process on the same file. It names the generation of the file: it is not
+/// valid any more after the file was restored from a backup, or after
+/// [`purge_organization`](crate::Store::purge_organization).
+///
+/// # Examples
+///
+/// ```
+/// # use kpi_store::{ChangeCursor, NewDataset, OrganizationId, Store};
+/// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
+/// let before = organization.change_cursor()?;
+/// let dataset = organization.create_dataset(NewDataset::new("Water"))?;
+///
+/// let kept = before.to_string();
+/// let changes = organization.changes_since(&kept.parse::<ChangeCursor>()?)?;
+/// assert_eq!(changes.items[0].dataset, dataset.id);
+/// assert_eq!("1x".parse::<ChangeCursor>().unwrap_err().to_string(), "expected a cursor of changes");
+/// # Ok::<(), kpi_store::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ChangeCursor {
+    /// `None` before every change of any organization and file.
+    at: Option<Checked>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Checked {
+    place: Place,
+    check: u32,
+}
+
+/// A place in the changes of an organization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    /// The generation of the file, of which [`number`](Self::number) counts the changes.
+    pub(crate) generation: i64,
+    /// The number of the last change before the place, 0 if there is none. Only an intact row moves a place: one with a
+    /// damaged number would move it past changes that are not made yet.
+    pub(crate) number: i64,
+    /// The number of the last damaged row that was told, if it is larger; otherwise 0.
+    pub(crate) told: i64,
+}
+
+impl Place {
+    /// The place before the first change of a generation.
+    pub(crate) fn first(generation: i64) -> Self {
+        Self { generation, number: 0, told: 0 }
+    }
+}
+
+impl ChangeCursor {
+    /// The cursor before every change: from there, [`changes_since`](crate::Organization::changes_since) tells all
+    /// datasets of the organization. It belongs to no organization and no file.
+    #[must_use]
+    pub const fn start() -> Self {
+        Self { at: None }
+    }
+
+    pub(crate) fn new(organization: OrganizationId, place: Place) -> Self {
+        let told = if place.told > place.number { place.told } else { 0 };
+        let place = Place { told, ..place };
+        Self { at: Some(Checked { place, check: check(organization, place) }) }
+    }
+
+    /// The place of the cursor, if it belongs to this organization: `Some(None)` before every change.
+    #[expect(clippy::option_option, reason = "`None` belongs to another organization, `Some(None)` to each")]
+    pub(crate) fn place(&self, organization: OrganizationId) -> Option<Option<Place>> {
+        match self.at {
+            None => Some(None),
+            Some(Checked { place, .. }) => (*self == Self::new(organization, place)).then_some(Some(place)),
+        }
+    }
+}
+
+/// A checksum over the version, the place and the organization. It detects misuse; it is not tamper-proof.
+fn check(organization: OrganizationId, place: Place) -> u32 {
+    let Place { generation, number, told } = place;
+    (xxh3_64(format!("{VERSION}{generation} {number} {told} {organization}").as_bytes()) >> 32) as u32
+}
+
+/// The version, sixteen hexadecimal digits of the generation, the number in hexadecimal, that of the last damaged row
+/// after a hyphen if there is one, eight hexadecimal digits of checksum.
+impl fmt::Display for ChangeCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Checked { place: Place { generation, number, told }, check }) = self.at else {
+            return f.write_str(START);
+        };
+        write!(f, "{VERSION}{generation:016x}{number:x}")?;
+        if told > number {
+            write!(f, "-{told:x}")?;
+        }
+        write!(f, "{check:08x}")
+    }
+}
+
+impl fmt::Debug for ChangeCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChangeCursor({self})")
+    }
+}
+
+/// The text is not a [`ChangeCursor`], or it was altered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a cursor of changes")]
+#[non_exhaustive]
+pub struct ParseChangeCursorError;
+
+/// Parses exactly what [`Display`](fmt::Display) writes. Whether the cursor belongs to an organization and a file is
+/// checked when it is used.
+impl FromStr for ChangeCursor {
+    type Err = ParseChangeCursorError;
+
+    fn from_str(text: &str) -> Result<Self, ParseChangeCursorError> {
+        if text == START {
+            return Ok(Self::start());
+        }
+        let integer = |digits| Some(u64::from_str_radix(digits, 16).ok()?.cast_signed());
+        let parse = || {
+            let (generation, rest) = text.strip_prefix(VERSION)?.split_at_checked(16)?;
+            let (numbers, check) = rest.split_at_checked(rest.len().checked_sub(8)?)?;
+            let (number, told) = numbers.split_once('-').map_or((numbers, None), |(number, told)| (number, Some(told)));
+            let told = told.map_or(Some(0), integer)?;
+            let place = Place { generation: integer(generation)?, number: integer(number)?, told };
+            Some(Self { at: Some(Checked { place, check: u32::from_str_radix(check, 16).ok()? }) })
+        };
+        // Another spelling of the same numbers, in capitals or with leading zeros, is never printed, so it is rejected.
+        parse().filter(|cursor| cursor.to_string() == text).ok_or(ParseChangeCursorError)
+    }
+}
+
+impl Serialize for ChangeCursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ChangeCursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(FromStrVisitor::new())
+    }
+}

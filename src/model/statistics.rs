@@ -1,0 +1,43 @@
+//! What a store contains, in numbers.
+
+use serde::Serialize;
+
+/// What [`Store::statistics`](crate::Store::statistics) has counted.
+///
+/// # Examples
+///
+/// ```
+/// # use kpi_store::{NewDataset, NewKpi, OrganizationId, Store};
+/// # let store = Store::open_in_memory()?;
+/// let water = NewDataset::new("Water").kpi(NewKpi::new("Withdrawal"));
+/// store.organization(OrganizationId::new()).create_dataset(water)?;
+///
+/// let statistics = store.statistics()?;
+/// let json = serde_json::to_value(statistics)?;
+/// assert_eq!((&json["datasets"], &json["kpis"]), (&1.into(), &1.into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// The number of organizations that own datasets, be they in the trash: those of
+    /// [`organizations`](crate::Store::organizations).
+    pub organizations: u64,
+    /// The number of datasets, without those in the trash.
+    pub datasets: u64,
+    /// The number of KPIs of these datasets.
+    pub kpis: u64,
+    /// The number of datasets in the trash.
+    pub deleted: u64,
+    /// The number of changes in the histories of all datasets: edits, deletions and restorations that were not pruned. A
+    /// creation is none.
+    pub versions: u64,
+    /// The length of the file in bytes; in memory, that of the database.
+    pub file_bytes: u64,
+    /// The length of the write-ahead log in bytes; 0 in memory. It stays for the next writes, so it does not shrink by
+    /// itself.
+    pub log_bytes: u64,
+    /// The bytes of the file that are free: used by the next writes, or given back by
+    /// [`compact`](crate::Store::compact).
+    pub free_bytes: u64,
+}

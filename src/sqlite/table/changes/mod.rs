@@ -1,0 +1,235 @@
+//! What has changed since a place: datasets that were created, changed or deleted, and ids that were purged.
+//!
+//! Every change has a number of the counter, and the numbers of an organization rise in the order of the commits. Three
+//! indexes have them in order: that of listings the numbers of creations, that of changes the number of the last change
+//! of each dataset, and the table of the purged ids the numbers of the purges. The walk [merges](Merge) the three, so
+//! that it costs what has changed, not what is stored.
+//!
+//! Nothing that an index says is trusted. A change is told if its row proves, by its digest, that it belongs to the
+//! organization and has this number. Anything else is told as damage, and does not move the place of the reader: a
+//! damaged number may be larger than those of changes that are still to come.
+
+mod merge;
+
+use std::sync::LazyLock;
+
+use rusqlite::CachedStatement;
+
+use self::merge::{Direction, Entry, Merge, Source, Step};
+use super::counter::{self, Counter};
+use super::dataset::{HeadReader, SELECT_BY_SEQ, column, owned_id, state};
+use super::row::Columns;
+use crate::error::Error;
+use crate::model::changes::{Change, ChangeState, Place};
+use crate::model::digest;
+use crate::model::ids::{DatasetId, OrganizationId};
+use crate::model::limits::CHANGES_MAX;
+use crate::model::page::Damage;
+use crate::model::state::State;
+use crate::sqlite::failure::{Failure, damaged};
+use crate::sqlite::sequence::SEQS;
+use crate::sqlite::snapshot::Snapshot;
+
+/// The changes after a place.
+pub(crate) struct RawChanges {
+    pub(crate) items: Vec<Change>,
+    pub(crate) damaged: Vec<Damage>,
+    /// The place after them.
+    pub(crate) next: Place,
+    pub(crate) has_more: bool,
+}
+
+impl RawChanges {
+    fn has_damaged(&self, id: Option<DatasetId>) -> bool {
+        self.damaged.iter().any(|damage| damage.dataset == id)
+    }
+}
+
+/// Reads at most 1,000 changes of this organization after the place, or from the first one. Fails with
+/// [`InvalidCursor`](Error::InvalidCursor) if the place is in another generation, or behind the last change.
+pub(crate) fn since(
+    snapshot: &Snapshot<'_>,
+    organization: OrganizationId,
+    after: Option<Place>,
+) -> Result<RawChanges, Failure> {
+    let counter = counter::read(snapshot)?;
+    let place = after.unwrap_or_else(|| Place::first(counter.generation));
+    if place.generation != counter.generation || place.number > counter.last {
+        return Err(Error::InvalidCursor.into());
+    }
+    let mut reader = Reader::new(snapshot, organization, counter);
+    let mut changes = RawChanges { items: Vec::new(), damaged: Vec::new(), next: place, has_more: false };
+    // Begins with the place itself: what is found there shows that the place is not behind the last change.
+    let from = if after.is_some() { place.number.max(1) } else { i64::MIN };
+    let mut is_known = place.number == 0;
+    let mut merge = Merge::new(snapshot, organization, Direction::Upwards, from);
+    while let Some(step) = merge.next()? {
+        is_known = true;
+        let (number, read) = match step {
+            Step::Entry(entry) if after.is_some() && entry.number == place.number => continue,
+            Step::Entry(entry) => (entry.number, reader.read(&entry)?),
+            Step::Damaged(number, failure) => {
+                (number.max(place.number.saturating_add(1)), Read::Damaged(None, failure))
+            }
+        };
+        let is_told = match &read {
+            Read::Change(_) => true,
+            Read::ChangedLater => false,
+            Read::Damaged(id, _) => {
+                let was_told = after.is_some() && number <= place.told;
+                // Two indexes may lead to it.
+                !was_told && (id.is_none() || !changes.has_damaged(*id))
+            }
+        };
+        if is_told && changes.items.len() + changes.damaged.len() == CHANGES_MAX {
+            changes.has_more = true;
+            break;
+        }
+        match read {
+            Read::Change(change) => {
+                changes.items.push(change);
+                changes.next.number = number;
+            }
+            Read::Damaged(dataset, Failure(error)) => {
+                changes.next.told = changes.next.told.max(number);
+                if let Error::Corrupt { detail, .. } = error
+                    && is_told
+                {
+                    changes.damaged.push(Damage { index: changes.items.len(), dataset, detail });
+                }
+            }
+            Read::ChangedLater => {}
+        }
+    }
+    if is_known { Ok(changes) } else { Err(Error::InvalidCursor.into()) }
+}
+
+/// The place after the last change of this organization.
+pub(crate) fn now(snapshot: &Snapshot<'_>, organization: OrganizationId) -> Result<Place, Failure> {
+    last(snapshot, organization, counter::read(snapshot)?)
+}
+
+/// The number of the last change of this organization, 0 if there is none that can be read.
+pub(super) fn last_number(snapshot: &Snapshot<'_>, organization: OrganizationId) -> Result<i64, Failure> {
+    // A counter that was set back is smaller than numbers that are in use.
+    let counter = Counter { last: *SEQS.end(), generation: 0 };
+    match last(snapshot, organization, counter) {
+        Err(failure) if failure.is_damage() => Ok(0),
+        place => Ok(place?.number),
+    }
+}
+
+fn last(snapshot: &Snapshot<'_>, organization: OrganizationId, counter: Counter) -> Result<Place, Failure> {
+    let mut place = Place::first(counter.generation);
+    let mut reader = Reader::new(snapshot, organization, counter);
+    let mut merge = Merge::new(snapshot, organization, Direction::Downwards, i64::MAX);
+    while let Some(step) = merge.next()? {
+        let Step::Entry(entry) = step else { continue };
+        match reader.read(&entry)? {
+            Read::Change(_) => {
+                place.number = entry.number;
+                break;
+            }
+            Read::Damaged(..) => place.told = place.told.max(entry.number),
+            Read::ChangedLater => {}
+        }
+    }
+    Ok(place)
+}
+
+/// Reads the rows to which the entries of the indexes lead.
+struct Reader<'a> {
+    snapshot: &'a Snapshot<'a>,
+    organization: OrganizationId,
+    counter: Counter,
+    heads: HeadReader,
+    /// Kept from row to row: looking up a statement in the cache costs as much as running it.
+    created: Option<CachedStatement<'a>>,
+    changed: Option<CachedStatement<'a>>,
+}
+
+/// The ids and the state in a row. In place of the other columns, which would be decoded, it has nulls.
+static SELECT_STATE: LazyLock<String> = LazyLock::new(|| {
+    let is_read = |index| (column::STATE_DIGEST..=column::DELETED_BY).contains(&index) || index >= column::ID;
+    let names = column::NAMES.iter().enumerate();
+    let names: Vec<&str> = names.map(|(index, name)| if is_read(index) { *name } else { "NULL" }).collect();
+    format!("SELECT {} FROM dataset NOT INDEXED WHERE seq = ?1", names.join(", "))
+});
+
+enum Read {
+    Change(Change),
+    /// The creation of a dataset that was changed later: the walk meets it again there.
+    ChangedLater,
+    Damaged(Option<DatasetId>, Failure),
+}
+
+impl<'a> Reader<'a> {
+    fn new(snapshot: &'a Snapshot<'a>, organization: OrganizationId, counter: Counter) -> Self {
+        Self { snapshot, organization, counter, heads: HeadReader::new(), created: None, changed: None }
+    }
+
+    fn read(&mut self, entry: &Entry) -> Result<Read, Failure> {
+        let read = match entry.source {
+            Source::Dataset { seq } => self.dataset(seq, entry.number),
+            Source::Purge { id, digest } => self.purge(id, digest, entry.number),
+        };
+        let read = match read {
+            Ok(Read::Change(_)) if !(1..=self.counter.last).contains(&entry.number) => {
+                Err(damaged("the number of its last change was never given").into())
+            }
+            read => read,
+        };
+        match read {
+            Err(failure) if self.snapshot.is_damage(&failure) => {
+                let id = match entry.source {
+                    Source::Dataset { seq } => owned_id(self.snapshot, self.organization, seq),
+                    Source::Purge { id, .. } => id,
+                };
+                Ok(Read::Damaged(id, failure))
+            }
+            read => read,
+        }
+    }
+
+    /// The change with this number of the dataset in this row.
+    fn dataset(&mut self, seq: i64, number: i64) -> Result<Read, Failure> {
+        let (kept, sql) =
+            if number == seq { (&mut self.created, &*SELECT_BY_SEQ) } else { (&mut self.changed, &*SELECT_STATE) };
+        let statement = match kept {
+            Some(statement) => statement,
+            None => kept.insert(self.snapshot.connection().prepare_cached(sql)?),
+        };
+        let mut rows = statement.query([seq])?;
+        let Some(row) = rows.next()? else { return Err(damaged("an index refers to no dataset").into()) };
+        let columns = Columns(row);
+        if self.organization != columns.id(column::ORGANIZATION_ID)? {
+            return Err(damaged("an index refers to another dataset").into());
+        }
+        let id = columns.id(column::ID)?;
+        let state = match state(row, self.organization, id)? {
+            None if number == seq => {
+                self.heads.read(row, self.organization, id)?;
+                ChangeState::Present
+            }
+            Some(State { changed, deleted: None }) if number == seq && changed > seq => return Ok(Read::ChangedLater),
+            Some(State { changed, deleted }) if changed == number => {
+                if deleted.is_some() {
+                    ChangeState::Deleted
+                } else {
+                    ChangeState::Present
+                }
+            }
+            _ => return Err(damaged("an index has another state of the dataset").into()),
+        };
+        Ok(Read::Change(Change { dataset: id, state }))
+    }
+
+    fn purge(&self, id: Option<DatasetId>, stored: Option<i64>, number: i64) -> Result<Read, Failure> {
+        match (id, stored) {
+            (Some(id), Some(stored)) if digest::purged(self.organization, number, id).cast_signed() == stored => {
+                Ok(Read::Change(Change { dataset: id, state: ChangeState::Purged }))
+            }
+            _ => Err(damaged("the record of a purge does not match its digest").into()),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Following the changes of an organization.
+
+use crate::error::{Error, Result};
+use crate::model::changes::{ChangeCursor, Changes};
+use crate::model::ids::OrganizationId;
+use crate::sqlite::table::changes::{self, RawChanges};
+use crate::store::organization::Organization;
+
+impl Organization {
+    /// The cursor after the last change: [`changes_since`](Self::changes_since) tells from there what is changed from
+    /// now on.
+    ///
+    /// Take the cursor before a listing, not after it: a change between the two is then told again, and not missed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`dataset`](Self::dataset).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kpi_store::{DatasetQuery, NewDataset, OrganizationId, Store};
+    /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
+    /// organization.create_dataset(NewDataset::new("Water"))?;
+    /// let cursor = organization.change_cursor()?;
+    /// let listed = organization.datasets(&DatasetQuery::new())?;
+    /// assert_eq!(listed.items.len(), 1);
+    /// assert!(organization.changes_since(&cursor)?.items.is_empty());
+    /// # Ok::<(), kpi_store::Error>(())
+    /// ```
+    pub fn change_cursor(&self) -> Result<ChangeCursor> {
+        let place = self.store.access().read(|snapshot| changes::now(snapshot, self.id))?;
+        Ok(ChangeCursor::new(self.id, place))
+    }
+
+    /// The datasets that were changed after the cursor, each once, with its last state, at most 1,000 of them.
+    ///
+    /// Every change that was committed after the cursor is told, also one by another process, and also after a restart:
+    /// a dataset that was created, changed or restored is [`Present`](crate::ChangeState::Present), one that was moved
+    /// to the trash is [`Deleted`](crate::ChangeState::Deleted), and one that was purged is
+    /// [`Purged`](crate::ChangeState::Purged). A dataset that is changed while they are read in several calls may be
+    /// told again. Pruning a history is no change: it alters nothing that [`dataset`](Self::dataset) reads.
+    ///
+    /// The call costs what has changed, not what is stored. A damaged dataset does not make it fail: it is listed in
+    /// [`Changes::damaged`], and no change is missed because of it.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidCursor`](Error::InvalidCursor) if the cursor belongs to another organization, or if the file is not
+    ///   the one that it belongs to: the file was restored from a backup since, or an organization was
+    ///   [purged](crate::Store::purge_organization) from it. Start over from [`ChangeCursor::start`]: what the
+    ///   application knows and is neither told then nor named as damaged is gone.
+    /// - Those of [`dataset`](Self::dataset).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kpi_store::{ChangeCursor, ChangeState, NewDataset, OrganizationId, Store};
+    /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
+    /// let dataset = organization.create_dataset(NewDataset::new("Water"))?;
+    /// let first = organization.changes_since(&ChangeCursor::start())?;
+    /// assert_eq!((first.items[0].dataset, first.items[0].state), (dataset.id, ChangeState::Present));
+    ///
+    /// organization.delete_dataset(dataset.id)?;
+    /// organization.purge_dataset(dataset.id)?;
+    /// let second = organization.changes_since(&first.next)?;
+    /// assert_eq!((second.items[0].dataset, second.items[0].state), (dataset.id, ChangeState::Purged));
+    /// assert!(!second.has_more);
+    /// # Ok::<(), kpi_store::Error>(())
+    /// ```
+    pub fn changes_since(&self, cursor: &ChangeCursor) -> Result<Changes> {
+        let after = cursor.place(self.id).ok_or(Error::InvalidCursor)?;
+        let found = self.store.access().read(|snapshot| changes::since(snapshot, self.id, after))?;
+        Ok(found.told(self.id))
+    }
+}
+
+impl RawChanges {
+    /// What the organization is told.
+    pub(super) fn told(self, organization: OrganizationId) -> Changes {
+        let Self { items, damaged, next, has_more } = self;
+        Changes { items, damaged, next: ChangeCursor::new(organization, next), has_more }
+    }
+}

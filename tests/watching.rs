@@ -1,0 +1,430 @@
+//! Hearing of changes: four threads in each of two processes create, save, delete and purge as fast as they can, while
+//! both processes watch. Every change is heard by both, none before its commit began, and what is told can be read.
+//!
+//! 1,200 changes in the short form, 40,000 in the long one, which also prints the longest delay:
+//!
+//! ```text
+//! KPI_STORE_LONG=1 cargo test --release --test watching -- --nocapture
+//! ```
+
+#![allow(missing_debug_implementations, reason = "nothing here is printed")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use kpi_store::{
+    ChangeCursor, ChangeState, Changes, DatasetId, Durability, NewDataset, Organization, OrganizationId, Store, Watch,
+};
+
+use support::child::{self, Child, Task};
+use support::{Random, TestFile, is_long, request_with_kpis, seed};
+
+const THREADS: u64 = 4;
+
+/// Far beyond any delay.
+const LONG: Duration = Duration::from_mins(1);
+
+/// The dataset that is created last.
+const END: u128 = 1;
+
+#[test]
+fn every_change_of_eight_writers_in_two_processes_is_heard_and_none_before_its_commit() {
+    const TEST: &str = "every_change_of_eight_writers_in_two_processes_is_heard_and_none_before_its_commit";
+    if let Some(task) = child::task() {
+        return run_in_child(&task);
+    }
+    let (changes, heard) = write_and_watch(TEST, Following::Watch);
+    let mut longest = BTreeMap::new();
+    for (process, told) in ["this process", "the other process"].into_iter().zip(heard) {
+        for (is_own, delay) in judge(&changes, &told).unwrap_or_else(|wrong| panic!("{process}: {wrong}")) {
+            let longest: &mut Vec<Duration> = longest.entry(is_own).or_default();
+            longest.push(delay);
+        }
+    }
+    for (is_own, mut delays) in longest {
+        delays.sort_unstable();
+        let at = |permille: usize| delays[(delays.len() - 1) * permille / 1_000];
+        let whose = if is_own { "its own process" } else { "the other process" };
+        println!(
+            "watching: {} changes of {whose} heard, p50 {:?}, p99 {:?}, longest delay {:?}",
+            delays.len(),
+            at(500),
+            at(990),
+            at(1_000)
+        );
+        assert!(at(1_000) < LONG / 10, "{whose}: {:?}", at(1_000));
+    }
+}
+
+/// The control: a watch that begins anew at the present place misses what was committed in between.
+#[test]
+fn the_harness_detects_a_change_that_is_not_heard() {
+    const TEST: &str = "the_harness_detects_a_change_that_is_not_heard";
+    if let Some(task) = child::task() {
+        return run_in_child(&task);
+    }
+    let (changes, heard) = write_and_watch(TEST, Following::FromNowOn);
+    for told in heard {
+        let wrong = judge(&changes, &told).unwrap_err();
+        assert!(wrong.ends_with("was not heard"), "{wrong}");
+    }
+}
+
+/// The control: a change that is told before its commit began, or that cannot be read.
+#[test]
+fn the_harness_detects_what_is_told_early_or_cannot_be_read() {
+    let dataset = DatasetId::new();
+    let at = Duration::from_micros;
+    let created = Change { process: 0, dataset, state: ChangeState::Present, began: at(5), answered: at(9) };
+    let told =
+        |micros, is_read| Told { dataset, state: ChangeState::Present, at: at(micros), read: (at(micros), is_read) };
+    assert!(judge(std::slice::from_ref(&created), &Heard { process: 0, told: vec![told(6, true)] }).is_ok());
+    let early = judge(std::slice::from_ref(&created), &Heard { process: 0, told: vec![told(4, true)] }).unwrap_err();
+    assert!(early.ends_with("before it began"), "{early}");
+    let unread = judge(std::slice::from_ref(&created), &Heard { process: 0, told: vec![told(6, false)] }).unwrap_err();
+    assert!(unread.ends_with("cannot be read"), "{unread}");
+}
+
+/// One change at a time on an idle machine: the delay is that of the poll.
+#[test]
+fn a_commit_of_another_process_is_heard_within_100_ms() {
+    const TEST: &str = "a_commit_of_another_process_is_heard_within_100_ms";
+    if let Some(task) = child::task() {
+        let ours = open(&task.file);
+        child::send(["ready".to_owned()]);
+        while child::receive() == "create" {
+            let created = ours.create_dataset(request_with_kpis(10)).unwrap().id;
+            child::send([created.to_string(), print_time(now())]);
+        }
+        return;
+    }
+    let file = TestFile::new();
+    let ours = open(&file.path);
+    let read_only = Store::options().read_only(true).open(&file.path).unwrap().organization(ours.id());
+    let mut child = Child::start(TEST, "create", &file.path, 0);
+    assert_eq!(child.receive().as_deref(), Some("ready"));
+    for watching in [&ours, &read_only] {
+        let mut watch = watching.watch(watching.change_cursor().unwrap()).unwrap();
+        let mut delays: Vec<Duration> = (0..20)
+            .map(|_| {
+                child.send("create");
+                let changes = watch.wait(LONG).unwrap();
+                let heard = now();
+                assert_eq!(changes.items[0].dataset.to_string(), child.receive().unwrap());
+                heard.saturating_sub(read_time(&child.receive().unwrap()))
+            })
+            .collect();
+        delays.sort_unstable();
+        println!("watching: another process, one change at a time: median {:?}, longest {:?}", delays[10], delays[19]);
+        // One of them may be late with the machine.
+        assert!(delays[18] < Duration::from_millis(100), "{delays:?}");
+    }
+    child.send("end");
+    child.wait().unwrap();
+}
+
+/// SQLite looks for no change of such a file, so the watch compares the file itself.
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_read_without_locks_is_watched_too() {
+    use std::os::unix::fs::PermissionsExt;
+    const TEST: &str = "a_file_that_is_read_without_locks_is_watched_too";
+    if let Some(task) = child::task() {
+        let ours = open(&task.file);
+        return child::send([ours.create_dataset(request_with_kpis(3)).unwrap().id.to_string()]);
+    }
+    let file = TestFile::new();
+    let create = || Child::start(TEST, "create", &file.path, 0).wait().unwrap().remove(0);
+    let allow = |mode| std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let first = create();
+    allow(0o400);
+    let store = Store::options().read_only(true).open(&file.path).unwrap();
+    let mut watch = store.organization(organization_id()).watch(ChangeCursor::start()).unwrap();
+    assert_eq!(watch.wait(LONG).unwrap().items[0].dataset.to_string(), first);
+    assert!(!file.with_suffix("-wal").exists(), "the control: it is read without a log");
+    for _ in 0..3 {
+        allow(0o600);
+        let created = create();
+        allow(0o400);
+        let heard = watch.find_map(|changes| changes.ok().filter(|changes| !changes.items.is_empty())).unwrap();
+        assert_eq!(heard.items[0].dataset.to_string(), created);
+    }
+}
+
+/// A change that a writer was told to have made.
+struct Change {
+    process: u64,
+    dataset: DatasetId,
+    state: ChangeState,
+    began: Time,
+    answered: Time,
+}
+
+/// A change that a watch has told.
+struct Told {
+    dataset: DatasetId,
+    state: ChangeState,
+    at: Time,
+    /// When the dataset was read after that, and whether it was there.
+    read: (Time, bool),
+}
+
+struct Heard {
+    process: u64,
+    told: Vec<Told>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Following {
+    Watch,
+    /// Each wait begins where the changes end at that time.
+    FromNowOn,
+}
+
+/// How long each change took to be heard, and whether a writer of the same process made it.
+fn judge(changes: &[Change], heard: &Heard) -> Result<Vec<(bool, Duration)>, String> {
+    let mut of_dataset: BTreeMap<DatasetId, (Vec<&Change>, Vec<&Told>)> = BTreeMap::new();
+    for change in changes {
+        of_dataset.entry(change.dataset).or_default().0.push(change);
+    }
+    for told in &heard.told {
+        of_dataset.entry(told.dataset).or_default().1.push(told);
+    }
+    let mut delays = Vec::new();
+    for (dataset, (changes, told)) in of_dataset {
+        let began_by = |state, at| changes.iter().any(|change| change.state == state && change.began <= at);
+        for told in &told {
+            if !began_by(told.state, told.at) {
+                return Err(format!("{dataset} was told as {} before it began", told.state));
+            }
+            let (read_at, is_there) = told.read;
+            if told.state == ChangeState::Present && !is_there && !began_by(ChangeState::Deleted, read_at) {
+                return Err(format!("{dataset} was told and cannot be read"));
+            }
+            if told.state != ChangeState::Present && is_there {
+                return Err(format!("{dataset} was told as {} and can be read", told.state));
+            }
+        }
+        for change in &changes {
+            // A later change of the dataset tells it too.
+            let tells = |told: &&&Told| told.at >= change.began && rank(told.state) >= rank(change.state);
+            let Some(heard_at) = told.iter().find(tells).map(|told| told.at) else {
+                return Err(format!("{dataset}, {} since {:?}, was not heard", change.state, change.began));
+            };
+            let delay = heard_at.saturating_sub(change.answered);
+            delays.push((change.process == heard.process, delay));
+        }
+    }
+    Ok(delays)
+}
+
+/// No dataset is restored here, so states only rise.
+fn rank(state: ChangeState) -> u8 {
+    match state {
+        ChangeState::Present => 0,
+        ChangeState::Deleted => 1,
+        _ => 2,
+    }
+}
+
+/// Writes and watches in this process and in another, and returns all changes and what the watch of each process told.
+fn write_and_watch(test: &str, following: Following) -> (Vec<Change>, [Heard; 2]) {
+    let seed = seed();
+    println!("watching: seed {seed}");
+    let file = TestFile::new();
+    let ours = open(&file.path);
+    let role = if following == Following::Watch { "watch" } else { "from now on" };
+    let mut child = Child::start(test, role, &file.path, seed);
+    assert_eq!(child.receive().as_deref(), Some("ready"));
+    child.send("begin");
+    let watch = ours.watch(ChangeCursor::start()).unwrap();
+    let (changes, told) = thread::scope(|scope| {
+        let follower = scope.spawn(|| follow(&ours, watch, following));
+        let mut changes = write(&ours, 0, seed);
+        while let Some(line) = child.receive().filter(|line| line != "written") {
+            changes.push(read_change(&line));
+        }
+        changes.push(create(&ours, 0, NewDataset::new("the end").id(end())));
+        (changes, follower.join().unwrap())
+    });
+    let told_there = std::iter::from_fn(|| child.receive()).map(|line| read_told(&line)).collect();
+    child.wait().unwrap();
+    (changes, [Heard { process: 0, told }, Heard { process: 1, told: told_there }])
+}
+
+fn run_in_child(task: &Task) {
+    let ours = open(&task.file);
+    let following = if task.role == "watch" { Following::Watch } else { Following::FromNowOn };
+    let watch = ours.watch(ChangeCursor::start()).unwrap();
+    child::send(["ready".to_owned()]);
+    child::receive();
+    let told = thread::scope(|scope| {
+        let follower = scope.spawn(|| follow(&ours, watch, following));
+        child::send(write(&ours, 1, task.seed.wrapping_add(1)).iter().map(print_change));
+        child::send(["written".to_owned()]);
+        follower.join().unwrap()
+    });
+    child::send(told.iter().map(print_told));
+}
+
+fn open(file: &Path) -> Organization {
+    // Without a wait for the disk in each write there are more of them.
+    let options = Store::options().durability(Durability::Normal).busy_timeout(LONG);
+    options.open(file).unwrap().organization(organization_id())
+}
+
+fn organization_id() -> OrganizationId {
+    OrganizationId::from(uuid::Uuid::from_u128(7))
+}
+
+/// Follows the changes until the last one. Another thread reads them meanwhile, so that this one always waits.
+fn follow(ours: &Organization, mut watch: Watch, following: Following) -> Vec<Told> {
+    let (sender, heard) = mpsc::channel::<(Changes, Time)>();
+    let read = move || {
+        let mut all = Vec::new();
+        for (changes, at) in heard {
+            all.extend(changes.items.iter().map(|change| {
+                let is_there = ours.dataset(change.dataset).unwrap().is_some();
+                Told { dataset: change.dataset, state: change.state, at, read: (now(), is_there) }
+            }));
+        }
+        all
+    };
+    let has_end = |changes: &Changes| changes.items.iter().any(|change| change.dataset == end());
+    thread::scope(|scope| {
+        let reading = scope.spawn(read);
+        loop {
+            let changes = watch.wait(LONG).unwrap();
+            assert!(!changes.items.is_empty(), "nothing was heard for a minute");
+            let mut is_end = has_end(&changes);
+            sender.send((changes, now())).unwrap();
+            if following == Following::FromNowOn {
+                // This control must not wait for the last change either if that is among those that it misses.
+                let cursor = ours.change_cursor().unwrap();
+                is_end |= has_end(&ours.changes_since(watch.cursor()).unwrap());
+                watch = ours.watch(cursor).unwrap();
+            }
+            if is_end {
+                drop(sender);
+                return reading.join().unwrap();
+            }
+        }
+    })
+}
+
+fn end() -> DatasetId {
+    DatasetId::from(uuid::Uuid::from_u128(END))
+}
+
+/// The threads of this process make their changes, and report those that were acknowledged.
+fn write(ours: &Organization, process: u64, seed: u64) -> Vec<Change> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                scope.spawn(move || write_in_thread(ours, process, Random::new(seed.wrapping_mul(1_000) + thread)))
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn write_in_thread(ours: &Organization, process: u64, mut random: Random) -> Vec<Change> {
+    let (mut present, mut deleted, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..if is_long() { 5_000 } else { 150 } {
+        let began = now();
+        let (dataset, state) = match random.below(10) {
+            5..=7 if !present.is_empty() => {
+                let dataset = present[random.below(present.len())];
+                let mut draft = ours.dataset(dataset).unwrap().unwrap().edit();
+                draft.name = format!("Water {number}");
+                ours.save_dataset(&draft).unwrap();
+                (dataset, ChangeState::Present)
+            }
+            8 if !present.is_empty() => {
+                let dataset = present.swap_remove(random.below(present.len()));
+                ours.delete_dataset(dataset).unwrap();
+                deleted.push(dataset);
+                (dataset, ChangeState::Deleted)
+            }
+            9 if !deleted.is_empty() => {
+                let dataset = deleted.swap_remove(random.below(deleted.len()));
+                ours.purge_dataset(dataset).unwrap();
+                (dataset, ChangeState::Purged)
+            }
+            _ => {
+                let created = create(ours, process, NewDataset::new("Water"));
+                present.push(created.dataset);
+                changes.push(created);
+                continue;
+            }
+        };
+        changes.push(Change { process, dataset, state, began, answered: now() });
+    }
+    changes
+}
+
+fn create(ours: &Organization, process: u64, new: NewDataset) -> Change {
+    let began = now();
+    let dataset = ours.create_dataset(new).unwrap().id;
+    Change { process, dataset, state: ChangeState::Present, began, answered: now() }
+}
+
+fn print_change(change: &Change) -> String {
+    let Change { process, dataset, state, began, answered } = change;
+    format!("{process} {dataset} {state} {} {}", print_time(*began), print_time(*answered))
+}
+
+fn read_change(line: &str) -> Change {
+    match line.split(' ').collect::<Vec<_>>()[..] {
+        [process, dataset, state, began, answered] => Change {
+            process: process.parse().unwrap(),
+            dataset: dataset.parse().unwrap(),
+            state: read_state(state),
+            began: read_time(began),
+            answered: read_time(answered),
+        },
+        _ => panic!("a child sent {line:?}"),
+    }
+}
+
+fn print_told(told: &Told) -> String {
+    let Told { dataset, state, at, read: (read_at, is_there) } = told;
+    format!("{dataset} {state} {} {} {is_there}", print_time(*at), print_time(*read_at))
+}
+
+fn read_told(line: &str) -> Told {
+    match line.split(' ').collect::<Vec<_>>()[..] {
+        [dataset, state, at, read_at, is_there] => Told {
+            dataset: dataset.parse().unwrap(),
+            state: read_state(state),
+            at: read_time(at),
+            read: (read_time(read_at), is_there.parse().unwrap()),
+        },
+        _ => panic!("a child sent {line:?}"),
+    }
+}
+
+fn read_state(text: &str) -> ChangeState {
+    let states = [ChangeState::Present, ChangeState::Deleted, ChangeState::Purged];
+    states.into_iter().find(|state| state.as_str() == text).unwrap()
+}
+
+/// The time of the clock of the system, which all processes share, since 1970, in whole microseconds.
+type Time = Duration;
+
+fn now() -> Time {
+    read_time(&print_time(SystemTime::UNIX_EPOCH.elapsed().unwrap()))
+}
+
+fn print_time(time: Time) -> String {
+    time.as_micros().to_string()
+}
+
+fn read_time(text: &str) -> Time {
+    Duration::from_micros(text.parse().unwrap())
+}
