@@ -320,6 +320,7 @@ pub(super) fn head(
 }
 
 /// The stored numbers of KPIs.
+#[inline]
 pub(super) fn counts(row: &Row<'_>) -> Result<Counts, Failure> {
     let columns = Columns(row);
     Ok(Counts { kpis: columns.integer(column::KPI_COUNT)?, required: columns.integer(column::REQUIRED_COUNT)? })

@@ -19,7 +19,10 @@ pub(crate) struct RawPage<T> {
 
 impl<T> RawPage<T> {
     pub(super) fn new(limit: u32) -> Self {
-        Self { items: Vec::new(), damaged: Vec::new(), next: None, limit: limit as usize, bytes: 0 }
+        let limit = limit as usize;
+        // At most some 260 KB. Growing from a few items costs a summary as much as its digest.
+        let items = Vec::with_capacity(limit);
+        Self { items, damaged: Vec::new(), next: None, limit, bytes: 0 }
     }
 
     /// How many more items or damaged datasets it may have.
