@@ -1,14 +1,12 @@
 //! Reading and creating, by the store and by its model.
 
-use kpi_store::{
-    Dataset, DatasetId, DatasetQuery, Error, NewDataset, Organization, OrganizationId, Page, Result, Store,
-};
+use kpi_store::{Dataset, DatasetId, Error, NewDataset, Organization, OrganizationId, Result, Store};
 use uuid::Uuid;
 
 use super::model::creating::created;
 use super::model::{Answer, Caller, Kept, Model, Version};
 use super::requests::{pick, request, uuid};
-use super::world::{Checked, Counts, Listed, Mark, World};
+use super::world::{Checked, Counts, World};
 
 impl World {
     pub(crate) fn create(&mut self, handle: usize, counts: &mut Counts) -> Checked {
@@ -39,7 +37,7 @@ impl World {
     }
 
     pub(crate) fn any_requests(&mut self, count: usize) -> Vec<NewDataset> {
-        let purged: Vec<_> = self.model.purged.iter().map(|(_, id)| *id).collect();
+        let purged: Vec<_> = self.model.purged.keys().map(|(_, id)| *id).collect();
         let mut taken: Vec<_> = self.model.kept.iter().map(Kept::id).collect();
         if self.random.percent(40) && !purged.is_empty() {
             taken = purged;
@@ -102,15 +100,16 @@ impl World {
         counts: &mut Counts,
     ) -> Checked {
         self.calm();
+        let mut handle = handle;
         if let Err(Error::OutcomeUnknown { ids, .. }) = found {
             if !ids.iter().eq(asked.iter().map(|dataset| &dataset.id)) {
                 return Err(format!("an unknown outcome of {ids:?}, not of {asked:?}"));
             }
-            if asked.first().map_or(Ok(false), |dataset| self.is_there(handle, dataset))? {
-                counts.unknown_and_there += 1;
+            handle = self.after_unknown(handle)?;
+            let is_there = asked.first().map_or(Ok(false), |dataset| self.is_there(handle, dataset))?;
+            counts.note_unknown(is_there);
+            if is_there {
                 self.model = after;
-            } else {
-                counts.unknown_and_gone += 1;
             }
         } else if !self.model.rules.what_fails_is_not_written {
             self.model = after;
@@ -159,61 +158,6 @@ impl World {
         self.compare(&format!("get {id}"), &expected, &found, counts).map(drop)
     }
 
-    pub(crate) fn page(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let limit = [0, 1, 1, 2, 2, 3, 5, 1_000, 1_001][self.random.below(9)];
-        let (is_newest_first, caller) = (self.random.percent(50), self.any_caller());
-        let listed = Listed::Datasets { is_newest_first };
-        let after = self.any_mark(|mark| mark.is_of(caller.organization, listed));
-        let mut query = query(is_newest_first).limit(limit);
-        if let Some(mark) = &after {
-            // Through text, as an application stores it.
-            query = query.after(&mark.cursor.to_string().parse().unwrap());
-        }
-        let found = self.organization(handle, caller).datasets(&query);
-
-        let listing = self.model.listing(caller.organization, is_newest_first, after.as_ref().map(|mark| mark.place));
-        let page = page_of(&listing, limit.try_into().unwrap());
-        let expected = match limit {
-            0 | 1_001 => Err("invalid"),
-            _ if after.is_some_and(|mark| !mark.is_of(caller.organization, listed)) => Err("invalid_cursor"),
-            _ => self.if_open(handle, Ok(page.seen())),
-        };
-        let next = found.as_ref().ok().and_then(|page| page.next.clone());
-        let what = format!("page {query:?}");
-        let is_as_expected = self.compare(&what, &expected, &found.map(|page| seen(&page)), counts)?;
-        if let (true, Some(cursor), Some(place)) = (is_as_expected, next, page.next) {
-            self.cursors.push(Mark { cursor, organization: caller.organization, listed, place });
-        }
-        Ok(())
-    }
-
-    pub(crate) fn iterate(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let (is_newest_first, caller) = (self.random.percent(50), self.any_caller());
-        let limit = 1 + u32::try_from(self.random.below(3)).unwrap();
-        let found: Vec<_> =
-            self.organization(handle, caller).iter_datasets(&query(is_newest_first).limit(limit)).collect();
-        let listing = self.model.listing(caller.organization, is_newest_first, None);
-        let expected = match self.if_open(handle, Ok(())) {
-            Ok(()) => listing.into_iter().map(|(_, dataset)| dataset).collect(),
-            Err(closed) => vec![Err(closed)],
-        };
-        for (index, found) in found.iter().enumerate() {
-            let expected = expected.get(index).cloned().unwrap_or(Err("the end"));
-            if !self.compare(&format!("iterate to {index}"), &expected, found, counts)? {
-                return Ok(());
-            }
-        }
-        let (found, expected) = (found.len(), expected.len());
-        if found < expected { Err(format!("the iteration ended after {found} of {expected}")) } else { Ok(()) }
-    }
-
-    pub(crate) fn count(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let caller = self.any_caller();
-        let found = self.organization(handle, caller).count_datasets(&DatasetQuery::new());
-        let count = self.model.listing(caller.organization, false, None).len().try_into().unwrap();
-        self.compare("count", &self.if_open(handle, Ok(count)), &found, counts).map(drop)
-    }
-
     pub(crate) fn list_organizations(&mut self, handle: usize, counts: &mut Counts) -> Checked {
         let found = self.handles[handle].store.organizations();
         let expected = self.if_open(handle, Ok(self.model.organizations()));
@@ -224,43 +168,4 @@ impl World {
         let organization = self.handles[handle].store.organization(caller.organization);
         caller.user.map_or(organization.clone(), |user| organization.acting_as(user))
     }
-}
-
-pub(crate) fn query(is_newest_first: bool) -> DatasetQuery {
-    if is_newest_first { DatasetQuery::new().newest_first() } else { DatasetQuery::new() }
-}
-
-/// A page as it is compared: what is whole, before how many of those a damaged dataset comes, and whether there are
-/// more.
-type Seen = (Vec<Dataset>, Vec<usize>, bool);
-
-fn seen(page: &Page<Dataset>) -> Seen {
-    (page.items.clone(), page.damaged.iter().map(|damage| damage.index).collect(), page.next.is_some())
-}
-
-/// The page that is expected.
-struct ExpectedPage {
-    items: Vec<Dataset>,
-    damaged: Vec<usize>,
-    /// The place of the last dataset, if there are more behind it.
-    next: Option<usize>,
-}
-
-impl ExpectedPage {
-    fn seen(&self) -> Seen {
-        (self.items.clone(), self.damaged.clone(), self.next.is_some())
-    }
-}
-
-fn page_of(listing: &[(usize, Answer<Dataset>)], limit: usize) -> ExpectedPage {
-    let asked = &listing[..limit.min(listing.len())];
-    let mut page = ExpectedPage { items: Vec::new(), damaged: Vec::new(), next: None };
-    for (_, dataset) in asked {
-        match dataset {
-            Ok(dataset) => page.items.push(dataset.clone()),
-            Err(_) => page.damaged.push(page.items.len()),
-        }
-    }
-    page.next = asked.last().map(|(place, _)| *place).filter(|_| asked.len() < listing.len());
-    page
 }

@@ -6,8 +6,10 @@ use chrono::{DateTime, Utc};
 use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, HistoryQuery, Organization, OrganizationId, Result, Store};
 
 use super::model::history::Shown;
+use super::model::listing::Filter;
 use super::model::trash::{Deleted, deleted};
 use super::model::{Answer, Caller, Kept, Model};
+use super::properties::has_properties;
 use super::requests::{pick, uuid};
 use super::world::{Checked, Counts, World};
 
@@ -33,7 +35,7 @@ impl World {
     /// A dataset, mostly one of the last few; rarely one that is unknown or was purged.
     pub(crate) fn any_target(&mut self) -> (OrganizationId, DatasetId) {
         let all: Vec<_> = self.model.kept.iter().map(|kept| (kept.organization(), kept.id())).collect();
-        let purged: Vec<_> = self.model.purged.iter().copied().collect();
+        let purged: Vec<_> = self.model.purged.keys().copied().collect();
         let unknown = (self.any_organization(), uuid(&mut self.random).into());
         let last = &all[all.len().saturating_sub(4)..];
         let candidates = match self.random.below(100) {
@@ -87,10 +89,12 @@ impl World {
             return Ok(true);
         }
         self.calm();
+        let mut handle = handle;
         if let Err(Error::OutcomeUnknown { ids: found, updated_at: token, .. }) = found {
             if *found != ids || *token != updated_at {
                 return Err(format!("{name} of {ids:?} to {updated_at:?}: an unknown outcome of {found:?}, {token:?}"));
             }
+            handle = self.after_unknown(handle)?;
             self.follow_unknown(handle, organization, after, (&ids, updated_at), counts)?;
         } else if !self.model.rules.what_fails_is_not_written {
             self.model = after;
@@ -127,11 +131,9 @@ impl World {
                 return Err(format!("that the version at {updated_at:?} is there must be {expected:?}, not {found:?}"));
             }
         }
+        counts.note_unknown(is_there);
         if is_there {
-            counts.unknown_and_there += 1;
             self.model = after;
-        } else {
-            counts.unknown_and_gone += 1;
         }
         Ok(())
     }
@@ -151,9 +153,10 @@ impl World {
         self.holds_what_is_modeled(&fresh, organization)
     }
 
-    /// Every dataset, every entry of the trash and every history is that of the model.
+    /// Every dataset, every entry of the trash, every history and every property is that of the model, and so are the
+    /// changes.
     pub(crate) fn holds_what_is_modeled(&self, store: &Store, organization: OrganizationId) -> Checked {
-        let purged = self.model.purged.iter().filter(|(owner, _)| *owner == organization).map(|(_, id)| *id);
+        let purged = self.model.purged.keys().filter(|(owner, _)| *owner == organization).map(|(_, id)| *id);
         for id in self.ids_of(organization).into_iter().chain(purged) {
             let (found, expected) = (observed(store, organization, id)?, self.model.observed(organization, id));
             if found != expected {
@@ -162,13 +165,15 @@ impl World {
         }
         for is_newest_first in [false, true] {
             let (found, damaged) = trash(store, organization, is_newest_first)?;
-            let listing = self.model.trash(organization, is_newest_first, None);
+            let listing = self.model.trash(organization, is_newest_first, &Filter::default(), None);
             let expected: Vec<_> = listing.iter().filter_map(|(_, entry)| entry.clone().ok()).collect();
             if found != expected || found.len() + damaged.len() != listing.len() {
                 return Err(format!("the trash must be {listing:?}, found {found:?} and damaged {damaged:?}"));
             }
         }
-        Ok(())
+        let ours = store.organization(organization);
+        has_properties(&ours, &self.model)?;
+        self.tells_what_is_modeled(&ours)
     }
 }
 
@@ -178,7 +183,8 @@ impl Model {
         let place = self.find(organization, id).filter(|place| self.kept[*place].deletion.is_some());
         let is_damaged = place.is_some_and(|place| self.whole(&self.kept[place]).is_err());
         let damaged = is_damaged.then_some(Err("corrupt"));
-        let trash = self.trash(organization, true, None).into_iter().filter_map(|(_, entry)| entry.ok());
+        let trash =
+            self.trash(organization, true, &Filter::default(), None).into_iter().filter_map(|(_, entry)| entry.ok());
         let trash = trash.filter(|(dataset, ..)| dataset.id == id).map(Ok);
         Observed {
             dataset: self.read(organization, id),

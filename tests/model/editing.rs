@@ -132,7 +132,7 @@ impl World {
 
     pub(crate) fn create_kpi(&mut self, handle: usize, counts: &mut Counts) -> Checked {
         // Rarely of a dataset of which a KPI is damaged.
-        let may_be_altered = self.random.percent(20);
+        let may_be_altered = self.random.percent(35);
         let is_wanted = |kept: &Kept| is_editable(kept) || (may_be_altered && !kept.altered.units.is_empty());
         let (owner, id) = self.any_target_that(is_wanted);
         let sort_orders = [0, 1, 1, 2, i64::MAX, -1];

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use chrono::DateTime;
-use kpi_store::{DatasetQuery, Durability, Store, StoreOptions};
+use kpi_store::{Durability, Store, StoreOptions};
 use rusqlite::params;
 use uuid::Uuid;
 
-use super::calls::query;
+use super::model::listing::Filter;
 use super::model::{Caller, Model};
 use super::world::{Checked, Counts, Handle, World};
 
@@ -34,13 +34,16 @@ impl World {
     pub(crate) fn open(&mut self, counts: &mut Counts) -> Checked {
         let is_read_only = self.random.percent(25);
         if self.is_in_memory {
-            self.model = Model::new(self.model.rules);
+            // Cursors of changes are kept: they are of another file now.
+            self.model = Model::new(self.model.rules, self.model.generation + 1);
             self.cursors.clear();
             self.drafts.clear();
-            self.handles.clear();
+            while !self.handles.is_empty() {
+                self.drop_handle(0)?;
+            }
         } else if self.handles.len() == HANDLES_MAX {
             let place = self.random.below(HANDLES_MAX);
-            drop(self.handles.remove(place));
+            self.drop_handle(place)?;
         }
         let mut opened = self.opened(is_read_only);
         let found = opened.as_ref().map(drop).map_err(Clone::clone);
@@ -53,11 +56,11 @@ impl World {
         Ok(())
     }
 
-    fn opened(&mut self, is_read_only: bool) -> kpi_store::Result<Handle> {
+    pub(crate) fn opened(&mut self, is_read_only: bool) -> kpi_store::Result<Handle> {
         let durability = if self.random.percent(50) { Durability::Full } else { Durability::Normal };
         let options = self.options().durability(durability).read_only(is_read_only);
         let store = if self.is_in_memory { options.open_in_memory()? } else { options.open(&self.file.path)? };
-        Ok(Handle { store, is_read_only: is_read_only && !self.is_in_memory, is_closed: false })
+        Ok(Handle { store, is_read_only: is_read_only && !self.is_in_memory, is_closed: false, watch: None })
     }
 
     fn options(&self) -> StoreOptions {
@@ -117,7 +120,10 @@ impl World {
         if found.is_ok() {
             counts.backups += 1;
             let store = Store::open(&copy).map_err(|error| format!("open the backup: {error:?}"))?;
+            self.refuses_our_cursors(&store)?;
+            let followed = std::mem::take(&mut self.followed);
             self.agree(&store)?;
+            self.followed = followed;
             store.close().map_err(|error| format!("close the backup: {error:?}"))?;
             std::fs::remove_file(&copy).unwrap();
         }
@@ -130,7 +136,8 @@ impl World {
         if self.is_in_memory || self.model.kept.is_empty() {
             return Ok(());
         }
-        let place = self.random.below(self.model.kept.len());
+        let last = self.model.kept.len() - 1;
+        let place = if self.random.percent(30) { last } else { self.random.below(last + 1) };
         let kept = &mut self.model.kept[place];
         let [id, organization] = [Uuid::from(kept.id()), kept.organization().into()];
         let text = format!("Changed to {}", self.random.next());
@@ -176,7 +183,7 @@ impl World {
         for organization in self.organizations {
             let now = self.clock.load(Relaxed);
             let caller = Caller { organization, user: None, now };
-            for (_, entry) in self.model.trash(organization, false, None) {
+            for (_, entry) in self.model.trash(organization, false, &Filter::default(), None) {
                 let Ok((dataset, ..)) = entry else { continue };
                 let found = store.organization(organization).restore_dataset(dataset.id).map_err(|error| error.code());
                 let expected = self.model.restore(caller, &[dataset.id]).map(|mut restored| restored.remove(0));
@@ -189,23 +196,9 @@ impl World {
     }
 
     fn agree(&self, store: &Store) -> Checked {
-        self.agree_on_properties(store)?;
         for organization in self.organizations {
             self.holds_what_is_modeled(store, organization)?;
-            for is_newest_first in [false, true] {
-                let listing = self.model.listing(organization, is_newest_first, None);
-                let expected: Vec<_> = listing.into_iter().map(|(_, dataset)| dataset).collect();
-                let listed = store.organization(organization).iter_datasets(&query(is_newest_first));
-                let found: Vec<_> = listed.map(|dataset| dataset.map_err(|error| error.code())).collect();
-                if found != expected {
-                    return Err(format!("expected {expected:?}, listed {found:?}"));
-                }
-            }
-            let count = store.organization(organization).count_datasets(&DatasetQuery::new());
-            let expected = self.model.listing(organization, false, None).len();
-            if count.as_ref().ok().and_then(|count| usize::try_from(*count).ok()) != Some(expected) {
-                return Err(format!("expected {expected} datasets, counted {count:?}"));
-            }
+            self.lists_what_is_modeled(&store.organization(organization))?;
         }
         let verified = store.verify().map(|found| (found.datasets, found.kpis, found.findings.len()));
         let (found, expected) = (verified.map_err(|error| error.code()), Ok(self.model.counts()));

@@ -41,7 +41,7 @@ impl World {
         let next = page.as_ref().ok().and_then(|(_, next)| *next);
         let expected = match limit {
             0 | 1_001 => Err("invalid"),
-            _ if after.is_some_and(|mark| !mark.is_of(caller.organization, listed)) => Err("invalid_cursor"),
+            _ if after.is_some_and(|mark| !mark.is_of(caller.organization, &listed)) => Err("invalid_cursor"),
             _ => self.if_open(handle, page.map(|(items, next)| (items, 0, next.is_some()))),
         };
         let cursor = found.as_ref().ok().and_then(|page| page.next.clone());
@@ -134,7 +134,7 @@ impl World {
         (ids, removed): (&[DatasetId], u64),
         after: Model,
     ) -> Checked {
-        self.calm();
+        let handle = self.after_unknown(handle)?;
         let again = self.handles[handle].store.organization(owner).prune_history(&keep.as_asked());
         if !ids.iter().eq(&keep.of) || !again.as_ref().is_ok_and(|left| *left == 0 || *left == removed) {
             return Err(format!("pruning {removed} of {ids:?} again by {keep:?}: {again:?}"));

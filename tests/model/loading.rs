@@ -72,19 +72,17 @@ impl World {
         if stored > stored_max || !stored.is_multiple_of(size) {
             return Err(differs());
         }
-        let mut kept = stored;
+        let (mut handle, mut kept) = (handle, stored);
         if let Error::OutcomeUnknown { ids, .. } = &stopped.error {
             let end = input.len().min(stored.saturating_add(size));
             let last = input[stored..end].last().and_then(|version| Some(&version.as_ref().ok()?.dataset));
             if end > stored_max || !ids.iter().eq(last.map(|dataset| &dataset.id)) {
                 return Err(differs());
             }
-            if last.map_or(Ok(false), |last| self.is_there(handle, last))? {
-                counts.unknown_and_there += 1;
-                kept = end;
-            } else {
-                counts.unknown_and_gone += 1;
-            }
+            handle = self.after_unknown(handle)?;
+            let is_there = last.map_or(Ok(false), |last| self.is_there(handle, last))?;
+            counts.note_unknown(is_there);
+            kept = if is_there { end } else { stored };
         } else if !self.model.rules.what_fails_is_not_written {
             kept = stored_max;
         }

@@ -2,7 +2,10 @@
 
 pub(crate) mod creating;
 pub(crate) mod editing;
+pub(crate) mod following;
 pub(crate) mod history;
+pub(crate) mod listing;
+pub(crate) mod properties;
 pub(crate) mod trash;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,10 +99,13 @@ impl Kept {
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) kept: Vec<Kept>,
-    pub(crate) purged: BTreeSet<(OrganizationId, DatasetId)>,
+    /// Each with the number of its purge.
+    pub(crate) purged: BTreeMap<(OrganizationId, DatasetId), usize>,
     pub(crate) properties: BTreeMap<(OrganizationId, String), Vec<u8>>,
     /// How many changes there were, and how many datasets; each has its number.
     pub(crate) changes: usize,
+    /// Of these numbers: another one after they were counted anew.
+    pub(crate) generation: usize,
     pub(crate) rules: Rules,
 }
 
@@ -107,8 +113,9 @@ pub(crate) struct Model {
 pub(crate) const LAST_TIME: i64 = 253_402_300_799_999_999;
 
 impl Model {
-    pub(crate) fn new(rules: Rules) -> Self {
-        Self { kept: Vec::new(), purged: BTreeSet::new(), properties: BTreeMap::new(), changes: 0, rules }
+    pub(crate) fn new(rules: Rules, generation: usize) -> Self {
+        let (purged, properties) = (BTreeMap::new(), BTreeMap::new());
+        Self { kept: Vec::new(), purged, properties, changes: 0, generation, rules }
     }
 
     /// The number of the next change.
@@ -140,25 +147,6 @@ impl Model {
         } else {
             Ok(kept.now.dataset.clone())
         }
-    }
-
-    /// The datasets of a listing after the one with the number `after`, each with its number.
-    pub(crate) fn listing(
-        &self,
-        organization: OrganizationId,
-        is_newest_first: bool,
-        after: Option<usize>,
-    ) -> Vec<(usize, Answer<Dataset>)> {
-        let is_listed = |kept: &&Kept| kept.organization() == organization && kept.deletion.is_none();
-        let ours = self.kept.iter().filter(is_listed);
-        let mut listing: Vec<_> = ours.map(|kept| (kept.created, self.whole(kept))).collect();
-        let goes_back = is_newest_first && self.rules.newest_first_goes_back;
-        if goes_back {
-            listing.reverse();
-        }
-        let is_behind = |place: usize| after.is_none_or(|after| if goes_back { place < after } else { place > after });
-        listing.retain(|(place, _)| is_behind(*place));
-        listing
     }
 
     pub(crate) fn organizations(&self) -> Vec<OrganizationId> {

@@ -1,108 +1,97 @@
 //! Properties and statistics, by the store and by its model.
 
-use kpi_store::{Error, OrganizationId, Result, Store};
+use kpi_store::{Error, Organization};
 
-use super::model::{Kept, Model};
+use super::changes::Expected;
+use super::model::Model;
+use super::model::properties::{NewProperties, are_valid};
+use super::requests::pick;
 use super::world::{Checked, Counts, World};
 
-/// Properties by their key, in its order.
-type Properties = Vec<(String, Vec<u8>)>;
-
-const KEYS: [&str; 4] = ["cursor", "map", "é", "ß"];
-
 impl World {
-    /// Sets some properties, some of them twice, and removes others. Now and then one has no key.
     pub(crate) fn set_properties(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let caller = self.any_caller();
-        let set: Vec<_> = (0..self.random.below(4)).map(|_| self.any_property()).collect();
+        let (set, caller) = (self.any_properties(), self.any_caller());
         let found = self.organization(handle, caller).set_properties(set.iter().cloned());
         let mut after = self.model.clone();
-        let answer = if set.iter().any(|(key, _)| key.is_empty()) {
-            Err("invalid")
-        } else {
-            self.if_writable(handle, Ok(())).map(|()| after.set_properties(caller.organization, &set))
-        };
-        counts.note("set properties", found.is_ok());
-        if self.compare(&format!("set properties {set:?}"), &answer, &found, counts)? {
-            self.model = after;
-        } else {
-            self.calm();
-            if let Err(Error::OutcomeUnknown { ids, updated_at, .. }) = &found {
-                let there = properties(&self.handles[handle].store, caller.organization);
-                let there = there.map_err(|error| format!("after an unknown outcome: {error:?}"))?;
-                if !ids.is_empty() || updated_at.is_some() {
-                    return Err(format!("an unknown outcome of {ids:?}, {updated_at:?}"));
-                }
-                // All of it is there, or nothing.
-                if there == after.properties(caller.organization) {
-                    self.model = after;
-                }
-            }
+        let answer = are_valid(&set).and_then(|()| self.if_writable(handle, Ok(())));
+        if answer.is_ok() {
+            after.set_properties(caller.organization, &set);
         }
-        self.agree_on_properties(&self.handles[handle].store)
+        if let Err(Error::OutcomeUnknown { ids, updated_at, .. }) = &found {
+            if answer.is_err() || !ids.is_empty() || updated_at.is_some() {
+                return Err(format!("set properties, expected {answer:?}: {found:?}"));
+            }
+            let handle = self.after_unknown(handle)?;
+            let ours = self.handles[handle].store.organization(caller.organization);
+            let is_there = has_properties(&ours, &after).is_ok();
+            if self.model.properties != after.properties {
+                counts.note_unknown(is_there);
+            }
+            if is_there {
+                self.model = after;
+            }
+            return self.agrees(handle, caller.organization);
+        }
+        let expected = Expected { answer, after, ids: Vec::new(), updated_at: None };
+        self.settle(handle, caller.organization, ("set properties", &set), expected, &found, counts).map(drop)
     }
 
-    fn any_property(&mut self) -> (String, Option<Vec<u8>>) {
-        let key = if self.random.percent(3) { "" } else { KEYS[self.random.below(4)] };
-        let length = [0, 1, 30, 5_000, 65_536][self.random.below(5)];
-        let content = self.random.percent(70).then(|| vec![self.random.next().to_le_bytes()[0]; length]);
-        (key.to_owned(), content)
+    fn any_properties(&mut self) -> NewProperties {
+        let mut set = Vec::new();
+        for _ in 0..self.random.below(4) {
+            let length = if self.random.percent(5) { 65_536 } else { self.random.below(4) };
+            let content = vec![self.random.below(256).try_into().unwrap(); length];
+            set.push((self.any_key(), Some(content).filter(|_| self.random.percent(70))));
+        }
+        if self.random.percent(6) {
+            let long = "ß".repeat(256);
+            let (key, length) = [("", 1), ("a\0", 1), (&long, 1), ("a", 65_537)][self.random.below(4)];
+            set.push((key.to_owned(), Some(vec![0; length])));
+        }
+        set
     }
 
-    pub(crate) fn read_property(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let (caller, key) = (self.any_caller(), KEYS[self.random.below(4)]);
-        let found = self.organization(handle, caller).property(key);
-        let expected = self.model.properties.get(&(caller.organization, key.to_owned())).cloned();
-        self.compare(&format!("property {key}"), &self.if_open(handle, Ok(expected)), &found, counts).map(drop)
+    fn any_key(&mut self) -> String {
+        ["a", "b", "B", &"ß".repeat(255)][self.random.below(4)].to_owned()
     }
 
-    /// What is counted of the datasets; histories that were pruned are compared elsewhere.
+    pub(crate) fn property(&mut self, handle: usize, counts: &mut Counts) -> Checked {
+        let kept: Vec<_> = self.model.properties.keys().collect();
+        let kept = pick(&mut self.random, &kept).cloned().filter(|_| self.random.percent(60));
+        let (organization, key) = kept.unwrap_or_else(|| (self.any_organization(), self.any_key()));
+        let ours = self.handles[handle].store.organization(organization);
+        let expected = self.if_open(handle, Ok(self.model.property(organization, &key)));
+        let found = ours.property(&key);
+        counts.note("property", matches!(found, Ok(Some(_))));
+        self.compare(&format!("property {key}"), &expected, &found, counts)?;
+        let expected = self.if_open(handle, Ok(self.model.property_keys(organization)));
+        self.compare("keys of properties", &expected, &ours.property_keys(), counts).map(drop)
+    }
+
     pub(crate) fn statistics(&mut self, handle: usize, counts: &mut Counts) -> Checked {
         let found = self.handles[handle].store.statistics();
-        let found = found.map(|found| [found.organizations, found.datasets, found.kpis, found.deleted]);
-        let (deleted, present): (Vec<_>, Vec<_>) = self.model.kept.iter().partition(|kept| kept.deletion.is_some());
-        let kpis = present.iter().map(|kept: &&Kept| kept.now.dataset.kpis.len()).sum();
-        let expected = [self.model.organizations().len(), present.len(), kpis, deleted.len()];
-        let expected = self.if_open(handle, Ok(expected.map(|count| count.try_into().unwrap())));
+        let has_bytes =
+            found.as_ref().is_ok_and(|found| found.file_bytes >= 4_096 && found.free_bytes < found.file_bytes);
+        if found.is_ok() && !has_bytes {
+            return Err(format!("bytes of {found:?}"));
+        }
+        let found = found.map(|found| [found.organizations, found.datasets, found.kpis, found.deleted, found.versions]);
+        let expected = self.if_open(handle, Ok(self.model.statistics()));
         self.compare("statistics", &expected, &found, counts).map(drop)
     }
-
-    /// Every property of both organizations is the model's, unless the store is closed or its disk fails.
-    pub(crate) fn agree_on_properties(&self, store: &Store) -> Checked {
-        for organization in self.organizations {
-            match properties(store, organization) {
-                Ok(found) if found == self.model.properties(organization) => {}
-                Err(error) if error.code() == "closed" || self.is_excused(&error) => {}
-                found => {
-                    let expected = self.model.properties(organization);
-                    return Err(format!("properties: expected {expected:?}, found {found:?}"));
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
-impl Model {
-    fn set_properties(&mut self, organization: OrganizationId, set: &[(String, Option<Vec<u8>>)]) {
-        for (key, content) in set {
-            let place = (organization, key.clone());
-            match content {
-                Some(content) => drop(self.properties.insert(place, content.clone())),
-                None => drop(self.properties.remove(&place)),
-            }
+/// The store has exactly the properties of the model.
+pub(crate) fn has_properties(ours: &Organization, model: &Model) -> Checked {
+    let keys = ours.property_keys().map_err(|error| format!("keys of properties: {error:?}"))?;
+    if keys != model.property_keys(ours.id()) {
+        return Err(format!("properties {keys:?}, not {:?}", model.property_keys(ours.id())));
+    }
+    for key in keys {
+        let (found, expected) = (ours.property(&key), model.property(ours.id(), &key));
+        if found.as_ref().ok() != Some(&expected) {
+            return Err(format!("the property {key} is {found:?}, not {expected:?}"));
         }
     }
-
-    fn properties(&self, organization: OrganizationId) -> Properties {
-        let ours = self.properties.iter().filter(|((owner, _), _)| *owner == organization);
-        ours.map(|((_, key), content)| (key.clone(), content.clone())).collect()
-    }
-}
-
-fn properties(store: &Store, organization: OrganizationId) -> Result<Properties> {
-    let organization = store.organization(organization);
-    let read = |key: String| Ok((organization.property(&key)?.unwrap_or_default(), key));
-    let read: Result<Vec<_>> = organization.property_keys()?.into_iter().map(read).collect();
-    Ok(read?.into_iter().map(|(content, key)| (key, content)).collect())
+    Ok(())
 }

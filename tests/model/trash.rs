@@ -1,13 +1,13 @@
 //! Deleting, restoring and purging, by the store and by its model.
 
 use chrono::TimeDelta;
-use kpi_store::{DatasetId, DatasetQuery, OrganizationId};
+use kpi_store::{DatasetId, OrganizationId};
 
 use super::changes::Expected;
 use super::model::Kept;
-use super::model::trash::{deleted, distinct};
+use super::model::trash::distinct;
 use super::requests::uuid;
-use super::world::{Checked, Counts, Listed, Mark, World};
+use super::world::{Checked, Counts, World};
 
 impl World {
     pub(crate) fn delete(&mut self, handle: usize, counts: &mut Counts) -> Checked {
@@ -74,9 +74,9 @@ impl World {
 
     /// Removes everything of an organization. After an error everything is there or nothing, and trying again helps.
     pub(crate) fn purge_organization(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let last = self.model.purged.last().map(|(owner, _)| *owner).filter(|_| self.random.percent(60));
+        let last = self.model.purged.keys().last().map(|(owner, _)| *owner).filter(|_| self.random.percent(60));
         let organization = last.unwrap_or_else(|| self.any_organization());
-        let purged = self.model.purged.iter().find(|(owner, _)| *owner == organization).map(|(_, id)| *id);
+        let purged = self.model.purged.keys().find(|(owner, _)| *owner == organization).map(|(_, id)| *id);
         let found = self.handles[handle].store.purge_organization(organization);
         let mut after = self.model.clone();
         let answer = self.if_writable(handle, Ok(())).map(|()| after.purge_organization(organization));
@@ -99,58 +99,5 @@ impl World {
         // An id that was purged before can be given again.
         let again = purged.map_or(Ok(()), |id| self.create_with(handle, organization, id, counts));
         again.map_err(|difference| format!("after a purge of an organization: {difference}"))
-    }
-
-    /// A page of the trash.
-    pub(crate) fn page_trash(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let limit = [0, 1, 1, 1, 2, 2, 2, 3, 3, 5, 1_000, 1_001][self.random.below(12)];
-        let (is_newest_first, caller) = (self.random.percent(50), self.any_caller());
-        let listed = Listed::Trash { is_newest_first };
-        let after = self.any_mark(|mark| mark.is_of(caller.organization, listed));
-        let mut query = DatasetQuery::new().limit(limit);
-        query = match (is_newest_first, self.random.percent(50)) {
-            (true, true) => query,
-            (true, false) => query.newest_first(),
-            (false, _) => query.oldest_first(),
-        };
-        if let Some(mark) = &after {
-            query = query.after(&mark.cursor);
-        }
-        let found = self.organization(handle, caller).deleted_datasets(&query);
-
-        let place = after.as_ref().map(|mark| mark.place);
-        let listing = self.model.trash(caller.organization, is_newest_first, place);
-        let asked = &listing[..listing.len().min(limit.try_into().unwrap())];
-        let (mut items, mut damaged) = (Vec::new(), Vec::new());
-        for (_, entry) in asked {
-            match entry {
-                Ok(entry) => items.push(entry.clone()),
-                Err(_) => damaged.push(items.len()),
-            }
-        }
-        let has_more = asked.len() < listing.len();
-        let expected = match limit {
-            0 | 1_001 => Err("invalid"),
-            _ if after.is_some_and(|mark| !mark.is_of(caller.organization, listed)) => Err("invalid_cursor"),
-            _ => self.if_open(handle, Ok((items, damaged, has_more))),
-        };
-        let next = found.as_ref().ok().and_then(|page| page.next.clone());
-        let found = found.map(|page| {
-            let damaged: Vec<_> = page.damaged.iter().map(|damage| damage.index).collect();
-            (page.items.iter().map(deleted).collect(), damaged, page.next.is_some())
-        });
-        let is_as_expected = self.compare(&format!("page of the trash {query:?}"), &expected, &found, counts)?;
-        if let (true, Some(cursor), Some((place, _))) = (is_as_expected, next, asked.last()) {
-            self.cursors.push(Mark { cursor, organization: caller.organization, listed, place: *place });
-        }
-        counts.note("page of the trash", found.is_ok());
-        Ok(())
-    }
-
-    pub(crate) fn count_trash(&mut self, handle: usize, counts: &mut Counts) -> Checked {
-        let caller = self.any_caller();
-        let found = self.organization(handle, caller).count_deleted(&DatasetQuery::new());
-        let count = self.model.trash(caller.organization, false, None).len().try_into().unwrap();
-        self.compare("count of the trash", &self.if_open(handle, Ok(count)), &found, counts).map(drop)
     }
 }

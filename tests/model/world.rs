@@ -10,11 +10,13 @@ use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 use uuid::Uuid;
 
 use super::drafts::Draft;
+use super::following::{Followed, Watched};
+use super::model::listing::{Filter, Order};
 use super::model::{Answer, Caller, LAST_TIME, Model, Rules};
 use super::requests::uuid;
 use super::support::{Random, TestFile};
 
-const OPERATIONS: usize = 100;
+const OPERATIONS: usize = 110;
 
 /// The error describes a difference between the store and its model.
 pub(crate) type Checked<T = ()> = std::result::Result<T, String>;
@@ -32,6 +34,8 @@ pub(crate) struct Counts {
     pub(crate) stopped: usize,
     pub(crate) accepted: usize,
     pub(crate) backups: usize,
+    /// Purges that a call for changes told.
+    pub(crate) purges_told: usize,
     /// Operations in which the disk failed, and that answered with an error.
     pub(crate) failed: usize,
     /// Those that succeeded all the same.
@@ -45,12 +49,16 @@ impl Counts {
         let (succeeded, refused) = self.done.entry(name).or_default();
         *if has_succeeded { succeeded } else { refused } += 1;
     }
+
+    pub(crate) fn note_unknown(&mut self, is_there: bool) {
+        *if is_there { &mut self.unknown_and_there } else { &mut self.unknown_and_gone } += 1;
+    }
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sequences, operations, acknowledged, loaded, stopped, accepted, .. } = self;
-        let Self { backups, failed, unimpressed, .. } = self;
+        let Self { backups, purges_told, failed, unimpressed, .. } = self;
         write!(
             f,
             "{sequences} sequences, {operations} operations, {acknowledged} datasets created, {loaded} loaded, "
@@ -59,7 +67,11 @@ impl fmt::Display for Counts {
             write!(f, "{name} {succeeded} (and {refused} not), ")?;
         }
         write!(f, "{stopped} loads stored in part, {accepted} accepted, ")?;
-        write!(f, "{backups} backups; the disk failed in {} operations, {failed} said so; ", failed + unimpressed)?;
+        write!(
+            f,
+            "{purges_told} purges told, {backups} backups; the disk failed in {} operations, {failed} said so; ",
+            failed + unimpressed
+        )?;
         write!(f, "unknown outcomes: {} held, {} did not", self.unknown_and_there, self.unknown_and_gone)
     }
 }
@@ -68,14 +80,23 @@ pub(crate) struct Handle {
     pub(crate) store: Store,
     pub(crate) is_read_only: bool,
     pub(crate) is_closed: bool,
+    pub(crate) watch: Option<Watched>,
 }
 
 /// What a cursor continues.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Listed {
-    Datasets { is_newest_first: bool },
-    Trash { is_newest_first: bool },
+    Datasets { order: Order, filter: Filter },
+    Trash { is_newest_first: bool, filter: Filter },
     History(DatasetId),
+}
+
+impl Listed {
+    pub(crate) fn forget_filter(&mut self) {
+        if let Listed::Datasets { filter, .. } | Listed::Trash { filter, .. } = self {
+            *filter = Filter::default();
+        }
+    }
 }
 
 /// A cursor, and what it stands for.
@@ -89,8 +110,8 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    pub(crate) fn is_of(&self, organization: OrganizationId, listed: Listed) -> bool {
-        (self.organization, self.listed) == (organization, listed)
+    pub(crate) fn is_of(&self, organization: OrganizationId, listed: &Listed) -> bool {
+        (self.organization, &self.listed) == (organization, listed)
     }
 }
 
@@ -123,13 +144,14 @@ pub(crate) struct World {
     pub(crate) random: Random,
     pub(crate) is_in_memory: bool,
     pub(crate) cursors: Vec<Mark>,
+    pub(crate) followed: Vec<Followed>,
     pub(crate) drafts: Vec<Draft>,
     pub(crate) organizations: [OrganizationId; 2],
     users: [UserId; 2],
     pub(crate) ids: Arc<Mutex<Ids>>,
     pub(crate) clock: Arc<AtomicI64>,
     fault: Option<Fault>,
-    disk: Disk,
+    pub(crate) disk: Disk,
     pub(crate) file: TestFile,
 }
 
@@ -140,9 +162,10 @@ impl World {
         let ids = Ids { random: Random::new(random.next()), all: Vec::new(), drawn: Vec::new() };
         Self {
             handles: Vec::new(),
-            model: Model::new(rules),
+            model: Model::new(rules, 0),
             is_in_memory: random.percent(15),
             cursors: Vec::new(),
+            followed: Vec::new(),
             drafts: Vec::new(),
             organizations: [(); 2].map(|()| uuid(&mut random).into()),
             users: [(); 2].map(|()| uuid(&mut random).into()),
@@ -180,7 +203,7 @@ impl World {
         if self.handles[handle].is_closed || self.handles[handle].is_read_only {
             handle = self.random.below(self.handles.len());
         }
-        match self.random.below(209) {
+        match self.random.below(234) {
             0..14 => self.create(handle, counts),
             14..17 => self.checkpoint(handle, counts),
             17..26 => self.create_together(handle, counts),
@@ -209,9 +232,11 @@ impl World {
             176..182 => self.version(handle, counts),
             182..192 => self.revert(handle, counts),
             192..197 => self.prune(handle, counts),
-            200..205 => self.set_properties(handle, counts),
-            205..207 => self.read_property(handle, counts),
-            207..209 => self.statistics(handle, counts),
+            200..213 => self.follow_changes(handle, counts),
+            213..220 => self.watch(handle, counts),
+            220..228 => self.set_properties(handle, counts),
+            228..231 => self.property(handle, counts),
+            231..234 => self.statistics(handle, counts),
             // Mostly once something was purged, since that is forgotten.
             _ if self.random.percent(if self.model.purged.is_empty() { 25 } else { 75 }) => {
                 self.purge_organization(handle, counts)
@@ -225,12 +250,12 @@ impl World {
         if !self.random.percent(30) {
             return;
         }
-        let kinds = if self.random.percent(30) {
-            Kind::ALL.to_vec()
-        } else {
-            vec![Kind::ALL[self.random.below(Kind::ALL.len())]]
+        let (kinds, soon) = match self.random.below(100) {
+            0..30 => (Kind::ALL.to_vec(), [2, 8, 40, 200][self.random.below(4)]),
+            // The sync of a commit, which is then complete in the log and may not last.
+            30..45 => (vec![Kind::Sync], 2),
+            _ => (vec![Kind::ALL[self.random.below(Kind::ALL.len())]], [2, 8, 40, 200][self.random.below(4)]),
         };
-        let soon = [2, 8, 40, 200][self.random.below(4)];
         let at = 1 + u64::try_from(self.random.below(soon)).unwrap();
         let cause = if self.random.percent(35) { Cause::Full } else { Cause::Io };
         let fault = Fault { kinds, at, cause, lasting: self.random.percent(30) };
@@ -299,6 +324,10 @@ impl World {
         Some(mark)
     }
 
+    pub(crate) fn any_user(&mut self) -> UserId {
+        self.users[self.random.below(2)]
+    }
+
     pub(crate) fn any_organization(&mut self) -> OrganizationId {
         self.organizations[self.random.below(2)]
     }
@@ -336,7 +365,7 @@ impl World {
         // Now and then the clock steps back.
         let step = [0, 1, 999_999, 86_400_000_000, -2, -86_400_000_000][self.random.below(6)];
         let now = self.clock.fetch_add(step, Relaxed) + step;
-        let user = if self.random.percent(50) { Some(self.users[self.random.below(2)]) } else { None };
+        let user = if self.random.percent(50) { Some(self.any_user()) } else { None };
         Caller { organization: self.any_organization(), user, now }
     }
 }

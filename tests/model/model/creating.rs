@@ -31,7 +31,7 @@ impl Model {
                 let is_ours = kept.organization() == dataset.organization_id;
                 kept.id() == dataset.id && (is_ours || !self.rules.ids_are_of_one_organization)
             };
-            let is_purged = self.purged.contains(&(dataset.organization_id, dataset.id));
+            let is_purged = self.purged.contains_key(&(dataset.organization_id, dataset.id));
             if self.kept.iter().any(is_taken)
                 || kpis.len() < dataset.kpis.len()
                 || (is_purged && self.rules.purged_ids_are_taken)

@@ -99,11 +99,8 @@ impl Model {
         let place = self.present(caller.organization, id)?;
         let (token, number) = (self.token(place, caller)?, self.number());
         let kept = &mut self.kept[place];
-        let Altered { name, units } = std::mem::take(&mut kept.altered);
-        kept.now.dataset.name = name.unwrap_or(std::mem::take(&mut kept.now.dataset.name));
-        for kpi in &mut kept.now.dataset.kpis {
-            kpi.unit = units.get(&kpi.id).cloned().or(kpi.unit.take());
-        }
+        kept.now.dataset = kept.stored();
+        kept.altered = Altered::default();
         if self.rules.accepting_moves_the_token {
             (kept.now.dataset.updated_at, kept.now.dataset.updated_by) = (Some(token), caller.user);
         }

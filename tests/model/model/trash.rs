@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use kpi_store::{Dataset, DatasetId, DeletedDataset, OrganizationId, Origin, UserId};
 
 use super::history::Step;
+use super::listing::{Filter, Listing};
 use super::{Answer, Caller, Kept, Model};
 
 /// That a dataset is in the trash.
@@ -87,9 +88,11 @@ impl Model {
         &self,
         organization: OrganizationId,
         is_newest_first: bool,
+        filter: &Filter,
         after: Option<usize>,
-    ) -> Vec<(usize, Answer<Deleted>)> {
+    ) -> Listing<Deleted> {
         let ours = self.kept.iter().filter(|kept| kept.organization() == organization);
+        let ours = ours.filter(|kept| self.is_listed_by(filter, kept));
         let entry = |kept: &Kept| {
             let Deletion { number, at, by } = kept.deletion.clone()?;
             let by = by.filter(|_| self.rules.the_trash_names_who_deleted);
@@ -112,7 +115,8 @@ impl Model {
     pub(crate) fn purge(&mut self, organization: OrganizationId, id: DatasetId) -> Answer<()> {
         let place = self.deleted(organization, id)?;
         self.kept.remove(place);
-        self.purged.insert((organization, id));
+        let number = self.number();
+        self.purged.insert((organization, id), number);
         Ok(())
     }
 
@@ -120,17 +124,24 @@ impl Model {
         let is_old = |deletion: &Deletion| deletion.at < time || !self.rules.a_purge_takes_what_was_deleted_before;
         let is_purged =
             |kept: &&Kept| kept.organization() == organization && kept.deletion.as_ref().is_some_and(is_old);
-        let ids: Vec<_> = self.kept.iter().filter(is_purged).map(Kept::id).collect();
+        let mut purged: Vec<_> = self.kept.iter().filter(is_purged).map(|kept| (kept.changed(), kept.id())).collect();
+        // The oldest deletion is purged first.
+        purged.sort_unstable();
+        let ids: Vec<_> = purged.into_iter().map(|(_, id)| id).collect();
         ids.iter().filter(|id| self.purge(organization, **id).is_ok()).count().try_into().unwrap()
     }
 
-    /// Nothing remembers the organization then.
+    /// Nothing remembers the organization then, so its changes are counted anew.
     pub(crate) fn purge_organization(&mut self, organization: OrganizationId) {
+        let before = self.kept.len() + self.purged.len();
         self.kept.retain(|kept| kept.organization() != organization);
-        self.properties.retain(|(owner, _), _| *owner != organization);
         if self.rules.a_purged_organization_is_forgotten {
-            self.purged.retain(|(owner, _)| *owner != organization);
+            self.purged.retain(|(owner, _), _| *owner != organization);
         }
+        if self.rules.a_purged_organization_has_no_properties {
+            self.properties.retain(|(owner, _), _| *owner != organization);
+        }
+        self.generation += usize::from(self.kept.len() + self.purged.len() < before);
     }
 }
 
