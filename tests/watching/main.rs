@@ -9,18 +9,23 @@
 
 #![allow(missing_debug_implementations, reason = "nothing here is printed")]
 
+mod judge;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use kpi_store::{
     ChangeCursor, ChangeState, Changes, DatasetId, Durability, NewDataset, Organization, OrganizationId, Store, Watch,
 };
 
+use judge::{
+    Change, Heard, Time, Told, judge, now, print_change, print_time, print_told, read_change, read_time, read_told,
+};
 use support::child::{self, Child, Task};
 use support::{Random, TestFile, is_long, request_with_kpis, seed};
 
@@ -156,80 +161,11 @@ fn a_file_that_is_read_without_locks_is_watched_too() {
     }
 }
 
-/// A change that a writer was told to have made.
-struct Change {
-    process: u64,
-    dataset: DatasetId,
-    state: ChangeState,
-    began: Time,
-    answered: Time,
-}
-
-/// A change that a watch has told.
-struct Told {
-    dataset: DatasetId,
-    state: ChangeState,
-    at: Time,
-    /// When the dataset was read after that, and whether it was there.
-    read: (Time, bool),
-}
-
-struct Heard {
-    process: u64,
-    told: Vec<Told>,
-}
-
 #[derive(Clone, Copy, PartialEq)]
 enum Following {
     Watch,
     /// Each wait begins where the changes end at that time.
     FromNowOn,
-}
-
-/// How long each change took to be heard, and whether a writer of the same process made it.
-fn judge(changes: &[Change], heard: &Heard) -> Result<Vec<(bool, Duration)>, String> {
-    let mut of_dataset: BTreeMap<DatasetId, (Vec<&Change>, Vec<&Told>)> = BTreeMap::new();
-    for change in changes {
-        of_dataset.entry(change.dataset).or_default().0.push(change);
-    }
-    for told in &heard.told {
-        of_dataset.entry(told.dataset).or_default().1.push(told);
-    }
-    let mut delays = Vec::new();
-    for (dataset, (changes, told)) in of_dataset {
-        let began_by = |state, at| changes.iter().any(|change| change.state == state && change.began <= at);
-        for told in &told {
-            if !began_by(told.state, told.at) {
-                return Err(format!("{dataset} was told as {} before it began", told.state));
-            }
-            let (read_at, is_there) = told.read;
-            if told.state == ChangeState::Present && !is_there && !began_by(ChangeState::Deleted, read_at) {
-                return Err(format!("{dataset} was told and cannot be read"));
-            }
-            if told.state != ChangeState::Present && is_there {
-                return Err(format!("{dataset} was told as {} and can be read", told.state));
-            }
-        }
-        for change in &changes {
-            // A later change of the dataset tells it too.
-            let tells = |told: &&&Told| told.at >= change.began && rank(told.state) >= rank(change.state);
-            let Some(heard_at) = told.iter().find(tells).map(|told| told.at) else {
-                return Err(format!("{dataset}, {} since {:?}, was not heard", change.state, change.began));
-            };
-            let delay = heard_at.saturating_sub(change.answered);
-            delays.push((change.process == heard.process, delay));
-        }
-    }
-    Ok(delays)
-}
-
-/// No dataset is restored here, so states only rise.
-fn rank(state: ChangeState) -> u8 {
-    match state {
-        ChangeState::Present => 0,
-        ChangeState::Deleted => 1,
-        _ => 2,
-    }
 }
 
 /// Writes and watches in this process and in another, and returns all changes and what the watch of each process told.
@@ -372,59 +308,4 @@ fn create(ours: &Organization, process: u64, new: NewDataset) -> Change {
     let began = now();
     let dataset = ours.create_dataset(new).unwrap().id;
     Change { process, dataset, state: ChangeState::Present, began, answered: now() }
-}
-
-fn print_change(change: &Change) -> String {
-    let Change { process, dataset, state, began, answered } = change;
-    format!("{process} {dataset} {state} {} {}", print_time(*began), print_time(*answered))
-}
-
-fn read_change(line: &str) -> Change {
-    match line.split(' ').collect::<Vec<_>>()[..] {
-        [process, dataset, state, began, answered] => Change {
-            process: process.parse().unwrap(),
-            dataset: dataset.parse().unwrap(),
-            state: read_state(state),
-            began: read_time(began),
-            answered: read_time(answered),
-        },
-        _ => panic!("a child sent {line:?}"),
-    }
-}
-
-fn print_told(told: &Told) -> String {
-    let Told { dataset, state, at, read: (read_at, is_there) } = told;
-    format!("{dataset} {state} {} {} {is_there}", print_time(*at), print_time(*read_at))
-}
-
-fn read_told(line: &str) -> Told {
-    match line.split(' ').collect::<Vec<_>>()[..] {
-        [dataset, state, at, read_at, is_there] => Told {
-            dataset: dataset.parse().unwrap(),
-            state: read_state(state),
-            at: read_time(at),
-            read: (read_time(read_at), is_there.parse().unwrap()),
-        },
-        _ => panic!("a child sent {line:?}"),
-    }
-}
-
-fn read_state(text: &str) -> ChangeState {
-    let states = [ChangeState::Present, ChangeState::Deleted, ChangeState::Purged];
-    states.into_iter().find(|state| state.as_str() == text).unwrap()
-}
-
-/// The time of the clock of the system, which all processes share, since 1970, in whole microseconds.
-type Time = Duration;
-
-fn now() -> Time {
-    read_time(&print_time(SystemTime::UNIX_EPOCH.elapsed().unwrap()))
-}
-
-fn print_time(time: Time) -> String {
-    time.as_micros().to_string()
-}
-
-fn read_time(text: &str) -> Time {
-    Duration::from_micros(text.parse().unwrap())
 }

@@ -1,0 +1,130 @@
+//! What was changed and what was told, as lines of a child and as the judge sees them.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use kpi_store::{ChangeState, DatasetId};
+
+/// A change that a writer was told to have made.
+pub(super) struct Change {
+    pub(super) process: u64,
+    pub(super) dataset: DatasetId,
+    pub(super) state: ChangeState,
+    pub(super) began: Time,
+    pub(super) answered: Time,
+}
+
+/// A change that a watch has told.
+pub(super) struct Told {
+    pub(super) dataset: DatasetId,
+    pub(super) state: ChangeState,
+    pub(super) at: Time,
+    /// When the dataset was read after that, and whether it was there.
+    pub(super) read: (Time, bool),
+}
+
+pub(super) struct Heard {
+    pub(super) process: u64,
+    pub(super) told: Vec<Told>,
+}
+
+/// How long each change took to be heard, and whether a writer of the same process made it.
+pub(super) fn judge(changes: &[Change], heard: &Heard) -> Result<Vec<(bool, Duration)>, String> {
+    let mut of_dataset: BTreeMap<DatasetId, (Vec<&Change>, Vec<&Told>)> = BTreeMap::new();
+    for change in changes {
+        of_dataset.entry(change.dataset).or_default().0.push(change);
+    }
+    for told in &heard.told {
+        of_dataset.entry(told.dataset).or_default().1.push(told);
+    }
+    let mut delays = Vec::new();
+    for (dataset, (changes, told)) in of_dataset {
+        let began_by = |state, at| changes.iter().any(|change| change.state == state && change.began <= at);
+        for told in &told {
+            if !began_by(told.state, told.at) {
+                return Err(format!("{dataset} was told as {} before it began", told.state));
+            }
+            let (read_at, is_there) = told.read;
+            if told.state == ChangeState::Present && !is_there && !began_by(ChangeState::Deleted, read_at) {
+                return Err(format!("{dataset} was told and cannot be read"));
+            }
+            if told.state != ChangeState::Present && is_there {
+                return Err(format!("{dataset} was told as {} and can be read", told.state));
+            }
+        }
+        for change in &changes {
+            // A later change of the dataset tells it too.
+            let tells = |told: &&&Told| told.at >= change.began && rank(told.state) >= rank(change.state);
+            let Some(heard_at) = told.iter().find(tells).map(|told| told.at) else {
+                return Err(format!("{dataset}, {} since {:?}, was not heard", change.state, change.began));
+            };
+            let delay = heard_at.saturating_sub(change.answered);
+            delays.push((change.process == heard.process, delay));
+        }
+    }
+    Ok(delays)
+}
+
+/// No dataset is restored here, so states only rise.
+fn rank(state: ChangeState) -> u8 {
+    match state {
+        ChangeState::Present => 0,
+        ChangeState::Deleted => 1,
+        _ => 2,
+    }
+}
+
+pub(super) fn print_change(change: &Change) -> String {
+    let Change { process, dataset, state, began, answered } = change;
+    format!("{process} {dataset} {state} {} {}", print_time(*began), print_time(*answered))
+}
+
+pub(super) fn read_change(line: &str) -> Change {
+    match line.split(' ').collect::<Vec<_>>()[..] {
+        [process, dataset, state, began, answered] => Change {
+            process: process.parse().unwrap(),
+            dataset: dataset.parse().unwrap(),
+            state: read_state(state),
+            began: read_time(began),
+            answered: read_time(answered),
+        },
+        _ => panic!("a child sent {line:?}"),
+    }
+}
+
+pub(super) fn print_told(told: &Told) -> String {
+    let Told { dataset, state, at, read: (read_at, is_there) } = told;
+    format!("{dataset} {state} {} {} {is_there}", print_time(*at), print_time(*read_at))
+}
+
+pub(super) fn read_told(line: &str) -> Told {
+    match line.split(' ').collect::<Vec<_>>()[..] {
+        [dataset, state, at, read_at, is_there] => Told {
+            dataset: dataset.parse().unwrap(),
+            state: read_state(state),
+            at: read_time(at),
+            read: (read_time(read_at), is_there.parse().unwrap()),
+        },
+        _ => panic!("a child sent {line:?}"),
+    }
+}
+
+fn read_state(text: &str) -> ChangeState {
+    let states = [ChangeState::Present, ChangeState::Deleted, ChangeState::Purged];
+    states.into_iter().find(|state| state.as_str() == text).unwrap()
+}
+
+/// The time of the clock of the system, which all processes share, since 1970, in whole microseconds.
+pub(super) type Time = Duration;
+
+pub(super) fn now() -> Time {
+    read_time(&print_time(SystemTime::UNIX_EPOCH.elapsed().unwrap()))
+}
+
+pub(super) fn print_time(time: Time) -> String {
+    time.as_micros().to_string()
+}
+
+pub(super) fn read_time(text: &str) -> Time {
+    Duration::from_micros(text.parse().unwrap())
+}
