@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kpi_store::{
-    Cursor, Dataset, DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Segment, Store,
-    StoreOptions, ValueType,
+    ChangeCursor, Cursor, Dataset, DatasetQuery, Error, NewDataset, NewKpi, Organization, OrganizationId, Segment,
+    Store, StoreOptions, ValueType,
 };
 use uuid::Uuid;
 
@@ -46,9 +46,16 @@ pub(crate) fn request_json(input: &[u8]) {
     }
 }
 
-/// Text as a cursor: a parsed cursor prints as the same text, and continues a listing or is refused by it.
+/// Text as a cursor of a listing or of changes: a parsed cursor prints as the same text, and is continued or refused.
 pub(crate) fn cursor(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
+    if let Ok(cursor) = text.parse::<ChangeCursor>() {
+        assert_eq!(cursor.to_string(), text);
+        match organization_in_memory().changes_since(&cursor) {
+            Ok(changes) => assert_eq!(changes.items.len(), 3),
+            Err(error) => assert!(matches!(error, Error::InvalidCursor), "{error:?}"),
+        }
+    }
     let Ok(cursor) = text.parse::<Cursor>() else { return };
     assert_eq!(cursor.to_string(), text);
     let organization = organization_in_memory();
@@ -125,7 +132,7 @@ fn organization_in_memory() -> &'static Organization {
 fn request(number: usize) -> NewDataset {
     let kpi = |kpi: usize| {
         NewKpi::new(format!("KPI {kpi} of {number}"))
-            .description("Water ".repeat(if kpi == 3 { 200 } else { kpi }))
+            .description("Water ".repeat(if kpi == 3 { 120 } else { kpi }))
             .unit("m³")
             .value_type(ValueType::ALL[kpi % 5])
             .required(kpi.is_multiple_of(2))
