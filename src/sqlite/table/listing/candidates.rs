@@ -42,8 +42,8 @@ const CREATED_NEWEST_FIRST: &str = "
     WHERE organization_id = ?1 AND deleted_at IS NULL AND seq < ?2
     ORDER BY seq DESC";
 
-/// What is not a number has no place in the order, and what is not an integer one beside those before it. The bound is inclusive: a damaged number may be the smallest or the
-/// largest integer.
+/// What is not a number has no place in the order; what is not an integer is beside the next smaller one. The bound is
+/// inclusive: a damaged number may be the smallest or the largest integer.
 const CHANGED_NEWEST_FIRST: &str = "
     SELECT CAST(changed AS INTEGER), seq FROM dataset INDEXED BY dataset_by_change
     WHERE organization_id = ?1 AND changed IS NOT NULL AND changed BETWEEN -9223372036854775808 AND ?2

@@ -157,7 +157,8 @@ impl<'a, T> Walk<'a, T> {
         Ok(statement.query(params![self.organization.as_bytes(), self.last, limit])?)
     }
 
-    /// Fills the page by this statement. Where `read` fails, `read_alone` reads the same row without the KPIs of the rows before it.
+    /// Fills the page by this statement. Where `read` fails, `read_alone` reads the same row without the KPIs of the rows
+    /// before it.
     fn run(
         &mut self,
         sql: &str,
