@@ -6,7 +6,7 @@ use kpi_store_test_support::plain_sqlite;
 use super::change_scenarios::{rename, three_datasets};
 use super::images::{self, Image};
 use super::session::{Change, Event, Noted, Outcome, Session};
-use crate::{Durability, Result};
+use crate::{ChangeCursor, Durability, Result};
 
 /// A session in which something was changed, with the files of before the last call.
 fn changed(change: impl FnOnce(&mut Session) -> Result<()>) -> (Session, Image) {
@@ -117,6 +117,26 @@ fn the_harness_detects_an_untrue_answer() {
     *outcome = Outcome::Refused;
     let breach = session.expected().check(&images::read(session.path()), usize::MAX);
     assert!(matches!(breach, Err(Breach::Corrupt(_))), "{breach:?}");
+}
+
+/// A cursor that stands for another time than the harness keeps with it.
+#[test]
+fn the_harness_detects_a_change_that_is_not_told_and_one_that_was_not_made() {
+    let (mut session, _) = changed(|session| session.save(2, rename));
+    let breach_with = |session: &mut Session, cursor| {
+        session.cursors.last_mut().unwrap().cursor = cursor;
+        session.expected().check(&images::read(session.path()), usize::MAX).unwrap_err()
+    };
+    let now = session.organization().change_cursor().unwrap();
+    let breach = breach_with(&mut session, now);
+    assert!(matches!(breach, Breach::Lost(_)), "{breach:?}");
+    let breach = breach_with(&mut session, ChangeCursor::start());
+    assert!(matches!(breach, Breach::Corrupt(_)), "{breach:?}");
+
+    let (mut session, _) = changed(|session| session.save(2, rename));
+    session.file_was_restored();
+    let breach = session.expected().check(&images::read(session.path()), usize::MAX);
+    assert!(matches!(breach, Err(Breach::Corrupt(_))), "it is the same file: {breach:?}");
 }
 
 #[test]

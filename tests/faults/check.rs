@@ -6,9 +6,10 @@ use kpi_store_test_support::TestFile;
 use kpi_store_test_support::ledger::{Breach, Demand};
 
 use super::damage::{is_damaged_in_trash, settles};
+use super::follow::Kept;
 use super::images::{self, Image};
 use super::judge::{self, Step};
-use super::look::{Unsound, agree, everything, history};
+use super::look::{Unsound, agree, counts_agree, everything, history};
 use super::session::{BACKUP_OF_UPGRADE, CLAIMED_BACKUP, Change, Creation, Event, Noted, Outcome, request};
 use super::world::{Effect, Found, Place, Wanted, World, without_times};
 use crate::sqlite::schema::{SCHEMA, Schema};
@@ -17,6 +18,7 @@ use crate::{DatasetId, Durability, Error, OrganizationId, Store};
 /// What is expected of the images of a run.
 pub(super) struct Expected<'a> {
     pub(super) events: &'a [Noted],
+    pub(super) cursors: &'a [Kept],
     pub(super) organization: OrganizationId,
     /// The list of migrations with which the file is opened last.
     pub(super) schema: &'static Schema,
@@ -35,6 +37,7 @@ impl Expected<'_> {
         let options = Store::options().durability(self.promise);
         let store = options.open_with_schema(&file.path, self.schema).map_err(|error| unopened(&error))?;
         let settled = self.settle(&store, cut)?;
+        self.follow(&store, &settled, cut)?;
         self.judge_with(&settled, &self.look(&store)?, cut)?;
         write_something(&store)
     }
@@ -125,7 +128,9 @@ impl Expected<'_> {
                 }
                 opened => opened,
             };
-            let found = self.look(&store.map_err(|error| unopened(&error))?)?.living;
+            let store = store.map_err(|error| unopened(&error))?;
+            self.refuses_cursors(&store)?;
+            let found = self.look(&store)?.living;
             if !found.iter().map(|found| &found.dataset).eq(holds) {
                 return Err(Breach::Partial(format!("{name} holds {} datasets of {}", found.len(), holds.len())));
             }
@@ -141,6 +146,15 @@ impl Expected<'_> {
     fn judge_with(&self, settled: &[Effect], found: &Found, cut: usize) -> Result<(), Breach> {
         let steps = steps(self.events, |index, noted, outcome| self.demand(index, noted, outcome, cut));
         judge::judge(&steps, settled, found)
+    }
+
+    /// The same, if the event is one that changes something.
+    pub(super) fn demand_of(&self, index: usize, noted: &Noted, cut: usize) -> Option<Demand> {
+        match &noted.event {
+            Event::Creation(Creation { outcome, .. }) => Some(self.demand(index, noted, outcome, cut)),
+            Event::Change(Change { outcome, .. }) => Some(self.demand(index, noted, outcome, cut)),
+            _ => None,
+        }
     }
 
     /// What must be found of a change after a cut.
@@ -180,6 +194,7 @@ impl Expected<'_> {
         let look = || -> Result<_, Unsound> {
             let (verification, organization) = (store.verify()?, store.organization(self.organization));
             let mut found = everything(&organization)?;
+            counts_agree(store, &found)?;
             let mut purged = Vec::new();
             for id in purged_ids(self.events).filter(|id| !found.has(*id)) {
                 match organization.create_dataset(request(0).id(id)) {

@@ -73,6 +73,7 @@ fn copy_by_plain_sqlite(session: &mut Session, synchronous: &str) {
                 "BEGIN IMMEDIATE;
                 INSERT INTO dataset SELECT * FROM twin.dataset WHERE seq = {seq};
                 INSERT INTO kpi SELECT * FROM twin.kpi WHERE dataset_seq = {seq};
+                UPDATE main.counter SET last = {seq};
                 COMMIT"
             ))
             .unwrap();

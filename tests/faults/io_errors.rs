@@ -291,6 +291,7 @@ fn found_after_a_kill(session: &Session, what: &str) -> Found {
     let mut next = Session::on(&images::read(session.path()), Durability::Full);
     (next.organization, next.schema) = (session.organization, session.schema);
     next.events.clone_from(&session.events);
+    next.cursors.clone_from(&session.cursors);
     next.open().and_then(|()| next.accept_the_rest()).unwrap_or_else(|error| panic!("{what}, then a kill: {error:?}"));
     next.read_and_judge(&format!("{what}, then a kill"))
 }

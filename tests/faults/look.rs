@@ -1,10 +1,13 @@
 //! Everything that a store holds, by every call that reads, all of which must agree.
 
 use super::check::{Expected, acknowledged};
+use super::follow::tells;
 use super::session::Session;
 use super::world::{Found, FoundLife, Properties, Version, Wanted};
 use crate::sqlite::failure::damaged;
-use crate::{Dataset, DatasetId, DatasetQuery, Durability, Error, HistoryQuery, Organization, Result};
+use crate::{
+    Dataset, DatasetId, DatasetQuery, DatasetSummary, Durability, Error, HistoryQuery, Organization, Result, Store,
+};
 
 /// Why a store cannot be read.
 #[derive(Debug)]
@@ -34,6 +37,9 @@ pub(super) fn everything(organization: &Organization) -> Result<Found, Unsound> 
         }
         living.push(FoundLife { dataset, history: Some(history) });
     }
+    let summaries = organization.iter_summaries(&DatasetQuery::new().limit(3)).collect::<Result<Vec<_>>>()?;
+    let are_summaries = summaries.iter().zip(&living).all(|(summary, life)| is_summary(summary, &life.dataset));
+    agree(are_summaries && summaries.len() == living.len(), "a summary is not as the dataset")?;
     let counted = organization.count_datasets(&DatasetQuery::new())?;
     agree(counted == u64::try_from(living.len()).unwrap(), "not as many as counted")?;
 
@@ -55,15 +61,41 @@ pub(super) fn everything(organization: &Organization) -> Result<Found, Unsound> 
         agree(content.is_some(), "a property is listed and not there")?;
         properties.extend(content.map(|content| (key, content)));
     }
-    Ok(Found { living, trash, purged: None, properties })
+    let found = Found { living, trash, purged: None, properties };
+    agree(tells(organization, &found)?, "what is told of the changes is not what is there")?;
+    Ok(found)
+}
+
+fn is_summary(summary: &DatasetSummary, dataset: &Dataset) -> bool {
+    let required = dataset.kpis.iter().filter(|kpi| kpi.required).count();
+    let counts = (usize::try_from(summary.kpi_count), usize::try_from(summary.required_count));
+    let is_head = (summary.id, summary.created_at, summary.updated_at, summary.created_by, summary.updated_by)
+        == (dataset.id, dataset.created_at, dataset.updated_at, dataset.created_by, dataset.updated_by);
+    is_head
+        && (&summary.name, &summary.description) == (&dataset.name, &dataset.description)
+        && counts == (Ok(dataset.kpis.len()), Ok(required))
+}
+
+/// The statistics of a store that has one organization.
+pub(super) fn counts_agree(store: &Store, found: &Found) -> Result<(), Unsound> {
+    let counted = store.statistics()?;
+    let kpis: usize = found.living.iter().map(|life| life.dataset.kpis.len()).sum();
+    let is_any = !found.living.is_empty() || !found.trash.is_empty();
+    let expected = [usize::from(is_any), found.living.len(), kpis, found.trash.len()];
+    let counts = [counted.organizations, counted.datasets, counted.kpis, counted.deleted];
+    agree(counts.map(|count| usize::try_from(count).unwrap()) == expected, "the statistics are not what is there")
 }
 
 /// The same, where every call must agree with the others.
 pub(super) fn read(organization: &Organization) -> Result<Found> {
-    everything(organization).map_err(|unsound| match unsound {
+    everything(organization).map_err(error)
+}
+
+fn error(unsound: Unsound) -> Error {
+    match unsound {
         Unsound::Error(error) => error,
         Unsound::Contradiction(contradiction) => panic!("{contradiction}"),
-    })
+    }
 }
 
 /// All versions of a dataset, the newest first.
@@ -89,19 +121,23 @@ impl Session {
     pub(super) fn read(&self) -> Result<Found> {
         let found = read(&self.organization())?;
         self.store().organizations()?;
+        counts_agree(self.store(), &found).map_err(error)?;
         Ok(found)
     }
 
     /// Reads everything and holds it against the ledger, while nothing is lost.
     pub(super) fn read_and_judge(&self, what: &str) -> Found {
         let found = self.read().unwrap_or_else(|error| panic!("{what}, then read: {error:?}"));
-        self.expected().judge(&found, usize::MAX).unwrap_or_else(|breach| panic!("{what}: {breach:?}"));
+        for judged in [self.expected().judge(&found, usize::MAX), self.expected().follow(self.store(), &[], usize::MAX)]
+        {
+            judged.unwrap_or_else(|breach| panic!("{what}: {breach:?}"));
+        }
         found
     }
 
     pub(super) fn expected(&self) -> Expected<'_> {
-        let Session { events, organization, schema, .. } = self;
-        Expected { events, organization: *organization, schema, promise: Durability::Full }
+        let Session { events, cursors, organization, schema, .. } = self;
+        Expected { events, cursors, organization: *organization, schema, promise: Durability::Full }
     }
 
     /// The datasets after every call that was acknowledged.

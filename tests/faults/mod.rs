@@ -4,7 +4,7 @@
 //! - [`scenarios`] and [`change_scenarios`]: the sequences of calls that are run on such a disk, in a [`session`] that
 //!   notes each answer and its time. [`changes`], [`change_groups`] and [`damage`] are its calls on stored datasets.
 //! - [`world`]: what a store must hold after these calls, with every history; [`look`]: what it holds; [`judge`]: whether
-//!   they agree.
+//!   they agree; [`follow`]: whether the changes since cursors that were kept are told.
 //! - [`run`]: the record of a scenario; [`images`]: what a power cut can leave of it; [`check`]: whether that is as
 //!   promised; [`tally`]: how often it is not.
 //! - [`power_cuts`]: the power is cut at every operation, and again in what a cut has left ([`second`]).
@@ -33,6 +33,7 @@ mod controls;
 mod damage;
 mod disk;
 mod failed_commits;
+mod follow;
 mod images;
 mod io_errors;
 mod io_scenarios;

@@ -6,7 +6,8 @@ use kpi_store_fault_vfs::Operation;
 use kpi_store_test_support::Random;
 
 use super::check::Expected;
-use super::images::{self, Image, Kept, SimulatedDisk};
+use super::follow::Kept;
+use super::images::{self, Image, SimulatedDisk};
 use super::scenarios::Scenario;
 use super::seed;
 use super::session::{Noted, Session};
@@ -20,6 +21,7 @@ pub(super) struct Run {
     before: Image,
     record: Vec<Operation>,
     pub(super) events: Vec<Noted>,
+    cursors: Vec<Kept>,
     pub(super) organization: OrganizationId,
     pub(super) schema: &'static Schema,
 }
@@ -57,15 +59,16 @@ impl Run {
     fn end(name: &str, before: Image, session: Session) -> Self {
         let record = session.disk.take_record();
         assert!(record.len() > 2, "{name}: nothing was recorded");
-        let Session { events, organization, schema, .. } = session;
-        Self { name: name.to_owned(), before, record, events, organization, schema }
+        let Session { events, cursors, organization, schema, .. } = session;
+        Self { name: name.to_owned(), before, record, events, cursors, organization, schema }
     }
 
-    /// This record, followed by that of another process on the same files.
+    /// This record, followed by that of another process on the same files. The cursors are those of the other process.
     pub(super) fn then(mut self, next: Run) -> Self {
         let shift = self.record.len();
         self.record.extend(next.record);
         let shifted = |noted: Noted| Noted { began: noted.began + shift, ended: noted.ended + shift, ..noted };
+        self.cursors = next.cursors.into_iter().map(|kept| kept.shifted(shift, self.events.len())).collect();
         self.events.extend(next.events.into_iter().map(shifted));
         self.schema = next.schema;
         self
@@ -81,12 +84,14 @@ impl Run {
         for noted in &mut self.events {
             (noted.began, noted.ended) = (places[noted.began], places[noted.ended]);
         }
+        self.cursors.iter_mut().for_each(|kept| kept.at = places[kept.at]);
         self.record.retain(|operation| !is_ignored(operation));
         self
     }
 
     pub(super) fn expected(&self, promise: Durability) -> Expected<'_> {
-        Expected { events: &self.events, organization: self.organization, schema: self.schema, promise }
+        let Self { events, cursors, organization, schema, .. } = self;
+        Expected { events, cursors, organization: *organization, schema, promise }
     }
 
     /// How many bytes were written.
@@ -110,7 +115,7 @@ impl Run {
             }
             let count = if is_before_sync { by_chance * 4 } else { by_chance };
             let mut seen = HashSet::new();
-            for (number, kept) in Kept::EXTREMES.into_iter().chain(Kept::by_chance(count)).enumerate() {
+            for (number, kept) in images::Kept::EXTREMES.into_iter().chain(images::Kept::by_chance(count)).enumerate() {
                 let image = disk.image(kept, &mut random);
                 let what = format!("seed {}, {}, cut {cut}, image {number} ({kept:?})", seed(), self.name);
                 if !seen.contains(&image) {
@@ -129,7 +134,7 @@ impl Run {
         for (cut, operation) in self.record.iter().enumerate() {
             if matches!(operation, Operation::Sync { .. }) {
                 for first in 0..disk.unsynced() {
-                    let kept = Kept::TheFirstAndTheLast(first);
+                    let kept = images::Kept::TheFirstAndTheLast(first);
                     let what = format!("seed {}, {}, cut {cut}, {kept:?}", seed(), self.name);
                     look(&disk.image(kept, &mut random), cut, &what);
                 }

@@ -197,6 +197,7 @@ pub(super) static SCENARIOS: [Scenario; 23] = [
             session.store().backup_to(session.file.with_file_name("copy"))?;
             session.close()?;
             fs::rename(session.file.with_file_name("copy"), &session.file).unwrap();
+            session.file_was_restored();
             Ok(())
         },
         run: |session| open_and_create(session, &[1]),

@@ -9,6 +9,7 @@ use kpi_store_fault_vfs::Disk;
 use kpi_store_test_support::{folder_in_memory, ledger};
 use tempfile::TempDir;
 
+use super::follow::Kept;
 use super::images::{Image, write};
 use super::world::{Effect, Place, Version};
 use crate::sqlite::schema::{SCHEMA, Schema};
@@ -72,6 +73,7 @@ pub(super) struct Session {
     pub(super) file: PathBuf,
     pub(super) organization: OrganizationId,
     pub(super) events: Vec<Noted>,
+    pub(super) cursors: Vec<Kept>,
     /// The list of migrations with which the file is opened.
     pub(super) schema: &'static Schema,
     durability: Durability,
@@ -89,6 +91,7 @@ impl Session {
             file: folder.path().canonicalize().unwrap().join("kpis.db"),
             organization: OrganizationId::new(),
             events: Vec::new(),
+            cursors: Vec::new(),
             schema: &SCHEMA,
             durability,
             is_read_only: false,
@@ -133,6 +136,7 @@ impl Session {
 
     /// Closes the last handle.
     pub(super) fn close(&mut self) -> Result<()> {
+        self.keep_cursor();
         let began = self.disk.recorded();
         let closed = self.store.take().unwrap().close();
         if closed.is_ok() {
@@ -283,6 +287,9 @@ impl Session {
     pub(super) fn note(&mut self, began: usize, event: Event) {
         let ended = self.disk.recorded();
         self.events.push(Noted { event, began, ended });
+        if ended > 0 {
+            self.keep_cursor();
+        }
     }
 }
 

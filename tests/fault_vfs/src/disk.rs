@@ -180,6 +180,13 @@ impl Disk {
         self.shared.lock().fault = None;
     }
 
+    /// Whether nothing is to fail.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        let state = self.shared.lock();
+        state.fault.is_none() && state.unreadable.is_none()
+    }
+
     /// Makes every read fail that touches these bytes of the file, in place of an earlier such range, until
     /// [`heal`](Self::heal): a sector that the device cannot read any more.
     pub fn wear_out(&self, file: &str, bytes: Range<u64>) {
