@@ -4,10 +4,11 @@
 //! - [`leader`]: the thread that has the writer's connection, runs the jobs and commits.
 //! - [`job`]: a write that any thread can run. [`queue`]: the threads that wait for the writer, each with its job.
 //! - [`recovery`]: the writer's connection, and the recovery after a failed commit. [`log`]: how long the write-ahead log
-//!   may become.
+//!   may become. [`closing`]: closing a store.
 //! - [`readers`]: the pool of connections for reading. [`watch`]: waiting until something was committed.
 //! - [`compaction`]: writing the database anew.
 
+mod closing;
 mod compaction;
 pub(crate) mod job;
 pub(crate) mod leader;

@@ -42,27 +42,26 @@ use crate::sqlite::failure::{CommitFailure, Failure, ReadOnlyCause, cause};
 use crate::sqlite::progress::Callback;
 use crate::sqlite::snapshot::{self, Snapshot};
 use crate::sqlite::transaction::{Transaction, WriteConnection};
-use crate::sqlite::wal;
 
 pub(crate) struct Writer {
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     /// Opens a fresh connection; `None` in memory, where the connection is the database.
     pub(super) database: Option<Arc<Database>>,
-    busy_timeout: Duration,
+    pub(super) busy_timeout: Duration,
     pub(super) log: LogBound,
     /// Tells the watches of commits.
     pub(super) signal: Arc<CommitSignal>,
 }
 
-struct State {
-    writer: WriterState,
+pub(super) struct State {
+    pub(super) writer: WriterState,
     /// The threads that wait while the connection is in use.
     queue: WaitQueue,
     /// The thread that may run code of the application while it uses the connection.
     application_thread: Option<ThreadId>,
 }
 
-enum WriterState {
+pub(super) enum WriterState {
     Idle(LeaderConnection),
     InUse,
     /// The store was opened for reading only.
@@ -213,82 +212,16 @@ impl Writer {
         snapshot::read(connection.plain(), true, work).map_err(|failure| deadline.error(failure))
     }
 
-    /// Closes the store once the write in progress is done, and the readers when no thread can write any more.
-    /// `end_watches` is called before that, so that the connection of none is open at the end.
-    pub(super) fn close(&self, readers: Option<&Readers>, end_watches: impl FnOnce()) -> Result<()> {
-        {
-            let mut state = self.lock();
-            if let WriterState::ReadOnly = state.writer {
-                // There is no write to wait for and no log to checkpoint.
-                state.writer = WriterState::Closed;
-                drop(state);
-                if let Some(readers) = readers {
-                    end_watches();
-                    readers.close();
-                    readers.end();
-                }
-                return Ok(());
-            }
-        }
-        let deadline = Deadline::after(self.busy_timeout);
-        let mut leader = self.acquire_connection(&deadline)?;
-        // The next opening must not recover the frames of a failed commit from the log.
-        let recovered = self.diagnosed(|| leader.ready(&deadline).map(drop));
-        let recovered = recovered.map_err(|failure| deadline.error(failure));
-        if matches!(recovered, Err(Error::Busy { .. })) {
-            return recovered;
-        }
-        leader.closes_store = true;
-        if let Some(readers) = readers {
-            end_watches();
-            readers.close();
-        }
-        let connection = leader.connection.take();
-        let released = self.database.as_ref().map_or(Ok(()), |database| connection.release_log(database));
-        let closed = match (released, connection) {
-            (Err(lost), connection) => {
-                // The log is not its own any more: the connection leaves it alone.
-                drop(connection);
-                Err(lost.into())
-            }
-            (Ok(()), LeaderConnection::Ready(connection)) => {
-                let checkpointed = self.diagnosed(|| Ok(wal::checkpoint_passive(connection.plain())?));
-                let closed = connection.close(|connection| match readers {
-                    Some(readers) => readers.keep_until_unused(connection),
-                    None => Some(connection),
-                });
-                checkpointed.and(closed).map_err(Error::from)
-            }
-            (Ok(()), LeaderConnection::NeedsRecovery { .. }) => recovered,
-        };
-        readers.into_iter().for_each(Readers::end);
-        closed
-    }
-
     /// Runs `work` up to three times, so that a read that failed is not answered as damage.
-    fn diagnosed<T>(&self, mut work: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(super) fn diagnosed<T>(&self, mut work: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
         match &self.database {
             Some(database) => database.diagnosed(|_| work()),
             None => work(),
         }
     }
 
-    /// Before the writer is dropped: see [`Database::release_log`].
-    pub(super) fn release_log(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let (WriterState::Idle(connection), Some(database)) = (&state.writer, &self.database) {
-            let _ = connection.release_log(database);
-        }
-    }
-
-    /// Leaks the connection: after a fork it belongs to the parent.
-    pub(super) fn leak(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        std::mem::forget(std::mem::replace(&mut state.writer, WriterState::Closed));
-    }
-
     /// Waits for the connection.
-    fn acquire_connection(&self, deadline: &Deadline) -> Result<Leader<'_>> {
+    pub(super) fn acquire_connection(&self, deadline: &Deadline) -> Result<Leader<'_>> {
         match self.acquire(ConnectionWanted, deadline)? {
             Acquired::Leader { leader, .. } => Ok(leader),
             Acquired::Done(done) => Err(done.err().unwrap_or(Error::Storage { source: None })),
@@ -373,7 +306,7 @@ impl Writer {
         Leader { writer: self, connection, log_length: 0, closes_store: false, application_process: None }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // A poisoned lock is harmless: nothing that runs under it can panic halfway through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

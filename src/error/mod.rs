@@ -1,6 +1,7 @@
 //! The error of every operation: a variant for each thing that a caller would do about it.
 
 mod constructors;
+mod json;
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -9,15 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
 
 use crate::model::changes::ParseChangeCursorError;
 use crate::model::cursor::ParseCursorError;
 use crate::model::ids::{DatasetId, KpiId};
 use crate::model::page::Damage;
 use crate::model::request::violation::Violations;
-use crate::model::time::Time;
 
 /// The result of an operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -347,53 +345,6 @@ fn was_cut(expected: Option<DateTime<Utc>>, found: Option<DateTime<Utc>>) -> &'s
         ", or `updated_at` was cut to milliseconds, as JavaScript's dates do: keep it as a string"
     } else {
         ""
-    }
-}
-
-/// For a front end, such as that of a Tauri command: `{"code": "busy", "message": "the store was busy for 5000 ms"}`.
-///
-/// Then follow the fields of the variant that a front end acts on, under their names:
-///
-/// - [`Invalid`](Self::Invalid): `violations`, an array in which each element is a serialized
-///   [`Violation`](crate::Violation). Where that list was cut, `total` says how many there are in all.
-/// - [`AlreadyExists`](Self::AlreadyExists): `dataset`, `kpi`. [`NotFound`](Self::NotFound): `dataset`, `kpi`,
-///   `revision`.
-/// - [`Conflict`](Self::Conflict): `dataset`, `expected`, `found`. [`Corrupt`](Self::Corrupt): `dataset`.
-/// - [`OutcomeUnknown`](Self::OutcomeUnknown): `ids`, `updated_at`.
-impl Serialize for Error {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("code", self.code())?;
-        map.serialize_entry("message", &self.to_string())?;
-        match self {
-            Error::Invalid(violations) => {
-                map.serialize_entry("violations", violations.as_slice())?;
-                if violations.total() > violations.len() {
-                    map.serialize_entry("total", &violations.total())?;
-                }
-            }
-            Error::AlreadyExists { dataset, kpi } => {
-                map.serialize_entry("dataset", dataset)?;
-                map.serialize_entry("kpi", kpi)?;
-            }
-            Error::NotFound { dataset, kpi, revision } => {
-                map.serialize_entry("dataset", dataset)?;
-                map.serialize_entry("kpi", kpi)?;
-                map.serialize_entry("revision", revision)?;
-            }
-            Error::Conflict { dataset, expected, found } => {
-                map.serialize_entry("dataset", dataset)?;
-                map.serialize_entry("expected", &expected.map(Time))?;
-                map.serialize_entry("found", &found.map(Time))?;
-            }
-            Error::Corrupt { dataset, .. } => map.serialize_entry("dataset", dataset)?,
-            Error::OutcomeUnknown { ids, updated_at, .. } => {
-                map.serialize_entry("ids", ids)?;
-                map.serialize_entry("updated_at", &updated_at.map(Time))?;
-            }
-            _ => {}
-        }
-        map.end()
     }
 }
 
