@@ -17,8 +17,8 @@
 //!   version before, and a dataset can be [reverted](Organization::revert_dataset) to it.
 //! - [`Organization::prune_history`] removes earlier versions, and [`Store::compact`] erases from the file what was
 //!   removed.
-//! - A [`DatasetQuery`] selects, searches and orders datasets; [`Organization::datasets`] lists them in a [`Page`], which
-//!   has the [`Cursor`] of the next one, and [`Organization::summaries`] without their KPIs.
+//! - A [`DatasetQuery`] selects, searches and orders datasets; [`Organization::datasets`] lists them in a [`Page`],
+//!   which has the [`Cursor`] of the next one, and [`Organization::summaries`] without their KPIs.
 //! - [`Organization::changes_since`] returns which datasets have changed since a [`ChangeCursor`], across processes and
 //!   restarts; a [`Watch`] waits for such changes.
 //! - [`Organization::set_properties`] stores what an application keeps beside the datasets; [`Store::statistics`]

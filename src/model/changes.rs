@@ -23,8 +23,8 @@ const START: &str = "0";
 pub struct Changes {
     /// The changed datasets, in the order of their last changes; each is there once, with its last state.
     pub items: Vec<Change>,
-    /// Damaged datasets, which may have been changed; empty in an intact file. Items and damaged datasets together are at
-    /// most [`CHANGES_MAX`](crate::limits::CHANGES_MAX). The next call does not repeat them.
+    /// Damaged datasets, which may have been changed; empty in an intact file. Items and damaged datasets together are
+    /// at most [`CHANGES_MAX`](crate::limits::CHANGES_MAX). The next call does not repeat them.
     pub damaged: Vec<Damage>,
     /// The cursor after these changes, from which the next call continues. Store it even if there are no items.
     pub next: ChangeCursor,
@@ -116,8 +116,8 @@ struct Checked {
 pub(crate) struct Place {
     /// The generation of the file, of which [`number`](Self::number) counts the changes.
     pub(crate) generation: i64,
-    /// The number of the last change before the position, 0 if there is none. Only an intact row advances it: one with a
-    /// damaged number could advance it past changes that are not made yet.
+    /// The number of the last change before the position, 0 if there is none. Only an intact row advances it: one with
+    /// a damaged number could advance it past changes that are not made yet.
     pub(crate) number: i64,
     /// The number of the last damaged row that was reported, if it is larger; otherwise 0.
     pub(crate) told: i64,

@@ -37,7 +37,7 @@ pub struct Statistics {
     /// The length of the write-ahead log in bytes; 0 in memory. The next writes reuse it, so it does not shrink by
     /// itself.
     pub log_bytes: u64,
-    /// The bytes of the file that are free: the next writes reuse them, or [`compact`](crate::Store::compact) gives them
-    /// back to the disk.
+    /// The bytes of the file that are free: the next writes reuse them, or [`compact`](crate::Store::compact) gives
+    /// them back to the disk.
     pub free_bytes: u64,
 }

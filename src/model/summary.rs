@@ -13,8 +13,8 @@ use super::time;
 
 /// A stored dataset without its KPIs: what a list shows of it.
 ///
-/// As JSON it has the keys of a [`Dataset`] in the same order, but `kpi_count`, `required_count` and `matches` instead of
-/// `kpis`. Deserializing that JSON returns an equal value, and accepts unknown keys and any UTC offset.
+/// As JSON it has the keys of a [`Dataset`] in the same order, but `kpi_count`, `required_count` and `matches` instead
+/// of `kpis`. Deserializing that JSON returns an equal value, and accepts unknown keys and any UTC offset.
 ///
 /// # Examples
 ///

@@ -1,5 +1,6 @@
-//! Watching for changes: four threads in each of two processes create, save, delete and purge as fast as they can, while
-//! both processes watch. Both report every change, none before its commit began, and what is reported can be read.
+//! Watching for changes: four threads in each of two processes create, save, delete and purge as fast as they can,
+//! while both processes watch. Both report every change, none before its commit began, and what is reported can be
+//! read.
 //!
 //! 1,200 changes in the short form, 40,000 in the long one, which also prints the longest delay:
 //!
@@ -171,7 +172,8 @@ enum Following {
     FromNowOn,
 }
 
-/// Writes and watches in this process and in another, and returns all changes and what the watch of each process reported.
+/// Writes and watches in this process and in another, and returns all changes and what the watch of each process
+/// reported.
 fn write_and_watch(test: &str, following: Following) -> (Vec<Change>, [Watched; 2]) {
     let seed = seed();
     println!("watching: seed {seed}");

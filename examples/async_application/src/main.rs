@@ -5,8 +5,8 @@
 //! `Organization` is cheap to clone, and can be moved into `spawn_blocking`.
 //!
 //! A watch waits for a long time, so it has a blocking thread to itself, which sends the changes to the tasks through a
-//! channel. A runtime waits for such threads when it shuts down: stop the watch first, or close the store, which ends it
-//! too.
+//! channel. A runtime waits for such threads when it shuts down: stop the watch first, or close the store, which ends
+//! it too.
 //!
 //! ```text
 //! cargo run -p async_application

@@ -44,8 +44,8 @@ impl Organization {
     /// A page of the datasets that match the query, without their KPIs, read from one snapshot.
     ///
     /// The cost does not depend on how many KPIs the datasets have, unless the query has a filter on KPIs. It lists the
-    /// same datasets as [`datasets`](Self::datasets) in the same order, and each of the two calls accepts the cursors of
-    /// the other. Damage to KPIs is found only where they are read: here if a text is
+    /// same datasets as [`datasets`](Self::datasets) in the same order, and each of the two calls accepts the cursors
+    /// of the other. Damage to KPIs is found only where they are read: here if a text is
     /// [searched](DatasetQuery::matching).
     ///
     /// # Errors

@@ -64,8 +64,8 @@ impl DatasetQuery {
         self
     }
 
-    /// In the order of the last changes, the newest first: changes of the content, deletions and restorations alike. For
-    /// a dataset that was never changed, its creation counts. In the trash this is the order of the deletions.
+    /// In the order of the last changes, the newest first: changes of the content, deletions and restorations alike.
+    /// For a dataset that was never changed, its creation counts. In the trash this is the order of the deletions.
     ///
     /// A dataset that is changed meanwhile moves to the first page, so a listing that continues from a cursor can miss
     /// it.

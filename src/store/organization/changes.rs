@@ -43,8 +43,8 @@ impl Organization {
     /// meanwhile may be returned again. Pruning a history is no change: it alters nothing that
     /// [`dataset`](Self::dataset) reads.
     ///
-    /// The cost depends on what has changed, not on what is stored. A damaged dataset does not make the call fail: it is
-    /// listed in [`Changes::damaged`], and no change is missed because of it.
+    /// The cost depends on what has changed, not on what is stored. A damaged dataset does not make the call fail: it
+    /// is listed in [`Changes::damaged`], and no change is missed because of it.
     ///
     /// # Errors
     ///

@@ -47,12 +47,13 @@ impl Organization {
 /// A watch of an organization's changes; obtained from [`Organization::watch`].
 ///
 /// [`wait`](Self::wait) returns as soon as a change of the organization was committed: at once if this process made it,
-/// through any handle or another store of the same file, and within 100 ms if another process did. A reported change can
-/// be read, and is as durable as the store's [`Durability`](crate::Durability) says; one that is rolled back is never
-/// reported. A dataset that was changed several times since the last call is reported once, with its last state.
+/// through any handle or another store of the same file, and within 100 ms if another process did. A reported change
+/// can be read, and is as durable as the store's [`Durability`](crate::Durability) says; one that is rolled back is
+/// never reported. A dataset that was changed several times since the last call is reported once, with its last state.
 ///
-/// Nothing runs in the background: the waiting thread polls the file every 50 ms, which takes microseconds. Changes that
-/// are made while no thread waits are reported by the next call. In a file, the watches of a store share one connection.
+/// Nothing runs in the background: the waiting thread polls the file every 50 ms, which takes microseconds. Changes
+/// that are made while no thread waits are reported by the next call. In a file, the watches of a store share one
+/// connection.
 ///
 /// As an iterator it waits without a timeout. It yields what [`wait`](Self::wait) returns, errors included, and ends
 ///
@@ -106,9 +107,9 @@ impl Watch {
     /// Waits until the organization has changes after [`cursor`](Self::cursor), at most as long as the timeout, and
     /// returns them, at most [`CHANGES_MAX`](crate::limits::CHANGES_MAX).
     ///
-    /// At the timeout it returns no items. With [`Duration::ZERO`] it returns the changes that there are without waiting,
-    /// and with [`Duration::MAX`] it waits without a timeout. If there are [more](Changes::has_more), the next call
-    /// returns at once. Damage that remains is reported once.
+    /// At the timeout it returns no items. With [`Duration::ZERO`] it returns the changes that there are without
+    /// waiting, and with [`Duration::MAX`] it waits without a timeout. If there are [more](Changes::has_more), the next
+    /// call returns at once. Damage that remains is reported once.
     ///
     /// # Errors
     ///
