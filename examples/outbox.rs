@@ -1,4 +1,4 @@
-//! A local-first application that sends its changes to a server: it works offline, hears what was changed, sends it
+//! A local-first application that sends its changes to a server: it works offline, collects what was changed, sends it
 //! when the server can be reached, and keeps what it knows of the server in the same file.
 //!
 //! The server is a fake one that fails on purpose. `docs/synchronizing.md` describes the parts.
@@ -53,14 +53,14 @@ fn main() -> Result<()> {
     Outbox(&ours).synchronize(&mut server)?;
     assert_eq!(server.names(), ["Waste", "Water"]);
 
-    // A change of the server is stored here, told here like any other, and not sent back.
+    // A change that the server made is stored here, collected like any other, and not sent back.
     let received = ours.update_dataset(water.id, DatasetPatch::new().name("Water 2024"))?;
     Outbox(&ours).received(&mut server, &received)?;
     let before = server.requests;
     Outbox(&ours).synchronize(&mut server)?;
-    assert_eq!(server.requests, before, "its own echo");
+    assert_eq!(server.requests, before, "a change that came from the server");
 
-    // The file is lost and restored from a backup: the cursor in it is of the file that was lost.
+    // The file is lost and restored from a backup: the cursor in it belongs to the lost file.
     store.backup_to(&backup)?;
     ours.create_dataset(NewDataset::new("Lost"))?;
     Outbox(&ours).synchronize(&mut server)?;
@@ -70,7 +70,7 @@ fn main() -> Result<()> {
     let ours = Store::open(&path)?.organization(id);
     ours.delete_dataset(waste.id)?;
     Outbox(&ours).synchronize(&mut server)?;
-    // What the server alone knows, the application could download.
+    // The application could download what only the server has.
     assert_eq!(server.names(), ["Lost", "Water 2024"]);
     assert!(Outbox(&ours).pending()?.is_empty());
     Ok(())
@@ -80,15 +80,15 @@ fn main() -> Result<()> {
 /// datasets.
 struct Outbox<'a>(&'a Organization);
 
-/// The place up to which changes were collected.
+/// The cursor up to which changes were collected.
 const CURSOR: &str = "outbox/cursor";
 
-/// A dataset that is to be sent, with any content.
+/// A dataset that is to be sent. The content is empty.
 fn pending(id: DatasetId) -> String {
     format!("outbox/pending/{id}")
 }
 
-/// The id on the server, and the version that it has.
+/// The id of a dataset on the server, and the version that the server has.
 fn sent(id: DatasetId) -> String {
     format!("outbox/sent/{id}")
 }
@@ -121,7 +121,7 @@ impl Outbox<'_> {
                 }
                 changes => changes?,
             };
-            // A damaged dataset is neither sent nor taken for deleted. A real application tells its user.
+            // A damaged dataset is neither sent nor deleted on the server. A real application informs its user.
             changes.damaged.iter().for_each(|damage| println!("damaged: {}", damage.detail));
             let to_send = changes.items.iter().map(|change| (pending(change.dataset), Some(String::new())));
             let next = (CURSOR.to_owned(), Some(changes.next.to_string()));
@@ -133,8 +133,8 @@ impl Outbox<'_> {
         }
     }
 
-    /// The file is not the one that the cursor belongs to: what the server has of each known dataset is not known any
-    /// more, and every one is to be sent, those that are gone included.
+    /// The cursor belongs to another file, so it is not known which version of each dataset the server has: every sent
+    /// dataset is to be sent again, or to be deleted on the server if it does not exist here any more.
     fn start_over(&self) -> Result<()> {
         println!("starting over");
         for id in self.ids("outbox/sent/")? {
@@ -145,17 +145,17 @@ impl Outbox<'_> {
         Ok(())
     }
 
-    /// Sends what is to be sent. What fails stays, and is sent by the next call.
+    /// Sends the pending datasets. If the server cannot be reached, the others stay pending for the next call.
     fn send(&self, server: &mut Server) -> Result<()> {
         for id in self.pending()? {
             let dataset = match self.0.dataset(id) {
-                // It stays until it is repaired or deleted, and does not hold the others up.
+                // It stays pending until it is repaired or deleted, and does not hold the others up.
                 Err(Error::Corrupt { .. }) => continue,
                 dataset => dataset?,
             };
             let known = self.known(id)?;
             let answer = match (&dataset, &known) {
-                (Some(dataset), Some(known)) if self.is_echo(dataset, known)? => Ok(known.server_id),
+                (Some(dataset), Some(known)) if self.is_same_on_server(dataset, known)? => Ok(known.server_id),
                 (Some(dataset), Some(known)) => server.replace(known.server_id, dataset),
                 (Some(dataset), None) => server.create(dataset),
                 (None, Some(known)) => server.delete(known.server_id),
@@ -181,7 +181,7 @@ impl Outbox<'_> {
         Ok(())
     }
 
-    /// Notes that the server has this version, which was received from it.
+    /// Records that the server has this version, which was received from it.
     fn received(&self, server: &mut Server, dataset: &Dataset) -> Result<()> {
         let Some(known) = self.known(dataset.id)? else { return Ok(()) };
         server.datasets.insert(known.server_id, dataset.name.clone());
@@ -190,7 +190,7 @@ impl Outbox<'_> {
     }
 
     /// Whether nothing differs from the version that the server has.
-    fn is_echo(&self, dataset: &Dataset, known: &Known) -> Result<bool> {
+    fn is_same_on_server(&self, dataset: &Dataset, known: &Known) -> Result<bool> {
         let Some(updated_at) = known.version else { return Ok(false) };
         let sent = self.0.version_at(dataset.id, updated_at)?;
         // A version that was pruned cannot be compared: the dataset is sent.
@@ -249,11 +249,11 @@ impl std::str::FromStr for Known {
 #[derive(Default)]
 struct Server {
     is_reachable: bool,
-    /// How many of the next requests it does without its answer arriving.
+    /// The number of next requests that it fulfills, but whose answers are lost.
     answers_to_lose: u32,
     requests: u32,
     datasets: BTreeMap<u32, String>,
-    /// The ids that clients gave: a creation that is repeated, since its answer was lost, creates nothing twice.
+    /// The idempotency keys of the creations: one that is repeated, since its answer was lost, creates nothing twice.
     created: BTreeMap<DatasetId, u32>,
 }
 

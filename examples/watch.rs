@@ -1,5 +1,5 @@
-//! Hears what another process changes, and keeps a list of names as a screen shows it: lists once, and follows the
-//! changes from there.
+//! Shows what another process changes: lists the names of the datasets once, and keeps the list up to date by following
+//! the changes from there.
 //!
 //! The program starts itself a second time as the other process.
 //!
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let organization = Store::open(&path)?.organization(OrganizationId::new());
     organization.create_dataset(NewDataset::new("Water"))?;
 
-    // The cursor precedes the listing: a change between the two is told again, and not missed.
+    // The cursor precedes the listing: a change between the two is reported again, and not missed.
     let cursor = organization.change_cursor()?;
     let mut screen = Screen::list(&organization)?;
     let mut watch = organization.watch(cursor)?;
@@ -75,14 +75,14 @@ impl Screen {
 
     fn apply(&mut self, organization: &Organization, changes: &Changes) -> Result<(), Error> {
         for change in &changes.items {
-            // It may have been deleted since: that is told next.
+            // The dataset may have been deleted since, which is reported next.
             let present = match change.state {
                 ChangeState::Present => organization.dataset(change.dataset)?,
                 _ => None,
             };
             match present {
                 Some(dataset) => {
-                    println!("now there: {}", dataset.name);
+                    println!("created or changed: {}", dataset.name);
                     self.0.insert(dataset.id, dataset.name);
                 }
                 None => {

@@ -17,13 +17,14 @@
 //!   version before, and a dataset can be [reverted](Organization::revert_dataset) to it.
 //! - [`Organization::prune_history`] removes earlier versions, and [`Store::compact`] erases from the file what was
 //!   removed.
+//! - A [`DatasetQuery`] selects, searches and orders datasets; [`Organization::datasets`] lists them in a [`Page`],
+//!   which has the [`Cursor`] of the next one, and [`Organization::summaries`] without their KPIs.
+//! - [`Organization::changes_since`] returns which datasets have changed since a [`ChangeCursor`], across processes and
+//!   restarts; a [`Watch`] waits for such changes.
 //! - [`Organization::set_properties`] stores what an application keeps beside the datasets; [`Store::statistics`]
 //!   counts what the file contains.
-//! - [`Organization::watch`] waits until this or another process has changed something.
 //! - [`Violations`] list everything that is wrong with an input, each with its path and code; [`Error`] has a variant
 //!   for every failure, and a table of what to do about each.
-//! - [`DatasetQuery`], [`Page`] and [`Cursor`] list stored datasets, whole or as [`DatasetSummary`].
-//! - [`Organization::changes_since`] tells what has changed since a [`ChangeCursor`], across processes and restarts.
 //!
 //! ```
 //! use kpi_store::{NewDataset, NewKpi, OrganizationId, Store};
@@ -39,7 +40,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The README describes durability, the use from several threads and processes, and what else the application may link.
+//! The [README](https://github.com/kpi-store/kpi-store#readme) describes durability, the use from several threads and
+//! processes, and what else the application may link.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -111,6 +113,8 @@ pub mod documentation {
     pub mod design {}
     #[doc = include_str!("../docs/file-format.md")]
     pub mod file_format {}
+    #[doc = include_str!("../docs/operating.md")]
+    pub mod operating {}
     #[doc = include_str!("../docs/synchronizing.md")]
     pub mod synchronizing {}
 }

@@ -174,8 +174,8 @@ fn page_of_summaries(amount: Amount) -> Sides {
     Sides::new(floor, store)
 }
 
-/// The floor does less here: it knows no other letters than those of ASCII, checks no digest, and does not tell where it
-/// found the word.
+/// The floor does less here: it folds only ASCII letters, checks no digest, and does not return where it found the
+/// word.
 fn search(amount: Amount, word: &'static str, count: usize) -> Sides {
     let filled = Filled::new(amount.of(10_000));
     let (uuid, organization) = (filled.uuid(), filled.store.organization(filled.organization));

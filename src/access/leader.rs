@@ -83,8 +83,8 @@ impl Leader<'_> {
         Ok(transaction)
     }
 
-    /// Records the result of a commit, and wakes the watches unless it had no effect: after a failed one the log needs recovery, unless SQLite was busy and wrote
-    /// nothing.
+    /// Records the result of a commit, and wakes the watches unless it had no effect. After a failed one the log needs
+    /// recovery, unless SQLite was busy and wrote nothing.
     pub(super) fn after_commit(&mut self, committed: Result<(), CommitFailure>) -> Result<(), CommitFailure> {
         let checked = self.check_commit(committed);
         if !matches!(checked, Err(CommitFailure::WithoutEffect(_))) {

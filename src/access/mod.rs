@@ -117,8 +117,8 @@ impl Access {
         }
     }
 
-    /// The same for a watch, which must not be late because the log begins anew.
-    pub(crate) fn look<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
+    /// The same for a watch, which does not wait while the log begins anew.
+    pub(crate) fn read_at_once<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         self.check_process()?;
         match &self.readers {
             Some(readers) => readers.read(Begin::AtOnce, work),
@@ -176,7 +176,7 @@ impl Access {
     pub(crate) fn close(&self) -> Result<()> {
         self.check_process()?;
         let closed = self.writer.close(self.readers.as_ref(), || self.watched.end());
-        // A look in memory waits for the writer, so those end after it was closed.
+        // In memory a watch waits for the writer when it reads, so watches end after the writer was closed.
         if self.writer.check_open().is_err() {
             self.watched.end();
         }

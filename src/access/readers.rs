@@ -32,7 +32,7 @@ pub(crate) struct Readers {
 pub(super) enum Begin {
     /// Not while reads are [paused](Readers::pause).
     AfterPause,
-    /// At once: a read that is so short and so seldom that the log can begin anew beside it.
+    /// At once: a read that is so short and rare that the log can begin anew beside it.
     AtOnce,
 }
 
@@ -117,7 +117,7 @@ impl Readers {
     }
 
     /// Whether another connection may have changed the file since the last poll. False if another thread is polling,
-    /// which tells all.
+    /// which wakes all watches.
     pub(super) fn poll(&self) -> Result<bool> {
         let polling = {
             let mut pool = self.lock();

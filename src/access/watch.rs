@@ -1,10 +1,10 @@
-//! Watches: threads that wait until something was committed, and look what it is.
+//! Watches: threads that wait until something was committed, and then read what has changed.
 //!
 //! A commit of this process wakes the watches of its file by [`CommitSignal`]. Those of other processes are found by
 //! polling: SQLite's `data_version` changes when another connection has committed. The waiting thread polls, since a
-//! library should start no threads. Both only say that there may be something new: the look decides.
+//! library should start no threads. Both only say that there may be something new: the read that follows decides.
 //!
-//! A watch does not keep the store open. It has access to the store only while it polls or looks, and the last handle,
+//! A watch does not keep the store open. It has access to the store only while it polls or reads, and the last handle,
 //! when it is dropped, waits until that has ended: so it is never the watch that closes the store.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -43,7 +43,7 @@ impl WatchedStore {
 
     /// Waits until no watch uses the store, and wakes them: the store is closed.
     ///
-    /// IMPORTANT: in memory a look waits for the writer, so the caller must not have it.
+    /// IMPORTANT: in memory a watch that reads waits for the writer, so the caller must not hold it.
     pub(super) fn end(&self) {
         // The lock may be that of a thread that a forked child does not have.
         if self.process == std::process::id() {
@@ -93,18 +93,18 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Looks, and again whenever something may have been committed, until `look` finds something or the timeout has
-    /// passed. After an error it waits before it looks.
+    /// Calls `read` at once, and again whenever something may have been committed, until it finds something or the
+    /// timeout has passed. After an error it pauses first.
     pub(crate) fn wait<T>(
         &mut self,
         timeout: Duration,
-        look: impl FnMut(&Access) -> Result<Option<T>>,
+        read: impl FnMut(&Access) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         // Before any lock, which may be that of a thread that a forked child does not have.
         self.store.check_process()?;
         // A time too far to be expressed never comes.
         let until = Instant::now().checked_add(timeout);
-        let waited = self.pause_after_error(until).and_then(|()| self.wait_until(until, look));
+        let waited = self.pause_after_error(until).and_then(|()| self.wait_until(until, read));
         self.retry_at = waited.as_ref().err().map(|_| Instant::now() + POLL_INTERVAL);
         waited.map_err(|error| self.check_stopped().err().unwrap_or(error))
     }
@@ -122,22 +122,23 @@ impl Watch {
     fn wait_until<T>(
         &mut self,
         until: Option<Instant>,
-        mut look: impl FnMut(&Access) -> Result<Option<T>>,
+        mut read: impl FnMut(&Access) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let mut seen = None;
         loop {
             let polled = self.poll_if_due();
-            // IMPORTANT: the count comes first, so that what is done after the checks wakes this thread.
+            // IMPORTANT: the count comes before the checks and the read, so that what is done after them wakes this
+            // thread.
             let count = self.store.signal.count();
             self.check_stopped()?;
             if seen != Some(count) {
-                let found = self.store.with(&mut look)?;
+                let found = self.store.with(&mut read)?;
                 if found.is_some() {
                     return Ok(found);
                 }
                 seen = Some(count);
             }
-            // What can be read is told even so.
+            // Only now, so that a poll that failed does not hide changes that can be read.
             polled?;
             if has_come(until) {
                 return Ok(None);

@@ -49,7 +49,7 @@ pub(crate) struct Writer {
     pub(super) database: Option<Arc<Database>>,
     pub(super) busy_timeout: Duration,
     pub(super) log: LogBound,
-    /// Tells the watches of commits.
+    /// Wakes the watches after commits.
     pub(super) signal: Arc<CommitSignal>,
 }
 

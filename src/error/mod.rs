@@ -50,7 +50,7 @@ impl Deref for Source {
 /// | [`AlreadyExists`](Self::AlreadyExists) | a given id is taken, also by a dataset in the trash or a purged one | nothing | after an unknown outcome: it was stored; otherwise choose another id |
 /// | [`NotFound`](Self::NotFound) | no such dataset, KPI or revision exists | nothing | check the id and the organization |
 /// | [`Conflict`](Self::Conflict) | the dataset was changed since it was read | nothing | read it again, merge, and save |
-/// | [`InvalidCursor`](Self::InvalidCursor) | the cursor was altered, or belongs to another organization or order; of changes: or to another file, such as the one before a backup was restored | nothing | list from the beginning; of changes: [start over](crate::Organization::changes_since) |
+/// | [`InvalidCursor`](Self::InvalidCursor) | the cursor was altered, or belongs to another organization, order or filter; a cursor of changes also if the file was restored from a backup | nothing | list from the beginning; for changes: [start over](crate::Organization::changes_since) |
 /// | [`ClockOutOfRange`](Self::ClockOutOfRange) | the clock is outside the years 0001 to 9999 | nothing | set the clock |
 /// | [`Busy`](Self::Busy) | the store was in use past the busy timeout | nothing | try again |
 /// | [`StorageFull`](Self::StorageFull) | no space left on the disk | nothing | free some space and try again; no reopening is needed |
@@ -187,7 +187,8 @@ pub enum Error {
     #[error("the store is closed")]
     Closed,
 
-    /// The caller's progress callback cancelled the operation, or a [`StopHandle`](crate::StopHandle) stopped the watch.
+    /// The caller's progress callback cancelled the operation, or a [`StopHandle`](crate::StopHandle) stopped the
+    /// watch.
     #[error("the operation was cancelled")]
     Cancelled,
 

@@ -23,10 +23,10 @@ const START: &str = "0";
 pub struct Changes {
     /// The changed datasets, in the order of their last changes; each is there once, with its last state.
     pub items: Vec<Change>,
-    /// The datasets of which it cannot be known whether they were changed; empty in an intact file. Items and damaged
-    /// datasets together are at most [`CHANGES_MAX`](crate::limits::CHANGES_MAX). The next call does not repeat them.
+    /// Damaged datasets, which may have been changed; empty in an intact file. Items and damaged datasets together are
+    /// at most [`CHANGES_MAX`](crate::limits::CHANGES_MAX). The next call does not repeat them.
     pub damaged: Vec<Damage>,
-    /// The cursor after these changes, also if there are none.
+    /// The cursor after these changes, from which the next call continues. Store it even if there are no items.
     pub next: ChangeCursor,
     /// Whether there are more changes after [`next`](Self::next).
     pub has_more: bool,
@@ -48,9 +48,9 @@ pub struct Change {
 pub enum ChangeState {
     /// It was created, changed or restored: [`dataset`](crate::Organization::dataset) reads it.
     Present,
-    /// It is in the trash, from which it may come back.
+    /// It is in the trash, from which it can be [restored](crate::Organization::restore_dataset).
     Deleted,
-    /// It was purged, and never comes back.
+    /// It was purged: it cannot be restored, and its id is never given again.
     Purged,
 }
 
@@ -78,13 +78,12 @@ impl Serialize for ChangeState {
     }
 }
 
-/// A place in the changes of an organization, after which [`changes_since`](crate::Organization::changes_since)
+/// A position in the changes of an organization, after which [`changes_since`](crate::Organization::changes_since)
 /// continues.
 ///
 /// A cursor is opaque. It prints and serializes as a short string of letters, digits and hyphens, which needs no
-/// escaping in a URL and stays valid in another process on the same file. It names the generation of the file: it is
-/// not valid any more after the file was restored from a backup, or after
-/// [`purge_organization`](crate::Store::purge_organization).
+/// escaping in a URL and stays valid in another process on the same file. It becomes invalid when the file is restored
+/// from a backup, or when [`purge_organization`](crate::Store::purge_organization) removes an organization from it.
 ///
 /// # Examples
 ///
@@ -102,7 +101,7 @@ impl Serialize for ChangeState {
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ChangeCursor {
-    /// `None` before every change of any organization and file.
+    /// `None` for [`start`](Self::start), which comes before every change of any organization and file.
     at: Option<Checked>,
 }
 
@@ -112,28 +111,38 @@ struct Checked {
     check: u32,
 }
 
-/// A place in the changes of an organization.
+/// A position in the changes of an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     /// The generation of the file, of which [`number`](Self::number) counts the changes.
     pub(crate) generation: i64,
-    /// The number of the last change before the place, 0 if there is none. Only an intact row moves a place: one with a
-    /// damaged number would move it past changes that are not made yet.
+    /// The number of the last change before the position, 0 if there is none. Only an intact row advances it: one with
+    /// a damaged number could advance it past changes that are not made yet.
     pub(crate) number: i64,
-    /// The number of the last damaged row that was told, if it is larger; otherwise 0.
+    /// The number of the last damaged row that was reported, if it is larger; otherwise 0.
     pub(crate) told: i64,
 }
 
 impl Place {
-    /// The place before the first change of a generation.
+    /// The position before the first change of a generation.
     pub(crate) fn first(generation: i64) -> Self {
         Self { generation, number: 0, told: 0 }
     }
 }
 
 impl ChangeCursor {
-    /// The cursor before every change: from there, [`changes_since`](crate::Organization::changes_since) tells all
-    /// datasets of the organization. It belongs to no organization and no file.
+    /// The cursor before every change, from which [`changes_since`](crate::Organization::changes_since) returns all
+    /// datasets of the organization, deleted and purged ones included. It is valid for every organization and file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kpi_store::{ChangeCursor, NewDataset, OrganizationId, Store};
+    /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
+    /// organization.create_datasets(["Water", "Waste"].map(NewDataset::new))?;
+    /// assert_eq!(organization.changes_since(&ChangeCursor::start())?.items.len(), 2);
+    /// # Ok::<(), kpi_store::Error>(())
+    /// ```
     #[must_use]
     pub const fn start() -> Self {
         Self { at: None }
@@ -145,7 +154,7 @@ impl ChangeCursor {
         Self { at: Some(Checked { place, check: check(organization, place) }) }
     }
 
-    /// The place of the cursor, if it belongs to this organization: `Some(None)` before every change.
+    /// The position of the cursor, if it belongs to this organization: `Some(None)` before every change.
     #[expect(clippy::option_option, reason = "`None` belongs to another organization, `Some(None)` to each")]
     pub(crate) fn place(&self, organization: OrganizationId) -> Option<Option<Place>> {
         match self.at {
@@ -155,7 +164,7 @@ impl ChangeCursor {
     }
 }
 
-/// A checksum over the version, the place and the organization. It detects misuse; it is not tamper-proof.
+/// A checksum over the version, the position and the organization. It detects misuse; it is not tamper-proof.
 fn check(organization: OrganizationId, place: Place) -> u32 {
     let Place { generation, number, told } = place;
     (xxh3_64(format!("{VERSION}{generation} {number} {told} {organization}").as_bytes()) >> 32) as u32

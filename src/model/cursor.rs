@@ -58,11 +58,13 @@ impl Listing<'_> {
     }
 }
 
-/// A position in a listing of one organization in one order, after which the listing continues.
+/// A position in a listing of one organization, in one order and with the same filters, after which the listing
+/// continues.
 ///
 /// A cursor is opaque. It prints and serializes as a short string of letters and digits, which needs no escaping in a
 /// URL and stays valid in another process on the same file. A listing that continues from a cursor neither skips nor
-/// repeats a dataset that existed before, whatever is inserted meanwhile.
+/// repeats a dataset that existed before, whatever is inserted meanwhile; only with
+/// [`recently_changed_first`](crate::DatasetQuery::recently_changed_first) it can miss one that was changed meanwhile.
 ///
 /// # Examples
 ///

@@ -13,7 +13,7 @@ pub(crate) struct Filter {
     pub(crate) created_by: Option<UserId>,
     /// With at least one KPI of this type.
     pub(crate) value_type: Option<ValueType>,
-    /// With every word of it in one of the texts.
+    /// With every word of the pattern in one of the texts.
     pub(crate) pattern: Option<Pattern>,
 }
 

@@ -20,7 +20,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Statistics {
-    /// The number of organizations that own datasets, be they in the trash: those of
+    /// The number of organizations that own datasets, in the trash or not: the length of
     /// [`organizations`](crate::Store::organizations).
     pub organizations: u64,
     /// The number of datasets, without those in the trash.
@@ -29,15 +29,15 @@ pub struct Statistics {
     pub kpis: u64,
     /// The number of datasets in the trash.
     pub deleted: u64,
-    /// The number of changes in the histories of all datasets: edits, deletions and restorations that were not pruned. A
-    /// creation is none.
+    /// The number of changes in the histories of all datasets: edits, deletions and restorations that were not pruned.
+    /// Creations are not counted.
     pub versions: u64,
     /// The length of the file in bytes; in memory, that of the database.
     pub file_bytes: u64,
-    /// The length of the write-ahead log in bytes; 0 in memory. It stays for the next writes, so it does not shrink by
+    /// The length of the write-ahead log in bytes; 0 in memory. The next writes reuse it, so it does not shrink by
     /// itself.
     pub log_bytes: u64,
-    /// The bytes of the file that are free: used by the next writes, or given back by
-    /// [`compact`](crate::Store::compact).
+    /// The bytes of the file that are free: the next writes reuse them, or [`compact`](crate::Store::compact) gives
+    /// them back to the disk.
     pub free_bytes: u64,
 }

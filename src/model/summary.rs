@@ -13,8 +13,8 @@ use super::time;
 
 /// A stored dataset without its KPIs: what a list shows of it.
 ///
-/// As JSON it has the keys of a [`Dataset`] in the same order, and in place of `kpis` the numbers of them and the
-/// matches. Deserializing that JSON returns an equal value, and accepts unknown keys and any UTC offset.
+/// As JSON it has the keys of a [`Dataset`] in the same order, but `kpi_count`, `required_count` and `matches` instead
+/// of `kpis`. Deserializing that JSON returns an equal value, and accepts unknown keys and any UTC offset.
 ///
 /// # Examples
 ///
@@ -92,19 +92,19 @@ impl DatasetSummary {
 /// The texts of a dataset in which words of a search are found.
 pub(crate) fn matches(searcher: &mut Searcher<'_>, dataset: &Dataset) -> Vec<Match> {
     let mut matches = Vec::new();
-    let mut look = |kpi: Option<KpiId>, field: MatchField, text: Option<&str>| {
+    let mut search = |kpi: Option<KpiId>, field: MatchField, text: Option<&str>| {
         let Some(text) = text else { return };
         let ranges = searcher.ranges(text);
         if !ranges.is_empty() {
             matches.push(Match { kpi, field, text: text.to_owned(), ranges });
         }
     };
-    look(None, MatchField::Name, Some(&dataset.name));
-    look(None, MatchField::Description, dataset.description.as_deref());
+    search(None, MatchField::Name, Some(&dataset.name));
+    search(None, MatchField::Description, dataset.description.as_deref());
     for kpi in &dataset.kpis {
-        look(Some(kpi.id), MatchField::Name, Some(&kpi.name));
-        look(Some(kpi.id), MatchField::Description, kpi.description.as_deref());
-        look(Some(kpi.id), MatchField::Unit, kpi.unit.as_deref());
+        search(Some(kpi.id), MatchField::Name, Some(&kpi.name));
+        search(Some(kpi.id), MatchField::Description, kpi.description.as_deref());
+        search(Some(kpi.id), MatchField::Unit, kpi.unit.as_deref());
     }
     matches
 }

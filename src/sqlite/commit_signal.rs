@@ -24,8 +24,8 @@ impl CommitSignal {
 
     /// Wakes the watches, if there are any, after a commit. Without any it costs one load.
     ///
-    /// Relaxed is enough: a watch is added before its first look, and look and commit take a lock in turn, that of the
-    /// writer in memory and otherwise one of SQLite. If the look is first, this sees the watch; if not, the look sees
+    /// Relaxed is enough: a watch is added before its first read, and read and commit take a lock in turn, that of the
+    /// writer in memory and otherwise one of SQLite. If the read is first, this sees the watch; if not, the read sees
     /// the commit.
     pub(crate) fn committed(&self) {
         if self.watches.load(Relaxed) > 0 {
@@ -44,7 +44,7 @@ impl CommitSignal {
         *self.lock()
     }
 
-    /// Waits until the count is another than `seen`, or this time has come.
+    /// Waits until the count differs from `seen`, or this time has come.
     pub(crate) fn wait(&self, seen: u64, until: Option<Instant>) {
         let is_seen = |count: &mut u64| *count == seen;
         let count = self.lock();

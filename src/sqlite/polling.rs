@@ -1,4 +1,4 @@
-//! Whether the file was changed since the last look at it.
+//! Whether the file was changed since the last poll.
 
 use super::database::Database;
 use super::failure::Failure;
@@ -19,7 +19,7 @@ impl Polling {
     }
 
     /// Whether another connection may have changed the file since the last poll, or since the watch began. A checkpoint
-    /// can count as a change. Fails if the file or its log was moved, after which no change would be seen.
+    /// can count as a change. Fails if the file or its log was moved, after which no change would be noticed.
     pub(crate) fn poll(&mut self, database: &Database) -> Result<bool, Failure> {
         database.check_files()?;
         // If this fails, the next poll opens a connection, which counts as a change.

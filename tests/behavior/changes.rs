@@ -19,8 +19,8 @@ fn since(organization: &Organization, cursor: &ChangeCursor) -> Changes {
     changes
 }
 
-/// The changes in short: the places of the datasets in a list of ids, and their states.
-fn told(changes: &Changes, ids: &[DatasetId]) -> Vec<(usize, ChangeState)> {
+/// The changes in short: the indexes of the datasets in a list of ids, and their states.
+fn states(changes: &Changes, ids: &[DatasetId]) -> Vec<(usize, ChangeState)> {
     let place = |change: &Change| (ids.iter().position(|id| *id == change.dataset).unwrap(), change.state);
     changes.items.iter().map(place).collect()
 }
@@ -69,7 +69,7 @@ const CALLS: [Call; 15] = [
 ];
 
 #[test]
-fn each_kind_of_change_is_told_with_its_state_and_nothing_else_is() {
+fn each_kind_of_change_is_returned_with_its_state_and_nothing_else_is() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
         for (name, expected, call) in CALLS {
             let (ours, theirs) = (organization(store), organization(store));
@@ -84,16 +84,16 @@ fn each_kind_of_change_is_told_with_its_state_and_nothing_else_is() {
 
             let changes = since(&ours, &cursor);
             let expected: Vec<_> = expected.map(|state| (0, state)).into_iter().collect();
-            assert_eq!(told(&changes, &[dataset.id]), expected, "{name}");
+            assert_eq!(states(&changes, &[dataset.id]), expected, "{name}");
             assert_eq!((changes.has_more, &changes.next), (false, &ours.change_cursor().unwrap()), "{name}");
             assert!(since(&ours, &changes.next).items.is_empty(), "{name}");
-            assert!(since(&theirs, &of_theirs).items.is_empty(), "{name} is told to another organization");
+            assert!(since(&theirs, &of_theirs).items.is_empty(), "{name} is returned to another organization");
         }
     });
 }
 
 #[test]
-fn creations_of_every_kind_are_told_in_their_order() {
+fn creations_of_every_kind_are_returned_in_their_order() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
         let ours = organization(store);
         let start = since(&ours, &ChangeCursor::start());
@@ -107,13 +107,13 @@ fn creations_of_every_kind_are_told_in_their_order() {
         }
         let expected: Vec<_> = (0..ids.len()).map(|index| (index, Present)).collect();
         for cursor in [&start.next, &ChangeCursor::start()] {
-            assert_eq!(told(&since(&ours, cursor), &ids), expected);
+            assert_eq!(states(&since(&ours, cursor), &ids), expected);
         }
     });
 }
 
 #[test]
-fn each_dataset_is_told_once_with_its_last_state_in_the_order_of_the_last_changes() {
+fn each_dataset_is_returned_once_with_its_last_state_in_the_order_of_the_last_changes() {
     let ours = organization(&Store::open_in_memory().unwrap());
     let cursor = ours.change_cursor().unwrap();
     let ids: Vec<_> = ours.create_datasets((0..6).map(request_with_kpis)).unwrap().iter().map(|new| new.id).collect();
@@ -126,13 +126,13 @@ fn each_dataset_is_told_once_with_its_last_state_in_the_order_of_the_last_change
     ours.delete_dataset(ids[1]).unwrap();
     let changes = since(&ours, &cursor);
     let expected = [(2, Present), (5, Present), (0, Present), (3, Present), (4, Purged), (1, Deleted)];
-    assert_eq!(told(&changes, &ids), expected);
+    assert_eq!(states(&changes, &ids), expected);
     // From the start it is the same, whatever lies between.
     assert_eq!(since(&ours, &ChangeCursor::start()).items, changes.items);
 }
 
 #[test]
-fn a_purge_between_two_calls_is_heard() {
+fn a_purge_between_two_calls_is_returned() {
     let file = TestFile::new();
     let store = Store::open(&file.path).unwrap();
     let ours = organization(&store);
@@ -141,19 +141,19 @@ fn a_purge_between_two_calls_is_heard() {
     ours.delete_datasets(ids.clone()).unwrap();
     ours.purge_dataset(ids[1]).unwrap();
     let second = since(&ours, &first.next);
-    assert_eq!(told(&second, &ids), [(0, Deleted), (2, Deleted), (1, Purged)]);
+    assert_eq!(states(&second, &ids), [(0, Deleted), (2, Deleted), (1, Purged)]);
     store.close().unwrap();
     // After a restart, by a handle that only reads, and by a cursor that was kept as text.
     let kept = (first.next.to_string(), second.next.to_string());
     Store::open(&file.path).unwrap().organization(ours.id()).purge_dataset(ids[0]).unwrap();
     let reader = Store::options().read_only(true).open(&file.path).unwrap().organization(ours.id());
-    assert_eq!(told(&since(&reader, &kept.1.parse().unwrap()), &ids), [(0, Purged)]);
-    assert_eq!(told(&since(&reader, &kept.0.parse().unwrap()), &ids), [(2, Deleted), (1, Purged), (0, Purged)]);
+    assert_eq!(states(&since(&reader, &kept.1.parse().unwrap()), &ids), [(0, Purged)]);
+    assert_eq!(states(&since(&reader, &kept.0.parse().unwrap()), &ids), [(2, Deleted), (1, Purged), (0, Purged)]);
     assert_eq!(since(&reader, &kept.0.parse().unwrap()).next, reader.change_cursor().unwrap());
 }
 
 #[test]
-fn at_most_a_thousand_changes_are_told_at_once_and_the_next_call_tells_the_rest() {
+fn at_most_a_thousand_changes_are_returned_at_once_and_the_next_call_returns_the_rest() {
     support::in_a_file_and_in_memory(Store::options, |store, _| {
         let ours = organization(store);
         let count = 2 * CHANGES_MAX + 7;
@@ -245,7 +245,7 @@ fn changes_print_as_an_application_shows_them() {
 }
 
 #[test]
-fn a_closed_store_tells_no_changes() {
+fn a_closed_store_returns_no_changes() {
     let store = Store::open_in_memory().unwrap();
     let ours = organization(&store);
     store.close().unwrap();

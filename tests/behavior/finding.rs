@@ -1,4 +1,5 @@
-//! Finding: summaries, filters, the order of the last changes, searches; each against what a listing of everything says.
+//! Finding: summaries, filters, the order of the last changes, searches; each against what a listing of everything
+//! says.
 
 mod damaged;
 mod filters;

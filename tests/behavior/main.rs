@@ -42,7 +42,7 @@ mod tenants;
 mod threads;
 /// The trash: deleting, restoring, purging.
 mod trash;
-/// Watching: what is heard of commits, when, and how a watch ends.
+/// Watching: which commits are reported, when, and how a watch ends.
 mod watching;
 
 /// Backups: complete, compact, verified, of a store in use; restoring them.

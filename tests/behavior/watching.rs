@@ -1,5 +1,5 @@
-//! Watching: what was committed is heard, at once, and nothing else; a watch ends when it is stopped and when its store
-//! is closed, and keeps nothing open.
+//! Watching: every commit is reported, at once, and nothing else; a watch ends when it is stopped and when its store is
+//! closed, and keeps nothing open.
 
 use std::sync::mpsc;
 use std::thread;
@@ -22,14 +22,14 @@ fn watch(organization: &Organization) -> Watch {
     organization.watch(organization.change_cursor().unwrap()).unwrap()
 }
 
-fn told(changes: &Changes) -> Vec<(DatasetId, ChangeState)> {
+fn pairs(changes: &Changes) -> Vec<(DatasetId, ChangeState)> {
     assert!(changes.damaged.is_empty());
     changes.items.iter().map(|Change { dataset, state, .. }| (*dataset, *state)).collect()
 }
 
-/// What the watch tells at once.
-fn heard(watch: &mut Watch) -> Vec<(DatasetId, ChangeState)> {
-    told(&watch.wait(Duration::ZERO).unwrap())
+/// What the watch reports at once.
+fn reported(watch: &mut Watch) -> Vec<(DatasetId, ChangeState)> {
+    pairs(&watch.wait(Duration::ZERO).unwrap())
 }
 
 /// A thread that waits for changes, and the results of its waits.
@@ -47,18 +47,18 @@ impl Listener {
     }
 
     fn next(&self) -> Vec<(DatasetId, ChangeState)> {
-        told(&self.results.recv_timeout(LONG).expect("nothing was heard").unwrap())
+        pairs(&self.results.recv_timeout(LONG).expect("nothing was reported").unwrap())
     }
 
     fn stop(self) {
         self.stop.stop();
         self.thread.join().unwrap();
-        assert!(self.results.try_iter().next().is_none(), "something else was heard");
+        assert!(self.results.try_iter().next().is_none(), "something else was reported");
     }
 }
 
 #[test]
-fn each_kind_of_change_is_told_with_the_state_that_it_leaves() {
+fn each_kind_of_change_is_reported_with_the_state_that_it_leaves() {
     in_a_file_and_in_memory(Store::options, |store, _| {
         let ours = organization(store);
         let listener = Listener::start(watch(&ours));
@@ -82,7 +82,7 @@ fn each_kind_of_change_is_told_with_the_state_that_it_leaves() {
 
 /// A poll finds it only 50 ms later.
 #[test]
-fn a_commit_of_this_process_is_told_at_once_whichever_handle_made_it() {
+fn a_commit_of_this_process_is_reported_at_once_whichever_handle_made_it() {
     let file = TestFile::new();
     let store = Store::options().durability(Durability::Normal).open(&file.path).unwrap();
     let ours = organization(&store);
@@ -126,28 +126,28 @@ fn a_commit_of_another_organization_does_not_end_the_wait() {
 }
 
 #[test]
-fn nothing_is_told_before_its_commit_and_nothing_that_is_rolled_back() {
+fn nothing_is_reported_before_its_commit_and_nothing_that_is_rolled_back() {
     let file = TestFile::new();
     let store = Store::open(&file.path).unwrap();
     let ours = organization(&store);
     let mut watch = watch(&ours);
     let requests = (0..200).map(|number| {
-        assert_eq!(heard(&mut watch), [], "a load that is not committed");
+        assert_eq!(reported(&mut watch), [], "a load that is not committed");
         if number == 199 { NewDataset::new("") } else { request_with_kpis(3) }
     });
     ours.load_datasets(requests, LoadOptions::new()).unwrap_err();
-    assert_eq!(heard(&mut watch), []);
+    assert_eq!(reported(&mut watch), []);
 
     let created = ours.create_dataset(request_with_kpis(1)).unwrap();
-    assert_eq!(heard(&mut watch), [(created.id, ChangeState::Present)]);
+    assert_eq!(reported(&mut watch), [(created.id, ChangeState::Present)]);
     let repeated = [request_with_kpis(1), request_with_kpis(1).id(created.id)];
     assert_eq!(ours.create_datasets(repeated).unwrap_err().code(), "already_exists");
     ours.purge_dataset(created.id).unwrap_err();
-    assert_eq!(heard(&mut watch), []);
+    assert_eq!(reported(&mut watch), []);
 }
 
 #[test]
-fn at_the_timeout_it_returns_nothing_and_stays_at_its_place() {
+fn at_the_timeout_it_returns_nothing_and_keeps_its_cursor() {
     in_a_file_and_in_memory(Store::options, |store, _| {
         let ours = organization(store);
         let mut watch = watch(&ours);
@@ -156,14 +156,14 @@ fn at_the_timeout_it_returns_nothing_and_stays_at_its_place() {
             let started = Instant::now();
             let changes = watch.wait(timeout).unwrap();
             assert!(started.elapsed() >= timeout);
-            assert_eq!((told(&changes), changes.has_more), (vec![], false));
+            assert_eq!((pairs(&changes), changes.has_more), (vec![], false));
             assert_eq!((&changes.next, watch.cursor()), (&before, &before));
         }
     });
 }
 
 #[test]
-fn what_happened_before_the_call_is_told_by_it_and_each_dataset_once() {
+fn what_happened_before_the_call_is_reported_by_it_and_each_dataset_once() {
     in_a_file_and_in_memory(Store::options, |store, _| {
         let ours = organization(store);
         let first = ours.create_dataset(request_with_kpis(1)).unwrap();
@@ -176,18 +176,18 @@ fn what_happened_before_the_call_is_told_by_it_and_each_dataset_once() {
         }
         ours.delete_dataset(second.id).unwrap();
         let changes = watch.wait(LONG).unwrap();
-        assert_eq!(told(&changes), [(first.id, ChangeState::Present), (second.id, ChangeState::Deleted)]);
+        assert_eq!(pairs(&changes), [(first.id, ChangeState::Present), (second.id, ChangeState::Deleted)]);
         assert_eq!(&changes.next, watch.cursor());
-        assert_eq!(heard(&mut watch), []);
-        // Another watch continues at the place of this one.
+        assert_eq!(reported(&mut watch), []);
+        // Another watch continues from the cursor of this one.
         ours.delete_dataset(first.id).unwrap();
         let mut later = ours.watch(watch.cursor().to_string().parse().unwrap()).unwrap();
-        assert_eq!(heard(&mut later), [(first.id, ChangeState::Deleted)]);
+        assert_eq!(reported(&mut later), [(first.id, ChangeState::Deleted)]);
     });
 }
 
 #[test]
-fn more_than_one_call_returns_are_told_by_the_next_calls_at_once() {
+fn more_changes_than_one_call_returns_are_returned_by_the_next_calls_at_once() {
     in_a_file_and_in_memory(Store::options, |store, _| {
         let ours = organization(store);
         let mut watch = watch(&ours);
@@ -195,12 +195,12 @@ fn more_than_one_call_returns_are_told_by_the_next_calls_at_once() {
         let first = watch.wait(LONG).unwrap();
         assert_eq!((first.items.len(), first.has_more), (created.len() - 1, true));
         let last = watch.wait(LONG).unwrap();
-        assert_eq!((told(&last), last.has_more), (vec![(created.last().unwrap().id, ChangeState::Present)], false));
+        assert_eq!((pairs(&last), last.has_more), (vec![(created.last().unwrap().id, ChangeState::Present)], false));
     });
 }
 
 #[test]
-fn several_watches_of_a_store_hear_each_change_by_themselves() {
+fn each_of_several_watches_of_a_store_reports_every_change() {
     in_a_file_and_in_memory(Store::options, |store, _| {
         let (ours, theirs) = (organization(store), organization(store));
         let listeners = [(); 3].map(|()| Listener::start(watch(&ours)));

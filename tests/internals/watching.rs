@@ -9,8 +9,8 @@ use crate::{
     ChangeState, DatasetId, DatasetQuery, Durability, Error, NewDataset, Organization, OrganizationId, Store, Watch,
 };
 
-/// What the watch tells until nothing is left. An error that passes is no end.
-fn heard(watch: &mut Watch) -> BTreeSet<DatasetId> {
+/// What the watch reports until nothing is left. A temporary error does not end it.
+fn reported(watch: &mut Watch) -> BTreeSet<DatasetId> {
     let mut all = BTreeSet::new();
     loop {
         match watch.wait(Duration::ZERO) {
@@ -28,9 +28,9 @@ fn listed(ours: &Organization) -> BTreeSet<DatasetId> {
     ours.iter_datasets(&DatasetQuery::new()).map(|dataset| dataset.unwrap().id).collect()
 }
 
-/// Each operation of a create on the disk fails once; after some it holds, after others it does not.
+/// Each operation of a create on the disk fails once; after some it took effect, after others it did not.
 #[test]
-fn a_commit_that_failed_is_told_if_it_holds_and_never_if_it_does_not() {
+fn a_commit_that_failed_is_reported_if_it_took_effect_and_never_otherwise() {
     let mut lost = 0;
     for (kinds, cause) in [
         (vec![Kind::Write], Cause::Full),
@@ -48,14 +48,14 @@ fn a_commit_that_failed_is_told_if_it_holds_and_never_if_it_does_not() {
             let ours = store.organization(OrganizationId::new());
             let mut watch = ours.watch(ours.change_cursor().unwrap()).unwrap();
             let before = ours.create_dataset(NewDataset::new("Water")).unwrap();
-            assert_eq!(heard(&mut watch), BTreeSet::from([before.id]), "{what}");
+            assert_eq!(reported(&mut watch), BTreeSet::from([before.id]), "{what}");
 
             disk.fail(Fault { kinds: kinds.clone(), at, cause, lasting: false });
             let id = DatasetId::new();
             let created = ours.create_dataset(NewDataset::new("Waste").id(id));
             disk.calm();
             let is_there = ours.dataset(id).unwrap().is_some();
-            assert_eq!(heard(&mut watch).contains(&id), is_there, "{what}: {created:?}");
+            assert_eq!(reported(&mut watch).contains(&id), is_there, "{what}: {created:?}");
             match created {
                 Ok(_) => assert!(is_there, "{what}"),
                 Err(_) if is_there => {}
@@ -63,12 +63,12 @@ fn a_commit_that_failed_is_told_if_it_holds_and_never_if_it_does_not() {
             }
             // The outcome is settled by the next write.
             let after = ours.create_dataset(NewDataset::new("Energy")).unwrap();
-            let told = heard(&mut watch);
-            assert!(told.contains(&after.id), "{what}");
+            let all_reported = reported(&mut watch);
+            assert!(all_reported.contains(&after.id), "{what}");
             let mut all = BTreeSet::from([before.id, after.id]);
             all.extend(is_there.then_some(id));
             assert_eq!(listed(&ours), all, "{what}");
-            assert!(told.is_subset(&all), "{what}");
+            assert!(all_reported.is_subset(&all), "{what}");
         }
     }
     assert!(lost > 5, "the control: some creates were lost: {lost}");
@@ -76,7 +76,7 @@ fn a_commit_that_failed_is_told_if_it_holds_and_never_if_it_does_not() {
 
 /// A file that is moved during the commit: its outcome is unknown to the writer, and a read finds it.
 #[test]
-fn a_commit_of_unknown_outcome_that_holds_is_told() {
+fn a_commit_of_unknown_outcome_that_took_effect_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::new(folder.path());
     let [file, elsewhere] = ["kpis.db", "moved.db"].map(|name| folder.path().join(name));
@@ -93,9 +93,9 @@ fn a_commit_of_unknown_outcome_that_holds_is_told() {
     assert_eq!(watch.wait(Duration::from_mins(1)).unwrap().items[0].dataset, id);
 }
 
-/// A watch whose look fails tries again at the same place.
+/// A watch whose read fails tries again from the same cursor.
 #[test]
-fn a_read_that_fails_is_told_and_the_change_is_heard_by_the_next_call() {
+fn a_read_that_fails_is_an_error_and_the_next_call_reports_the_change() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::new(folder.path());
     let store = Store::open(folder.path().join("kpis.db")).unwrap();
@@ -117,7 +117,7 @@ fn a_read_that_fails_is_told_and_the_change_is_heard_by_the_next_call() {
             }
         }
     }
-    assert!(failed > 0, "the control: some looks failed");
+    assert!(failed > 0, "the control: some reads failed");
 }
 
 /// While the log begins anew, reads wait.

@@ -1,11 +1,11 @@
-//! What was changed and what was told, as lines of a child and as the judge sees them.
+//! The changes that were made and those that were reported, as lines of a child process and as the judge sees them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use kpi_store::{ChangeState, DatasetId};
 
-/// A change that a writer was told to have made.
+/// A change that was acknowledged to a writer.
 pub(super) struct Change {
     pub(super) process: u64,
     pub(super) dataset: DatasetId,
@@ -14,8 +14,8 @@ pub(super) struct Change {
     pub(super) answered: Time,
 }
 
-/// A change that a watch has told.
-pub(super) struct Told {
+/// A change that a watch has reported.
+pub(super) struct Report {
     pub(super) dataset: DatasetId,
     pub(super) state: ChangeState,
     pub(super) at: Time,
@@ -23,43 +23,44 @@ pub(super) struct Told {
     pub(super) read: (Time, bool),
 }
 
-pub(super) struct Heard {
+/// What the watch of a process has reported.
+pub(super) struct Watched {
     pub(super) process: u64,
-    pub(super) told: Vec<Told>,
+    pub(super) reports: Vec<Report>,
 }
 
-/// How long each change took to be heard, and whether a writer of the same process made it.
-pub(super) fn judge(changes: &[Change], heard: &Heard) -> Result<Vec<(bool, Duration)>, String> {
-    let mut of_dataset: BTreeMap<DatasetId, (Vec<&Change>, Vec<&Told>)> = BTreeMap::new();
+/// How long each change took to be reported, and whether a writer of the same process made it.
+pub(super) fn judge(changes: &[Change], watched: &Watched) -> Result<Vec<(bool, Duration)>, String> {
+    let mut of_dataset: BTreeMap<DatasetId, (Vec<&Change>, Vec<&Report>)> = BTreeMap::new();
     for change in changes {
         of_dataset.entry(change.dataset).or_default().0.push(change);
     }
-    for told in &heard.told {
-        of_dataset.entry(told.dataset).or_default().1.push(told);
+    for report in &watched.reports {
+        of_dataset.entry(report.dataset).or_default().1.push(report);
     }
     let mut delays = Vec::new();
-    for (dataset, (changes, told)) in of_dataset {
+    for (dataset, (changes, reports)) in of_dataset {
         let began_by = |state, at| changes.iter().any(|change| change.state == state && change.began <= at);
-        for told in &told {
-            if !began_by(told.state, told.at) {
-                return Err(format!("{dataset} was told as {} before it began", told.state));
+        for report in &reports {
+            if !began_by(report.state, report.at) {
+                return Err(format!("{dataset} was reported as {} before it began", report.state));
             }
-            let (read_at, is_there) = told.read;
-            if told.state == ChangeState::Present && !is_there && !began_by(ChangeState::Deleted, read_at) {
-                return Err(format!("{dataset} was told and cannot be read"));
+            let (read_at, is_there) = report.read;
+            if report.state == ChangeState::Present && !is_there && !began_by(ChangeState::Deleted, read_at) {
+                return Err(format!("{dataset} was reported and cannot be read"));
             }
-            if told.state != ChangeState::Present && is_there {
-                return Err(format!("{dataset} was told as {} and can be read", told.state));
+            if report.state != ChangeState::Present && is_there {
+                return Err(format!("{dataset} was reported as {} and can be read", report.state));
             }
         }
         for change in &changes {
-            // A later change of the dataset tells it too.
-            let tells = |told: &&&Told| told.at >= change.began && rank(told.state) >= rank(change.state);
-            let Some(heard_at) = told.iter().find(tells).map(|told| told.at) else {
-                return Err(format!("{dataset}, {} since {:?}, was not heard", change.state, change.began));
+            // The report of a later change of the dataset covers it too.
+            let covers = |report: &&&Report| report.at >= change.began && rank(report.state) >= rank(change.state);
+            let Some(reported_at) = reports.iter().find(covers).map(|report| report.at) else {
+                return Err(format!("{dataset}, {} since {:?}, was not reported", change.state, change.began));
             };
-            let delay = heard_at.saturating_sub(change.answered);
-            delays.push((change.process == heard.process, delay));
+            let delay = reported_at.saturating_sub(change.answered);
+            delays.push((change.process == watched.process, delay));
         }
     }
     Ok(delays)
@@ -92,14 +93,14 @@ pub(super) fn read_change(line: &str) -> Change {
     }
 }
 
-pub(super) fn print_told(told: &Told) -> String {
-    let Told { dataset, state, at, read: (read_at, is_there) } = told;
+pub(super) fn print_report(report: &Report) -> String {
+    let Report { dataset, state, at, read: (read_at, is_there) } = report;
     format!("{dataset} {state} {} {} {is_there}", print_time(*at), print_time(*read_at))
 }
 
-pub(super) fn read_told(line: &str) -> Told {
+pub(super) fn read_report(line: &str) -> Report {
     match line.split(' ').collect::<Vec<_>>()[..] {
-        [dataset, state, at, read_at, is_there] => Told {
+        [dataset, state, at, read_at, is_there] => Report {
             dataset: dataset.parse().unwrap(),
             state: read_state(state),
             at: read_time(at),

@@ -1,5 +1,6 @@
-//! Hearing of changes: four threads in each of two processes create, save, delete and purge as fast as they can, while
-//! both processes watch. Every change is heard by both, none before its commit began, and what is told can be read.
+//! Watching for changes: four threads in each of two processes create, save, delete and purge as fast as they can,
+//! while both processes watch. Both report every change, none before its commit began, and what is reported can be
+//! read.
 //!
 //! 1,200 changes in the short form, 40,000 in the long one, which also prints the longest delay:
 //!
@@ -24,7 +25,8 @@ use kpi_store::{
 };
 
 use judge::{
-    Change, Heard, Time, Told, judge, now, print_change, print_time, print_told, read_change, read_time, read_told,
+    Change, Report, Time, Watched, judge, now, print_change, print_report, print_time, read_change, read_report,
+    read_time,
 };
 use support::child::{self, Child, Task};
 use support::{Random, TestFile, is_long, request_with_kpis, seed};
@@ -38,15 +40,15 @@ const LONG: Duration = Duration::from_mins(1);
 const END: u128 = 1;
 
 #[test]
-fn every_change_of_eight_writers_in_two_processes_is_heard_and_none_before_its_commit() {
-    const TEST: &str = "every_change_of_eight_writers_in_two_processes_is_heard_and_none_before_its_commit";
+fn every_change_of_eight_writers_in_two_processes_is_reported_and_none_before_its_commit() {
+    const TEST: &str = "every_change_of_eight_writers_in_two_processes_is_reported_and_none_before_its_commit";
     if let Some(task) = child::task() {
         return run_in_child(&task);
     }
-    let (changes, heard) = write_and_watch(TEST, Following::Watch);
+    let (changes, watched) = write_and_watch(TEST, Following::Watch);
     let mut longest = BTreeMap::new();
-    for (process, told) in ["this process", "the other process"].into_iter().zip(heard) {
-        for (is_own, delay) in judge(&changes, &told).unwrap_or_else(|wrong| panic!("{process}: {wrong}")) {
+    for (process, watched) in ["this process", "the other process"].into_iter().zip(watched) {
+        for (is_own, delay) in judge(&changes, &watched).unwrap_or_else(|wrong| panic!("{process}: {wrong}")) {
             let longest: &mut Vec<Duration> = longest.entry(is_own).or_default();
             longest.push(delay);
         }
@@ -56,7 +58,7 @@ fn every_change_of_eight_writers_in_two_processes_is_heard_and_none_before_its_c
         let at = |permille: usize| delays[(delays.len() - 1) * permille / 1_000];
         let whose = if is_own { "its own process" } else { "the other process" };
         println!(
-            "watching: {} changes of {whose} heard, p50 {:?}, p99 {:?}, longest delay {:?}",
+            "watching: {} changes of {whose} reported, p50 {:?}, p99 {:?}, longest delay {:?}",
             delays.len(),
             at(500),
             at(990),
@@ -66,39 +68,41 @@ fn every_change_of_eight_writers_in_two_processes_is_heard_and_none_before_its_c
     }
 }
 
-/// The control: a watch that begins anew at the present place misses what was committed in between.
+/// The control: a watch that begins anew from the present cursor misses what was committed in between.
 #[test]
-fn the_harness_detects_a_change_that_is_not_heard() {
-    const TEST: &str = "the_harness_detects_a_change_that_is_not_heard";
+fn the_harness_detects_a_change_that_is_not_reported() {
+    const TEST: &str = "the_harness_detects_a_change_that_is_not_reported";
     if let Some(task) = child::task() {
         return run_in_child(&task);
     }
-    let (changes, heard) = write_and_watch(TEST, Following::FromNowOn);
-    for told in heard {
-        let wrong = judge(&changes, &told).unwrap_err();
-        assert!(wrong.ends_with("was not heard"), "{wrong}");
+    let (changes, watched) = write_and_watch(TEST, Following::FromNowOn);
+    for watched in watched {
+        let wrong = judge(&changes, &watched).unwrap_err();
+        assert!(wrong.ends_with("was not reported"), "{wrong}");
     }
 }
 
-/// The control: a change that is told before its commit began, or that cannot be read.
+/// The control: a change that is reported before its commit began, or that cannot be read.
 #[test]
-fn the_harness_detects_what_is_told_early_or_cannot_be_read() {
+fn the_harness_detects_what_is_reported_early_or_cannot_be_read() {
     let dataset = DatasetId::new();
     let at = Duration::from_micros;
     let created = Change { process: 0, dataset, state: ChangeState::Present, began: at(5), answered: at(9) };
-    let told =
-        |micros, is_read| Told { dataset, state: ChangeState::Present, at: at(micros), read: (at(micros), is_read) };
-    assert!(judge(std::slice::from_ref(&created), &Heard { process: 0, told: vec![told(6, true)] }).is_ok());
-    let early = judge(std::slice::from_ref(&created), &Heard { process: 0, told: vec![told(4, true)] }).unwrap_err();
+    let watched = |micros, is_read| {
+        let read = (at(micros), is_read);
+        Watched { process: 0, reports: vec![Report { dataset, state: ChangeState::Present, at: at(micros), read }] }
+    };
+    assert!(judge(std::slice::from_ref(&created), &watched(6, true)).is_ok());
+    let early = judge(std::slice::from_ref(&created), &watched(4, true)).unwrap_err();
     assert!(early.ends_with("before it began"), "{early}");
-    let unread = judge(std::slice::from_ref(&created), &Heard { process: 0, told: vec![told(6, false)] }).unwrap_err();
+    let unread = judge(std::slice::from_ref(&created), &watched(6, false)).unwrap_err();
     assert!(unread.ends_with("cannot be read"), "{unread}");
 }
 
 /// One change at a time on an idle machine: the delay is that of the poll.
 #[test]
-fn a_commit_of_another_process_is_heard_within_100_ms() {
-    const TEST: &str = "a_commit_of_another_process_is_heard_within_100_ms";
+fn a_commit_of_another_process_is_reported_within_100_ms() {
+    const TEST: &str = "a_commit_of_another_process_is_reported_within_100_ms";
     if let Some(task) = child::task() {
         let ours = open(&task.file);
         child::send(["ready".to_owned()]);
@@ -119,9 +123,9 @@ fn a_commit_of_another_process_is_heard_within_100_ms() {
             .map(|_| {
                 child.send("create");
                 let changes = watch.wait(LONG).unwrap();
-                let heard = now();
+                let reported = now();
                 assert_eq!(changes.items[0].dataset.to_string(), child.receive().unwrap());
-                heard.saturating_sub(read_time(&child.receive().unwrap()))
+                reported.saturating_sub(read_time(&child.receive().unwrap()))
             })
             .collect();
         delays.sort_unstable();
@@ -133,7 +137,7 @@ fn a_commit_of_another_process_is_heard_within_100_ms() {
     child.wait().unwrap();
 }
 
-/// SQLite looks for no change of such a file, so the watch compares the file itself.
+/// SQLite does not notice changes of such a file, so the watch compares the file itself.
 #[cfg(unix)]
 #[test]
 fn a_file_that_is_read_without_locks_is_watched_too() {
@@ -156,8 +160,8 @@ fn a_file_that_is_read_without_locks_is_watched_too() {
         allow(0o600);
         let created = create();
         allow(0o400);
-        let heard = watch.find_map(|changes| changes.ok().filter(|changes| !changes.items.is_empty())).unwrap();
-        assert_eq!(heard.items[0].dataset.to_string(), created);
+        let changes = watch.find_map(|changes| changes.ok().filter(|changes| !changes.items.is_empty())).unwrap();
+        assert_eq!(changes.items[0].dataset.to_string(), created);
     }
 }
 
@@ -168,8 +172,9 @@ enum Following {
     FromNowOn,
 }
 
-/// Writes and watches in this process and in another, and returns all changes and what the watch of each process told.
-fn write_and_watch(test: &str, following: Following) -> (Vec<Change>, [Heard; 2]) {
+/// Writes and watches in this process and in another, and returns all changes and what the watch of each process
+/// reported.
+fn write_and_watch(test: &str, following: Following) -> (Vec<Change>, [Watched; 2]) {
     let seed = seed();
     println!("watching: seed {seed}");
     let file = TestFile::new();
@@ -179,7 +184,7 @@ fn write_and_watch(test: &str, following: Following) -> (Vec<Change>, [Heard; 2]
     assert_eq!(child.receive().as_deref(), Some("ready"));
     child.send("begin");
     let watch = ours.watch(ChangeCursor::start()).unwrap();
-    let (changes, told) = thread::scope(|scope| {
+    let (changes, reports) = thread::scope(|scope| {
         let follower = scope.spawn(|| follow(&ours, watch, following));
         let mut changes = write(&ours, 0, seed);
         while let Some(line) = child.receive().filter(|line| line != "written") {
@@ -188,9 +193,9 @@ fn write_and_watch(test: &str, following: Following) -> (Vec<Change>, [Heard; 2]
         changes.push(create(&ours, 0, NewDataset::new("the end").id(end())));
         (changes, follower.join().unwrap())
     });
-    let told_there = std::iter::from_fn(|| child.receive()).map(|line| read_told(&line)).collect();
+    let reports_there = std::iter::from_fn(|| child.receive()).map(|line| read_report(&line)).collect();
     child.wait().unwrap();
-    (changes, [Heard { process: 0, told }, Heard { process: 1, told: told_there }])
+    (changes, [Watched { process: 0, reports }, Watched { process: 1, reports: reports_there }])
 }
 
 fn run_in_child(task: &Task) {
@@ -199,13 +204,13 @@ fn run_in_child(task: &Task) {
     let watch = ours.watch(ChangeCursor::start()).unwrap();
     child::send(["ready".to_owned()]);
     child::receive();
-    let told = thread::scope(|scope| {
+    let reports = thread::scope(|scope| {
         let follower = scope.spawn(|| follow(&ours, watch, following));
         child::send(write(&ours, 1, task.seed.wrapping_add(1)).iter().map(print_change));
         child::send(["written".to_owned()]);
         follower.join().unwrap()
     });
-    child::send(told.iter().map(print_told));
+    child::send(reports.iter().map(print_report));
 }
 
 fn open(file: &Path) -> Organization {
@@ -219,14 +224,14 @@ fn organization_id() -> OrganizationId {
 }
 
 /// Follows the changes until the last one. Another thread reads them meanwhile, so that this one always waits.
-fn follow(ours: &Organization, mut watch: Watch, following: Following) -> Vec<Told> {
-    let (sender, heard) = mpsc::channel::<(Changes, Time)>();
+fn follow(ours: &Organization, mut watch: Watch, following: Following) -> Vec<Report> {
+    let (sender, receiver) = mpsc::channel::<(Changes, Time)>();
     let read = move || {
         let mut all = Vec::new();
-        for (changes, at) in heard {
+        for (changes, at) in receiver {
             all.extend(changes.items.iter().map(|change| {
                 let is_there = ours.dataset(change.dataset).unwrap().is_some();
-                Told { dataset: change.dataset, state: change.state, at, read: (now(), is_there) }
+                Report { dataset: change.dataset, state: change.state, at, read: (now(), is_there) }
             }));
         }
         all
@@ -236,7 +241,7 @@ fn follow(ours: &Organization, mut watch: Watch, following: Following) -> Vec<To
         let reading = scope.spawn(read);
         loop {
             let changes = watch.wait(LONG).unwrap();
-            assert!(!changes.items.is_empty(), "nothing was heard for a minute");
+            assert!(!changes.items.is_empty(), "nothing was reported for a minute");
             let mut is_end = has_end(&changes);
             sender.send((changes, now())).unwrap();
             if following == Following::FromNowOn {

@@ -4,8 +4,9 @@
 //! to the busy timeout if another process holds the file: too long for a thread that runs tasks. A `Store` or an
 //! `Organization` is cheap to clone, and can be moved into `spawn_blocking`.
 //!
-//! A watch waits for long, so it has a blocking thread to itself, from which a channel leads to the tasks. A runtime waits
-//! for such threads when it shuts down: stop the watch first, or close the store, which ends it too.
+//! A watch waits for a long time, so it has a blocking thread to itself, which sends the changes to the tasks through a
+//! channel. A runtime waits for such threads when it shuts down: stop the watch first, or close the store, which ends
+//! it too.
 //!
 //! ```text
 //! cargo run -p async_application
@@ -29,14 +30,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let watching = organization.clone();
     let watch = spawn_blocking(move || watching.watch(watching.change_cursor()?)).await??;
     let stop = watch.stop_handle();
-    let (sender, mut heard) = mpsc::channel(16);
+    let (sender, mut receiver) = mpsc::channel(16);
     let following = spawn_blocking(move || {
         for changes in watch {
             match changes.map(|changes| sender.blocking_send(changes)) {
                 Ok(Ok(())) => {}
-                // The screen was closed.
+                // The receiver was dropped.
                 Ok(Err(_)) => break,
-                Err(error) => eprintln!("the watch goes on after: {error}"),
+                Err(error) => eprintln!("the watch failed: {error}"),
             }
         }
     });
@@ -53,14 +54,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let count = spawn_blocking(move || organization.count_datasets(&DatasetQuery::new())).await??;
     println!("{count} datasets");
 
-    let mut told = 0;
-    while told < 20 {
-        told += heard.recv().await.map_or(20, |changes| changes.items.len());
+    let mut reported = 0;
+    while reported < 20 {
+        reported += receiver.recv().await.map_or(20, |changes| changes.items.len());
     }
     stop.stop();
     following.await?;
-    assert!(heard.recv().await.is_none(), "the thread has ended, and its channel with it");
-    println!("{told} changes heard");
+    assert!(receiver.recv().await.is_none(), "the thread has ended, and dropped the sender");
+    println!("{reported} changes reported");
 
     spawn_blocking(move || store.close()).await??;
     Ok(())

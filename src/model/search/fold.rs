@@ -2,7 +2,7 @@
 //!
 //! A character is decomposed (NFKD), its marks are removed, and the rest is case-folded; a letter that has no
 //! decomposition becomes the plain one ([`letters`](super::letters)). Each character is folded by itself. The result is
-//! that of folding the whole text, since only marks take another place when a text is decomposed.
+//! that of folding the whole text, since only marks are reordered when a text is decomposed.
 
 use std::iter;
 
@@ -31,7 +31,7 @@ pub(super) struct Folder {
     /// The folded text. What follows its `len` bytes is of no meaning.
     buffer: Vec<u8>,
     len: usize,
-    /// A character's place is its number modulo [`SLOTS`]. Empty until a text needs it.
+    /// The slot of a character is its code point modulo [`SLOTS`]. Empty until a text needs it.
     slots: Vec<Slot>,
 }
 

@@ -20,7 +20,7 @@ impl Pattern {
         (!words.is_empty()).then(|| Self { canonical: words.join(" ") })
     }
 
-    /// The words in ascending order, each once, with a space between two. Equal ones find the same.
+    /// The words in ascending order, each once, with a space between two. Patterns with the same text find the same.
     pub(crate) fn canonical(&self) -> &str {
         &self.canonical
     }

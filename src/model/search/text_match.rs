@@ -11,17 +11,23 @@ use crate::model::ids::KpiId;
 
 /// A text of a dataset in which a search found words, and where.
 ///
-/// As JSON the text is in pieces, since bytes are no offsets in a web view:
+/// As JSON it has the text in segments instead of byte ranges, since JavaScript counts UTF-16 units:
 /// `{"kpi": null, "field": "name", "segments": [["Water", true], [" of the year", false]]}`.
 ///
 /// # Examples
 ///
 /// ```
-/// # use kpi_store::Match;
+/// # use kpi_store::{DatasetQuery, Match, NewDataset, OrganizationId, Store};
+/// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
 /// /// The text with the words that were found in bold.
 /// fn bold(found: &Match) -> String {
 ///     found.segments().map(|(text, found)| if found { format!("<b>{text}</b>") } else { text.to_owned() }).collect()
 /// }
+///
+/// organization.create_dataset(NewDataset::new("Water of the year"))?;
+/// let summary = organization.summaries(&DatasetQuery::new().matching("water"))?.items.remove(0);
+/// assert_eq!(bold(&summary.matches[0]), "<b>Water</b> of the year");
+/// # Ok::<(), kpi_store::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,12 +38,13 @@ pub struct Match {
     pub field: MatchField,
     /// The whole text, as it is stored.
     pub text: String,
-    /// The bytes of `text` in which words were found: ascending, apart from each other, on boundaries of characters.
+    /// The ranges of bytes of `text` in which words were found: ascending, neither overlapping nor adjacent, on
+    /// boundaries of characters.
     pub ranges: Vec<Range<usize>>,
 }
 
 impl Match {
-    /// The whole text in pieces, each with whether it was found. None is empty.
+    /// The whole text in segments, each with whether a word was found there. No segment is empty.
     pub fn segments(&self) -> impl Iterator<Item = (&str, bool)> {
         let ends = self.ranges.iter().flat_map(|range| [(range.start, false), (range.end, true)]);
         let mut start = 0;
@@ -93,7 +100,7 @@ impl Serialize for Segments<'_> {
     }
 }
 
-/// A field that a search looks in. Text and JSON use its lower-case name.
+/// A field that is searched. Text and JSON use its lower-case name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

@@ -53,7 +53,7 @@ pub(in crate::sqlite) const INDEXES: [Index; 4] = [
     },
     Index {
         name: "the index of changes",
-        used_by: "a look for changes",
+        used_by: "a read of changes",
         has: |entry| entry.changed.is_some(),
         count: "SELECT count(*) FROM dataset INDEXED BY dataset_by_change
                 WHERE organization_id >= x'' AND changed IS NOT NULL",

@@ -84,7 +84,7 @@ pub(super) fn read(snapshot: &Snapshot<'_>) -> Result<Counter, Failure> {
     Ok(Counter { last: Columns(row).integer(0)?, generation: Columns(row).integer(1)? })
 }
 
-/// Draws another generation: the places of readers in the changes of this one are not valid any more.
+/// Draws another generation: cursors of changes of the previous one become invalid.
 pub(in crate::sqlite) fn draw_generation(connection: &Connection) -> rusqlite::Result<()> {
     connection.prepare_cached(DRAW_GENERATION)?.execute([]).map(drop)
 }

@@ -355,7 +355,7 @@ const ORGANIZATIONS: &str = "
     )
     SELECT id FROM owner WHERE id IS NOT NULL";
 
-/// The organizations that own a dataset, be it in the trash, by id.
+/// The organizations that own a dataset, in the trash or not, by id.
 pub(crate) fn organizations(snapshot: &Snapshot<'_>) -> Result<Vec<OrganizationId>, Failure> {
     let mut statement = snapshot.connection().prepare_cached(ORGANIZATIONS)?;
     let mut rows = statement.query([])?;

@@ -54,8 +54,8 @@ const ORPHANS: [Orphans; 2] = [
 /// Removes every row of the organization: its datasets, in the trash or not, with all that belongs to them, the ids
 /// of those that were purged, and its properties. They need not be intact.
 ///
-/// Nothing is left by which the organization's datasets could be told as gone, so the changes are counted anew, in
-/// another generation, unless there were none.
+/// Nothing is left by which the organization's datasets could be reported as purged, so the changes are counted anew,
+/// in another generation, unless there were none.
 pub(crate) fn purge(transaction: &Transaction<'_>, organization: OrganizationId) -> Result<(), Failure> {
     let connection = transaction.connection();
     without_foreign_keys(connection, || {

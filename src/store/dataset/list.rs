@@ -43,9 +43,9 @@ impl Organization {
 
     /// A page of the datasets that match the query, without their KPIs, read from one snapshot.
     ///
-    /// What it costs does not depend on how many KPIs the datasets have, unless the query has a filter that looks at
-    /// them. It lists the same datasets as [`datasets`](Self::datasets) in the same order, and each continues from a
-    /// cursor of the other. Damage to KPIs is found only where they are read: here if a text is
+    /// The cost does not depend on how many KPIs the datasets have, unless the query has a filter on KPIs. It lists the
+    /// same datasets as [`datasets`](Self::datasets) in the same order, and each of the two calls accepts the cursors
+    /// of the other. Damage to KPIs is found only where they are read: here if a text is
     /// [searched](DatasetQuery::matching).
     ///
     /// # Errors
@@ -118,7 +118,8 @@ impl Organization {
         Datasets(Pages::new(self, query, Self::datasets))
     }
 
-    /// Iterates over the [`summaries`](Self::summaries) of all datasets that match the query, read in pages of its limit.
+    /// Iterates over the [`summaries`](Self::summaries) of all datasets that match the query, read in pages of its
+    /// limit.
     ///
     /// Like [`iter_datasets`](Self::iter_datasets), it holds no snapshot and blocks no writer.
     ///

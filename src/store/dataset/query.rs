@@ -64,11 +64,11 @@ impl DatasetQuery {
         self
     }
 
-    /// In the order of the last changes, the newest first: of content, deletions and restorations alike. A dataset that
-    /// was never changed has the place of its creation. In the trash this is the order of the deletions.
+    /// In the order of the last changes, the newest first: changes of the content, deletions and restorations alike.
+    /// For a dataset that was never changed, its creation counts. In the trash this is the order of the deletions.
     ///
-    /// A dataset that is changed meanwhile moves to the first page, so a listing in this order can miss it once it has
-    /// passed there.
+    /// A dataset that is changed meanwhile moves to the first page, so a listing that continues from a cursor can miss
+    /// it.
     ///
     /// # Examples
     ///
@@ -88,17 +88,18 @@ impl DatasetQuery {
         self
     }
 
-    /// Only datasets in which every word of this text is found: in the name or description of the dataset, or in the name,
-    /// description or unit of one of its KPIs.
+    /// Only datasets in which every word of this text is found: in the name or description of the dataset, or in the
+    /// name, description or unit of one of its KPIs.
     ///
-    /// White space separates words; each may be found in another text, as a part of a word. Case and diacritics do not
-    /// matter, nor do other forms of the same letters: "energia" finds "Energía", "strasse" finds "Straße", "lodz" finds
-    /// "Łódź". A text of white space alone filters nothing. The text has at most
-    /// [`SEARCH_MAX`](crate::limits::SEARCH_MAX) code points; a longer one is rejected when the query runs. A second call
-    /// replaces the text of the first.
+    /// White space separates words. Each may be found in another text, and as a part of a word. Case and diacritics do
+    /// not matter, nor do other forms of the same letters: "energia" finds "Energía", "strasse" finds "Straße", "lodz"
+    /// finds "Łódź". A text of white space alone filters nothing. The text has at most
+    /// [`SEARCH_MAX`](crate::limits::SEARCH_MAX) code points; a longer one is rejected when the query runs. A second
+    /// call replaces the text of the first.
     ///
-    /// The datasets are read in the order of the listing until the page is full, without an index: what is rare is
-    /// looked for in all of them. A [summary](crate::DatasetSummary::matches) tells where the words were found.
+    /// There is no index: the datasets are read in the order of the listing until the page is full, and all of them if
+    /// few match. [`DatasetSummary::matches`](crate::DatasetSummary::matches) has the texts and where in them the words
+    /// were found.
     ///
     /// # Examples
     ///
@@ -118,13 +119,40 @@ impl DatasetQuery {
         self
     }
 
-    /// Only datasets that this user created.
+    /// Only datasets that this user created: those whose [`created_by`](crate::DatasetSummary::created_by) it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kpi_store::{DatasetQuery, NewDataset, OrganizationId, Store, UserId};
+    /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
+    /// let user = UserId::new();
+    /// organization.acting_as(user).create_dataset(NewDataset::new("Water"))?;
+    /// organization.create_dataset(NewDataset::new("Waste"))?;
+    ///
+    /// assert_eq!(organization.count_datasets(&DatasetQuery::new().created_by(user))?, 1);
+    /// # Ok::<(), kpi_store::Error>(())
+    /// ```
     pub fn created_by(mut self, user: UserId) -> Self {
         self.created_by = Some(user);
         self
     }
 
     /// Only datasets with at least one KPI of this type.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use kpi_store::{DatasetQuery, NewDataset, NewKpi, OrganizationId, Store, ValueType};
+    /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
+    /// let share = NewKpi::new("Share of recycled water").value_type(ValueType::Percentage);
+    /// organization.create_dataset(NewDataset::new("Water").kpi(share))?;
+    /// organization.create_dataset(NewDataset::new("Waste").kpi(NewKpi::new("Total")))?;
+    ///
+    /// let query = DatasetQuery::new().with_value_type(ValueType::Percentage);
+    /// assert_eq!(organization.count_datasets(&query)?, 1);
+    /// # Ok::<(), kpi_store::Error>(())
+    /// ```
     pub fn with_value_type(mut self, value_type: ValueType) -> Self {
         self.value_type = Some(value_type);
         self
@@ -137,8 +165,8 @@ impl DatasetQuery {
         self
     }
 
-    /// Only datasets after this cursor, which must come from a listing of the same organization in the same order and with
-    /// the same filters.
+    /// Only datasets after this cursor, which must come from a listing of the same organization in the same order and
+    /// with the same filters.
     pub fn after(mut self, cursor: &Cursor) -> Self {
         self.after = Some(cursor.clone());
         self

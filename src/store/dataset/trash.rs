@@ -9,8 +9,9 @@ use crate::sqlite::table::listing::{self, RawPage, Selection};
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// A page of the datasets in the trash that match the query, each with the time and the user of its deletion. Unless
-    /// the query says otherwise, the newest deletion comes first.
+    /// A page of the datasets in the trash that match the query, each with the time and the user of its deletion.
+    ///
+    /// Unless the query says otherwise, the newest deletion comes first.
     ///
     /// # Errors
     ///

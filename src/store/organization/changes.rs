@@ -1,4 +1,4 @@
-//! Following the changes of an organization.
+//! The changes of an organization since a cursor.
 
 use crate::error::{Error, Result};
 use crate::model::changes::{ChangeCursor, Changes};
@@ -7,10 +7,11 @@ use crate::sqlite::table::changes::{self, RawChanges};
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// The cursor after the last change: [`changes_since`](Self::changes_since) tells from there what is changed from
-    /// now on.
+    /// The cursor after the last change, from which [`changes_since`](Self::changes_since) returns the changes that are
+    /// made from now on.
     ///
-    /// Take the cursor before a listing, not after it: a change between the two is then told again, and not missed.
+    /// Take the cursor before a listing, not after it: a change between the two is then returned although the listing
+    /// has it already, and not missed.
     ///
     /// # Errors
     ///
@@ -35,21 +36,22 @@ impl Organization {
 
     /// The datasets that were changed after the cursor, each once, with its last state, at most 1,000 of them.
     ///
-    /// Every change that was committed after the cursor is told, also one by another process, and also after a restart:
-    /// a dataset that was created, changed or restored is [`Present`](crate::ChangeState::Present), one that was moved
+    /// No change that was committed after the cursor is missed, also none by another process, and also after a restart.
+    /// A dataset that was created, changed or restored is [`Present`](crate::ChangeState::Present), one that was moved
     /// to the trash is [`Deleted`](crate::ChangeState::Deleted), and one that was purged is
-    /// [`Purged`](crate::ChangeState::Purged). A dataset that is changed while they are read in several calls may be
-    /// told again. Pruning a history is no change: it alters nothing that [`dataset`](Self::dataset) reads.
+    /// [`Purged`](crate::ChangeState::Purged). If the changes are read in several calls, a dataset that is changed
+    /// meanwhile may be returned again. Pruning a history is no change: it alters nothing that
+    /// [`dataset`](Self::dataset) reads.
     ///
-    /// The call costs what has changed, not what is stored. A damaged dataset does not make it fail: it is listed in
-    /// [`Changes::damaged`], and no change is missed because of it.
+    /// The cost depends on what has changed, not on what is stored. A damaged dataset does not make the call fail: it
+    /// is listed in [`Changes::damaged`], and no change is missed because of it.
     ///
     /// # Errors
     ///
-    /// - [`InvalidCursor`](Error::InvalidCursor) if the cursor belongs to another organization, or if the file is not
-    ///   the one that it belongs to: the file was restored from a backup since, or an organization was
-    ///   [purged](crate::Store::purge_organization) from it. Start over from [`ChangeCursor::start`]: what the
-    ///   application knows and is neither told then nor named as damaged is gone.
+    /// - [`InvalidCursor`](Error::InvalidCursor) if the cursor belongs to another organization or file, or if the file
+    ///   was restored from a backup since, or an organization was [purged](crate::Store::purge_organization) from it.
+    ///   Start over from [`ChangeCursor::start`]: a dataset that the application knows, and that is then neither
+    ///   returned nor listed as damaged, does not exist any more.
     /// - Those of [`dataset`](Self::dataset).
     ///
     /// # Examples
@@ -71,13 +73,13 @@ impl Organization {
     pub fn changes_since(&self, cursor: &ChangeCursor) -> Result<Changes> {
         let after = cursor.place(self.id).ok_or(Error::InvalidCursor)?;
         let found = self.store.access().read(|snapshot| changes::since(snapshot, self.id, after))?;
-        Ok(found.told(self.id))
+        Ok(found.into_changes(self.id))
     }
 }
 
 impl RawChanges {
-    /// What the organization is told.
-    pub(super) fn told(self, organization: OrganizationId) -> Changes {
+    /// The changes as the organization gets them: with a cursor instead of a position.
+    pub(super) fn into_changes(self, organization: OrganizationId) -> Changes {
         let Self { items, damaged, next, has_more } = self;
         Changes { items, damaged, next: ChangeCursor::new(organization, next), has_more }
     }

@@ -6,7 +6,7 @@ use crate::sqlite::table::dataset;
 use crate::store::Store;
 
 impl Store {
-    /// The organizations that own at least one dataset, be it in the trash, sorted by id.
+    /// The organizations that own at least one dataset, in the trash or not, sorted by id.
     ///
     /// An organization that has only [properties](crate::Organization::set_properties) is not listed.
     ///

@@ -35,7 +35,7 @@ impl Organization {
     /// The keys of all properties of this organization, in the order of their bytes.
     ///
     /// It reads no contents, so a damaged property is listed too, and can be removed; only
-    /// [`property`](Self::property) tells whether it is intact.
+    /// [`property`](Self::property) checks whether it is intact.
     ///
     /// # Errors
     ///
@@ -59,12 +59,11 @@ impl Organization {
     /// A property is what an application keeps beside the datasets of an organization and must agree with them, such as
     /// how far it has synchronized them with a server. It is in the same file, and so in the same
     /// [backup](crate::Store::backup_to); [`purge_organization`](crate::Store::purge_organization) removes it with the
-    /// organization. The store gives no meaning to it, and no change of a property is a change of a dataset.
+    /// organization. The store does not interpret it, and a change of a property is not a change of a dataset.
     ///
     /// A key has 1 to 255 code points and no U+0000, content at most 65,536 bytes. The properties are set in the order
     /// of the iterator, so the last one wins where a key is repeated; those that are not named stay as they are. The
-    /// iterator is drained before anything is locked or written. A property that is replaced or removed need not be
-    /// intact.
+    /// iterator is drained before anything is locked or written. A damaged property can be replaced and removed.
     ///
     /// # Errors
     ///

@@ -13,9 +13,9 @@ impl Store {
     /// histories, including those in the trash, the ids of its purged datasets, and its properties. Then it
     /// [compacts](Self::compact) the file, so that no byte of them is left there.
     ///
-    /// Nothing is left by which its datasets could be told as gone, so every [`ChangeCursor`](crate::ChangeCursor) of the
-    /// file ends, also those of other organizations: [`changes_since`](crate::Organization::changes_since) answers
-    /// [`InvalidCursor`](Error::InvalidCursor).
+    /// Nothing is left by which its datasets could be reported as purged, so this invalidates every
+    /// [`ChangeCursor`](crate::ChangeCursor) of the file, also those of other organizations:
+    /// [`changes_since`](crate::Organization::changes_since) then fails with [`InvalidCursor`](Error::InvalidCursor).
     ///
     /// The datasets need not be intact. Afterwards the ids of the organization's datasets can be given again. An
     /// unknown organization is no error, so the call can be repeated.

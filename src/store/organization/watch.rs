@@ -1,4 +1,4 @@
-//! Hearing of changes as they are committed.
+//! Waiting for the changes of an organization.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -13,9 +13,9 @@ use crate::sqlite::table::changes;
 use crate::store::organization::Organization;
 
 impl Organization {
-    /// Watches the organization for changes after a cursor, those that were made already included.
+    /// Watches the organization for changes after a cursor, including those that were made before this call.
     ///
-    /// The watch does not keep the store open.
+    /// The watch does not keep the store open, and ends when it closes.
     ///
     /// # Errors
     ///
@@ -46,24 +46,24 @@ impl Organization {
 
 /// A watch of an organization's changes; obtained from [`Organization::watch`].
 ///
-/// [`wait`](Self::wait) returns as soon as something of the organization was committed: at once if this process did it,
-/// through any handle or another store of the same file, and within 100 ms if another process did. What it tells can be
-/// read, and is as durable as the store's [`Durability`](crate::Durability) says; what is rolled back is never told.
-/// Each dataset is told once for all that has happened to it since the last call, with its last state.
+/// [`wait`](Self::wait) returns as soon as a change of the organization was committed: at once if this process made it,
+/// through any handle or another store of the same file, and within 100 ms if another process did. A reported change
+/// can be read, and is as durable as the store's [`Durability`](crate::Durability) says; one that is rolled back is
+/// never reported. A dataset that was changed several times since the last call is reported once, with its last state.
 ///
-/// Nothing runs in the background: changes are looked for while a thread waits, and those made meanwhile are told by
-/// the next call. The waiting thread polls the file every 50 ms, which takes microseconds. A watch in a file uses a
-/// connection, which the watches of a store share.
+/// Nothing runs in the background: the waiting thread polls the file every 50 ms, which takes microseconds. Changes
+/// that are made while no thread waits are reported by the next call. In a file, the watches of a store share one
+/// connection.
 ///
 /// As an iterator it waits without a timeout. It yields what [`wait`](Self::wait) returns, errors included, and ends
 ///
 /// - when it is [stopped](StopHandle::stop), or the store is closed or its last handle dropped;
-/// - after an error that a further attempt would repeat: [`InvalidCursor`](Error::InvalidCursor),
-///   [`TooNew`](Error::TooNew), or any in a forked child process.
+/// - after an error that every further attempt would repeat: [`InvalidCursor`](Error::InvalidCursor),
+///   [`TooNew`](Error::TooNew), or any error in a forked child process.
 ///
 /// # Examples
 ///
-/// A thread follows all changes until it is told to stop:
+/// A thread follows all changes until the watch is stopped:
 ///
 /// ```
 /// use kpi_store::{ChangeCursor, NewDataset, OrganizationId, Store};
@@ -74,30 +74,30 @@ impl Organization {
 /// let organization = store.organization(OrganizationId::new());
 /// let watch = organization.watch(ChangeCursor::start())?;
 /// let stop = watch.stop_handle();
-/// let (told, screen) = std::sync::mpsc::channel();
+/// let (sender, receiver) = std::sync::mpsc::channel();
 /// let following = std::thread::spawn(move || {
 ///     for changes in watch {
-///         // An error of the moment: the watch goes on.
+///         // A real application reports the error. The watch continues, unless it was the last item.
 ///         let Ok(changes) = changes else { continue };
 ///         for change in changes.items {
-///             let _ = told.send(change.dataset);
+///             let _ = sender.send(change.dataset);
 ///         }
 ///     }
 /// });
 ///
 /// let dataset = organization.create_dataset(NewDataset::new("Water"))?;
-/// assert_eq!(screen.recv()?, dataset.id);
+/// assert_eq!(receiver.recv()?, dataset.id);
 /// stop.stop();
 /// following.join().unwrap();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "a watch tells nothing unless it is waited for"]
+#[must_use = "a watch reports changes only while it is waited for"]
 pub struct Watch {
     waiting: watch::Watch,
     organization: OrganizationId,
-    /// The place after what was told.
+    /// The cursor after the reported changes.
     cursor: ChangeCursor,
-    /// The damage that the last look found.
+    /// The damage that the last read found.
     damaged: Vec<Damage>,
     /// Whether the iterator has ended.
     has_ended: bool,
@@ -107,23 +107,22 @@ impl Watch {
     /// Waits until the organization has changes after [`cursor`](Self::cursor), at most as long as the timeout, and
     /// returns them, at most [`CHANGES_MAX`](crate::limits::CHANGES_MAX).
     ///
-    /// At the timeout it returns no items. With [`Duration::ZERO`] it tells what is there, and with [`Duration::MAX`]
-    /// it waits without end. If there are [more](Changes::has_more), the next call returns at once. Damage that stays
-    /// is told once.
+    /// At the timeout it returns no items. With [`Duration::ZERO`] it returns the changes that there are without
+    /// waiting, and with [`Duration::MAX`] it waits without a timeout. If there are [more](Changes::has_more), the next
+    /// call returns at once. Damage that remains is reported once.
     ///
     /// # Errors
     ///
-    /// - [`Error::Cancelled`] once the watch is [stopped](StopHandle::stop), and [`Error::Closed`] once the store is
-    ///   closed or its last handle dropped; both at once.
-    /// - [`Error::InvalidCursor`] if the organization was purged from the file with
-    ///   [`purge_organization`](crate::Store::purge_organization): list again, and watch from a new cursor. That goes
-    ///   for the watches of all organizations of the file.
-    /// - [`Error::InvalidPath`] if the file or its write-ahead log was moved, replaced or removed, so that no change
-    ///   would be heard.
+    /// - [`Error::Cancelled`] after the watch is [stopped](StopHandle::stop), and [`Error::Closed`] after the store is
+    ///   closed or its last handle dropped. Either ends the wait at once.
+    /// - [`Error::InvalidCursor`] if this or another organization was purged from the file with
+    ///   [`purge_organization`](crate::Store::purge_organization): list again, and watch from a new cursor.
+    /// - [`Error::InvalidPath`] if the file or its write-ahead log was moved, replaced or removed, so that further
+    ///   changes would not be noticed.
     /// - Those of [`changes_since`](Organization::changes_since).
     ///
-    /// No change is lost by an error: the next call continues at the same place. It first waits, 50 ms or until its
-    /// timeout, so a loop over errors does not occupy a processor.
+    /// No change is lost by an error: the next call continues from the same cursor. It first pauses for 50 ms, or until
+    /// its timeout, so that a loop over errors does not occupy a processor.
     ///
     /// # Examples
     ///
@@ -145,8 +144,9 @@ impl Watch {
         let (organization, cursor, damaged) = (self.organization, &mut self.cursor, &mut self.damaged);
         let found = self.waiting.wait(timeout, |access| {
             let after = cursor.place(organization).ok_or(Error::InvalidCursor)?;
-            let changes = access.look(|snapshot| changes::since(snapshot, organization, after))?.told(organization);
-            // Damage that ends an index is found by every look, at the same place.
+            let found = access.read_at_once(|snapshot| changes::since(snapshot, organization, after))?;
+            let changes = found.into_changes(organization);
+            // Damage that ends an index is found by every read, at the same position.
             let is_known = changes.next == *cursor && is_same(&changes.damaged, damaged);
             let has_news = !changes.items.is_empty() || changes.has_more || !(changes.damaged.is_empty() || is_known);
             cursor.clone_from(&changes.next);
@@ -157,7 +157,7 @@ impl Watch {
         Ok(found.unwrap_or_else(nothing))
     }
 
-    /// The place after the changes that were told: a later watch continues there, also in another process.
+    /// The cursor after the reported changes, from which a later watch continues, also in another process.
     #[must_use]
     pub fn cursor(&self) -> &ChangeCursor {
         &self.cursor

@@ -1,5 +1,5 @@
 //! A reader that follows the changes misses none: four threads on two handles write at random, a fifth follows from the
-//! start. What was answered to a writer before a call of the reader, the call tells.
+//! start. A call returns every change that was acknowledged to a writer before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use kpi_store::{
 
 use crate::support::{Random, TestFile, is_long, listed, request_with_kpis, seed};
 
-/// What a dataset is, as its writer was answered or as the reader was told.
+/// The state of a dataset, as it was acknowledged to its writer or returned to the reader.
 #[derive(Clone, Debug, PartialEq)]
 enum Known {
     Present(Box<Dataset>),
@@ -118,8 +118,8 @@ struct Follower {
 }
 
 impl Follower {
-    /// Hears everything that there is now.
-    fn hear(&mut self) {
+    /// Reads all changes that there are now.
+    fn read_all(&mut self) {
         loop {
             let changes = self.ours.changes_since(&self.cursor).unwrap();
             assert!(changes.damaged.is_empty());
@@ -128,7 +128,7 @@ impl Follower {
             self.cursor = cursor;
             for change in changes.items {
                 let known = match change.state {
-                    // If it was deleted meanwhile, a later change tells so.
+                    // If it was deleted meanwhile, a later change says so.
                     ChangeState::Present => match self.ours.dataset(change.dataset).unwrap() {
                         Some(dataset) => Known::Present(Box::new(dataset)),
                         None => continue,
@@ -145,7 +145,7 @@ impl Follower {
         }
     }
 
-    /// The dataset about which it knows something else than was answered before it heard.
+    /// The dataset about which it knows something else than was acknowledged before it read.
     fn missed(&self, before: &Answered, after: &Answered) -> Option<DatasetId> {
         let is_settled = |id: &DatasetId, count: usize| {
             !before.asked.contains(id)
@@ -159,7 +159,7 @@ impl Follower {
         missed.map(|(id, _)| *id)
     }
 
-    /// What a listing of everything tells.
+    /// What a listing of everything shows.
     fn is_complete(&self) -> bool {
         let mut listed: BTreeMap<_, _> =
             listed(&self.ours).into_iter().map(|dataset| (dataset.id, Known::Present(Box::new(dataset)))).collect();
@@ -196,16 +196,16 @@ fn follow(seed: u64, next: fn(&Organization, Changes) -> (ChangeCursor, Changes)
         loop {
             let is_last = writing.load(SeqCst) == 0;
             let before = answered.lock().unwrap().clone();
-            follower.hear();
+            follower.read_all();
             let after = answered.lock().unwrap().clone();
             if let Some(id) = follower.missed(&before, &after) {
-                return Err(format!("seed {seed}: the last change of {id} was not told"));
+                return Err(format!("seed {seed}: the last change of {id} was not returned"));
             }
             if is_last {
                 break;
             }
         }
-        if follower.is_complete() { Ok(()) } else { Err(format!("seed {seed}: a listing tells something else")) }
+        if follower.is_complete() { Ok(()) } else { Err(format!("seed {seed}: a listing shows something else")) }
     })?;
     assert!(stores[0].verify().unwrap().is_whole(), "seed {seed}");
     Ok(follower.known.len())

@@ -119,7 +119,7 @@ fn cursors_of_every_organization_end_with_the_purge_of_one() {
             each.create_datasets((0..3).map(request_with_kpis)).unwrap();
         }
         let before = [ours.change_cursor().unwrap(), theirs.change_cursor().unwrap()];
-        // There is nothing that could be told as gone.
+        // There is nothing that could be returned as purged.
         store.purge_organization(empty.id()).unwrap();
         assert!(!is_refused(&ours, &before[0]) && !is_refused(&theirs, &before[1]));
 
@@ -145,7 +145,7 @@ fn cursors_of_every_organization_end_with_the_purge_of_one() {
     }
 }
 
-/// Another tool may put an older copy of the file in its place, of which nothing tells that it is one but the numbers.
+/// Another tool may put an older copy of the file in its place, which only the numbers show.
 #[test]
 fn a_cursor_behind_the_last_change_of_an_older_copy_is_refused() {
     let (file, copy) = (TestFile::new(), TestFile::new());

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use kpi_store::{ChangeState, Error, Store};
 
-use super::{Listener, heard, watch};
+use super::{Listener, reported, watch};
 use crate::support::{TestFile, entries, in_a_file_and_in_memory, organization, request_with_kpis};
 
-/// Runs `end` while a thread waits, as far as that can be told, and returns how its wait ends.
+/// Runs `end` while a thread waits, as far as that can be known, and returns how its wait ends.
 fn end_of_a_wait(store: &Store, end: impl FnOnce()) -> Error {
     let ours = organization(store);
     let mut waiting = watch(&ours);
@@ -40,7 +40,7 @@ fn a_stopped_watch_is_cancelled_for_good_and_the_store_stays_open() {
             assert!(matches!(watch.wait(Duration::MAX), Err(Error::Cancelled)));
             stopping.join().unwrap();
             ours.create_dataset(request_with_kpis(1)).unwrap();
-            assert!(matches!(watch.wait(Duration::ZERO), Err(Error::Cancelled)), "also if there is something to tell");
+            assert!(matches!(watch.wait(Duration::ZERO), Err(Error::Cancelled)), "also if there are changes");
             stop.stop();
             assert!(watch.next().is_none());
             drop(watch);
@@ -71,7 +71,7 @@ fn a_watch_ends_with_its_store_and_leaves_nothing_open() {
         let store = Store::open(&file.path).unwrap();
         let ours = organization(&store);
         let listener = Listener::start(watch(&ours));
-        // The watch is just looking, or about to.
+        // The watch is just reading, or about to.
         let created = ours.create_dataset(request_with_kpis(1)).unwrap();
         if round % 2 == 0 {
             drop(ours);
@@ -83,7 +83,7 @@ fn a_watch_ends_with_its_store_and_leaves_nothing_open() {
         assert_eq!(left, [Path::new("kpis.db")], "round {round}: the last handle has closed the file");
         listener.thread.join().unwrap();
         for changes in listener.results {
-            assert_eq!(super::told(&changes.unwrap()), [(created.id, ChangeState::Present)]);
+            assert_eq!(super::pairs(&changes.unwrap()), [(created.id, ChangeState::Present)]);
         }
     }
 }
@@ -105,7 +105,7 @@ fn a_watch_that_is_not_waiting_keeps_nothing_open() {
     let file = TestFile::new();
     let store = Store::open(&file.path).unwrap();
     let mut watch = watch(&organization(&store));
-    assert_eq!(heard(&mut watch), []);
+    assert_eq!(reported(&mut watch), []);
     drop(store);
     assert_eq!(entries(file.folder.path()).len(), 1);
     assert!(matches!(watch.wait(Duration::MAX), Err(Error::Closed)));

@@ -1,11 +1,11 @@
-//! Errors: those that pass are told and the watch goes on; those that stay end the iterator.
+//! Errors: after a temporary one the watch continues; a permanent one ends the iterator.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 use kpi_store::{ChangeCursor, ChangeState, Error, Store};
 
-use super::{heard, told, watch};
+use super::{pairs, reported, watch};
 use crate::support::{TestFile, in_a_file_and_in_memory, organization, request_with_kpis};
 
 #[test]
@@ -21,14 +21,14 @@ fn the_cursor_of_another_organization_or_file_is_refused_at_once() {
 }
 
 #[test]
-fn an_organization_that_is_purged_from_the_file_invalidates_the_place_and_ends_the_iterator() {
+fn an_organization_that_is_purged_from_the_file_invalidates_the_cursor_and_ends_the_iterator() {
     in_a_file_and_in_memory(Store::options, |store, _| {
         let (ours, theirs) = (organization(store), organization(store));
         ours.create_dataset(request_with_kpis(1)).unwrap();
         let mut watches = [watch(&ours), watch(&theirs)];
-        // This one begins before every change, and learns its place with the first look.
+        // This one begins before every change, and gets the generation with the first read.
         let mut early = theirs.watch(ChangeCursor::start()).unwrap();
-        assert_eq!(heard(&mut early), []);
+        assert_eq!(reported(&mut early), []);
         store.purge_organization(ours.id()).unwrap();
         for watch in watches.iter_mut().chain([&mut early]) {
             assert!(matches!(watch.wait(Duration::MAX), Err(Error::InvalidCursor)));
@@ -37,7 +37,7 @@ fn an_organization_that_is_purged_from_the_file_invalidates_the_place_and_ends_t
         }
         let created = ours.create_dataset(request_with_kpis(1)).unwrap();
         let mut again = ours.watch(ChangeCursor::start()).unwrap();
-        assert_eq!(heard(&mut again), [(created.id, ChangeState::Present)]);
+        assert_eq!(reported(&mut again), [(created.id, ChangeState::Present)]);
     });
 }
 
@@ -48,7 +48,7 @@ fn a_file_that_is_moved_is_an_error_while_it_is_and_no_change_is_lost() {
     let ours = organization(&store);
     let mut watch = watch(&ours);
     let created = ours.create_dataset(request_with_kpis(1)).unwrap();
-    assert_eq!(told(&watch.next().unwrap().unwrap()), [(created.id, ChangeState::Present)]);
+    assert_eq!(pairs(&watch.next().unwrap().unwrap()), [(created.id, ChangeState::Present)]);
     let elsewhere = file.path.with_extension("moved");
     fs::rename(&file.path, &elsewhere).unwrap();
     let started = Instant::now();
@@ -59,11 +59,15 @@ fn a_file_that_is_moved_is_an_error_while_it_is_and_no_change_is_lost() {
     fs::rename(&elsewhere, &file.path).unwrap();
     let later = ours.create_dataset(request_with_kpis(1)).unwrap();
     fs::rename(&file.path, &elsewhere).unwrap();
-    assert_eq!(told(&watch.next().unwrap().unwrap()), [(later.id, ChangeState::Present)], "what can be read is told");
+    assert_eq!(
+        pairs(&watch.next().unwrap().unwrap()),
+        [(later.id, ChangeState::Present)],
+        "what can be read is reported"
+    );
     assert_eq!(watch.next().unwrap().unwrap_err().code(), "invalid_path");
     fs::rename(&elsewhere, &file.path).unwrap();
     let last = ours.create_dataset(request_with_kpis(1)).unwrap();
-    assert_eq!(told(&watch.next().unwrap().unwrap()), [(last.id, ChangeState::Present)]);
+    assert_eq!(pairs(&watch.next().unwrap().unwrap()), [(last.id, ChangeState::Present)]);
 }
 
 #[test]
