@@ -10,6 +10,8 @@ use kpi_store::{Dataset, DatasetId, DatasetQuery, Durability, Error, NewDataset,
 
 use crate::support::{self, TestFile, listed};
 
+mod summaries;
+
 const THREADS: usize = 8;
 const CREATES: usize = 1_000;
 

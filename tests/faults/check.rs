@@ -151,8 +151,9 @@ impl Expected<'_> {
     /// The same, if the event is one that changes something.
     pub(super) fn demand_of(&self, index: usize, noted: &Noted, cut: usize) -> Option<Demand> {
         match &noted.event {
-            Event::Creation(Creation { outcome, .. }) => Some(self.demand(index, noted, outcome, cut)),
-            Event::Change(Change { outcome, .. }) => Some(self.demand(index, noted, outcome, cut)),
+            Event::Creation(Creation { outcome, .. }) | Event::Change(Change { outcome, .. }) => {
+                Some(self.demand(index, noted, outcome, cut))
+            }
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use chrono::{DateTime, Utc};
 use kpi_store::{Dataset, DatasetId, DatasetQuery, Error, HistoryQuery, Organization, OrganizationId, Result, Store};
+use serde_json::Value;
 
 use super::model::history::Shown;
 use super::model::listing::Filter;
@@ -27,6 +28,8 @@ pub(crate) struct Expected<T> {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Observed {
     dataset: Answer<Option<Dataset>>,
+    /// Where only KPIs are damaged it still shows what has changed.
+    summary: Option<Answer<Value>>,
     history: Answer<Vec<Shown>>,
     in_trash: Vec<Answer<Deleted>>,
 }
@@ -186,8 +189,11 @@ impl Model {
         let trash =
             self.trash(organization, true, &Filter::default(), None).into_iter().filter_map(|(_, entry)| entry.ok());
         let trash = trash.filter(|(dataset, ..)| dataset.id == id).map(Ok);
+        let living = self.present(organization, id).ok().map(|place| &self.kept[place]);
+        let all = Filter::default();
         Observed {
             dataset: self.read(organization, id),
+            summary: living.map(|kept| self.head(kept).and_then(|()| self.summary(&all, kept))),
             history: history.map(|history| history.into_iter().map(|(_, shown)| shown).collect()),
             in_trash: trash.chain(damaged).collect(),
         }
@@ -216,7 +222,12 @@ fn observed(store: &Store, owner: OrganizationId, id: DatasetId) -> Checked<Obse
     let whole = whole.into_iter().filter(|(dataset, ..)| dataset.id == id).map(Ok);
     let damaged = damaged.into_iter().filter(|damaged| *damaged == Some(id)).map(|_| Err("corrupt"));
     let in_trash = whole.chain(damaged).collect();
-    Ok(Observed { dataset: organization.dataset(id).map_err(|error| error.code()), history, in_trash })
+    let summary = organization.iter_summaries(&DatasetQuery::new()).find_map(|summary| match summary {
+        Ok(summary) => (summary.id == id).then(|| Ok(serde_json::to_value(summary).unwrap())),
+        Err(Error::Corrupt { dataset, .. }) if dataset != Some(id) => None,
+        Err(error) => Some(Err(error.code())),
+    });
+    Ok(Observed { dataset: organization.dataset(id).map_err(|error| error.code()), summary, history, in_trash })
 }
 
 /// The trash, and what in it is damaged.

@@ -1,7 +1,7 @@
 //! Deleting, restoring and purging, by the store and by its model.
 
 use chrono::TimeDelta;
-use kpi_store::{DatasetId, OrganizationId};
+use kpi_store::{ChangeCursor, DatasetId, OrganizationId};
 
 use super::changes::Expected;
 use super::model::Kept;
@@ -83,9 +83,12 @@ impl World {
         counts.note("purge an organization", found.is_ok());
         if !self.compare("purge an organization", &answer, &found, counts)? {
             self.calm();
-            let left = self.handles[handle].store.organizations();
-            let is_gone = !left.map_err(|error| format!("then listing: {error:?}"))?.contains(&organization);
-            if is_gone {
+            let ours = self.handles[handle].store.organization(organization);
+            // What was purged before is told, too.
+            let told = ours.changes_since(&ChangeCursor::start()).map(|told| (told.items, told.damaged));
+            let (items, damaged) = told.map_err(|error| format!("then following: {error:?}"))?;
+            let keys = ours.property_keys().map_err(|error| format!("then properties: {error:?}"))?;
+            if items.is_empty() && damaged.is_empty() && keys.is_empty() {
                 self.model = after.clone();
             }
             self.agrees(handle, organization)?;

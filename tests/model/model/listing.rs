@@ -79,7 +79,7 @@ impl Model {
     }
 
     /// Fails if the dataset itself is damaged, without its KPIs.
-    pub(super) fn head(&self, kept: &Kept) -> Answer<()> {
+    pub(crate) fn head(&self, kept: &Kept) -> Answer<()> {
         let is_damaged = kept.altered.name.is_some() && self.rules.changes_are_damage;
         if is_damaged { Err("corrupt") } else { Ok(()) }
     }
