@@ -38,6 +38,6 @@ pub struct Statistics {
     /// itself.
     pub log_bytes: u64,
     /// The bytes of the file that are free: the next writes reuse them, or [`compact`](crate::Store::compact) gives
-    /// them back to the disk.
+    /// them back to the disk. As long as changes are only in the log, they may be more than the file has.
     pub free_bytes: u64,
 }
