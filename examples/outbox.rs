@@ -23,6 +23,7 @@ fn main() -> Result<()> {
     let (path, backup) = (folder.path().join("kpis.db"), folder.path().join("backup.db"));
     let id = OrganizationId::new();
     let mut server = Server::default();
+    let outbox = |store: &Store| Outbox { store: store.clone(), organization: store.organization(id) };
 
     // Offline: everything is stored at once, and nothing is sent.
     let store = Store::open(&path)?;
@@ -32,17 +33,17 @@ fn main() -> Result<()> {
         .try_into()
         .map_err(|_| "three datasets")?;
     server.is_reachable = false;
-    Outbox(&ours).synchronize(&mut server)?;
-    assert_eq!((server.datasets.len(), Outbox(&ours).pending()?.len()), (0, 3));
+    outbox(&store).synchronize(&mut server)?;
+    assert_eq!((server.datasets.len(), outbox(&store).pending()?.len()), (0, 3));
     drop((store, ours));
 
     // After a restart, online: the server accepts two, and loses its answer to the first; it refuses the third.
     let store = Store::open(&path)?;
     let ours = store.organization(id);
     (server.is_reachable, server.answers_to_lose) = (true, 1);
-    Outbox(&ours).synchronize(&mut server)?;
+    outbox(&store).synchronize(&mut server)?;
     assert_eq!(server.names(), ["Water"]);
-    Outbox(&ours).synchronize(&mut server)?;
+    outbox(&store).synchronize(&mut server)?;
     assert_eq!(server.names(), ["Energy", "Water"], "the refused one does not hold the others up");
     assert!(ours.property(&refused(waste.id))?.is_some());
 
@@ -50,43 +51,51 @@ fn main() -> Result<()> {
     ours.update_dataset(waste.id, DatasetPatch::new().name("Waste"))?;
     ours.delete_dataset(energy.id)?;
     ours.purge_dataset(energy.id)?;
-    Outbox(&ours).synchronize(&mut server)?;
+    outbox(&store).synchronize(&mut server)?;
     assert_eq!(server.names(), ["Waste", "Water"]);
 
     // A change that the server made is stored here, collected like any other, and not sent back.
     let received = ours.update_dataset(water.id, DatasetPatch::new().name("Water 2024"))?;
-    Outbox(&ours).received(&mut server, &received)?;
+    outbox(&store).received(&mut server, &received)?;
     let before = server.requests;
-    Outbox(&ours).synchronize(&mut server)?;
+    outbox(&store).synchronize(&mut server)?;
     assert_eq!(server.requests, before, "a change that came from the server");
 
     // The file is lost and restored from a backup: the cursor in it belongs to the lost file.
     store.backup_to(&backup)?;
     ours.create_dataset(NewDataset::new("Lost"))?;
-    Outbox(&ours).synchronize(&mut server)?;
+    outbox(&store).synchronize(&mut server)?;
     assert_eq!(server.names(), ["Lost", "Waste", "Water 2024"]);
     store.close()?;
     fs::copy(&backup, &path)?;
-    let ours = Store::open(&path)?.organization(id);
+    let store = Store::open(&path)?;
+    let ours = store.organization(id);
     ours.delete_dataset(waste.id)?;
-    Outbox(&ours).synchronize(&mut server)?;
+    outbox(&store).synchronize(&mut server)?;
     // The application could download what only the server has.
     assert_eq!(server.names(), ["Lost", "Water 2024"]);
-    assert!(Outbox(&ours).pending()?.is_empty());
+    assert!(outbox(&store).pending()?.is_empty());
     Ok(())
 }
 
 /// What is to be sent, and what the server has. Both are properties of the organization, in the same file as the
-/// datasets.
-struct Outbox<'a>(&'a Organization);
+/// datasets. One thread of one process runs it at a time: otherwise one would remove the mark of a dataset that another has
+/// just collected again.
+struct Outbox {
+    store: Store,
+    organization: Organization,
+}
 
 /// The cursor up to which changes were collected.
 const CURSOR: &str = "outbox/cursor";
 
-/// A dataset that is to be sent. The content is empty.
+/// A dataset that is to be sent. The content is its state: `present`, `deleted` or `purged`, or [`MISSING`].
 fn pending(id: DatasetId) -> String {
     format!("outbox/pending/{id}")
 }
+
+/// The state of a dataset that the server has, and the file has not: after starting over.
+const MISSING: &str = "missing";
 
 /// The id of a dataset on the server, and the version that the server has.
 fn sent(id: DatasetId) -> String {
@@ -98,7 +107,7 @@ fn refused(id: DatasetId) -> String {
     format!("outbox/refused/{id}")
 }
 
-impl Outbox<'_> {
+impl Outbox {
     fn synchronize(&self, server: &mut Server) -> Result<()> {
         self.collect()?;
         self.send(server)
@@ -107,13 +116,13 @@ impl Outbox<'_> {
     /// Adds what was changed to what is to be sent. Both the cursor and the datasets are stored in one transaction, so
     /// that no change is forgotten, whenever the application ends.
     fn collect(&self) -> Result<()> {
-        let kept = self.0.property(CURSOR)?;
+        let kept = self.organization.property(CURSOR)?;
         let mut cursor = match kept {
             Some(text) => String::from_utf8(text)?.parse()?,
             None => ChangeCursor::start(),
         };
         loop {
-            let changes = match self.0.changes_since(&cursor) {
+            let changes = match self.organization.changes_since(&cursor) {
                 Err(Error::InvalidCursor) => {
                     self.start_over()?;
                     cursor = ChangeCursor::start();
@@ -123,9 +132,9 @@ impl Outbox<'_> {
             };
             // A damaged dataset is neither sent nor deleted on the server. A real application informs its user.
             changes.damaged.iter().for_each(|damage| println!("damaged: {}", damage.detail));
-            let to_send = changes.items.iter().map(|change| (pending(change.dataset), Some(String::new())));
-            let next = (CURSOR.to_owned(), Some(changes.next.to_string()));
-            self.0.set_properties(to_send.chain([next]))?;
+            let to_send = changes.items.iter().map(|change| (pending(change.dataset), change.state.as_str()));
+            let next = changes.next.to_string();
+            self.set(to_send.chain([(CURSOR.to_owned(), next.as_str())]))?;
             cursor = changes.next;
             if !changes.has_more {
                 return Ok(());
@@ -134,13 +143,17 @@ impl Outbox<'_> {
     }
 
     /// The cursor belongs to another file, so it is not known which version of each dataset the server has: every sent
-    /// dataset is to be sent again, or to be deleted on the server if it does not exist here any more.
+    /// dataset is to be sent again. One that is not collected then does not exist here any more, and is to be deleted on
+    /// the server; so damage, which could hide a dataset, is ruled out before.
     fn start_over(&self) -> Result<()> {
         println!("starting over");
+        if !self.store.verify()?.is_whole() {
+            return Err("the file is damaged: restore a backup".into());
+        }
         for id in self.ids("outbox/sent/")? {
             let Some(known) = self.known(id)? else { continue };
-            let known = Known { version: None, ..known };
-            self.0.set_properties([(sent(id), Some(known.to_string())), (pending(id), Some(String::new()))])?;
+            let known = Known { version: None, ..known }.to_string();
+            self.set([(sent(id), known.as_str()), (pending(id), MISSING)])?;
         }
         Ok(())
     }
@@ -148,11 +161,16 @@ impl Outbox<'_> {
     /// Sends the pending datasets. If the server cannot be reached, the others stay pending for the next call.
     fn send(&self, server: &mut Server) -> Result<()> {
         for id in self.pending()? {
-            let dataset = match self.0.dataset(id) {
+            let dataset = match self.organization.dataset(id) {
                 // It stays pending until it is repaired or deleted, and does not hold the others up.
                 Err(Error::Corrupt { .. }) => continue,
                 dataset => dataset?,
             };
+            let is_present = self.organization.property(&pending(id))?.is_some_and(|state| state == b"present");
+            if is_present != dataset.is_some() {
+                // It was changed after it was collected, and the next round collects it again.
+                continue;
+            }
             let known = self.known(id)?;
             let answer = match (&dataset, &known) {
                 (Some(dataset), Some(known)) if self.is_same_on_server(dataset, known)? => Ok(known.server_id),
@@ -165,18 +183,17 @@ impl Outbox<'_> {
                 Ok(server_id) => {
                     let known =
                         dataset.map(|dataset| Known { server_id, version: Some(dataset.updated_at) }.to_string());
-                    self.0.set_properties([(sent(id), known), (refused(id), None)])?;
+                    let known = known.as_deref().map(str::as_bytes);
+                    self.organization.set_properties([(sent(id), known), (refused(id), None)])?;
                 }
                 // It is sent again when the user has changed it, which is another change.
-                Err(Failure::Refused(why)) => {
-                    self.0.set_properties([(refused(id), Some(why))])?;
-                }
+                Err(Failure::Refused(why)) => self.set([(refused(id), why.as_str())])?,
                 Err(Failure::Unreachable) => {
                     println!("the server cannot be reached");
                     return Ok(());
                 }
             }
-            self.0.set_properties([(pending(id), None::<String>)])?;
+            self.organization.set_properties([(pending(id), None)])?;
         }
         Ok(())
     }
@@ -186,15 +203,20 @@ impl Outbox<'_> {
         let Some(known) = self.known(dataset.id)? else { return Ok(()) };
         server.datasets.insert(known.server_id, dataset.name.clone());
         let known = Known { version: Some(dataset.updated_at), ..known };
-        Ok(self.0.set_properties([(sent(dataset.id), Some(known.to_string()))])?)
+        self.set([(sent(dataset.id), known.to_string().as_str())])
     }
 
     /// Whether nothing differs from the version that the server has.
     fn is_same_on_server(&self, dataset: &Dataset, known: &Known) -> Result<bool> {
         let Some(updated_at) = known.version else { return Ok(false) };
-        let sent = self.0.version_at(dataset.id, updated_at)?;
+        let sent = self.organization.version_at(dataset.id, updated_at)?;
         // A version that was pruned cannot be compared: the dataset is sent.
         Ok(sent.is_some_and(|sent| DatasetDiff::between(&sent.dataset, dataset).is_empty()))
+    }
+
+    fn set<'a>(&self, properties: impl IntoIterator<Item = (String, &'a str)>) -> Result<()> {
+        let properties = properties.into_iter().map(|(key, content)| (key, Some(content.as_bytes())));
+        Ok(self.organization.set_properties(properties)?)
     }
 
     fn pending(&self) -> Result<BTreeSet<DatasetId>> {
@@ -202,12 +224,12 @@ impl Outbox<'_> {
     }
 
     fn ids(&self, prefix: &str) -> Result<BTreeSet<DatasetId>> {
-        let keys = self.0.property_keys()?;
+        let keys = self.organization.property_keys()?;
         Ok(keys.iter().filter_map(|key| key.strip_prefix(prefix)).map(str::parse).collect::<Result<_, _>>()?)
     }
 
     fn known(&self, id: DatasetId) -> Result<Option<Known>> {
-        let Some(text) = self.0.property(&sent(id))? else { return Ok(None) };
+        let Some(text) = self.organization.property(&sent(id))? else { return Ok(None) };
         Ok(Some(String::from_utf8(text)?.parse()?))
     }
 }

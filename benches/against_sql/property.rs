@@ -24,7 +24,8 @@ fn get(length: usize) -> Sides {
     let (file, organization) = (File::new(), OrganizationId::new());
     let store = Store::open(&file.path).unwrap().organization(organization);
     let keys: Vec<String> = (0..50).map(|number| format!("key {number}")).collect();
-    store.set_properties(keys.iter().map(|key| (key, Some(vec![7; length])))).unwrap();
+    let content = vec![7; length];
+    store.set_properties(keys.iter().map(|key| (key, Some(content.as_slice())))).unwrap();
     let connection = floor::open(&file.path, "FULL");
 
     let mut next = keys.clone().into_iter().cycle();
@@ -66,7 +67,8 @@ fn set(durability: Durability) -> Sides {
         timed(times, || {
             number += 1;
             let cursor = number.to_le_bytes();
-            store.set_properties([("cursor", Some(cursor.to_vec())), ("map", Some(cursor.repeat(250)))]).unwrap();
+            let map = cursor.repeat(250);
+            store.set_properties([("cursor", Some(cursor.as_slice())), ("map", Some(map.as_slice()))]).unwrap();
         })
     };
     Sides::new(floor, store)

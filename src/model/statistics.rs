@@ -29,8 +29,7 @@ pub struct Statistics {
     pub kpis: u64,
     /// The number of datasets in the trash.
     pub deleted: u64,
-    /// The number of changes in the histories of all datasets: edits, deletions and restorations that were not pruned.
-    /// Creations are not counted.
+    /// The number of earlier versions in the histories of all datasets, also of those in the trash.
     pub versions: u64,
     /// The length of the file in bytes; in memory, that of the database.
     pub file_bytes: u64,

@@ -7,24 +7,24 @@ use kpi_store::{DatasetQuery, Error, NewDataset, OrganizationId, Store};
 use crate::support::child::{self, Child};
 use crate::support::{TestFile, in_a_file_and_in_memory, organization, paths, plain_sqlite};
 
-const NONE: Option<&[u8]> = None;
-
 #[test]
 fn what_was_set_is_read_until_it_is_replaced_or_removed() {
     in_a_file_and_in_memory(Store::options, |store, _| {
         let ours = organization(store);
         assert_eq!(ours.property_keys().unwrap(), [""; 0]);
         assert_eq!(ours.property("cursor").unwrap(), None);
-        ours.set_properties([("cursor", Some(b"17".as_slice())), ("map", None), ("empty", Some(b""))]).unwrap();
+        ours.set_properties([("cursor", Some(b"17".as_slice())), ("map", None), ("empty", Some(b"".as_slice()))])
+            .unwrap();
         assert_eq!(ours.property("cursor").unwrap().as_deref(), Some(b"17".as_slice()));
         assert_eq!(ours.property("map").unwrap(), None);
         assert_eq!(ours.property("empty").unwrap(), Some(Vec::new()), "no content is not the same as no property");
         assert_eq!(ours.property_keys().unwrap(), ["cursor", "empty"]);
 
-        ours.set_properties([("cursor", Some("18")), ("empty", None), ("map", Some("{}"))]).unwrap();
+        ours.set_properties([("cursor", Some(b"18".as_slice())), ("empty", None), ("map", Some(b"{}".as_slice()))])
+            .unwrap();
         assert_eq!(ours.property("cursor").unwrap().as_deref(), Some(b"18".as_slice()));
         assert_eq!(ours.property_keys().unwrap(), ["cursor", "map"]);
-        ours.set_properties([("cursor", NONE), ("map", NONE), ("never there", NONE)]).unwrap();
+        ours.set_properties([("cursor", None), ("map", None), ("never there", None)]).unwrap();
         assert_eq!(ours.property_keys().unwrap(), [""; 0]);
         assert!(store.verify().unwrap().is_whole());
     });
@@ -33,10 +33,17 @@ fn what_was_set_is_read_until_it_is_replaced_or_removed() {
 #[test]
 fn the_last_one_wins_where_a_key_is_repeated() {
     let ours = organization(&Store::open_in_memory().unwrap());
-    ours.set_properties([("a", Some("1")), ("a", None), ("a", Some("2")), ("b", Some("3")), ("b", None)]).unwrap();
+    ours.set_properties([
+        ("a", Some(b"1".as_slice())),
+        ("a", None),
+        ("a", Some(b"2".as_slice())),
+        ("b", Some(b"3".as_slice())),
+        ("b", None),
+    ])
+    .unwrap();
     assert_eq!(ours.property("a").unwrap().as_deref(), Some(b"2".as_slice()));
     assert_eq!(ours.property_keys().unwrap(), ["a"]);
-    ours.set_properties(std::iter::empty::<(String, Option<Vec<u8>>)>()).unwrap();
+    ours.set_properties(std::iter::empty::<(String, _)>()).unwrap();
     assert_eq!(ours.property_keys().unwrap(), ["a"]);
 }
 
@@ -44,7 +51,7 @@ fn the_last_one_wins_where_a_key_is_repeated() {
 fn keys_are_compared_and_sorted_byte_by_byte() {
     let ours = organization(&Store::open_in_memory().unwrap());
     let keys = ["e\u{301}", "é", "B", "a", "aa", "a ", " a", "A", "ß", "ss", "🌊", "\u{ffff}", "\u{1}"];
-    ours.set_properties(keys.map(|key| (key, Some(key)))).unwrap();
+    ours.set_properties(keys.map(|key| (key, Some(key.as_bytes())))).unwrap();
     let mut sorted = keys.map(str::to_owned);
     sorted.sort();
     assert_eq!(ours.property_keys().unwrap(), sorted);
@@ -59,7 +66,7 @@ fn every_limit_holds_and_what_is_past_one_is_named_with_all_others() {
         let ours = organization(store);
         let long = "🌊".repeat(PROPERTY_KEY_MAX);
         let most: Vec<u8> = (0..PROPERTY_CONTENT_MAX).map(|index| u8::try_from(index % 251).unwrap()).collect();
-        ours.set_properties([(long.as_str(), Some(most.as_slice())), ("k", Some(&[0, 255]))]).unwrap();
+        ours.set_properties([(long.as_str(), Some(most.as_slice())), ("k", Some([0, 255].as_slice()))]).unwrap();
         assert_eq!(ours.property(&long).unwrap().as_ref(), Some(&most));
         assert_eq!(ours.property("k").unwrap(), Some(vec![0, 255]));
 
@@ -71,7 +78,7 @@ fn every_limit_holds_and_what_is_past_one_is_named_with_all_others() {
             ("k".to_owned(), None),
             ("much".to_owned(), Some(vec![7; 10 * PROPERTY_CONTENT_MAX])),
         ];
-        let error = ours.set_properties(refused).unwrap_err();
+        let error = ours.set_properties(refused.iter().map(|(key, content)| (key, content.as_deref()))).unwrap_err();
         let expected = [
             "properties[0].key",
             "properties[0].content",
@@ -102,7 +109,7 @@ fn properties_make_no_dataset_no_change_and_no_owner() {
         let (ours, onlooker) = (organization(store), organization(store));
         let dataset = ours.create_dataset(NewDataset::new("Water")).unwrap();
         for organization in [&ours, &onlooker] {
-            organization.set_properties([("a", Some("1"))]).unwrap();
+            organization.set_properties([("a", Some(b"1".as_slice()))]).unwrap();
         }
         assert_eq!(store.organizations().unwrap(), [ours.id()]);
         assert_eq!(onlooker.count_datasets(&DatasetQuery::new()).unwrap(), 0);
@@ -117,11 +124,11 @@ fn properties_make_no_dataset_no_change_and_no_owner() {
 fn organizations_have_properties_of_their_own_under_the_same_keys() {
     in_a_file_and_in_memory(Store::options, |store, _| {
         let (ours, theirs) = (organization(store), organization(store));
-        ours.set_properties([("a", Some("ours")), ("only ours", Some(""))]).unwrap();
-        theirs.set_properties([("a", Some("theirs"))]).unwrap();
+        ours.set_properties([("a", Some(b"ours".as_slice())), ("only ours", Some(b"".as_slice()))]).unwrap();
+        theirs.set_properties([("a", Some(b"theirs".as_slice()))]).unwrap();
         assert_eq!(ours.property("a").unwrap().as_deref(), Some(b"ours".as_slice()));
         assert_eq!(theirs.property("only ours").unwrap(), None);
-        ours.set_properties([("a", NONE)]).unwrap();
+        ours.set_properties([("a", None)]).unwrap();
         assert_eq!(theirs.property("a").unwrap().as_deref(), Some(b"theirs".as_slice()));
         assert_eq!((ours.property_keys().unwrap().len(), theirs.property_keys().unwrap().len()), (1, 1));
     });
@@ -132,13 +139,14 @@ fn a_backup_and_a_reopened_file_have_them() {
     let file = TestFile::new();
     let store = Store::open(&file.path).unwrap();
     let ours = organization(&store);
-    ours.set_properties((0..50).map(|number| (format!("{number:02}"), Some(vec![number; usize::from(number) * 99]))))
-        .unwrap();
+    let contents = (0..50).map(|number| vec![number; usize::from(number) * 99]).collect::<Vec<_>>();
+    let keys = (0..50).map(|number| format!("{number:02}"));
+    ours.set_properties(keys.zip(contents.iter().map(|content| Some(content.as_slice())))).unwrap();
     let copy = file.folder.path().join("copy.db");
     store.backup_to(&copy).unwrap();
     store.close().unwrap();
     assert!(matches!(ours.property("00"), Err(Error::Closed)));
-    assert!(matches!(ours.set_properties([("a", Some("1"))]), Err(Error::Closed)));
+    assert!(matches!(ours.set_properties([("a", Some(b"1".as_slice()))]), Err(Error::Closed)));
     for path in [&copy, &file.path] {
         let ours = Store::open(path).unwrap().organization(ours.id());
         assert_eq!(ours.property_keys().unwrap().len(), 50);
@@ -158,7 +166,7 @@ fn another_handle_and_another_process_see_all_of_a_call_or_none() {
         let ours = Store::open(&task.file).unwrap().organization(id);
         for number in 0..200 {
             let content = number.to_string();
-            ours.set_properties([("a", Some(content.as_str())), ("b", Some(&content))]).unwrap();
+            ours.set_properties(['a', 'b'].map(|key| (key, Some(content.as_bytes())))).unwrap();
             child::send([content]);
         }
         return;
@@ -192,12 +200,13 @@ fn threads_that_set_properties_and_create_datasets_at_once_all_get_what_they_ask
                 let ours = &ours;
                 scope.spawn(move || {
                     for number in 0..10 {
-                        ours.set_properties([(format!("{thread}"), Some(format!("{number}")))]).unwrap();
+                        ours.set_properties([(format!("{thread}"), Some(number.to_string().as_bytes()))]).unwrap();
                         ours.create_dataset(NewDataset::new("Water")).unwrap();
                         // Longer than what shares a transaction.
-                        let long = [0, 1].map(|part| (format!("{thread}, {part}"), Some(vec![number; 60_000])));
-                        ours.set_properties(long).unwrap();
-                        ours.set_properties([("", Some("refused"))]).unwrap_err();
+                        let long = [number; 60_000];
+                        let parts = [0, 1].map(|part| (format!("{thread}, {part}"), Some(long.as_slice())));
+                        ours.set_properties(parts).unwrap();
+                        ours.set_properties([("", Some(b"refused".as_slice()))]).unwrap_err();
                     }
                 });
             }

@@ -102,7 +102,7 @@ fn every_write_is_refused_and_every_read_answers() {
     let [dataset, deleted] = [2, 1].map(|kpis| ours.create_dataset(request_with_kpis(kpis)).unwrap());
     ours.delete_dataset(deleted.id).unwrap();
     let cursor = ours.change_cursor().unwrap();
-    ours.set_properties([("cursor", Some("17"))]).unwrap();
+    ours.set_properties([("cursor", Some(b"17".as_slice()))]).unwrap();
     let reader = open(&file.path).unwrap();
     let theirs = reader.organization(ours.id());
     let mut draft = dataset.edit();
@@ -121,7 +121,7 @@ fn every_write_is_refused_and_every_read_answers() {
         theirs.create_dataset(NewDataset::new("Waste")).map(drop),
         theirs.create_datasets([NewDataset::new("Waste")]).map(drop),
         theirs.accept_dataset(dataset.id).map(drop),
-        theirs.set_properties([("cursor", Some("18"))]),
+        theirs.set_properties([("cursor", Some(b"18".as_slice()))]),
     ];
     for (index, result) in refused.into_iter().enumerate() {
         let error = result.unwrap_err();

@@ -129,7 +129,11 @@ fn no_call_of_one_shows_or_changes_anything_of_the_other() {
         tenants.ours.accept_dataset(expected[0].id).unwrap();
         tenants
             .ours
-            .set_properties([("shared key", None), ("a key of theirs", Some("ours")), ("new", Some(""))])
+            .set_properties([
+                ("shared key", None),
+                ("a key of theirs", Some(b"ours".as_slice())),
+                ("new", Some(b"".as_slice())),
+            ])
             .unwrap();
         change_everything(&tenants, expected[1].id);
         assert_eq!(tenants.seen_by_theirs(), before, "writing");
@@ -309,7 +313,8 @@ impl Tenants {
         });
         for (organization, whose) in [(&ours, "ours"), (&theirs, "theirs")] {
             let own_key = format!("a key of {whose}");
-            organization.set_properties([("shared key", Some(whose)), (&own_key, Some("own content"))]).unwrap();
+            let own = (own_key.as_str(), Some(b"own content".as_slice()));
+            organization.set_properties([("shared key", Some(whose.as_bytes())), own]).unwrap();
         }
         let cursor_of_theirs = theirs.datasets(&DatasetQuery::new().limit(1)).unwrap().next.unwrap();
         Self { ours, theirs, ours_only, theirs_only, deleted, cursor_of_theirs }

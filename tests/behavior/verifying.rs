@@ -119,7 +119,7 @@ fn changed_sample() -> Sample {
     let purged = ours.create_dataset(support::request_with_kpis(1)).unwrap().id;
     ours.delete_dataset(purged).unwrap();
     ours.purge_dataset(purged).unwrap();
-    ours.set_properties([("cursor", Some("17"))]).unwrap();
+    ours.set_properties([("cursor", Some(b"17".as_slice()))]).unwrap();
     assert!(sample.store.verify().unwrap().is_whole());
     sample
 }

@@ -206,7 +206,8 @@ impl Seen {
             }
         }
         assert!(!read_only || self.created.is_empty());
-        let properties = [(property_key(0), None), (property_key(1), Some(property(*id, 1)))];
+        let content = property(*id, 1);
+        let properties = [(property_key(0), None), (property_key(1), Some(content.as_slice()))];
         if let Err(error) = organization.set_properties(properties) {
             typed(&self.what, &error, &allowed);
         }

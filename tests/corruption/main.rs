@@ -171,7 +171,9 @@ impl Original {
             first.purge_dataset(purged).unwrap();
         }
         for organization in organizations {
-            let properties = (0..PROPERTIES).map(|number| (property_key(number), Some(property(organization, number))));
+            let properties: Vec<_> =
+                (0..PROPERTIES).map(|number| (property_key(number), property(organization, number))).collect();
+            let properties = properties.iter().map(|(key, content)| (key, Some(content.as_slice())));
             store.organization(organization).set_properties(properties).unwrap();
         }
         store.close().unwrap();

@@ -76,7 +76,7 @@ fn the_harness_detects_properties_that_are_there_in_part_and_one_that_comes_back
         session.set_properties(&["cursor"], Some(b"1"))?;
         session.set_properties(&["cursor"], None)
     });
-    session.organization().set_properties([("cursor", Some("1"))]).unwrap();
+    session.organization().set_properties([("cursor", Some(b"1".as_slice()))]).unwrap();
     session.leave();
     let breach = session.expected().check(&images::read(session.path()), usize::MAX);
     assert!(matches!(breach, Err(Breach::Lost(_))), "its removal: {breach:?}");

@@ -150,7 +150,9 @@ fn set_properties(set: &[(&str, Option<&str>)]) -> Call {
     let set: Vec<_> = set.iter().map(owned).collect();
     let effect = Effect::SetProperties(set.clone());
     Call {
-        run: Box::new(move |organization| organization.set_properties(set).map(|()| None)),
+        run: Box::new(move |organization| {
+            organization.set_properties(set.iter().map(|(key, content)| (key, content.as_deref()))).map(|()| None)
+        }),
         effect: Box::new(move |answer| {
             if let Err(Error::OutcomeUnknown { ids, updated_at, .. }) = answer {
                 assert_eq!((ids.len(), *updated_at), (0, None), "it concerns no dataset");

@@ -144,7 +144,7 @@ impl Session {
     pub(super) fn set_properties(&mut self, keys: &[&str], content: Option<&[u8]>) -> Result<()> {
         let set: Vec<_> = keys.iter().map(|key| ((*key).to_owned(), content.map(<[u8]>::to_vec))).collect();
         let began = self.disk.recorded();
-        let answer = self.organization().set_properties(set.iter().cloned());
+        let answer = self.organization().set_properties(keys.iter().map(|key| (*key, content)));
         self.note_change(began, vec![Effect::SetProperties(set)], answer)
     }
 

@@ -11,7 +11,9 @@ use super::world::{Checked, Counts, World};
 impl World {
     pub(crate) fn set_properties(&mut self, handle: usize, counts: &mut Counts) -> Checked {
         let (set, caller) = (self.any_properties(), self.any_caller());
-        let found = self.organization(handle, caller).set_properties(set.iter().cloned());
+        let found = self
+            .organization(handle, caller)
+            .set_properties(set.iter().map(|(key, content)| (key, content.as_deref())));
         let mut after = self.model.clone();
         let answer = are_valid(&set).and_then(|()| self.if_writable(handle, Ok(())));
         if answer.is_ok() {

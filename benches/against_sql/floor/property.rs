@@ -48,7 +48,7 @@ const ORGANIZATIONS: &str = "
         FROM owner WHERE owner.id IS NOT NULL
     )
     SELECT count(id) FROM owner";
-const VERSIONS: &str = "SELECT count(*) FROM dataset_version WHERE part = 0";
+const VERSIONS: &str = "SELECT count(*) FROM dataset_version WHERE part = 0 AND origin <= 2 AND replaced IS NOT NULL";
 
 /// The numbers of datasets, of those in the trash, of KPIs, organizations and versions, and the bytes of the file, of
 /// its log and those that are free, in one snapshot.

@@ -128,10 +128,11 @@ pub(in crate::sqlite) fn counts(snapshot: &Snapshot<'_>) -> Result<Counts, Failu
         .map_err(Failure::from)
 }
 
-/// The first part of each change.
-const COUNT_VERSIONS: &str = "SELECT count(*) FROM dataset_version WHERE part = 0";
+/// The first part of each change of which it is known what it replaced.
+const COUNT_VERSIONS: &str = "
+    SELECT count(*) FROM dataset_version WHERE part = 0 AND origin <= 2 AND replaced IS NOT NULL";
 
-/// The number of changes in all histories.
+/// The number of earlier versions in all histories.
 pub(in crate::sqlite) fn count_versions(snapshot: &Snapshot<'_>) -> Result<u64, Failure> {
     let mut statement = snapshot.connection().prepare_cached(COUNT_VERSIONS)?;
     let count: i64 = statement.query_one([], |row| row.get(0))?;

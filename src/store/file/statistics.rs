@@ -32,7 +32,7 @@ impl Store {
     ///
     /// let statistics = store.statistics()?;
     /// assert_eq!((statistics.organizations, statistics.datasets, statistics.kpis), (1, 1, 1));
-    /// assert_eq!((statistics.deleted, statistics.versions), (1, 1));
+    /// assert_eq!((statistics.deleted, statistics.versions), (1, 0));
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn statistics(&self) -> Result<Statistics> {

@@ -23,7 +23,7 @@ impl Organization {
     /// ```
     /// # use kpi_store::{OrganizationId, Store};
     /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
-    /// organization.set_properties([("theme", Some("dark"))])?;
+    /// organization.set_properties([("theme", Some(b"dark".as_slice()))])?;
     /// assert_eq!(organization.property("theme")?.as_deref(), Some(b"dark".as_slice()));
     /// assert_eq!(organization.property("language")?, None);
     /// # Ok::<(), kpi_store::Error>(())
@@ -46,7 +46,7 @@ impl Organization {
     /// ```
     /// # use kpi_store::{OrganizationId, Store};
     /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
-    /// organization.set_properties([("theme", Some("dark")), ("language", Some("es"))])?;
+    /// organization.set_properties([("theme", Some(b"dark".as_slice())), ("language", Some(b"es".as_slice()))])?;
     /// assert_eq!(organization.property_keys()?, ["language", "theme"]);
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
@@ -76,23 +76,23 @@ impl Organization {
     /// ```
     /// # use kpi_store::{Error, OrganizationId, Store};
     /// # let organization = Store::open_in_memory()?.organization(OrganizationId::new());
-    /// organization.set_properties([("cursor", Some(b"17".as_slice())), ("pending", Some(b"[]"))])?;
+    /// organization.set_properties([("cursor", Some(b"17".as_slice())), ("pending", Some(b"[]".as_slice()))])?;
     /// organization.set_properties([("cursor", Some(b"18".as_slice())), ("pending", None)])?;
     /// assert_eq!(organization.property("cursor")?.as_deref(), Some(b"18".as_slice()));
     /// assert_eq!(organization.property("pending")?, None);
     ///
-    /// let result = organization.set_properties([("cursor", Some("19")), ("", Some("20"))]);
+    /// let result = organization.set_properties([("cursor", Some(b"19".as_slice())), ("", Some(b"20".as_slice()))]);
     /// let Err(Error::Invalid(violations)) = result else { panic!("the second has no key") };
     /// assert_eq!(violations.as_slice()[0].path(), "properties[1].key");
     /// assert_eq!(organization.property("cursor")?.as_deref(), Some(b"18".as_slice()));
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
-    pub fn set_properties<K, V>(&self, properties: impl IntoIterator<Item = (K, Option<V>)>) -> Result<()>
-    where
-        K: Into<String>,
-        V: Into<Vec<u8>>,
-    {
-        let properties = properties.into_iter().map(|(key, content)| (key.into(), content.map(Into::into))).collect();
+    pub fn set_properties<'a, K: Into<String>>(
+        &self,
+        properties: impl IntoIterator<Item = (K, Option<&'a [u8]>)>,
+    ) -> Result<()> {
+        let properties =
+            properties.into_iter().map(|(key, content)| (key.into(), content.map(<[u8]>::to_vec))).collect();
         let properties = NewProperty::prepare(self.id, properties)?;
         self.store.access().write(SetProperties { organization: self.id, properties })?;
         Ok(())

@@ -25,7 +25,9 @@ fn original() -> Vec<u8> {
     let store = Store::open(&file.path).unwrap();
     for id in [THEIRS, OURS] {
         store.organization(id).create_dataset(NewDataset::new("Water")).unwrap();
-        store.organization(id).set_properties(KEYS.map(|key| (key, Some(content(id, key))))).unwrap();
+        let properties = KEYS.map(|key| (key, content(id, key)));
+        let properties = properties.iter().map(|(key, content)| (*key, Some(content.as_slice())));
+        store.organization(id).set_properties(properties).unwrap();
     }
     store.close().unwrap();
     fs::read(&file.path).unwrap()
@@ -90,9 +92,9 @@ fn a_damaged_column_is_an_error_of_its_property_which_can_be_set_or_removed_agai
                 Err(error) => assert_eq!((error.code(), change), ("corrupt", "key = x'637572736f72'")),
             }
             assert_eq!(theirs.property_keys().unwrap(), KEYS, "{change}");
-            let new = (!removed).then_some("new");
+            let new = (!removed).then_some(b"new".as_slice());
             ours.set_properties([("cursor", new), ("b", None)]).unwrap();
-            assert_eq!(read(&ours, "cursor"), Ok(new.map(|new| new.as_bytes().to_vec())), "{change}");
+            assert_eq!(read(&ours, "cursor"), Ok(new.map(<[u8]>::to_vec)), "{change}");
             // What has lost its organization, or its key to one that no property can have, stays without any harm.
             let is_lost = change.starts_with("organization_id");
             let is_mended = !is_lost && !matches!(change, "key = ''" | "key = x'637572736f72'");
@@ -144,7 +146,7 @@ fn no_flipped_bit_gives_a_wrong_content_or_one_of_another_organization() {
         }
         intact += u32::from(!is_damaged);
         assert!(!is_damaged || store.verify().is_ok_and(|found| !found.is_whole()), "{what}: verify finds nothing");
-        for new in [Some("new"), None] {
+        for new in [Some(b"new".as_slice()), None] {
             match ours.set_properties([("cursor", new), ("map", new)]) {
                 // A search may meet a row that is out of order, or one that stands there twice, or not.
                 Ok(()) => match read(&ours, "cursor") {

@@ -34,7 +34,8 @@ impl Scene {
         }
         ours.delete_datasets(datasets[2..].to_vec()).unwrap();
         for organization in [&ours, &theirs] {
-            let properties = (0..6).map(|number| (format!("key {number}"), Some(vec![number; 50])));
+            let contents = [0, 1, 2, 3, 4, 5].map(|number| [number; 50]);
+            let properties = contents.iter().map(|content| (format!("key {}", content[0]), Some(content.as_slice())));
             organization.set_properties(properties).unwrap();
         }
         let ours = ours.id();

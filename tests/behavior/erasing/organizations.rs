@@ -23,8 +23,8 @@ fn fill(ours: &Organization, first: u32) {
     ours.save_dataset(&draft).unwrap();
     ours.delete_datasets([made[0].id, made[1].id]).unwrap();
     ours.purge_dataset(made[0].id).unwrap();
-    let properties = [40, 50].map(|number| (text(number), Some(text(number + 1))));
-    ours.set_properties(properties).unwrap();
+    let properties = [40, 50].map(|number| (text(number), text(number + 1)));
+    ours.set_properties(properties.iter().map(|(key, content)| (key, Some(content.as_bytes())))).unwrap();
 }
 
 /// Whether a marker or the id of the organization is in the file.

@@ -236,6 +236,7 @@ impl Scene {
             }
             set.push((old.key, content));
         }
+        let set = set.iter().map(|(key, content)| (key, content.as_deref().map(str::as_bytes)));
         self.store().organization(organization).set_properties(set).unwrap();
         let markers = [of_key, of_content].map(|mut markers| markers.pop_first().unwrap());
         self.properties.push(Property { organization, key, markers });

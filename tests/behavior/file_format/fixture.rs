@@ -37,8 +37,9 @@ pub(super) fn make(file: &Path) -> Store {
     change(file, &first.acting_as(UserId::from(Uuid::from_u128(4))), &store.organization(Uuid::from_u128(6).into()));
     // The last one continues on other pages.
     let (long, longer) = ("🌊".repeat(255), "m³ ".repeat(2_000));
-    first.set_properties([("cursor", Some("17")), ("empty", Some("")), (&long, Some(&longer))]).unwrap();
-    second.set_properties([("cursor", Some([0, 255]))]).unwrap();
+    let long = (long.as_str(), Some(longer.as_bytes()));
+    first.set_properties([("cursor", Some(b"17".as_slice())), ("empty", Some(b"".as_slice())), long]).unwrap();
+    second.set_properties([("cursor", Some([0, 255].as_slice()))]).unwrap();
     store
 }
 

@@ -132,7 +132,7 @@ pub(super) const ATTACKS: [(&str, Attack); 35] = [
         told(tenants.theirs_only.iter().chain(&tenants.deleted[1..]).map(save))
     }),
     ("set_properties", |tenants| {
-        let (keys, contents) = (["shared key", "a key of theirs"], [Some("taken?"), None]);
+        let (keys, contents) = (["shared key", "a key of theirs"], [Some(b"taken?".as_slice()), None]);
         told(contents.into_iter().map(|content| tenants.ours.set_properties(keys.map(|key| (key, content)))))
     }),
     ("summaries", |tenants| {

@@ -113,7 +113,7 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 fn properties() -> Vec<Operation> {
-    let some = |count: u8| (0..count).map(|number| (format!("key {number}"), Some(vec![number; 100])));
+    let some = |count: u8| (0..count).map(|number| (format!("key {number}"), Some([17; 100].as_slice())));
     let with_some = move |work: fn(&Organization)| -> Work {
         Box::new(move |ours| {
             ours.set_properties(some(30)).unwrap();
@@ -141,7 +141,7 @@ fn properties() -> Vec<Operation> {
         (
             "set and remove properties",
             with_some(|ours| {
-                let set = [("key 1", None), ("key 2", None), ("key 3", Some("3")), ("unknown", None)];
+                let set = [("key 1", None), ("key 2", None), ("key 3", Some(b"3".as_slice())), ("unknown", None)];
                 ours.set_properties(set).unwrap();
             }),
             written(&[
