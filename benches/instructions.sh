@@ -35,6 +35,9 @@ summaries of 10,000 in pages of 1,000|1
 page of 50 summaries|100
 search 10,000 with 10 KPIs, no hit|1
 search, page of 50 of a common word|50
+changes, 100 in 10,000 datasets|50
+property of 100 bytes|1000
+statistics of 10,000x10|20
 open an up-to-date file|20
 request JSON in, parsed alone|500
 response JSON out|500

@@ -229,9 +229,15 @@ fn every_read_searches_by_an_index_in_its_order() {
             "changes, none",
             vec![
                 "SEARCH counter USING INTEGER PRIMARY KEY (rowid=?)".to_owned(),
+                "CO-ROUTINE entry".to_owned(),
                 format!("SEARCH dataset {BY_ORGANIZATION} AND seq>? AND seq<?)"),
+                "SCAN entry".to_owned(),
+                "SEARCH d USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN".to_owned(),
+                "CO-ROUTINE entry".to_owned(),
                 "SEARCH dataset USING COVERING INDEX dataset_by_change (organization_id=? AND changed>? AND changed<?)"
                     .to_owned(),
+                "SCAN entry".to_owned(),
+                "SEARCH d USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN".to_owned(),
                 "SEARCH purged_dataset USING PRIMARY KEY (organization_id=? AND change>? AND change<?)".to_owned(),
             ],
         ),

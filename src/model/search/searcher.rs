@@ -1,11 +1,18 @@
 //! Looking for the words of a pattern in many texts.
 
 use std::ops::Range;
+use std::str::{self, Utf8Error};
 
 use memchr::memmem::Finder;
 
 use super::fold::Folder;
 use super::pattern::Pattern;
+
+/// So many bytes of texts are collected before they are looked at: a look at one short text costs more than its bytes.
+const LOOK_AT: usize = 1_024;
+
+/// Stands between two collected texts, and is in no word.
+const SEPARATOR: u8 = b' ';
 
 /// A search through the texts of many datasets. Its buffers are reused, so that a text without a match costs no
 /// allocation.
@@ -14,6 +21,8 @@ pub(crate) struct Searcher<'p> {
     words: Vec<Word<'p>>,
     /// The number of words not found yet.
     missing: usize,
+    /// The texts of the dataset that were not looked at yet.
+    collected: Vec<u8>,
     folder: Folder,
     /// For each byte of the folded text, the offset of the character that it comes from.
     origins: Vec<usize>,
@@ -31,32 +40,40 @@ impl<'p> Searcher<'p> {
     pub(crate) fn new(pattern: &'p Pattern) -> Self {
         let words: Vec<_> = pattern.words().map(|word| Word { finder: Finder::new(word), found: false }).collect();
         let missing = words.len();
-        Self { words, missing, folder: Folder::default(), origins: Vec::new() }
+        Self { words, missing, collected: Vec::new(), folder: Folder::default(), origins: Vec::new() }
     }
 
     /// Begins another dataset: no word is found yet.
     pub(crate) fn begin(&mut self) {
+        self.collected.clear();
         self.missing = self.words.len();
         for word in &mut self.words {
             word.found = false;
         }
     }
 
-    /// Looks in one more text of the dataset for the words not found yet. Returns whether none is missing any more; the
-    /// other texts need no look then.
-    pub(crate) fn look(&mut self, text: &str) -> bool {
-        if self.missing == 0 {
-            return true;
-        }
-        self.folder.clear();
-        self.folder.push(text);
-        for word in self.words.iter_mut().filter(|word| !word.found) {
-            if word.finder.find(self.folder.folded()).is_some() {
-                word.found = true;
-                self.missing -= 1;
+    /// Adds a text of the dataset, in which the words may be looked for later. Returns whether no word is missing any
+    /// more; the other texts need not be added then. Fails if a text is not UTF-8.
+    pub(crate) fn add(&mut self, text: &[u8]) -> Result<bool, Utf8Error> {
+        self.collected.extend_from_slice(text);
+        self.collected.push(SEPARATOR);
+        if self.collected.len() < LOOK_AT { Ok(self.missing == 0) } else { self.finds_all() }
+    }
+
+    /// Looks in all texts that were added. Returns whether no word is missing.
+    pub(crate) fn finds_all(&mut self) -> Result<bool, Utf8Error> {
+        if self.missing > 0 && !self.collected.is_empty() {
+            self.folder.clear();
+            self.folder.push(str::from_utf8(&self.collected)?);
+            for word in self.words.iter_mut().filter(|word| !word.found) {
+                if word.finder.find(self.folder.folded()).is_some() {
+                    word.found = true;
+                    self.missing -= 1;
+                }
             }
         }
-        self.missing == 0
+        self.collected.clear();
+        Ok(self.missing == 0)
     }
 
     /// The bytes of `text` where a word is found, each word wherever it is: ascending, apart from each other, on

@@ -67,15 +67,19 @@ impl<'a> Columns<'a> {
     }
 
     pub(in crate::sqlite) fn optional_text(&self, column: usize) -> Result<Option<String>, UnexpectedValue> {
-        Ok(self.borrowed_text(column)?.map(str::to_owned))
+        match self.optional_json(column)? {
+            Some(text) if text.len() > TEXT_MAX_BYTES => Err(UnexpectedValue),
+            text => Ok(text.map(str::to_owned)),
+        }
     }
 
-    /// The same, borrowed from the row.
-    pub(in crate::sqlite) fn borrowed_text(&self, column: usize) -> Result<Option<&'a str>, UnexpectedValue> {
-        self.optional_json(column).and_then(|text| match text {
-            Some(text) if text.len() > TEXT_MAX_BYTES => Err(UnexpectedValue),
-            text => Ok(text),
-        })
+    /// The bytes of a text, borrowed from the row. The caller checks that they are UTF-8.
+    pub(in crate::sqlite) fn optional_text_bytes(&self, column: usize) -> Result<Option<&'a [u8]>, UnexpectedValue> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(bytes) if bytes.len() <= TEXT_MAX_BYTES => Ok(Some(bytes)),
+            _ => Err(UnexpectedValue),
+        }
     }
 
     /// Bytes of any number that are borrowed from the row.

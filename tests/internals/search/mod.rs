@@ -14,8 +14,13 @@ fn is_match(search: &str, texts: &[&str]) -> bool {
     Pattern::new(search).is_none_or(|pattern| {
         let mut searcher = Searcher::new(&pattern);
         searcher.begin();
-        texts.iter().any(|text| searcher.look(text))
+        finds_all(&mut searcher, texts)
     })
+}
+
+/// Whether every word is in one of the texts, or in one of those that were added before.
+fn finds_all(searcher: &mut Searcher<'_>, texts: &[&str]) -> bool {
+    texts.iter().any(|text| searcher.add(text.as_bytes()).unwrap()) || searcher.finds_all().unwrap()
 }
 
 fn ranges(search: &str, text: &str) -> Vec<Range<usize>> {

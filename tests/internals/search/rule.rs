@@ -1,6 +1,6 @@
 //! Which texts a search finds, and which characters of them.
 
-use super::{is_match, ranges};
+use super::{finds_all, is_match, ranges};
 use crate::model::search::pattern::Pattern;
 use crate::model::search::searcher::Searcher;
 
@@ -72,13 +72,35 @@ fn every_word_must_be_in_some_text_as_a_part_of_a_word() {
 fn a_dataset_does_not_inherit_the_words_of_the_one_before() {
     let pattern = Pattern::new("water total").unwrap();
     let mut searcher = Searcher::new(&pattern);
-    assert!(!searcher.look("water"));
-    assert!(searcher.look("total"));
-    assert!(searcher.look("neither"), "both words were found");
+    assert!(!finds_all(&mut searcher, &["water"]));
+    assert!(finds_all(&mut searcher, &["total"]));
+    assert!(finds_all(&mut searcher, &["neither"]), "both words were found");
     searcher.begin();
-    assert!(!searcher.look("total"));
+    assert!(!finds_all(&mut searcher, &["total"]));
+    assert!(!searcher.add(b"water").unwrap(), "it is not looked at yet");
     searcher.begin();
-    assert!(!searcher.look("water"));
+    assert!(!finds_all(&mut searcher, &["total"]));
+}
+
+#[test]
+fn no_word_is_lost_among_many_texts_or_found_across_two() {
+    for length in [0, 1, 1_000, 1_022, 1_023, 1_024, 1_025, 8_000] {
+        let long = "x".repeat(length);
+        for texts in [["wa", &long, "water"], ["water", &long, "wa"], [&long, "water", &long]] {
+            assert!(is_match("water x", &texts) == (length > 0), "{length}");
+            assert!(!is_match("waterx", &texts) && !is_match("waterwa", &texts), "{length}");
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_an_error() {
+    let pattern = Pattern::new("water").unwrap();
+    let mut searcher = Searcher::new(&pattern);
+    // The first half of a character, and the second one in the next text.
+    searcher.add(b"m\xC2").unwrap();
+    searcher.add(b"\xB3").unwrap();
+    searcher.finds_all().unwrap_err();
 }
 
 #[test]

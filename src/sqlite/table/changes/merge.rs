@@ -1,12 +1,15 @@
 //! The entries of three indexes, merged into the order of their numbers.
 
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 
+use super::{Read, change};
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
+use crate::sqlite::table::dataset::{HeadReader, column};
 use crate::sqlite::table::row::Columns;
 
 // The statements name their indexes: misled by the statistics in a file, SQLite might choose others. What is not a
@@ -36,6 +39,20 @@ const PURGED_DOWNWARDS: &str = "
     SELECT change, id, digest FROM purged_dataset INDEXED BY sqlite_autoindex_purged_dataset_1
     WHERE organization_id = ?1 AND change BETWEEN 1 AND ?2
     ORDER BY change DESC LIMIT ?3";
+
+/// The entries with the rows that they lead to. A statement for each row would cost more than reading it.
+static CREATED_WITH_ROWS: LazyLock<String> = LazyLock::new(|| with_rows(CREATED_UPWARDS, |_| true));
+static CHANGED_WITH_ROWS: LazyLock<String> = LazyLock::new(|| with_rows(CHANGED_UPWARDS, super::is_of_state));
+
+/// These columns of the rows, with null in place of the others, and then the columns of the entries. The rows are joined
+/// by their number, since SQLite would read columns that the index has from the index.
+fn with_rows(entries: &str, is_read: impl Fn(usize) -> bool) -> String {
+    format!(
+        "WITH entry (number, seq) AS ({entries}) SELECT {}, entry.number, entry.seq \
+         FROM entry LEFT JOIN dataset AS d NOT INDEXED ON d.seq = entry.seq",
+        super::columns("d.", is_read)
+    )
+}
 
 /// In which direction of the numbers to go.
 #[derive(Clone, Copy)]
@@ -72,12 +89,11 @@ pub(super) struct Entry {
 pub(super) enum Source {
     Dataset {
         seq: i64,
+        /// The change, if the row was read with the entry and proves it.
+        read: Option<Read>,
     },
     /// What the row of a purge has, as far as it can be read.
-    Purge {
-        id: Option<DatasetId>,
-        digest: Option<i64>,
-    },
+    Purge { id: Option<DatasetId>, digest: Option<i64> },
 }
 
 pub(super) enum Step {
@@ -91,6 +107,7 @@ pub(super) struct Merge<'a> {
     snapshot: &'a Snapshot<'a>,
     organization: OrganizationId,
     direction: Direction,
+    heads: HeadReader,
     streams: [Stream; 3],
 }
 
@@ -102,22 +119,25 @@ impl<'a> Merge<'a> {
         direction: Direction,
         from: i64,
     ) -> Self {
-        let (created, changed, purged) = match direction {
-            Direction::Upwards => (CREATED_UPWARDS, CHANGED_UPWARDS, PURGED_UPWARDS),
-            Direction::Downwards => (CREATED_DOWNWARDS, CHANGED_DOWNWARDS, PURGED_DOWNWARDS),
+        let streams = match direction {
+            Direction::Upwards => [
+                Stream::with_rows(&CREATED_WITH_ROWS, CREATED_UPWARDS, from),
+                Stream::with_rows(&CHANGED_WITH_ROWS, CHANGED_UPWARDS, from),
+                Stream::new(PURGED_UPWARDS, purge, from),
+            ],
+            Direction::Downwards => [
+                Stream::new(CREATED_DOWNWARDS, dataset, from),
+                Stream::new(CHANGED_DOWNWARDS, dataset, from),
+                Stream::new(PURGED_DOWNWARDS, purge, from),
+            ],
         };
-        let streams = [
-            Stream::new(created, dataset, from),
-            Stream::new(changed, dataset, from),
-            Stream::new(purged, purge, from),
-        ];
-        Self { snapshot, organization, direction, streams }
+        Self { snapshot, organization, direction, heads: HeadReader::new(), streams }
     }
 
     /// The next entry of all indexes, or the damage of one of them.
     pub(super) fn next(&mut self) -> Result<Option<Step>, Failure> {
         for stream in &mut self.streams {
-            if let Some(failure) = stream.fill(self.snapshot, self.organization, self.direction)? {
+            if let Some(failure) = stream.fill(self.snapshot, self.organization, self.direction, &mut self.heads)? {
                 return Ok(Some(Step::Damaged(stream.from, failure)));
             }
         }
@@ -135,6 +155,8 @@ impl<'a> Merge<'a> {
 struct Stream {
     sql: &'static str,
     source: fn(&Columns<'_>) -> Source,
+    /// The statement that reads the rows of datasets, too, as long as it meets no damage.
+    with_rows: Option<&'static str>,
     read: VecDeque<Entry>,
     /// The number at which reading continues.
     from: i64,
@@ -144,7 +166,11 @@ struct Stream {
 
 impl Stream {
     fn new(sql: &'static str, source: fn(&Columns<'_>) -> Source, from: i64) -> Self {
-        Self { sql, source, read: VecDeque::new(), from, is_damaged: false, is_ended: false }
+        Self { sql, source, with_rows: None, read: VecDeque::new(), from, is_damaged: false, is_ended: false }
+    }
+
+    fn with_rows(with_rows: &'static str, sql: &'static str, from: i64) -> Self {
+        Self { with_rows: Some(with_rows), ..Self::new(sql, dataset, from) }
     }
 
     fn number(&self) -> Option<i64> {
@@ -158,9 +184,10 @@ impl Stream {
         snapshot: &Snapshot<'_>,
         organization: OrganizationId,
         direction: Direction,
+        heads: &mut HeadReader,
     ) -> Result<Option<Failure>, Failure> {
         while self.read.is_empty() && !self.is_ended {
-            let failure = match self.read_batch(snapshot, organization, direction) {
+            let failure = match self.read_batch(snapshot, organization, direction, heads) {
                 Err(failure) if snapshot.is_damage(&failure) => failure,
                 read => {
                     read?;
@@ -180,19 +207,35 @@ impl Stream {
         snapshot: &Snapshot<'_>,
         organization: OrganizationId,
         direction: Direction,
+        heads: &mut HeadReader,
     ) -> Result<(), Failure> {
-        let mut statement = snapshot.connection().prepare_cached(self.sql)?;
+        let mut statement = snapshot.connection().prepare_cached(self.with_rows.unwrap_or(self.sql))?;
         let mut rows = statement.query(params![organization.as_bytes(), self.from, direction.batch()])?;
         let mut count = 0;
-        while let Some(row) = rows.next()? {
+        loop {
+            let row = match rows.next().map_err(Failure::from) {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                // The damage may be that of one row. The entries from here on are read alone.
+                Err(failure) if self.with_rows.is_some() && snapshot.is_damage(&failure) => {
+                    self.with_rows = None;
+                    return Ok(());
+                }
+                Err(failure) => return Err(failure),
+            };
             count += 1;
             let columns = Columns(row);
-            let Ok(number) = columns.integer(0) else { continue };
+            let number = columns.integer(if self.with_rows.is_some() { NUMBER } else { 0 });
+            let Ok(number) = number else { continue };
             // On a damaged index the entries might go back and never end.
             if number != self.from && !direction.is_after(self.from, number) {
                 return Err(damaged("an index is out of order").into());
             }
-            self.read.push_back(Entry { number, source: (self.source)(&columns) });
+            let source = match self.with_rows {
+                Some(_) => dataset_with_row(row, organization, heads, number),
+                None => (self.source)(&columns),
+            };
+            self.read.push_back(Entry { number, source });
             let next = match direction {
                 Direction::Upwards => number.checked_add(1),
                 Direction::Downwards => number.checked_sub(1),
@@ -209,7 +252,15 @@ impl Stream {
 
 fn dataset(columns: &Columns<'_>) -> Source {
     // No dataset has the number 0.
-    Source::Dataset { seq: columns.integer(1).unwrap_or_default() }
+    Source::Dataset { seq: columns.integer(1).unwrap_or_default(), read: None }
+}
+
+/// The first column of the entry behind those of its row.
+const NUMBER: usize = column::NAMES.len();
+
+fn dataset_with_row(row: &Row<'_>, organization: OrganizationId, heads: &mut HeadReader, number: i64) -> Source {
+    let seq = Columns(row).integer(NUMBER + 1).unwrap_or_default();
+    Source::Dataset { seq, read: change(row, organization, heads, seq, number).ok() }
 }
 
 fn purge(columns: &Columns<'_>) -> Source {

@@ -13,7 +13,7 @@ mod merge;
 
 use std::sync::LazyLock;
 
-use rusqlite::CachedStatement;
+use rusqlite::{CachedStatement, Row};
 
 use self::merge::{Direction, Entry, Merge, Source, Step};
 use super::counter::{self, Counter};
@@ -67,7 +67,7 @@ pub(crate) fn since(
         is_known = true;
         let (number, read) = match step {
             Step::Entry(entry) if after.is_some() && entry.number == place.number => continue,
-            Step::Entry(entry) => (entry.number, reader.read(&entry)?),
+            Step::Entry(entry) => (entry.number, reader.read(entry)?),
             Step::Damaged(number, failure) => {
                 (number.max(place.number.saturating_add(1)), Read::Damaged(None, failure))
             }
@@ -125,12 +125,13 @@ fn last(snapshot: &Snapshot<'_>, organization: OrganizationId, counter: Counter)
     let mut merge = Merge::new(snapshot, organization, Direction::Downwards, i64::MAX);
     while let Some(step) = merge.next()? {
         let Step::Entry(entry) = step else { continue };
-        match reader.read(&entry)? {
+        let number = entry.number;
+        match reader.read(entry)? {
             Read::Change(_) => {
-                place.number = entry.number;
+                place.number = number;
                 break;
             }
-            Read::Damaged(..) => place.told = place.told.max(entry.number),
+            Read::Damaged(..) => place.told = place.told.max(number),
             Read::ChangedLater => {}
         }
     }
@@ -148,13 +149,20 @@ struct Reader<'a> {
     changed: Option<CachedStatement<'a>>,
 }
 
-/// The ids and the state in a row. In place of the other columns, which would be decoded, it has nulls.
-static SELECT_STATE: LazyLock<String> = LazyLock::new(|| {
-    let is_read = |index| (column::STATE_DIGEST..=column::DELETED_BY).contains(&index) || index >= column::ID;
+static SELECT_STATE: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM dataset NOT INDEXED WHERE seq = ?1", columns("", is_of_state)));
+
+/// Whether a column is an id or part of the state.
+fn is_of_state(index: usize) -> bool {
+    (column::STATE_DIGEST..=column::DELETED_BY).contains(&index) || index >= column::ID
+}
+
+/// These columns of the table. In place of the others, which would be decoded, it has nulls.
+fn columns(prefix: &str, is_read: impl Fn(usize) -> bool) -> String {
     let names = column::NAMES.iter().enumerate();
-    let names: Vec<&str> = names.map(|(index, name)| if is_read(index) { *name } else { "NULL" }).collect();
-    format!("SELECT {} FROM dataset NOT INDEXED WHERE seq = ?1", names.join(", "))
-});
+    let names = names.map(|(index, name)| if is_read(index) { format!("{prefix}{name}") } else { "NULL".to_owned() });
+    names.collect::<Vec<_>>().join(", ")
+}
 
 enum Read {
     Change(Change),
@@ -168,10 +176,13 @@ impl<'a> Reader<'a> {
         Self { snapshot, organization, counter, heads: HeadReader::new(), created: None, changed: None }
     }
 
-    fn read(&mut self, entry: &Entry) -> Result<Read, Failure> {
-        let read = match entry.source {
-            Source::Dataset { seq } => self.dataset(seq, entry.number),
-            Source::Purge { id, digest } => self.purge(id, digest, entry.number),
+    fn read(&mut self, mut entry: Entry) -> Result<Read, Failure> {
+        let read = match &mut entry.source {
+            Source::Dataset { seq, read } => match read.take() {
+                Some(read) => Ok(read),
+                None => self.dataset(*seq, entry.number),
+            },
+            Source::Purge { id, digest } => self.purge(*id, *digest, entry.number),
         };
         let read = match read {
             Ok(Read::Change(_)) if !(1..=self.counter.last).contains(&entry.number) => {
@@ -182,7 +193,7 @@ impl<'a> Reader<'a> {
         match read {
             Err(failure) if self.snapshot.is_damage(&failure) => {
                 let id = match entry.source {
-                    Source::Dataset { seq } => owned_id(self.snapshot, self.organization, seq),
+                    Source::Dataset { seq, .. } => owned_id(self.snapshot, self.organization, seq),
                     Source::Purge { id, .. } => id,
                 };
                 Ok(Read::Damaged(id, failure))
@@ -201,27 +212,7 @@ impl<'a> Reader<'a> {
         };
         let mut rows = statement.query([seq])?;
         let Some(row) = rows.next()? else { return Err(damaged("an index refers to no dataset").into()) };
-        let columns = Columns(row);
-        if self.organization != columns.id(column::ORGANIZATION_ID)? {
-            return Err(damaged("an index refers to another dataset").into());
-        }
-        let id = columns.id(column::ID)?;
-        let state = match state(row, self.organization, id)? {
-            None if number == seq => {
-                self.heads.read(row, self.organization, id)?;
-                ChangeState::Present
-            }
-            Some(State { changed, deleted: None }) if number == seq && changed > seq => return Ok(Read::ChangedLater),
-            Some(State { changed, deleted }) if changed == number => {
-                if deleted.is_some() {
-                    ChangeState::Deleted
-                } else {
-                    ChangeState::Present
-                }
-            }
-            _ => return Err(damaged("an index has another state of the dataset").into()),
-        };
-        Ok(Read::Change(Change { dataset: id, state }))
+        change(row, self.organization, &mut self.heads, seq, number)
     }
 
     fn purge(&self, id: Option<DatasetId>, stored: Option<i64>, number: i64) -> Result<Read, Failure> {
@@ -232,4 +223,36 @@ impl<'a> Reader<'a> {
             _ => Err(damaged("the record of a purge does not match its digest").into()),
         }
     }
+}
+
+/// The change with this number, if the row of a dataset proves that it is the last one. The row of a dataset that was
+/// never changed proves it by the digest of its head.
+fn change(
+    row: &Row<'_>,
+    organization: OrganizationId,
+    heads: &mut HeadReader,
+    seq: i64,
+    number: i64,
+) -> Result<Read, Failure> {
+    let columns = Columns(row);
+    if organization != columns.id(column::ORGANIZATION_ID)? {
+        return Err(damaged("an index refers to another dataset").into());
+    }
+    let id = columns.id(column::ID)?;
+    let state = match state(row, organization, id)? {
+        None if number == seq => {
+            heads.read(row, organization, id)?;
+            ChangeState::Present
+        }
+        Some(State { changed, deleted: None }) if number == seq && changed > seq => return Ok(Read::ChangedLater),
+        Some(State { changed, deleted }) if changed == number => {
+            if deleted.is_some() {
+                ChangeState::Deleted
+            } else {
+                ChangeState::Present
+            }
+        }
+        _ => return Err(damaged("an index has another state of the dataset").into()),
+    };
+    Ok(Read::Change(Change { dataset: id, state }))
 }
