@@ -65,9 +65,9 @@ struct Screen(BTreeMap<DatasetId, String>);
 
 impl Screen {
     fn list(organization: &Organization) -> Result<Self, Error> {
-        let named = |dataset: kpi_store::Dataset| (dataset.id, dataset.name);
+        let named = |dataset: kpi_store::DatasetSummary| (dataset.id, dataset.name);
         organization
-            .iter_datasets(&DatasetQuery::new())
+            .iter_summaries(&DatasetQuery::new())
             .map(|dataset| dataset.map(named))
             .collect::<Result<_, _>>()
             .map(Self)

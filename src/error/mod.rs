@@ -141,8 +141,10 @@ pub enum Error {
         found: Option<DateTime<Utc>>,
     },
 
-    /// The cursor was altered, or belongs to another organization, order or version of the crate.
-    #[error("the cursor does not belong to this listing; list from the beginning")]
+    /// The cursor was altered, or belongs to another organization, order, filter or version of the crate; a cursor of
+    /// changes also if it belongs to another file, or to this one before it was restored from a backup or an organization
+    /// was purged from it.
+    #[error("the cursor does not belong to this listing or to the changes of this file; start from the beginning")]
     InvalidCursor,
 
     /// The clock is outside the years 0001 to 9999.

@@ -203,7 +203,7 @@ fn threads_that_set_properties_and_create_datasets_at_once_all_get_what_they_ask
                         ours.set_properties([(format!("{thread}"), Some(number.to_string().as_bytes()))]).unwrap();
                         ours.create_dataset(NewDataset::new("Water")).unwrap();
                         // Longer than what shares a transaction.
-                        let long = [number; 60_000];
+                        let long = vec![number; 60_000];
                         let parts = [0, 1].map(|part| (format!("{thread}, {part}"), Some(long.as_slice())));
                         ours.set_properties(parts).unwrap();
                         ours.set_properties([("", Some(b"refused".as_slice()))]).unwrap_err();

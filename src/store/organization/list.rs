@@ -8,7 +8,8 @@ use crate::store::Store;
 impl Store {
     /// The organizations that own at least one dataset, in the trash or not, sorted by id.
     ///
-    /// An organization that has only [properties](crate::Organization::set_properties) is not listed.
+    /// An organization that has only [properties](crate::Organization::set_properties) is not listed;
+    /// [`purge_organization`](Self::purge_organization) removes them all the same.
     ///
     /// This call and those on the file as a whole are the only ones that read data of several organizations.
     ///
