@@ -107,26 +107,26 @@ pub struct ChangeCursor {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Checked {
-    place: Place,
+    position: Position,
     check: u32,
 }
 
 /// A position in the changes of an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     /// The generation of the file, of which [`number`](Self::number) counts the changes.
     pub(crate) generation: i64,
     /// The number of the last change before the position, 0 if there is none. Only an intact row advances it: one with
     /// a damaged number could advance it past changes that are not made yet.
     pub(crate) number: i64,
     /// The number of the last damaged row that was reported, if it is larger; otherwise 0.
-    pub(crate) told: i64,
+    pub(crate) reported: i64,
 }
 
-impl Place {
+impl Position {
     /// The position before the first change of a generation.
     pub(crate) fn first(generation: i64) -> Self {
-        Self { generation, number: 0, told: 0 }
+        Self { generation, number: 0, reported: 0 }
     }
 }
 
@@ -148,38 +148,38 @@ impl ChangeCursor {
         Self { at: None }
     }
 
-    pub(crate) fn new(organization: OrganizationId, place: Place) -> Self {
-        let told = if place.told > place.number { place.told } else { 0 };
-        let place = Place { told, ..place };
-        Self { at: Some(Checked { place, check: check(organization, place) }) }
+    pub(crate) fn new(organization: OrganizationId, position: Position) -> Self {
+        let reported = if position.reported > position.number { position.reported } else { 0 };
+        let position = Position { reported, ..position };
+        Self { at: Some(Checked { position, check: check(organization, position) }) }
     }
 
     /// The position of the cursor, if it belongs to this organization: `Some(None)` before every change.
     #[expect(clippy::option_option, reason = "`None` belongs to another organization, `Some(None)` to each")]
-    pub(crate) fn place(&self, organization: OrganizationId) -> Option<Option<Place>> {
+    pub(crate) fn position(&self, organization: OrganizationId) -> Option<Option<Position>> {
         match self.at {
             None => Some(None),
-            Some(Checked { place, .. }) => (*self == Self::new(organization, place)).then_some(Some(place)),
+            Some(Checked { position, .. }) => (*self == Self::new(organization, position)).then_some(Some(position)),
         }
     }
 }
 
 /// A checksum over the version, the position and the organization. It detects misuse; it is not tamper-proof.
-fn check(organization: OrganizationId, place: Place) -> u32 {
-    let Place { generation, number, told } = place;
-    (xxh3_64(format!("{VERSION}{generation} {number} {told} {organization}").as_bytes()) >> 32) as u32
+fn check(organization: OrganizationId, position: Position) -> u32 {
+    let Position { generation, number, reported } = position;
+    (xxh3_64(format!("{VERSION}{generation} {number} {reported} {organization}").as_bytes()) >> 32) as u32
 }
 
 /// The version, sixteen hexadecimal digits of the generation, the number in hexadecimal, that of the last damaged row
 /// after a hyphen if there is one, eight hexadecimal digits of checksum.
 impl fmt::Display for ChangeCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(Checked { place: Place { generation, number, told }, check }) = self.at else {
+        let Some(Checked { position: Position { generation, number, reported }, check }) = self.at else {
             return f.write_str(START);
         };
         write!(f, "{VERSION}{generation:016x}{number:x}")?;
-        if told > number {
-            write!(f, "-{told:x}")?;
+        if reported > number {
+            write!(f, "-{reported:x}")?;
         }
         write!(f, "{check:08x}")
     }
@@ -210,10 +210,11 @@ impl FromStr for ChangeCursor {
         let parse = || {
             let (generation, rest) = text.strip_prefix(VERSION)?.split_at_checked(16)?;
             let (numbers, check) = rest.split_at_checked(rest.len().checked_sub(8)?)?;
-            let (number, told) = numbers.split_once('-').map_or((numbers, None), |(number, told)| (number, Some(told)));
-            let told = told.map_or(Some(0), integer)?;
-            let place = Place { generation: integer(generation)?, number: integer(number)?, told };
-            Some(Self { at: Some(Checked { place, check: u32::from_str_radix(check, 16).ok()? }) })
+            let (number, reported) =
+                numbers.split_once('-').map_or((numbers, None), |(number, reported)| (number, Some(reported)));
+            let reported = reported.map_or(Some(0), integer)?;
+            let position = Position { generation: integer(generation)?, number: integer(number)?, reported };
+            Some(Self { at: Some(Checked { position, check: u32::from_str_radix(check, 16).ok()? }) })
         };
         // Another spelling of the same numbers, in capitals or with leading zeros, is never printed, so it is rejected.
         parse().filter(|cursor| cursor.to_string() == text).ok_or(ParseChangeCursorError)

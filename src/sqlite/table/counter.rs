@@ -70,6 +70,7 @@ fn last(transaction: &Transaction<'_>) -> Result<i64, Failure> {
 }
 
 /// The row of the table.
+#[derive(Clone, Copy)]
 pub(super) struct Counter {
     /// The last reserved number.
     pub(super) last: i64,

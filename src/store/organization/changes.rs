@@ -30,8 +30,8 @@ impl Organization {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn change_cursor(&self) -> Result<ChangeCursor> {
-        let place = self.store.access().read(|snapshot| changes::now(snapshot, self.id))?;
-        Ok(ChangeCursor::new(self.id, place))
+        let position = self.store.access().read(|snapshot| changes::now(snapshot, self.id))?;
+        Ok(ChangeCursor::new(self.id, position))
     }
 
     /// The datasets that were changed after the cursor, each once, with its last state, at most 1,000 of them.
@@ -75,7 +75,7 @@ impl Organization {
     /// # Ok::<(), kpi_store::Error>(())
     /// ```
     pub fn changes_since(&self, cursor: &ChangeCursor) -> Result<Changes> {
-        let after = cursor.place(self.id).ok_or(Error::InvalidCursor)?;
+        let after = cursor.position(self.id).ok_or(Error::InvalidCursor)?;
         let found = self.store.access().read(|snapshot| changes::since(snapshot, self.id, after))?;
         Ok(found.into_changes(self.id))
     }

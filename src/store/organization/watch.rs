@@ -143,7 +143,7 @@ impl Watch {
     pub fn wait(&mut self, timeout: Duration) -> Result<Changes> {
         let (organization, cursor, damaged) = (self.organization, &mut self.cursor, &mut self.damaged);
         let found = self.waiting.wait(timeout, |access| {
-            let after = cursor.place(organization).ok_or(Error::InvalidCursor)?;
+            let after = cursor.position(organization).ok_or(Error::InvalidCursor)?;
             let found = access.read_at_once(|snapshot| changes::since(snapshot, organization, after))?;
             let changes = found.into_changes(organization);
             // Damage that ends an index is found by every read, at the same position.

@@ -13,7 +13,7 @@ use crate::sqlite::table::dataset::{HeadReader, column};
 use crate::sqlite::table::row::Columns;
 
 // The statements name their indexes: misled by the statistics in a file, SQLite might choose others. What is not a
-// number has no place in the order, and is left out.
+// number has no position in the order, and is left out.
 
 const CREATED_UPWARDS: &str = "
     SELECT seq, seq FROM dataset INDEXED BY dataset_by_organization
@@ -44,7 +44,7 @@ const PURGED_DOWNWARDS: &str = "
 static CREATED_WITH_ROWS: LazyLock<String> = LazyLock::new(|| with_rows(CREATED_UPWARDS, |_| true));
 static CHANGED_WITH_ROWS: LazyLock<String> = LazyLock::new(|| with_rows(CHANGED_UPWARDS, super::is_of_state));
 
-/// These columns of the rows, with null in place of the others, and then the columns of the entries. The rows are joined
+/// These columns of the rows, with null in position of the others, and then the columns of the entries. The rows are joined
 /// by their number, since SQLite would read columns that the index has from the index.
 fn with_rows(entries: &str, is_read: impl Fn(usize) -> bool) -> String {
     format!(

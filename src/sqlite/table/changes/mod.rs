@@ -1,12 +1,12 @@
-//! What has changed since a place: datasets that were created, changed or deleted, and ids that were purged.
+//! What has changed since a position: datasets that were created, changed or deleted, and ids that were purged.
 //!
 //! Every change has a number of the counter, and the numbers of an organization rise in the order of the commits. Three
 //! indexes have them in order: that of listings the numbers of creations, that of changes the number of the last change
 //! of each dataset, and the table of the purged ids the numbers of the purges. The walk [merges](Merge) the three, so
 //! that it costs what has changed, not what is stored.
 //!
-//! Nothing that an index says is trusted. A change is told if its row proves, by its digest, that it belongs to the
-//! organization and has this number. Anything else is told as damage, and does not move the place of the reader: a
+//! Nothing that an index says is trusted. A change is reported if its row proves, by its digest, that it belongs to the
+//! organization and has this number. Anything else is reported as damage, and does not move the position of the reader: a
 //! damaged number may be larger than those of changes that are still to come.
 
 mod merge;
@@ -20,7 +20,7 @@ use super::counter::{self, Counter};
 use super::dataset::{HeadReader, SELECT_BY_SEQ, column, owned_id, state};
 use super::row::Columns;
 use crate::error::Error;
-use crate::model::changes::{Change, ChangeState, Place};
+use crate::model::changes::{Change, ChangeState, Position};
 use crate::model::digest;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::limits::CHANGES_MAX;
@@ -30,12 +30,12 @@ use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::sequence::SEQS;
 use crate::sqlite::snapshot::Snapshot;
 
-/// The changes after a place.
+/// The changes after a position.
 pub(crate) struct RawChanges {
     pub(crate) items: Vec<Change>,
     pub(crate) damaged: Vec<Damage>,
-    /// The place after them.
-    pub(crate) next: Place,
+    /// The position after them.
+    pub(crate) next: Position,
     pub(crate) has_more: bool,
 }
 
@@ -45,44 +45,47 @@ impl RawChanges {
     }
 }
 
-/// Reads at most 1,000 changes of this organization after the place, or from the first one. Fails with
-/// [`InvalidCursor`](Error::InvalidCursor) if the place is in another generation, or behind the last change.
+/// Reads at most 1,000 changes of this organization after the position, or from the first one. Fails with
+/// [`InvalidCursor`](Error::InvalidCursor) if the position is in another generation, or behind the last change.
 pub(crate) fn since(
     snapshot: &Snapshot<'_>,
     organization: OrganizationId,
-    after: Option<Place>,
+    after: Option<Position>,
 ) -> Result<RawChanges, Failure> {
     let counter = counter::read(snapshot)?;
-    let place = after.unwrap_or_else(|| Place::first(counter.generation));
-    if place.generation != counter.generation || place.number > counter.last {
+    let position = after.unwrap_or_else(|| Position::first(counter.generation));
+    if position.generation != counter.generation || position.number > counter.last {
         return Err(Error::InvalidCursor.into());
     }
     let mut reader = Reader::new(snapshot, organization, counter);
-    let mut changes = RawChanges { items: Vec::new(), damaged: Vec::new(), next: place, has_more: false };
-    // Begins with the place itself: what is found there shows that the place is not behind the last change.
-    let from = if after.is_some() { place.number.max(1) } else { i64::MIN };
-    let mut is_known = place.number == 0;
+    let mut changes = RawChanges { items: Vec::new(), damaged: Vec::new(), next: position, has_more: false };
+    // Begins with the position itself: what is found there shows that the position is not behind the last change.
+    let from = if after.is_some() { position.number.max(1) } else { i64::MIN };
+    let mut is_known = position.number == 0;
     let mut merge = Merge::new(snapshot, organization, Direction::Upwards, from);
     while let Some(step) = merge.next()? {
         is_known = true;
         let (number, read) = match step {
-            Step::Entry(entry) if after.is_some() && entry.number == place.number => continue,
+            Step::Entry(entry) if after.is_some() && entry.number == position.number => continue,
             Step::Entry(entry) => (entry.number, reader.read(entry)?),
             Step::Damaged(number, failure) => {
-                (number.max(place.number.saturating_add(1)), Read::Damaged(None, failure))
+                (number.max(position.number.saturating_add(1)), Read::Damaged(None, failure))
             }
         };
-        let is_told = match &read {
+        let is_reported = match &read {
             Read::Change(_) => true,
             Read::ChangedLater => false,
             Read::Damaged(id, _) => {
-                let was_told = after.is_some() && number <= place.told;
+                let was_reported = after.is_some() && number <= position.reported;
                 // Two indexes may lead to it.
-                !was_told && (id.is_none() || !changes.has_damaged(*id))
+                !was_reported && (id.is_none() || !changes.has_damaged(*id))
             }
         };
-        if is_told && changes.items.len() + changes.damaged.len() == CHANGES_MAX {
-            changes.has_more = true;
+        // A number that was never given may be larger than those of damage to come, so it does not move the position, and is
+        // reported by each call.
+        let was_given = number <= counter.last;
+        if is_reported && changes.items.len() + changes.damaged.len() == CHANGES_MAX {
+            changes.has_more = was_given;
             break;
         }
         match read {
@@ -91,9 +94,11 @@ pub(crate) fn since(
                 changes.next.number = number;
             }
             Read::Damaged(dataset, Failure(error)) => {
-                changes.next.told = changes.next.told.max(number);
+                if was_given {
+                    changes.next.reported = changes.next.reported.max(number);
+                }
                 if let Error::Corrupt { detail, .. } = error
-                    && is_told
+                    && is_reported
                 {
                     changes.damaged.push(Damage { index: changes.items.len(), dataset, detail });
                 }
@@ -104,8 +109,8 @@ pub(crate) fn since(
     if is_known { Ok(changes) } else { Err(Error::InvalidCursor.into()) }
 }
 
-/// The place after the last change of this organization.
-pub(crate) fn now(snapshot: &Snapshot<'_>, organization: OrganizationId) -> Result<Place, Failure> {
+/// The position after the last change of this organization.
+pub(crate) fn now(snapshot: &Snapshot<'_>, organization: OrganizationId) -> Result<Position, Failure> {
     last(snapshot, organization, counter::read(snapshot)?)
 }
 
@@ -115,12 +120,12 @@ pub(super) fn last_number(snapshot: &Snapshot<'_>, organization: OrganizationId)
     let counter = Counter { last: *SEQS.end(), generation: 0 };
     match last(snapshot, organization, counter) {
         Err(failure) if failure.is_damage() => Ok(0),
-        place => Ok(place?.number),
+        position => Ok(position?.number),
     }
 }
 
-fn last(snapshot: &Snapshot<'_>, organization: OrganizationId, counter: Counter) -> Result<Place, Failure> {
-    let mut place = Place::first(counter.generation);
+fn last(snapshot: &Snapshot<'_>, organization: OrganizationId, counter: Counter) -> Result<Position, Failure> {
+    let mut position = Position::first(counter.generation);
     let mut reader = Reader::new(snapshot, organization, counter);
     let mut merge = Merge::new(snapshot, organization, Direction::Downwards, i64::MAX);
     while let Some(step) = merge.next()? {
@@ -128,14 +133,15 @@ fn last(snapshot: &Snapshot<'_>, organization: OrganizationId, counter: Counter)
         let number = entry.number;
         match reader.read(entry)? {
             Read::Change(_) => {
-                place.number = number;
+                position.number = number;
                 break;
             }
-            Read::Damaged(..) => place.told = place.told.max(number),
+            Read::Damaged(..) if number <= counter.last => position.reported = position.reported.max(number),
+            Read::Damaged(..) => {}
             Read::ChangedLater => {}
         }
     }
-    Ok(place)
+    Ok(position)
 }
 
 /// Reads the rows to which the entries of the indexes lead.
