@@ -27,6 +27,12 @@ use crate::sqlite::transaction::Transaction;
 pub(in crate::sqlite) mod column {
     super::super::columns! {
         SEQ "seq",
+        // The state, which is null in a new dataset. Its digest is the last column of the row: SQLite finds its place
+        // from the sizes of all columns before it, which are known after that.
+        STATE_DIGEST "state_digest",
+        CHANGED "changed",
+        DELETED_AT "deleted_at",
+        DELETED_BY "deleted_by",
         NAME "name",
         DESCRIPTION "description",
         CREATED_AT "created_at",
@@ -36,11 +42,6 @@ pub(in crate::sqlite) mod column {
         REVISION "revision",
         HEAD_DIGEST "head_digest",
         KPI_DIGEST "kpi_digest",
-        // The state, which is null in a new dataset.
-        STATE_DIGEST "state_digest",
-        CHANGED "changed",
-        DELETED_AT "deleted_at",
-        DELETED_BY "deleted_by",
         KPI_COUNT "kpi_count",
         REQUIRED_COUNT "required_count",
         // The digests cover the ids, so a read of one dataset leaves both out.

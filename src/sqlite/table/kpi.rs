@@ -15,6 +15,9 @@ use crate::sqlite::snapshot::Snapshot;
 
 pub(in crate::sqlite) mod column {
     super::super::columns! {
+        // The last column of the row: SQLite finds its place from the sizes of all columns before it, which are known
+        // after that.
+        UPDATED_AT "updated_at",
         ID "id",
         POSITION "position",
         NAME "name",
@@ -24,8 +27,7 @@ pub(in crate::sqlite) mod column {
         REQUIRED "required",
         SORT_ORDER "sort_order",
         CREATED_AT "created_at",
-        UPDATED_AT "updated_at",
-        // The last, so that reads of one dataset leave it out.
+        // The last one here, so that reads of one dataset leave it out.
         DATASET_SEQ "dataset_seq",
     }
 }

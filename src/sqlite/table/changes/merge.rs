@@ -44,8 +44,8 @@ const PURGED_DOWNWARDS: &str = "
 static CREATED_WITH_ROWS: LazyLock<String> = LazyLock::new(|| with_rows(CREATED_UPWARDS, |_| true));
 static CHANGED_WITH_ROWS: LazyLock<String> = LazyLock::new(|| with_rows(CHANGED_UPWARDS, super::is_of_state));
 
-/// These columns of the rows, with null in position of the others, and then the columns of the entries. The rows are joined
-/// by their number, since SQLite would read columns that the index has from the index.
+/// These columns of the rows, with null in place of the others, and then the columns of the entries. The rows are
+/// joined by their number, since SQLite would read columns that the index has from the index.
 fn with_rows(entries: &str, is_read: impl Fn(usize) -> bool) -> String {
     format!(
         "WITH entry (number, seq) AS ({entries}) SELECT {}, entry.number, entry.seq \

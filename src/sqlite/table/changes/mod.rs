@@ -81,8 +81,8 @@ pub(crate) fn since(
                 !was_reported && (id.is_none() || !changes.has_damaged(*id))
             }
         };
-        // A number that was never given may be larger than those of damage to come, so it does not move the position, and is
-        // reported by each call.
+        // A number that was never given may be larger than those of damage to come, so that it does not move the
+        // position, and is reported by each call.
         let was_given = number <= counter.last;
         if is_reported && changes.items.len() + changes.damaged.len() == CHANGES_MAX {
             changes.has_more = was_given;
