@@ -79,7 +79,7 @@ impl Sample {
         let new = (0..7).map(|_| NewDataset::new("Water").description("Of the year"));
         let ids: Vec<_> = ours.create_datasets(new).unwrap().iter().map(|dataset| dataset.id).collect();
         let mut cursors = vec![(ours.change_cursor().unwrap(), 2)];
-        let edit = |id| drop(ours.update_dataset(id, DatasetPatch::new().name(name)).unwrap());
+        let edit = |id| drop(ours.update_dataset(id, DatasetPatch::new().name("Lakes")).unwrap());
         let mut done = |last| cursors.push((ours.change_cursor().unwrap(), last));
         edit(ids[1]);
         done(3);
@@ -313,7 +313,7 @@ fn an_index_that_cannot_be_read_is_told_once_and_ends_no_reader() {
         let ours = organization(&store);
         let ids: Vec<_> =
             ours.create_datasets((0..2).map(request_with_kpis)).unwrap().iter().map(|new| new.id).collect();
-        ours.update_dataset(ids[1], DatasetPatch::new().name(name)).unwrap();
+        ours.update_dataset(ids[1], DatasetPatch::new().name("Lakes")).unwrap();
         store.close().unwrap();
         let page: i64 = plain_sqlite(&file.path)
             .query_row("SELECT rootpage FROM sqlite_schema WHERE name = ?1", [index], |row| row.get(0))
