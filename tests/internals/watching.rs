@@ -191,7 +191,7 @@ fn a_watch_does_not_wait_for_reads() {
         assert_eq!(watch.wait(LONG).unwrap().items.len(), 1);
         reported = reported.min(started.elapsed());
 
-        stopped = stopped.min(end_of_a_wait(&mut watch, "cancelled", |watch| watch.stop()));
+        stopped = stopped.min(end_of_a_wait(&mut watch, "cancelled", StopHandle::stop));
         closed = closed.min(end_of_a_wait(&mut waiting, "closed", |_| store.clone().close().unwrap()));
         drop(lent);
     }
