@@ -127,7 +127,7 @@ impl Watch {
             (self.retry_at, self.pause) = (None, PAUSE_MIN);
         } else {
             self.retry_at = Some(Instant::now() + self.pause);
-            self.pause = (self.pause * 2).min(PAUSE_MAX);
+            self.pause = longer(self.pause);
         }
         waited.map_err(|error| self.check_stopped().err().unwrap_or(error))
     }
@@ -270,7 +270,24 @@ fn has_come(time: Option<Instant>) -> bool {
     time.is_some_and(|time| Instant::now() >= time)
 }
 
+/// The pause after a further error.
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(PAUSE_MAX)
+}
+
 /// The earlier of two times, where `None` never comes.
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_second() {
+        let pauses = std::iter::successors(Some(PAUSE_MIN), |pause| Some(longer(*pause)));
+        let millis: Vec<_> = pauses.take(7).map(|pause| pause.as_millis()).collect();
+        assert_eq!(millis, [50, 100, 200, 400, 800, 1_000, 1_000]);
+    }
 }
