@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use self::job::Job;
 use self::readers::{Begin, Readers};
-use self::watch::{Watch, WatchedStore};
+use self::watch::{Patience, Watch, WatchedStore};
 use self::writer::Writer;
 use crate::error::{Error, Result, Source};
 use crate::sqlite::commit_signal::CommitSignal;
@@ -39,7 +39,7 @@ use crate::sqlite::schema::Schema;
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::transaction::Transaction;
 
-/// All access to a store: one writer and, for a file, up to eight readers.
+/// All access to a store: one writer and, for a file, up to eight readers, and one more for watches.
 pub(crate) struct Access {
     // IMPORTANT: fields are dropped in this order, and the writer must be the last: SQLite lets the last connection that
     // is closed checkpoint.
@@ -113,16 +113,21 @@ impl Access {
         self.check_process()?;
         match &self.readers {
             Some(readers) => readers.read(Begin::AfterPause, work),
-            None => self.writer.read(work),
+            None => self.writer.read(None, work),
         }
     }
 
-    /// The same for a watch, which does not wait while the log begins anew.
-    pub(crate) fn read_at_once<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
+    /// The same for a watch, which waits neither for the other reads of a file nor while the log begins anew. In memory
+    /// it waits for writes and other reads, no longer than its patience lasts.
+    pub(crate) fn read_at_once<T>(
+        &self,
+        patience: Patience<'_>,
+        work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>,
+    ) -> Result<T> {
         self.check_process()?;
         match &self.readers {
-            Some(readers) => readers.read(Begin::AtOnce, work),
-            None => self.writer.read(work),
+            Some(readers) => readers.read(Begin::AtOnce(patience.timeout), work),
+            None => self.writer.read(Some(patience), work),
         }
     }
 
@@ -132,7 +137,7 @@ impl Access {
     pub(crate) fn with_own_connection<T>(&self, work: impl Fn(OpenedReader, bool) -> Result<T, Failure>) -> Result<T> {
         self.check_process()?;
         let Some(readers) = &self.readers else {
-            let attempt = || work(self.writer.read(OpenedReader::copy_of)?, true);
+            let attempt = || work(self.writer.read(None, OpenedReader::copy_of)?, true);
             // Reads of a database in memory do not fail, but those of the file that a backup writes do.
             return Ok(
                 attempt().or_else(|failure| if failure.may_be_failed_read() { attempt() } else { Err(failure) })?
@@ -193,6 +198,11 @@ impl Access {
     fn poll(&self) -> Result<bool> {
         self.check_process()?;
         self.readers.as_ref().map_or(Ok(false), Readers::poll)
+    }
+
+    /// Fails if the log was lost, after which every call fails until the store is closed.
+    fn check_log_was_kept(&self) -> Result<()> {
+        self.database.as_ref().map_or(Ok(()), |database| database.check_log_was_kept())
     }
 
     /// Ends the watches, before the last handle to the store is dropped.

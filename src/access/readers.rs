@@ -19,6 +19,10 @@ use crate::sqlite::snapshot::Snapshot;
 /// At most this many threads read at the same time; further threads wait.
 const READERS_MAX: usize = 8;
 
+/// The same with a read of a watch, which is short: it does not wait for reads that may be long, only for others of
+/// watches.
+const READERS_MAX_FOR_WATCHES: usize = READERS_MAX + 1;
+
 pub(crate) struct Readers {
     pool: Mutex<Pool>,
     /// Notified when a connection is returned.
@@ -32,8 +36,9 @@ pub(crate) struct Readers {
 pub(super) enum Begin {
     /// Not while reads are [paused](Readers::pause).
     AfterPause,
-    /// At once: a read that is so short and rare that the log can begin anew beside it.
-    AtOnce,
+    /// At once: a read of a watch, so short and rare that the log can begin anew beside it. If it has to wait for a
+    /// connection, then at most so long.
+    AtOnce(Duration),
 }
 
 struct Pool {
@@ -41,6 +46,8 @@ struct Pool {
     in_use: usize,
     /// How many threads wait. Notifying unconditionally would cost a system call for every read.
     waiting: usize,
+    /// How many of them are reads of watches, which may begin when others may not.
+    waiting_watches: usize,
     is_paused: bool,
     /// How many connections are in use that were opened for one call and do not belong to the pool.
     own: usize,
@@ -70,6 +77,7 @@ impl Readers {
             idle: Vec::from_iter(first),
             in_use: 0,
             waiting: 0,
+            waiting_watches: 0,
             is_paused: false,
             own: 0,
             watches: Watches::default(),
@@ -82,7 +90,10 @@ impl Readers {
 
     /// Runs `work` on a snapshot of the file, again if a read fails.
     pub(super) fn read<T>(&self, begin: Begin, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
-        let deadline = Deadline::after(self.busy_timeout);
+        let deadline = Deadline::after(match begin {
+            Begin::AfterPause => self.busy_timeout,
+            Begin::AtOnce(wait) => wait.min(self.busy_timeout),
+        });
         let read = self.database.diagnosed(|damage_is_known| {
             self.borrow(begin, &deadline).and_then(|mut reader| reader.read(damage_is_known, &work, &deadline))
         });
@@ -197,13 +208,15 @@ impl Readers {
     }
 
     fn borrow(&self, begin: Begin, deadline: &Deadline) -> Result<Reader<'_>, Failure> {
+        let is_of_watch = begin != Begin::AfterPause;
+        let in_use_max = if is_of_watch { READERS_MAX_FOR_WATCHES } else { READERS_MAX };
         let mut pool = self.lock();
         loop {
-            let is_paused = pool.is_paused && begin == Begin::AfterPause;
+            let is_paused = pool.is_paused && !is_of_watch;
             if pool.is_closed {
                 return Err(Error::Closed.into());
             }
-            if pool.in_use < READERS_MAX && !is_paused {
+            if pool.in_use < in_use_max && !is_paused {
                 pool.in_use += 1;
                 return Ok(Reader { readers: self, connection: pool.idle.pop() });
             }
@@ -212,6 +225,7 @@ impl Readers {
                 return Err(Error::busy(deadline.waited()).into());
             }
             pool.waiting += 1;
+            pool.waiting_watches += usize::from(is_of_watch);
             pool = if is_paused {
                 // A pause is short, and no reason for a read to fail.
                 self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner)
@@ -219,6 +233,7 @@ impl Readers {
                 self.returned.wait_timeout(pool, left).unwrap_or_else(PoisonError::into_inner).0
             };
             pool.waiting -= 1;
+            pool.waiting_watches -= usize::from(is_of_watch);
         }
     }
 
@@ -226,6 +241,13 @@ impl Readers {
     #[cfg(test)]
     pub(crate) fn lend(&self) -> Reader<'_> {
         self.borrow(Begin::AfterPause, &Deadline::after(self.busy_timeout)).map_err(|Failure(error)| error).unwrap()
+    }
+
+    /// The same, as for a read of a watch.
+    #[cfg(test)]
+    pub(crate) fn lend_to_watch(&self) -> Reader<'_> {
+        let begin = Begin::AtOnce(Duration::ZERO);
+        self.borrow(begin, &Deadline::after(Duration::ZERO)).map_err(|Failure(error)| error).unwrap()
     }
 
     /// Runs `work` on a connection for reading.
@@ -294,7 +316,8 @@ impl Drop for Reader<'_> {
             pool.idle.extend(self.connection.take());
         }
         pool.in_use -= 1;
-        if pool.is_paused {
+        if pool.is_paused || pool.waiting_watches > 0 {
+            // One that is notified might not be one that may begin.
             self.readers.returned.notify_all();
         } else if pool.waiting > 0 {
             self.readers.returned.notify_one();

@@ -20,6 +20,10 @@ use crate::sqlite::failure::{Forked, cause};
 /// How often a waiting watch polls for commits of other processes. Half of the delay that is promised.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How long a watch pauses after an error. The pause doubles with each further one.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// What the watches know of a store, which they do not keep open.
 #[derive(Debug)]
 pub(super) struct WatchedStore {
@@ -77,8 +81,21 @@ pub(crate) struct Watch {
     is_stopped: Arc<AtomicBool>,
     /// When to poll next; `None` in memory.
     next_poll: Option<Instant>,
+    /// The count of the signal before the last read that found nothing.
+    seen: Option<u64>,
     /// After an error: when to try again.
     retry_at: Option<Instant>,
+    /// How long the pause after the next error is.
+    pause: Duration,
+}
+
+/// How long a read of a watch waits for a connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience<'a> {
+    /// At most so long, and not longer than the busy timeout.
+    pub(super) timeout: Duration,
+    /// In memory also not after the watch was stopped.
+    pub(super) is_stopped: &'a AtomicBool,
 }
 
 impl Watch {
@@ -88,7 +105,8 @@ impl Watch {
         store.signal.add_watch();
         access.readers.iter().for_each(Readers::add_watch);
         let next_poll = (!store.is_in_memory).then(Instant::now);
-        let mut watch = Self { store, is_stopped: Arc::default(), next_poll, retry_at: None };
+        let is_stopped = Arc::default();
+        let mut watch = Self { store, is_stopped, next_poll, seen: None, retry_at: None, pause: PAUSE_MIN };
         watch.poll_if_due()?;
         Ok(watch)
     }
@@ -98,20 +116,30 @@ impl Watch {
     pub(crate) fn wait<T>(
         &mut self,
         timeout: Duration,
-        read: impl FnMut(&Access) -> Result<Option<T>>,
+        read: impl FnMut(&Access, Patience<'_>) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         // Before any lock, which may be that of a thread that a forked child does not have.
         self.store.check_process()?;
         // A time too far to be expressed never comes.
         let until = Instant::now().checked_add(timeout);
-        let waited = self.pause_after_error(until).and_then(|()| self.wait_until(until, read));
-        self.retry_at = waited.as_ref().err().map(|_| Instant::now() + POLL_INTERVAL);
+        let waited = self.pause_after_error(until).and_then(|()| self.wait_until(timeout, until, read));
+        if waited.is_ok() {
+            (self.retry_at, self.pause) = (None, PAUSE_MIN);
+        } else {
+            self.retry_at = Some(Instant::now() + self.pause);
+            self.pause = longer(self.pause);
+        }
         waited.map_err(|error| self.check_stopped().err().unwrap_or(error))
     }
 
-    /// Whether this is a forked child of the process that opened the file.
-    pub(crate) fn was_forked(&self) -> bool {
-        self.store.check_process().is_err()
+    /// Whether every further attempt would fail with this error too.
+    pub(crate) fn is_permanent(&self, error: &Error) -> bool {
+        match error {
+            Error::InvalidCursor | Error::TooNew { .. } => true,
+            // A file that was moved may come back, but not its log.
+            Error::InvalidPath { .. } => self.store.with(Access::check_log_was_kept).is_err(),
+            _ => self.store.check_process().is_err(),
+        }
     }
 
     /// A handle that stops this watch.
@@ -121,22 +149,29 @@ impl Watch {
 
     fn wait_until<T>(
         &mut self,
+        timeout: Duration,
         until: Option<Instant>,
-        mut read: impl FnMut(&Access) -> Result<Option<T>>,
+        mut read: impl FnMut(&Access, Patience<'_>) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        let mut seen = None;
+        if !self.store.is_in_memory {
+            // Another process may have committed since the last poll. In memory every commit counts, and without one
+            // the connection is not needed, which may be in use for long.
+            self.seen = None;
+        }
         loop {
             let polled = self.poll_if_due();
             // IMPORTANT: the count comes before the checks and the read, so that what is done after them wakes this
             // thread.
             let count = self.store.signal.count();
             self.check_stopped()?;
-            if seen != Some(count) {
-                let found = self.store.with(&mut read)?;
-                if found.is_some() {
-                    return Ok(found);
+            if self.seen != Some(count) {
+                let patience = self.patience(timeout, until);
+                match self.store.with(|access| read(access, patience)) {
+                    Ok(None) => self.seen = Some(count),
+                    // No connection became free until the timeout.
+                    Err(Error::Busy { .. }) if !timeout.is_zero() && has_come(until) => return Ok(None),
+                    found => return found,
                 }
-                seen = Some(count);
             }
             // Only now, so that a poll that failed does not hide changes that can be read.
             polled?;
@@ -145,6 +180,16 @@ impl Watch {
             }
             self.store.signal.wait(count, earlier(until, self.next_poll));
         }
+    }
+
+    fn patience(&self, timeout: Duration, until: Option<Instant>) -> Patience<'_> {
+        let left = match until {
+            // The call asks what there is, and only the read can tell.
+            _ if timeout.is_zero() => Duration::MAX,
+            Some(until) => until.saturating_duration_since(Instant::now()),
+            None => Duration::MAX,
+        };
+        Patience { timeout: left, is_stopped: &self.is_stopped }
     }
 
     /// Wakes all watches of the file, this one too, if another process may have committed.
@@ -225,7 +270,24 @@ fn has_come(time: Option<Instant>) -> bool {
     time.is_some_and(|time| Instant::now() >= time)
 }
 
+/// The pause after a further error.
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(PAUSE_MAX)
+}
+
 /// The earlier of two times, where `None` never comes.
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_second() {
+        let pauses = std::iter::successors(Some(PAUSE_MIN), |pause| Some(longer(*pause)));
+        let millis: Vec<_> = pauses.take(7).map(|pause| pause.as_millis()).collect();
+        assert_eq!(millis, [50, 100, 200, 400, 800, 1_000, 1_000]);
+    }
 }

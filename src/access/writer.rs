@@ -21,7 +21,8 @@
 //! makes from there and that needs the writer fails at once, because it would deadlock.
 
 use std::path::Path;
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
@@ -34,6 +35,7 @@ use super::log::{LogBound, wait_for_readers};
 use super::queue::{WaitQueue, Waiter, Wake};
 use super::readers::Readers;
 use super::recovery::{LeaderConnection, Log};
+use super::watch::Patience;
 use crate::error::{Error, Result, Source};
 use crate::sqlite::commit_signal::CommitSignal;
 use crate::sqlite::database::Database;
@@ -42,6 +44,9 @@ use crate::sqlite::failure::{CommitFailure, Failure, ReadOnlyCause, cause};
 use crate::sqlite::progress::Callback;
 use crate::sqlite::snapshot::{self, Snapshot};
 use crate::sqlite::transaction::{Transaction, WriteConnection};
+
+/// How often a watch that waits for the connection looks whether it was stopped.
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 pub(crate) struct Writer {
     pub(super) state: Mutex<State>,
@@ -117,7 +122,7 @@ impl Writer {
     /// Runs the job in one transaction, possibly shared with other jobs, and returns it with its output.
     pub(super) fn write<J: Job>(&self, job: J, readers: Option<&Readers>) -> Result<(J, J::Output)> {
         let deadline = Deadline::after(self.busy_timeout);
-        match self.acquire(job, &deadline)? {
+        match self.acquire(job, &deadline, None)? {
             Acquired::Leader { mut leader, job, alone } => {
                 let output = self.diagnosed(|| leader.run_group(&job, alone, &deadline));
                 let output = output.map_err(|failure| deadline.error(failure))?;
@@ -204,10 +209,16 @@ impl Writer {
         }
     }
 
-    /// Runs `work` on a snapshot of a store in memory.
-    pub(super) fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
-        let deadline = Deadline::after(self.busy_timeout);
-        let mut leader = self.acquire_connection(&deadline)?;
+    /// Runs `work` on a snapshot of a store in memory; for a watch, with its patience.
+    pub(super) fn read<T>(
+        &self,
+        patience: Option<Patience<'_>>,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>,
+    ) -> Result<T> {
+        let timeout = patience.map_or(self.busy_timeout, |patience| patience.timeout.min(self.busy_timeout));
+        let deadline = Deadline::after(timeout);
+        let is_stopped = patience.map(|patience| patience.is_stopped);
+        let mut leader = self.acquire(ConnectionWanted, &deadline, is_stopped)?.into_leader()?;
         let connection = leader.ready(&deadline).map_err(|failure| deadline.error(failure))?;
         snapshot::read(connection.plain(), true, work).map_err(|failure| deadline.error(failure))
     }
@@ -222,14 +233,11 @@ impl Writer {
 
     /// Waits for the connection.
     pub(super) fn acquire_connection(&self, deadline: &Deadline) -> Result<Leader<'_>> {
-        match self.acquire(ConnectionWanted, deadline)? {
-            Acquired::Leader { leader, .. } => Ok(leader),
-            Acquired::Done(done) => Err(done.err().unwrap_or(Error::Storage { source: None })),
-        }
+        self.acquire(ConnectionWanted, deadline, None)?.into_leader()
     }
 
-    /// Waits for the connection, or until another thread has run the job.
-    fn acquire<J: Job>(&self, job: J, deadline: &Deadline) -> Result<Acquired<'_, J>> {
+    /// Waits for the connection, or until another thread has run the job, but not after the watch was stopped.
+    fn acquire<J: Job>(&self, job: J, deadline: &Deadline, is_stopped: Option<&AtomicBool>) -> Result<Acquired<'_, J>> {
         let (id, woken) = {
             let mut state = self.lock();
             match std::mem::replace(&mut state.writer, WriterState::InUse) {
@@ -250,7 +258,7 @@ impl Writer {
                 }
             }
         };
-        let wake = match woken.recv_timeout(deadline.left()) {
+        let wake = match receive(&woken, deadline, is_stopped) {
             Err(RecvTimeoutError::Timeout) if self.lock().queue.leave(id) => {
                 return Err(Error::busy(deadline.waited()));
             }
@@ -330,12 +338,38 @@ impl Writer {
     }
 }
 
+/// Waits for the message until the deadline, or until the watch was stopped, which is a timeout too.
+fn receive<T>(
+    woken: &Receiver<T>,
+    deadline: &Deadline,
+    is_stopped: Option<&AtomicBool>,
+) -> Result<T, RecvTimeoutError> {
+    let Some(is_stopped) = is_stopped else { return woken.recv_timeout(deadline.left()) };
+    loop {
+        // Not in the queue anew each time, which would cost its place.
+        let received = woken.recv_timeout(deadline.left().min(STOP_CHECK_INTERVAL));
+        let has_ended = is_stopped.load(Relaxed) || deadline.left().is_zero();
+        if has_ended || !matches!(received, Err(RecvTimeoutError::Timeout)) {
+            return received;
+        }
+    }
+}
+
 /// How waiting ended.
 enum Acquired<'a, J: Job> {
     /// This thread has the connection and runs the job, in a transaction of its own if it must be alone.
     Leader { leader: Leader<'a>, job: J, alone: bool },
     /// Another thread ran the job.
     Done(Result<(J, J::Output)>),
+}
+
+impl<'a> Acquired<'a, ConnectionWanted> {
+    fn into_leader(self) -> Result<Leader<'a>> {
+        match self {
+            Acquired::Leader { leader, .. } => Ok(leader),
+            Acquired::Done(done) => Err(done.err().unwrap_or(Error::Storage { source: None })),
+        }
+    }
 }
 
 /// The job of a thread that needs only the connection.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use kpi_store_fault_vfs::{Cause, Disk, Fault, Kind};
 
 use crate::{
-    ChangeState, DatasetId, DatasetQuery, Durability, Error, NewDataset, Organization, OrganizationId, Store, Watch,
+    ChangeState, DatasetId, DatasetQuery, Durability, Error, NewDataset, Organization, OrganizationId, StopHandle,
+    Store, Watch,
 };
 
 /// What the watch reports until nothing is left. A temporary error does not end it.
@@ -166,4 +167,139 @@ fn watches_share_a_connection_and_return_it() {
         drop(watches);
         assert_eq!(idle(), 2);
     }
+}
+
+/// Past any wait that is to end by itself.
+const LONG: Duration = Duration::from_mins(1);
+
+/// A store in a file, eight threads that read from it, and a watch.
+#[test]
+fn a_watch_does_not_wait_for_reads() {
+    let (mut reported, mut stopped, mut closed) = (Duration::MAX, Duration::MAX, Duration::MAX);
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::options().busy_timeout(LONG).open(folder.path().join("kpis.db")).unwrap();
+        let ours = store.organization(OrganizationId::new());
+        let [mut watch, mut waiting] = [(); 2].map(|()| ours.watch(ours.change_cursor().unwrap()).unwrap());
+        let mut lent: Vec<_> = (0..8).map(|_| store.access().readers.as_ref().unwrap().lend()).collect();
+        for reader in &mut lent {
+            assert!(reader.connection().is_ok());
+        }
+        let started = Instant::now();
+        assert_eq!(watch.wait(Duration::ZERO).unwrap().items, []);
+        ours.create_dataset(NewDataset::new("Water")).unwrap();
+        assert_eq!(watch.wait(LONG).unwrap().items.len(), 1);
+        reported = reported.min(started.elapsed());
+
+        stopped = stopped.min(end_of_a_wait(&mut watch, "cancelled", StopHandle::stop));
+        closed = closed.min(end_of_a_wait(&mut waiting, "closed", |_| store.clone().close().unwrap()));
+        drop(lent);
+    }
+    for (what, took) in [("reported", reported), ("stopped", stopped), ("closed", closed)] {
+        assert!(took < Duration::from_millis(100), "{what}: {took:?}");
+    }
+}
+
+/// How long it takes until the waits of the watch have ended, with this error.
+fn end_of_a_wait(watch: &mut Watch, code: &str, end: impl FnOnce(&StopHandle)) -> Duration {
+    let stop = watch.stop_handle();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            loop {
+                if let Err(error) = watch.wait(LONG) {
+                    return (error.code(), Instant::now());
+                }
+            }
+        });
+        let started = Instant::now();
+        end(&stop);
+        let (found, ended) = waiting.join().unwrap();
+        assert_eq!(found, code);
+        ended.duration_since(started)
+    })
+}
+
+/// Watches wait for each other when all connections are in use, and not longer than their timeout.
+#[test]
+fn a_watch_that_waits_for_another_is_woken_before_other_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::options().busy_timeout(LONG).open(folder.path().join("kpis.db")).unwrap();
+    let ours = store.organization(OrganizationId::new());
+    let mut watch = ours.watch(ours.change_cursor().unwrap()).unwrap();
+    let created = ours.create_dataset(NewDataset::new("Water")).unwrap().id;
+    let readers = store.access().readers.as_ref().unwrap();
+    let lent: Vec<_> = (0..8).map(|_| readers.lend()).collect();
+    let lent_to_watch = readers.lend_to_watch();
+    assert_eq!(watch.wait(Duration::from_millis(5)).unwrap().items, [], "at the timeout");
+    std::thread::scope(|scope| {
+        let wait_for = |count| {
+            while readers.counts().0 < count {
+                std::thread::yield_now();
+            }
+        };
+        let reading = scope.spawn(|| ours.dataset(created).unwrap().unwrap());
+        wait_for(1);
+        let watching = scope.spawn(|| watch.wait(LONG).unwrap());
+        wait_for(2);
+        let started = Instant::now();
+        drop(lent_to_watch);
+        assert_eq!(watching.join().unwrap().items[0].dataset, created);
+        assert!(started.elapsed() < LONG / 2, "it was not woken");
+        assert_eq!(readers.counts().0, 1, "the other read waits");
+        drop(lent);
+        assert_eq!(reading.join().unwrap().id, created);
+    });
+}
+
+/// A write in progress has the only connection of a store in memory.
+#[test]
+fn in_memory_a_wait_ends_at_its_timeout_during_a_write() {
+    let store = Store::options().busy_timeout(LONG).open_in_memory().unwrap();
+    let ours = store.organization(OrganizationId::new());
+    let mut watch = ours.watch(ours.change_cursor().unwrap()).unwrap();
+    assert_eq!(watch.wait(Duration::ZERO).unwrap().items, []);
+    let writer = &store.access().writer;
+    let started = Instant::now();
+    let write = writer.hold();
+    for timeout in [0, 5] {
+        assert_eq!(watch.wait(Duration::from_millis(timeout)).unwrap().items, [], "nothing was committed");
+    }
+    drop(write);
+    let created = ours.create_dataset(NewDataset::new("Water")).unwrap().id;
+    let write = writer.hold();
+    assert_eq!(watch.wait(Duration::from_millis(5)).unwrap().items, [], "at the timeout");
+    assert_eq!(writer.waiting(), 0);
+    assert!(started.elapsed() < LONG / 2);
+    // What was committed is found even without a timeout, after the write.
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| watch.wait(Duration::ZERO).unwrap());
+        while writer.waiting() == 0 {
+            assert!(!watching.is_finished());
+        }
+        drop(write);
+        assert_eq!(watching.join().unwrap().items[0].dataset, created);
+    });
+}
+
+#[test]
+fn in_memory_a_watch_that_waits_for_a_write_is_stopped() {
+    let store = Store::options().busy_timeout(LONG).open_in_memory().unwrap();
+    let ours = store.organization(OrganizationId::new());
+    let mut watch = ours.watch(ours.change_cursor().unwrap()).unwrap();
+    let (stop, writer) = (watch.stop_handle(), &store.access().writer);
+    ours.create_dataset(NewDataset::new("Water")).unwrap();
+    let write = writer.hold();
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| watch.wait(Duration::MAX));
+        while writer.waiting() == 0 {
+            assert!(!watching.is_finished());
+        }
+        let started = Instant::now();
+        stop.stop();
+        assert!(matches!(watching.join().unwrap(), Err(Error::Cancelled)));
+        assert!(started.elapsed() < LONG / 2);
+        assert_eq!(writer.waiting(), 0);
+    });
+    drop(write);
+    assert_eq!(ours.count_datasets(&DatasetQuery::new()).unwrap(), 1);
 }

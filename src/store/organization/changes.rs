@@ -44,8 +44,8 @@ impl Organization {
     /// [`dataset`](Self::dataset) reads.
     ///
     /// With [`Normal`](crate::Durability::Normal), a power cut may undo changes that were returned already, and later
-    /// changes then have their numbers. A cursor that is kept in a [property](Self::set_properties) is undone with them;
-    /// one that is kept elsewhere may miss what follows.
+    /// changes then have their numbers. A cursor that is kept in a [property](Self::set_properties) is undone with
+    /// them; one that is kept elsewhere may miss what follows.
     ///
     /// The cost depends on what has changed, not on what is stored. A damaged dataset does not make the call fail: it
     /// is listed in [`Changes::damaged`], and no change is missed because of it.

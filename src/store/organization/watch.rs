@@ -59,7 +59,8 @@ impl Organization {
 ///
 /// - when it is [stopped](StopHandle::stop), or the store is closed or its last handle dropped;
 /// - after an error that every further attempt would repeat: [`InvalidCursor`](Error::InvalidCursor),
-///   [`TooNew`](Error::TooNew), or any error in a forked child process.
+///   [`TooNew`](Error::TooNew), [`InvalidPath`](Error::InvalidPath) if the write-ahead log was lost, or any error in a
+///   forked child process.
 ///
 /// # Examples
 ///
@@ -111,6 +112,10 @@ impl Watch {
     /// waiting, and with [`Duration::MAX`] it waits without a timeout. If there are [more](Changes::has_more), the next
     /// call returns at once. Damage that remains is reported once.
     ///
+    /// In memory, where reads wait for writes, changes are returned when the write in progress is done, or else by a
+    /// later call. With [`Duration::ZERO`], which has to find what there is, the call waits for that write, at most for
+    /// the busy timeout, unless the last call found nothing and nothing was committed since.
+    ///
     /// # Errors
     ///
     /// - [`Error::Cancelled`] after the watch is [stopped](StopHandle::stop), and [`Error::Closed`] after the store is
@@ -121,8 +126,9 @@ impl Watch {
     ///   changes would not be noticed.
     /// - Those of [`changes_since`](Organization::changes_since).
     ///
-    /// No change is lost by an error: the next call continues from the same cursor. It first pauses for 50 ms, or until
-    /// its timeout, so that a loop over errors does not occupy a processor.
+    /// No change is lost by an error: the next call continues from the same cursor. It first pauses, so that a loop
+    /// over errors does not occupy a processor: for 50 ms, twice as long after each further error, up to 1 s, and never
+    /// longer than its timeout. After a call without an error the pauses begin anew at 50 ms.
     ///
     /// # Examples
     ///
@@ -142,9 +148,9 @@ impl Watch {
     /// ```
     pub fn wait(&mut self, timeout: Duration) -> Result<Changes> {
         let (organization, cursor, damaged) = (self.organization, &mut self.cursor, &mut self.damaged);
-        let found = self.waiting.wait(timeout, |access| {
+        let found = self.waiting.wait(timeout, |access, patience| {
             let after = cursor.position(organization).ok_or(Error::InvalidCursor)?;
-            let found = access.read_at_once(|snapshot| changes::since(snapshot, organization, after))?;
+            let found = access.read_at_once(patience, |snapshot| changes::since(snapshot, organization, after))?;
             let changes = found.into_changes(organization);
             // Damage that ends an index is found by every read, at the same position.
             let is_known = changes.next == *cursor && is_same(&changes.damaged, damaged);
@@ -185,8 +191,8 @@ impl Iterator for Watch {
         }
         let waited = self.wait(Duration::MAX);
         self.has_ended = match &waited {
-            Err(Error::Cancelled | Error::Closed | Error::InvalidCursor | Error::TooNew { .. }) => true,
-            Err(_) => self.waiting.was_forked(),
+            Err(Error::Cancelled | Error::Closed) => true,
+            Err(error) => self.waiting.is_permanent(error),
             Ok(_) => false,
         };
         match waited {

@@ -55,7 +55,10 @@ fn a_file_that_is_moved_is_an_error_while_it_is_and_no_change_is_lost() {
     for _ in 0..4 {
         assert_eq!(watch.next().unwrap().unwrap_err().code(), "invalid_path");
     }
-    assert!(started.elapsed() >= Duration::from_millis(150), "a loop over errors pauses");
+    assert!(
+        started.elapsed() >= Duration::from_millis(50 + 100 + 200),
+        "a loop over errors pauses, for longer each time"
+    );
     fs::rename(&elsewhere, &file.path).unwrap();
     let later = ours.create_dataset(request_with_kpis(1)).unwrap();
     fs::rename(&file.path, &elsewhere).unwrap();
@@ -64,10 +67,33 @@ fn a_file_that_is_moved_is_an_error_while_it_is_and_no_change_is_lost() {
         [(later.id, ChangeState::Present)],
         "what can be read is reported"
     );
-    assert_eq!(watch.next().unwrap().unwrap_err().code(), "invalid_path");
+    let started = Instant::now();
+    for _ in 0..2 {
+        assert_eq!(watch.next().unwrap().unwrap_err().code(), "invalid_path");
+    }
+    assert!(started.elapsed() < Duration::from_millis(800), "after a success the pauses are short again");
     fs::rename(&elsewhere, &file.path).unwrap();
     let last = ours.create_dataset(request_with_kpis(1)).unwrap();
     assert_eq!(pairs(&watch.next().unwrap().unwrap()), [(last.id, ChangeState::Present)]);
+}
+
+/// A file can be moved back. A log that was removed cannot: the store refuses every call until it is closed.
+#[test]
+fn the_loss_of_the_log_is_reported_once_and_ends_the_iterator() {
+    for suffix in ["-wal", "-shm"] {
+        let file = TestFile::new();
+        let store = Store::open(&file.path).unwrap();
+        let ours = organization(&store);
+        let mut watch = watch(&ours);
+        let created = ours.create_dataset(request_with_kpis(1)).unwrap();
+        assert_eq!(pairs(&watch.next().unwrap().unwrap()), [(created.id, ChangeState::Present)]);
+        fs::remove_file(file.with_suffix(suffix)).unwrap();
+        assert_eq!(watch.next().unwrap().unwrap_err().code(), "invalid_path", "{suffix}");
+        assert!(watch.next().is_none(), "{suffix}");
+        assert_eq!(watch.wait(Duration::MAX).unwrap_err().code(), "invalid_path", "{suffix}");
+        drop((store, ours));
+        assert!(matches!(watch.wait(Duration::MAX), Err(Error::Closed)));
+    }
 }
 
 #[test]
