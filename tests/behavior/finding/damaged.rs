@@ -160,6 +160,34 @@ fn a_listing_through_an_index_out_of_order_ends_and_returns_nothing_twice() {
     let mut missed = 0;
     for index in ["dataset_by_organization", "dataset_by_change"] {
         for (one, other) in [(0, 1), (1, 0), (0, 3), (3, 1), (2, 3)] {
+/// The index of changes has whether a dataset is in the trash, and may be wrong about it.
+#[test]
+fn a_deleted_dataset_that_the_index_of_changes_has_as_present_is_damaged() {
+    let scene = Scene::new();
+    let plain = plain_sqlite(&scene.file.path);
+    plain
+        .execute_batch(
+            "CREATE TEMP TABLE kept AS SELECT deleted_at, deleted_by FROM dataset WHERE seq = 5;
+             UPDATE dataset SET deleted_at = NULL, deleted_by = NULL WHERE seq = 5;
+             PRAGMA writable_schema = ON;
+             CREATE TEMP TABLE entry AS SELECT * FROM sqlite_schema WHERE name = 'dataset_by_change';
+             DELETE FROM sqlite_schema WHERE name = 'dataset_by_change';
+             PRAGMA writable_schema = RESET;
+             UPDATE dataset SET (deleted_at, deleted_by) = (SELECT deleted_at, deleted_by FROM kept) WHERE seq = 5;
+             PRAGMA writable_schema = ON;
+             INSERT INTO sqlite_schema SELECT * FROM entry;
+             PRAGMA writable_schema = RESET",
+        )
+        .unwrap();
+    let ours = Store::open(&scene.file.path).unwrap().organization(scene.all[0].organization_id);
+    let recent = DatasetQuery::new().recently_changed_first();
+    let page = ours.datasets(&recent).unwrap();
+    let found: Vec<_> = page.iter().map(|dataset| dataset.id).collect();
+    assert_eq!(found, [0, 3, 2, 1].map(|index| scene.all[index].id));
+    assert_eq!(page.damaged.iter().map(|damage| damage.dataset).collect::<Vec<_>>(), [Some(scene.all[4].id)]);
+    assert_eq!(ours.datasets(&DatasetQuery::new()).unwrap().damaged, []);
+}
+
             for exchange in [true, false] {
                 let scene = Scene::new();
                 let store = Store::open(&scene.file.path).unwrap();

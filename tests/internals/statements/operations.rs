@@ -62,7 +62,22 @@ pub(super) fn operations() -> Vec<Operation> {
             summaries(DatasetQuery::new().recently_changed_first().limit(2)),
             vec![("SELECT dataset", 5), ("PRAGMA", 1)],
         ),
-        // The KPIs are read to find the word, and again for the places where it is.
+        // Those in the trash were changed later, and are not looked at. The creation of the one that is shown is.
+        (
+            "page of the last changes, beside a full trash",
+            on_a_changed_dataset(
+                |ours, _| {
+                    let ids: Vec<_> = ours.create_datasets(requests(30, 1)).unwrap().iter().map(|new| new.id).collect();
+                    ours.delete_datasets(ids).unwrap();
+                },
+                |ours, dataset| {
+                    let page = ours.summaries(&DatasetQuery::new().recently_changed_first().limit(1)).unwrap();
+                    assert_eq!((page.items[0].id, page.next.is_some()), (dataset.id, true));
+                },
+            ),
+            vec![("SELECT dataset", 5), ("PRAGMA", 1)],
+        ),
+        // The KPIs are read to find the word, and again for the places where it is. Nothing is read after a full page.
         (
             "search",
             summaries(DatasetQuery::new().matching("withdrawal").limit(2)),

@@ -154,13 +154,13 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether the row belongs to another listing, or another index has it in its place: of two that are merged, the one of
-/// changes has deleted datasets, too, and the one of creations those that were changed.
+/// Whether another index has the row in its place: of two that are merged, the one of creations has datasets that were
+/// changed, too.
 fn is_listed_elsewhere(candidate: Candidate, row: &Row<'_>) -> bool {
     let columns = Columns(row);
     match candidate.index {
         Index::CreationOfUnchanged => columns.integer(column::CHANGED).is_ok(),
-        Index::Change => !columns.is_null(column::DELETED_AT) || columns.integer(column::CHANGED).is_err(),
+        Index::Change => columns.integer(column::CHANGED).is_err(),
         Index::Creation | Index::Deletion => false,
     }
 }
