@@ -81,12 +81,7 @@ pub(super) fn operations() -> Vec<Operation> {
         (
             "search",
             summaries(DatasetQuery::new().matching("withdrawal").limit(2)),
-            [
-                &[("SELECT kpi", 2), ("SELECT dataset", 1)].repeat(2),
-                &READ[..1],
-                &[("SELECT dataset", 2), ("PRAGMA", 1)],
-            ]
-            .concat(),
+            vec![("SELECT kpi", 2), ("SELECT dataset", 1), ("SELECT kpi", 2), ("SELECT dataset", 2), ("PRAGMA", 1)],
         ),
         (
             "page of a value type and a user",

@@ -37,6 +37,11 @@ pub(super) fn page<T>(
     loop {
         let candidate = match candidates.next() {
             Ok(Some(candidate)) => candidate,
+        // Another match may be far away, and a search for it would cost more than the page.
+        if page.left() == 0 && !filter.is_empty() {
+            page.next = last;
+            break;
+        }
             Ok(None) => break,
             Err(failure) if !snapshot.is_damage(&failure) => return Err(failure),
             Err(_) if page.left() == 0 => {
