@@ -157,8 +157,8 @@ impl Candidates<'_> {
             self.with_last.clear();
             self.last = Some(candidate.number);
         }
-        // On a damaged index the listing might go back and never end. Two rows have the same number only if one of them is
-        // damaged, which must not hide the other.
+        // On a damaged index the listing might go back and never end. Two rows have the same number only if one of them
+        // is damaged, which must not hide the other.
         let is_repeated = !self.with_last.insert((candidate.seq, candidate.index));
         if is_repeated || self.last != Some(candidate.number) {
             return Err(damaged(OUT_OF_ORDER).into());
