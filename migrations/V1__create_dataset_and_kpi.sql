@@ -40,8 +40,9 @@ CREATE TABLE dataset (
 -- table.
 CREATE INDEX dataset_by_organization ON dataset (organization_id, seq, deleted_at) WHERE deleted_at IS NULL;
 
--- Finds what has changed since a number.
-CREATE INDEX dataset_by_change ON dataset (organization_id, changed) WHERE changed IS NOT NULL;
+-- Finds what has changed since a number. With deleted_at the order of the last changes skips the trash without reading
+-- the table.
+CREATE INDEX dataset_by_change ON dataset (organization_id, changed, deleted_at) WHERE changed IS NOT NULL;
 
 -- Lists the trash in the order of deletion, and counts it, without reading the table.
 CREATE INDEX dataset_in_trash ON dataset (organization_id, changed, deleted_at) WHERE deleted_at IS NOT NULL;

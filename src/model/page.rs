@@ -16,7 +16,8 @@ pub struct Page<T> {
     /// The datasets of this page that cannot be read; empty in an intact file.
     pub damaged: Vec<Damage>,
     /// The cursor of the next page; `None` on the last page. A page of large datasets may have fewer than the limit and
-    /// still a next one: it takes at most 64 MiB, unless it is a single dataset.
+    /// still a next one: it takes at most 64 MiB, unless it is a single dataset. With a filter the next page may be
+    /// empty: a full page ends without a search for another match.
     pub next: Option<Cursor>,
 }
 

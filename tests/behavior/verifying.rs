@@ -217,6 +217,18 @@ fn a_dataset_that_is_missing_in_an_index_is_found_and_so_is_an_entry_without_one
     }
 }
 
+/// The order of the last changes skips what its index has as deleted.
+#[test]
+fn an_index_that_has_a_present_dataset_as_deleted_is_found() {
+    let sample = changed_sample();
+    sample.change("UPDATE dataset SET deleted_at = 5 WHERE seq = 1");
+    sample.change(&without("dataset_by_change", "UPDATE dataset SET deleted_at = NULL WHERE seq = 1"));
+    assert_eq!(sample.store.verify().unwrap().datasets, 3);
+    let mut found = sample.found();
+    found.retain(|(kind, _)| *kind != "integrity");
+    assert_eq!(found, [("hidden", Some(0))]);
+}
+
 #[test]
 fn damage_that_several_checks_meet_is_told_once() {
     let Sample { file, store, organization, .. } = Sample::new();

@@ -202,6 +202,7 @@ fn every_read_searches_by_an_index_in_its_order() {
     const BY_ID: &str = "SEARCH dataset USING INDEX sqlite_autoindex_dataset_1 (organization_id=? AND id=?)";
     const BY_ORGANIZATION: &str = "USING COVERING INDEX dataset_by_organization (organization_id=?";
     let of_kpis = "SEARCH kpi USING PRIMARY KEY (dataset_seq=?)";
+    let by_seq = "SEARCH dataset USING INTEGER PRIMARY KEY (rowid=?)";
     let page = |operator| {
         vec![
             format!("SEARCH dataset USING INDEX dataset_by_organization (organization_id=? AND seq{operator}?)"),
@@ -221,6 +222,17 @@ fn every_read_searches_by_an_index_in_its_order() {
             vec![
                 "SEARCH dataset USING COVERING INDEX dataset_in_trash (organization_id=? AND changed>? AND changed<?)"
                     .to_owned(),
+            ],
+        ),
+        (
+            "page of the last changes, beside a full trash",
+            vec![
+                by_seq.to_owned(),
+                by_seq.to_owned(),
+                by_seq.to_owned(),
+                "SEARCH dataset USING COVERING INDEX dataset_by_change (organization_id=? AND changed>? AND changed<?)"
+                    .to_owned(),
+                format!("SEARCH dataset {BY_ORGANIZATION} AND seq<?)"),
             ],
         ),
         ("property", vec!["SEARCH organization_property USING PRIMARY KEY (organization_id=? AND key=?)".to_owned()]),

@@ -97,6 +97,7 @@ impl World {
         found: Result<(Seen<T>, Option<Cursor>)>,
         counts: &mut Counts,
     ) -> Checked {
+        let has_filter = listed.has_filter();
         let is_fitting = after.is_none_or(|mut mark| {
             if !self.model.rules.cursors_heed_filters {
                 mark.listed.forget_filter();
@@ -109,7 +110,11 @@ impl World {
             0 | 1_001 => Err("invalid"),
             _ if !is_valid => Err("invalid"),
             _ if !is_fitting => Err("invalid_cursor"),
-            _ => self.if_open(handle, Ok(expected_page(asked, asked.len() < listing.len()))),
+            // With a filter a full page ends without a search for another match.
+            _ => {
+                let has_more = asked.len() < listing.len() || (asked.len() == limit && has_filter);
+                self.if_open(handle, Ok(expected_page(asked, has_more)))
+            }
         };
         let next = found.as_ref().ok().and_then(|(_, next)| next.clone());
         let is_as_expected = self.compare(what, &expected, &found.map(|(seen, _)| seen), counts)?;

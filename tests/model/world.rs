@@ -92,6 +92,10 @@ pub(crate) enum Listed {
 }
 
 impl Listed {
+    pub(crate) fn has_filter(&self) -> bool {
+        matches!(self, Listed::Datasets { filter, .. } | Listed::Trash { filter, .. } if *filter != Filter::default())
+    }
+
     pub(crate) fn forget_filter(&mut self) {
         if let Listed::Datasets { filter, .. } | Listed::Trash { filter, .. } = self {
             *filter = Filter::default();

@@ -5,6 +5,7 @@ use std::str::{self, Utf8Error};
 
 use memchr::memmem::Finder;
 
+use super::automaton::{Automaton, push};
 use super::fold::Folder;
 use super::pattern::Pattern;
 
@@ -26,6 +27,8 @@ pub(crate) struct Searcher<'p> {
     folder: Folder,
     /// For each byte of the folded text, the offset of the character that it comes from.
     origins: Vec<usize>,
+    /// All words, once their ranges are asked for.
+    automaton: Option<Automaton>,
 }
 
 #[derive(Debug)]
@@ -40,7 +43,8 @@ impl<'p> Searcher<'p> {
     pub(crate) fn new(pattern: &'p Pattern) -> Self {
         let words: Vec<_> = pattern.words().map(|word| Word { finder: Finder::new(word), found: false }).collect();
         let missing = words.len();
-        Self { words, missing, collected: Vec::new(), folder: Folder::default(), origins: Vec::new() }
+        let (collected, origins) = (Vec::new(), Vec::new());
+        Self { words, missing, collected, folder: Folder::default(), origins, automaton: None }
     }
 
     /// Begins another dataset: no word is found yet.
@@ -94,17 +98,16 @@ impl<'p> Searcher<'p> {
             self.origins.resize(self.folder.folded().len(), offset);
         }
         let folded = self.folder.folded();
+        let words = self.words.iter().map(|word| word.finder.needle());
+        let automaton = self.automaton.get_or_insert_with(|| Automaton::new(words));
         let mut ranges = Vec::new();
-        for word in &self.words {
-            let mut from = 0;
-            while let Some(at) = folded.get(from..).and_then(|rest| word.finder.find(rest)) {
-                let start = from + at;
-                ranges.extend(origin(&self.origins, start, start + word.finder.needle().len(), text.len()));
-                // Occurrences may overlap: "aa" is found twice in "aaa".
-                from = start + 1;
+        for found in automaton.ranges(folded) {
+            // Ranges that were apart may come from the same character, or from two that touch.
+            if let Some(range) = origin(&self.origins, found.start, found.end, text.len()) {
+                push(&mut ranges, range);
             }
         }
-        merged(ranges)
+        ranges
     }
 }
 
@@ -115,17 +118,4 @@ fn origin(origins: &[usize], start: usize, end: usize, text_len: usize) -> Optio
     let last = *origins.get(end.checked_sub(1)?)?;
     let next = origins.get(end..)?.iter().find(|&&offset| offset != last);
     Some(first..next.copied().unwrap_or(text_len))
-}
-
-/// Ranges in ascending order, those that overlap or touch as one.
-fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    ranges.sort_unstable_by_key(|range| range.start);
-    let mut merged: Vec<Range<usize>> = Vec::new();
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => merged.push(range),
-        }
-    }
-    merged
 }

@@ -58,7 +58,7 @@ pub(in crate::sqlite) const INDEXES: [Index; 4] = [
         count: "SELECT count(*) FROM dataset INDEXED BY dataset_by_change
                 WHERE organization_id >= x'' AND changed IS NOT NULL",
         find: "SELECT seq FROM dataset INDEXED BY dataset_by_change
-               WHERE organization_id = ?1 AND id = ?2 AND seq = ?3 AND changed = ?4",
+               WHERE organization_id = ?1 AND id = ?2 AND seq = ?3 AND changed = ?4 AND (deleted_at IS NULL) = ?5",
     },
     Index {
         name: "the index of the trash",
@@ -85,6 +85,9 @@ impl Index {
         statement.raw_bind_parameter(3, entry.seq)?;
         if statement.parameter_count() > 3 {
             statement.raw_bind_parameter(4, entry.changed)?;
+        }
+        if statement.parameter_count() > 4 {
+            statement.raw_bind_parameter(5, !entry.is_deleted)?;
         }
         let found = statement.raw_query().next().and_then(|row| row.map(|row| row.get::<_, i64>(0)).transpose());
         match found.map_err(Failure::from) {

@@ -17,7 +17,9 @@ impl Organization {
     /// A page of the datasets that match the query, with their KPIs, read from one snapshot.
     ///
     /// A damaged dataset does not make the call fail: it is listed in [`Page::damaged`], and the intact ones in
-    /// [`Page::items`]. If the query has filters, that includes each damaged dataset that might match.
+    /// [`Page::items`]. If the query has filters, that includes each dataset that is damaged outside its KPIs, since
+    /// nobody knows whether it matches. Damage to a KPI is reported if the filter looks at the KPI and cannot read it, or
+    /// if the dataset still matches; a dataset that no longer matches because of the damage is left out.
     ///
     /// # Errors
     ///
@@ -45,8 +47,8 @@ impl Organization {
     ///
     /// The cost does not depend on how many KPIs the datasets have, unless the query has a filter on KPIs. It lists the
     /// same datasets as [`datasets`](Self::datasets) in the same order, and each of the two calls accepts the cursors
-    /// of the other. Damage to KPIs is found only where they are read: here if a text is
-    /// [searched](DatasetQuery::matching).
+    /// of the other. Damage to KPIs is found only where they are read: here if the query has a filter on KPIs,
+    /// [`matching`](DatasetQuery::matching) or [`with_value_type`](DatasetQuery::with_value_type).
     ///
     /// # Errors
     ///

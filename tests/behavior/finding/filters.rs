@@ -220,6 +220,44 @@ fn pages_of_the_trash(ours: &Organization, query: &DatasetQuery, expected: usize
     assert_eq!(found.len(), expected, "{what}");
 }
 
+/// Without a filter the end is exact; with one, a full page ends without a search for another match.
+#[test]
+fn a_full_page_with_a_filter_has_a_next_page_which_may_be_empty() {
+    in_a_file_and_in_memory(Store::options, |store, _| {
+        let user = UserId::new();
+        let ours = support::organization(store).acting_as(user);
+        let new = || NewDataset::new("Water").kpi(NewKpi::new("k").value_type(ValueType::Date));
+        let ids: Vec<_> = ours.create_datasets((0..4).map(|_| new())).unwrap().iter().map(|new| new.id).collect();
+        ours.delete_datasets(ids[..2].iter().copied()).unwrap();
+        for (filter, has_filter) in [
+            (DatasetQuery::new(), false),
+            (DatasetQuery::new().matching(" "), false),
+            (DatasetQuery::new().matching("water"), true),
+            (DatasetQuery::new().created_by(user), true),
+            (DatasetQuery::new().with_value_type(ValueType::Date), true),
+        ] {
+            for (order, _) in ORDERS {
+                let query = order(filter.clone());
+                let full = query.clone().limit(2);
+                let next = ours.datasets(&full).unwrap().next;
+                assert_eq!(next, ours.summaries(&full).unwrap().next, "{full:?}");
+                assert_eq!(next.is_some(), has_filter, "{full:?}");
+                let of_trash = ours.deleted_datasets(&full).unwrap().next;
+                assert_eq!(of_trash.is_some(), has_filter, "{full:?}");
+                if let (Some(next), Some(of_trash)) = (next, of_trash) {
+                    let page = ours.datasets(&full.clone().after(&next)).unwrap();
+                    assert_eq!((page.items, page.damaged, page.next), (vec![], vec![], None), "{full:?}");
+                    let page = ours.deleted_datasets(&full.clone().after(&of_trash)).unwrap();
+                    assert_eq!((page.items, page.damaged, page.next), (vec![], vec![], None), "{full:?}");
+                }
+                assert_eq!(super::names(&ours, &full), ["Water"; 2], "{full:?}");
+                let page = ours.datasets(&query.limit(3)).unwrap();
+                assert_eq!((page.items.len(), page.next), (2, None), "a page that is not full is the last");
+            }
+        }
+    });
+}
+
 #[test]
 fn a_cursor_works_with_the_same_order_and_filters_alone() {
     in_a_file_and_in_memory(Store::options, |store, _| {

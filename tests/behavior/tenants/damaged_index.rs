@@ -26,7 +26,7 @@ const INDEXES: [Index; 4] = [
     },
     Index {
         name: "dataset_by_change",
-        false_one: "INDEX dataset_by_change ON made (organization_id, changed) WHERE changed IS NOT NULL",
+        false_one: "INDEX dataset_by_change ON made (organization_id, changed, deleted_at) WHERE changed IS NOT NULL",
         read: ("changed IS NOT NULL ORDER BY changed", "theirs 0"),
     },
     Index {

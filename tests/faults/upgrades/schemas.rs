@@ -60,7 +60,7 @@ CREATE TABLE dataset (
 INSERT INTO dataset SELECT *, NULL FROM dataset_before ORDER BY seq;
 DROP TABLE dataset_before;
 CREATE INDEX dataset_by_organization ON dataset (organization_id, seq, deleted_at) WHERE deleted_at IS NULL;
-CREATE INDEX dataset_by_change ON dataset (organization_id, changed) WHERE changed IS NOT NULL;
+CREATE INDEX dataset_by_change ON dataset (organization_id, changed, deleted_at) WHERE changed IS NOT NULL;
 CREATE INDEX dataset_in_trash ON dataset (organization_id, changed, deleted_at) WHERE deleted_at IS NOT NULL;
 ",
 };

@@ -1,5 +1,8 @@
 //! Which texts a search finds, and which characters of them.
 
+use std::slice;
+use std::time::{Duration, Instant};
+
 use super::{finds_all, is_match, ranges};
 use crate::model::search::pattern::Pattern;
 use crate::model::search::searcher::Searcher;
@@ -150,4 +153,38 @@ fn all_occurrences_are_found_and_those_that_overlap_or_touch_are_one() {
     ] {
         assert_eq!(marked(search, text), expected, "{search}");
     }
+}
+
+#[test]
+fn words_that_are_a_part_of_others_are_found_alone_too() {
+    for (search, text, expected) in [
+        ("bc abcd cde", "abcde bc xbcx", "[abcde] [bc] x[bc]x"),
+        ("abcd bcx c", "abcx abcd", "a[bcx] [abcd]"),
+        ("aab ab b", "aaab", "a[aab]"),
+        ("abab ba", "ababab xba", "[ababab] x[ba]"),
+        ("é éé ééé", "eéE e", "[eéE] [e]"),
+        ("ss sst t", "Straße ßt", "S[t]ra[ß]e [ßt]"),
+    ] {
+        assert_eq!(marked(search, text), expected, "{search}");
+    }
+}
+
+/// The work is that of one pass, however many occurrences the words have. One after the other, 38 words take about 40
+/// times as long as one.
+#[test]
+fn many_words_that_overlap_everywhere_cost_about_as_much_as_one() {
+    let text = "a".repeat(20_000);
+    let whole = 0..text.len();
+    let many: Vec<_> = (1..=38).map(|length| "a".repeat(length)).collect();
+    let fastest = |search: &str| {
+        let pattern = Pattern::new(search).unwrap();
+        let once = || {
+            let started = Instant::now();
+            assert_eq!(Searcher::new(&pattern).ranges(&text), slice::from_ref(&whole));
+            started.elapsed()
+        };
+        (0..5).map(|_| once()).min().unwrap_or(Duration::MAX)
+    };
+    let (one, many) = (fastest("a"), fastest(&many.join(" ")));
+    assert!(many < 8 * one, "{many:?}, {one:?}");
 }

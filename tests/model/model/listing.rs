@@ -127,7 +127,8 @@ impl Model {
 
     /// A dataset as its summary is written; damage to its KPIs shows if they are read.
     pub(crate) fn summary(&self, filter: &Filter, kept: &Kept) -> Answer<Value> {
-        if !filter.words.is_empty() || !self.rules.summaries_read_no_kpis {
+        let looks_at_kpis = filter.value_type.is_some() || !filter.words.is_empty();
+        if looks_at_kpis || !self.rules.summaries_read_no_kpis {
             self.whole(kept)?;
         }
         let dataset = &kept.now.dataset;

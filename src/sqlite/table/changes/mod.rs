@@ -137,8 +137,7 @@ fn last(snapshot: &Snapshot<'_>, organization: OrganizationId, counter: Counter)
                 break;
             }
             Read::Damaged(..) if number <= counter.last => position.reported = position.reported.max(number),
-            Read::Damaged(..) => {}
-            Read::ChangedLater => {}
+            Read::Damaged(..) | Read::ChangedLater => {}
         }
     }
     Ok(position)

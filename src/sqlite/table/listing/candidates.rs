@@ -27,7 +27,7 @@ pub(super) enum Index {
     Creation,
     /// The same, but each row that was ever changed is to be left out, since the index of changes has it.
     CreationOfUnchanged,
-    /// By the last change, of all datasets that were ever changed.
+    /// By the last change, of datasets that were ever changed and are not in the trash.
     Change,
     /// By deletion, of those that are in the trash.
     Deletion,
@@ -43,10 +43,12 @@ const CREATED_NEWEST_FIRST: &str = "
     ORDER BY seq DESC";
 
 /// What is not a number has no place in the order; what is not an integer is beside the next smaller one. The bound is
-/// inclusive: a damaged number may be the smallest or the largest integer.
+/// inclusive: a damaged number may be the smallest or the largest integer. Deleted datasets are skipped by the index
+/// alone: there may be many, and their deletions are the last changes.
 const CHANGED_NEWEST_FIRST: &str = "
     SELECT CAST(changed AS INTEGER), seq FROM dataset INDEXED BY dataset_by_change
     WHERE organization_id = ?1 AND changed IS NOT NULL AND changed BETWEEN -9223372036854775808 AND ?2
+        AND deleted_at IS NULL
     ORDER BY changed DESC";
 const DELETED_NEWEST_FIRST: &str = "
     SELECT CAST(changed AS INTEGER), seq FROM dataset INDEXED BY dataset_in_trash
@@ -155,8 +157,8 @@ impl Candidates<'_> {
             self.with_last.clear();
             self.last = Some(candidate.number);
         }
-        // On a damaged index the listing might go back and never end. Two rows have the same number only if one of them is
-        // damaged, which must not hide the other.
+        // On a damaged index the listing might go back and never end. Two rows have the same number only if one of them
+        // is damaged, which must not hide the other.
         let is_repeated = !self.with_last.insert((candidate.seq, candidate.index));
         if is_repeated || self.last != Some(candidate.number) {
             return Err(damaged(OUT_OF_ORDER).into());

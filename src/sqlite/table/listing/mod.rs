@@ -1,6 +1,8 @@
-//! Listing the datasets of an organization: all of them or those that match a filter, in the trash or not, in any order.
+//! Listing the datasets of an organization: all of them or those that match a filter, in the trash or not, in any
+//! order.
 //!
-//! - [`stream`]: all that are not in the trash, in the order of creation, by one statement for a page, or two with KPIs.
+//! - [`stream`]: all that are not in the trash, in the order of creation, by one statement for a page, or two with
+//!   KPIs.
 //! - [`walk`]: every other listing, row by row. [`candidates`]: the numbers of the rows, from the indexes;
 //!   [`matcher`]: whether a row matches the filter.
 //! - [`page`]: the page that both fill.

@@ -6,7 +6,8 @@ use crate::model::limits::PAGE_BYTES_MAX;
 use crate::model::page::Damage;
 use crate::sqlite::failure::Failure;
 
-/// A page of a listing: at most `limit` items and damaged datasets, and at most 64 MiB, unless the first item is larger.
+/// A page of a listing: at most `limit` items and damaged datasets, and at most 64 MiB, unless the first item is
+/// larger.
 pub(crate) struct RawPage<T> {
     pub(crate) items: Vec<T>,
     pub(crate) damaged: Vec<Damage>,

@@ -52,7 +52,8 @@ impl Statements {
             ),
             // Bounded, or it would walk over all datasets without KPIs.
             kpis: format!(
-                "SELECT {kpis} FROM (SELECT seq FROM dataset {by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3) AS d \
+                "SELECT {kpis} FROM \
+                 (SELECT seq FROM dataset {by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3) AS d \
                  CROSS JOIN kpi AS k ON k.dataset_seq = d.seq"
             ),
             next: format!("SELECT {extreme}(seq) FROM dataset {by_index} {operator} ?2"),
@@ -157,8 +158,8 @@ impl<'a, T> Walk<'a, T> {
         Ok(statement.query(params![self.organization.as_bytes(), self.last, limit])?)
     }
 
-    /// Fills the page by this statement. Where `read` fails, `read_alone` reads the same row without the KPIs of the rows
-    /// before it.
+    /// Fills the page by this statement. Where `read` fails, `read_alone` reads the same row without the KPIs of the
+    /// rows before it.
     fn run(
         &mut self,
         sql: &str,

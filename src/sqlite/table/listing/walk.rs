@@ -1,7 +1,9 @@
 //! A listing row by row: the candidates of an index, each looked at in the table.
 //!
-//! A row that cannot be read or does not match its digest is damaged, whether it matches the filter or not: nobody knows.
-//! A damaged index can refer to a row of another organization, about which nothing may be disclosed.
+//! A row that cannot be read or does not match its digest is damaged, whether it matches the filter or not: nobody
+//! knows. KPIs are checked against their digest only in a dataset that matches, so one that no longer matches since a
+//! KPI is damaged, but readable, is left out. A damaged index can refer to a row of another organization, about which
+//! nothing may be disclosed.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{CachedStatement, Row};
@@ -35,6 +37,11 @@ pub(super) fn page<T>(
     let mut candidates = statements.run(organization)?;
     let mut last = after;
     loop {
+        // Another match may be far away, and a search for it would cost more than the page.
+        if page.left() == 0 && !filter.is_empty() {
+            page.next = last;
+            break;
+        }
         let candidate = match candidates.next() {
             Ok(Some(candidate)) => candidate,
             Ok(None) => break,
@@ -95,6 +102,7 @@ struct Walk<'a> {
     organization: OrganizationId,
     rows: CachedStatement<'a>,
     heads: HeadReader,
+    filter: &'a Filter,
     matcher: Matcher<'a>,
 }
 
@@ -114,6 +122,7 @@ pub(super) struct Found<'a, 'b> {
     organization: OrganizationId,
     row: &'a Row<'a>,
     state: Option<State>,
+    filter: &'a Filter,
     matcher: &'a mut Matcher<'b>,
     pub(super) head: Head,
 }
@@ -121,7 +130,8 @@ pub(super) struct Found<'a, 'b> {
 impl<'a> Walk<'a> {
     fn new(snapshot: &'a Snapshot<'a>, organization: OrganizationId, filter: &'a Filter) -> Result<Self, Failure> {
         let rows = snapshot.connection().prepare_cached(&SELECT_BY_SEQ)?;
-        Ok(Self { snapshot, organization, rows, heads: HeadReader::new(), matcher: Matcher::new(snapshot, filter)? })
+        let (heads, matcher) = (HeadReader::new(), Matcher::new(snapshot, filter)?);
+        Ok(Self { snapshot, organization, rows, heads, filter, matcher })
     }
 
     /// Looks at a candidate, and reads it if `is_read`.
@@ -149,18 +159,19 @@ impl<'a> Walk<'a> {
         if !is_read {
             return Ok(Look::Unread);
         }
-        let (snapshot, organization, matcher) = (self.snapshot, self.organization, &mut self.matcher);
-        read(Found { snapshot, organization, row, state, matcher, head }).map(|(bytes, item)| Look::Item(bytes, item))
+        let (snapshot, organization, filter) = (self.snapshot, self.organization, self.filter);
+        let found = Found { snapshot, organization, row, state, filter, matcher: &mut self.matcher, head };
+        read(found).map(|(bytes, item)| Look::Item(bytes, item))
     }
 }
 
-/// Whether the row belongs to another listing, or another index has it in its place: of two that are merged, the one of
-/// changes has deleted datasets, too, and the one of creations those that were changed.
+/// Whether another index has the row in its place: of two that are merged, the one of creations has datasets that were
+/// changed, too.
 fn is_listed_elsewhere(candidate: Candidate, row: &Row<'_>) -> bool {
     let columns = Columns(row);
     match candidate.index {
         Index::CreationOfUnchanged => columns.integer(column::CHANGED).is_ok(),
-        Index::Change => !columns.is_null(column::DELETED_AT) || columns.integer(column::CHANGED).is_err(),
+        Index::Change => columns.integer(column::CHANGED).is_err(),
         Index::Creation | Index::Deletion => false,
     }
 }
@@ -187,9 +198,11 @@ impl Found<'_, '_> {
         dataset::read(self.snapshot, self.row, self.organization, self.head.dataset.id)
     }
 
-    /// The dataset without its KPIs, and where words were found. The KPIs are read and checked if a text is searched.
+    /// The dataset without its KPIs, and where words were found. If the filter looks at KPIs they are read and checked,
+    /// since it could have matched by a damaged one.
     pub(super) fn summary(self) -> Result<DatasetSummary, Failure> {
-        let record = if self.matcher.searches_text() { Some(self.record()?) } else { None };
+        let looks_at_kpis = self.filter.value_type.is_some() || self.matcher.searches_text();
+        let record = if looks_at_kpis { Some(self.record()?) } else { None };
         let matches = record.map(|record| self.matcher.texts_found(&record.dataset)).unwrap_or_default();
         Ok(self.head.summary(matches))
     }
