@@ -62,7 +62,7 @@ impl Writer {
         closed
     }
 
-    /// Before the writer is dropped: see [`Database::release_log`].
+    /// Before the writer is dropped: see `Database::release_log`.
     pub(super) fn release_log(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let (WriterState::Idle(connection), Some(database)) = (&state.writer, &self.database) {

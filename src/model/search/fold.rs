@@ -1,7 +1,7 @@
 //! Folding: what remains of a character without case and diacritics.
 //!
 //! A character is decomposed (NFKD), its marks are removed, and the rest is case-folded; a letter that has no
-//! decomposition becomes the plain one ([`letters`](super::letters)). Each character is folded by itself. The result is
+//! decomposition becomes the plain one (`letters.rs`). Each character is folded by itself. The result is
 //! that of folding the whole text, since only marks are reordered when a text is decomposed.
 
 use std::iter;

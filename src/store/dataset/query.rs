@@ -94,7 +94,7 @@ impl DatasetQuery {
     /// White space separates words. Each may be found in another text, and as a part of a word. Case and diacritics do
     /// not matter, nor do other forms of the same letters: "energia" finds "Energía", "strasse" finds "Straße", "lodz"
     /// finds "Łódź". A text of white space alone filters nothing. The text has at most
-    /// [`SEARCH_MAX`](crate::limits::SEARCH_MAX) code points; a longer one is rejected when the query runs. A second
+    /// [`SEARCH_MAX`] code points; a longer one is rejected when the query runs. A second
     /// call replaces the text of the first.
     ///
     /// There is no index: the datasets are read in the order of the listing until the page is full, and all of them if
