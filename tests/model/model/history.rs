@@ -21,7 +21,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    fn is_of_content(&self) -> bool {
+    pub(super) fn is_of_content(&self) -> bool {
         !matches!(self.origin, Origin::Deleted | Origin::Restored)
     }
 }

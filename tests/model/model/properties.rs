@@ -1,7 +1,8 @@
 //! Properties and statistics, by the rules.
 
-use kpi_store::OrganizationId;
+use kpi_store::{OrganizationId, Origin};
 
+use super::history::Step;
 use super::{Answer, Kept, Model};
 
 /// Properties that are set, or removed where there is no content.
@@ -45,11 +46,16 @@ impl Model {
         let is_deleted = |kept: &Kept| kept.deletion.is_some() && self.rules.the_trash_is_counted_apart;
         let living = || self.kept.iter().filter(|kept| !is_deleted(kept));
         let kpis = living().map(|kept| kept.now.dataset.kpis.len()).sum();
-        let is_change = |number: usize| number > 0 || !self.rules.a_creation_is_no_version;
-        let changes = |kept: &Kept| kept.trail.iter().filter(|step| is_change(step.number)).count();
+        // What each change has replaced, if that is known.
+        let has_replaced = |step: &Step| match step.origin {
+            Origin::Created => !self.rules.a_creation_is_no_version,
+            Origin::Accepted => false,
+            _ => step.is_of_content() && !step.is_cut,
+        };
+        let versions = |kept: &Kept| kept.trail.iter().filter(|step| has_replaced(step)).count();
         let deleted = self.kept.len() - living().count();
         let numbers =
-            [self.organizations().len(), living().count(), kpis, deleted, self.kept.iter().map(changes).sum()];
+            [self.organizations().len(), living().count(), kpis, deleted, self.kept.iter().map(versions).sum()];
         numbers.map(|number| number.try_into().unwrap())
     }
 }
