@@ -78,9 +78,9 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What is to be sent, and what the server has. Both are properties of the organization, in the same file as the
-/// datasets. One thread of one process runs it at a time: otherwise one would remove the mark of a dataset that another has
-/// just collected again.
+/// The datasets to send, and the state of the server. Both are properties of the organization, in the same file as the
+/// datasets. One thread of one process runs it at a time: otherwise one would remove the mark of a dataset that another
+/// has just collected again.
 struct Outbox {
     store: Store,
     organization: Organization,
@@ -234,7 +234,7 @@ impl Outbox {
     }
 }
 
-/// What the application knows of a dataset on the server.
+/// The application's knowledge of a dataset on the server.
 struct Known {
     server_id: u32,
     /// The `updated_at` of the version that the server has; `None` if that is not known.

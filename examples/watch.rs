@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What the other process does.
+/// The edits of the other process.
 fn edit(organization: &Organization) -> Result<(), Error> {
     for dataset in organization.iter_datasets(&DatasetQuery::new()) {
         let mut draft = dataset?.edit();

@@ -24,7 +24,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// What the watches know of a store, which they do not keep open.
+/// The part of a store that its watches share. It does not keep the store open.
 #[derive(Debug)]
 pub(super) struct WatchedStore {
     pub(super) signal: Arc<CommitSignal>,

@@ -1,4 +1,4 @@
-//! What has changed since a cursor: which datasets, and the state in which each is now.
+//! The changes since a cursor: which datasets, and the state in which each is now.
 
 use std::fmt;
 use std::str::FromStr;

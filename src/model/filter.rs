@@ -24,7 +24,8 @@ impl Filter {
     }
 }
 
-/// What the checksum of a cursor covers: nothing if the filter is empty, and otherwise a text that no other filter has.
+/// The text that the checksum of a cursor covers: empty if the filter is empty, and otherwise one that no other filter
+/// has.
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(user) = self.created_by {

@@ -1,4 +1,4 @@
-//! What an application keeps beside the datasets of an organization.
+//! Properties: small contents that an application keeps beside the datasets of an organization.
 
 use super::digest;
 use super::ids::OrganizationId;

@@ -1,4 +1,4 @@
-//! What a store contains, in numbers.
+//! The contents of a store, in numbers.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! What has changed since a number, by hand: three searches that read each row at once, put into one order at the end.
+//! The changes since a number, by hand: three searches that read each row at once, put into one order at the end.
 
 use rusqlite::{Connection, params};
 use uuid::Uuid;

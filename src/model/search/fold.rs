@@ -47,7 +47,7 @@ struct Slot {
 const EMPTY: Slot = Slot { source: '\0', len: 0, bytes: [0; SLOT_BYTES] };
 
 impl Folder {
-    /// What was folded since [`clear`](Self::clear).
+    /// The text that was folded since [`clear`](Self::clear).
     pub(super) fn folded(&self) -> &[u8] {
         self.buffer.get(..self.len).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What a search found in a text.
+//! The matches of a search in a text.
 
 use std::fmt;
 use std::iter;

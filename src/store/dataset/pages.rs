@@ -19,7 +19,7 @@ pub(super) struct Pages<T> {
     read: Read<T>,
     /// The query of the next page; `None` at the end.
     query: Option<DatasetQuery>,
-    /// What is left of the present page.
+    /// The rest of the present page.
     items: vec::IntoIter<T>,
     damaged: Peekable<vec::IntoIter<Damage>>,
     /// The index of the next item in its page.

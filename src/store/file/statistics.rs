@@ -1,4 +1,4 @@
-//! What a store contains, in numbers.
+//! The contents of a store, in numbers.
 
 use crate::error::Result;
 use crate::model::statistics::Statistics;
@@ -6,7 +6,7 @@ use crate::sqlite::statistics;
 use crate::store::Store;
 
 impl Store {
-    /// What the store contains, in numbers: for a status bar, or before a backup or a [`compact`](Self::compact).
+    /// The contents of the store, in numbers: for a status bar, or before a backup or a [`compact`](Self::compact).
     ///
     /// Everything is counted in one snapshot, except for the lengths of the file and its log, which are those at the
     /// time of the call. It reads the rows of the datasets and of their histories, but no KPI: 1.6 ms for 10,000

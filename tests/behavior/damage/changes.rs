@@ -1,6 +1,7 @@
 //! Changes since a cursor, with any value in any column that decides what is told: what is told is true, a damaged
 //! dataset is told once and hides no other, and a reader hears everything that is changed afterwards.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
@@ -242,6 +243,29 @@ fn a_thousand_damaged_datasets_are_told_once_each() {
     ours.accept_dataset(created[60].id).unwrap();
     let changes = ours.changes_since(&cursor).unwrap();
     assert_eq!((pairs(&changes), changes.damaged.len()), (vec![(created[60].id, Present)], 0));
+}
+
+/// More of them than a call returns must not make a reader ask for the rest for ever.
+#[test]
+fn numbers_that_were_never_given_do_not_keep_a_reader() {
+    let file = TestFile::new();
+    let store = Store::open(&file.path).unwrap();
+    let ours = organization(&store);
+    let created = ours.create_datasets((0..1_100).map(|_| request_with_kpis(0))).unwrap();
+    let plain = plain_sqlite(&file.path);
+    plain.execute("UPDATE dataset SET changed = 9000000000000 + seq, state_digest = 0", []).unwrap();
+    let (mut cursor, mut damaged) = (ChangeCursor::start(), BTreeSet::new());
+    for call in 0.. {
+        assert!(call < 5, "it has no end");
+        let changes = ours.changes_since(&cursor).unwrap();
+        assert!(changes.items.is_empty());
+        damaged.extend(changes.damaged.iter().filter_map(|damage| damage.dataset));
+        cursor = changes.next;
+        if !changes.has_more {
+            break;
+        }
+    }
+    assert_eq!(damaged, created.iter().map(|dataset| dataset.id).collect());
 }
 
 /// A counter that another tool has set back gives numbers of before: the reader starts over and then hears everything.

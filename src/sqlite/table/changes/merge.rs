@@ -92,7 +92,7 @@ pub(super) enum Source {
         /// The change, if the row was read with the entry and proves it.
         read: Option<Read>,
     },
-    /// What the row of a purge has, as far as it can be read.
+    /// The values of the row of a purge that can be read.
     Purge { id: Option<DatasetId>, digest: Option<i64> },
 }
 

@@ -1,4 +1,4 @@
-//! What has changed since a position: datasets that were created, changed or deleted, and ids that were purged.
+//! The changes since a position: datasets that were created, changed or deleted, and ids that were purged.
 //!
 //! Every change has a number of the counter, and the numbers of an organization rise in the order of the commits. Three
 //! indexes have them in order: that of listings the numbers of creations, that of changes the number of the last change

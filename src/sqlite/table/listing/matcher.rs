@@ -13,9 +13,8 @@ use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::table::kpi;
 use crate::sqlite::table::row::Columns;
 
-// What a filter asks of KPIs. The unit, the last text of the row, comes first: SQLite finds its place from the sizes of
-// the columns before it, which then are known, too.
-
+// The columns of KPIs that a filter reads. The unit, the last text of the row, comes first: SQLite finds its place
+// from the sizes of the columns before it, which then are known, too.
 const SELECT_TEXTS: &str = "SELECT unit, description, name, id FROM kpi WHERE dataset_seq = ?1";
 const SELECT_ALL: &str = "SELECT unit, description, name, id, value_type FROM kpi WHERE dataset_seq = ?1";
 

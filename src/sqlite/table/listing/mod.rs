@@ -26,7 +26,7 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::table::{dataset, trash};
 
-/// What to list.
+/// The datasets to list.
 #[derive(Clone, Copy)]
 pub(crate) struct Selection<'a> {
     pub(crate) organization: OrganizationId,

@@ -106,7 +106,7 @@ struct Walk<'a> {
     matcher: Matcher<'a>,
 }
 
-/// What a look at a candidate showed.
+/// The result of reading a candidate.
 enum Look<T> {
     /// It is no part of the listing.
     Other,
