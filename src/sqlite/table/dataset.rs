@@ -127,9 +127,9 @@ pub(super) fn select_before(end: usize, rest: &str) -> String {
     format!("SELECT {} FROM dataset {rest}", names.join(", "))
 }
 
-/// The same with the KPIs, gathered in the last column.
-pub(super) fn select_with_kpis_before(end: usize, rest: &str) -> String {
-    select_before(end, rest).replacen(" FROM", &format!(", {} FROM", gather::kpis_of("dataset.seq")), 1)
+/// The same with an expression after the columns.
+pub(super) fn select_with(end: usize, expression: &str, rest: &str) -> String {
+    select_before(end, rest).replacen(" FROM", &format!(", {expression} FROM"), 1)
 }
 
 /// The same with null for the digest of the KPIs, which is of no use without them.
@@ -156,8 +156,11 @@ pub(super) fn owned_id(snapshot: &Snapshot<'_>, organization: OrganizationId, se
     }
 }
 
-static SELECT_CONTENT: LazyLock<String> =
-    LazyLock::new(|| select_with_kpis_before(column::ID, "WHERE organization_id = ?1 AND id = ?2"));
+/// With the KPIs, unless the dataset is in the trash.
+static SELECT_CONTENT: LazyLock<String> = LazyLock::new(|| {
+    let kpis = format!("iif(deleted_at IS NULL, {}, NULL)", gather::kpis_of("seq"));
+    select_with(column::ID, &kpis, "WHERE organization_id = ?1 AND id = ?2")
+});
 
 /// Reads the dataset with this id of this organization, unless it is in the trash.
 pub(crate) fn get(
@@ -167,7 +170,7 @@ pub(crate) fn get(
 ) -> Result<Option<Dataset>, Failure> {
     let mut statement = snapshot.connection().prepare_cached(&SELECT_CONTENT)?;
     let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
-    let read = match gather::step(&mut rows) {
+    let read = match gather::step(&mut rows, gather::EXPECTED) {
         Ok(Some((row, kpis))) => match state(row, organization, id) {
             Ok(Some(State { deleted: Some(_), .. })) => Ok(None),
             Ok(_) => record(row, organization, id, kpis)

@@ -18,8 +18,8 @@ use crate::model::value_type::ValueType;
 use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
 
 thread_local! {
-    /// The KPIs that the last call of the function gathered, until they are taken.
-    static GATHERED: Cell<Option<Result<KpiRows, Stop>>> = const { Cell::new(None) };
+    /// What the function and [`step`] leave for each other.
+    static SLOT: Cell<Slot> = const { Cell::new(Slot::Expected(0)) };
 }
 
 /// Makes the function known to a connection, but not to the schema of its file.
@@ -38,23 +38,30 @@ pub(super) fn kpis_of(seq: &str) -> String {
     format!("(SELECT gather_kpis({}) FROM kpi WHERE dataset_seq = {seq})", names.join(", "))
 }
 
-/// Steps a statement to its next row, and returns that row and the KPIs that were gathered for it.
-pub(super) fn step<'a>(rows: &'a mut Rows<'_>) -> Result<Option<(&'a Row<'a>, KpiRows)>, Failure> {
-    // A callback of the application runs within a step, and may read another store.
-    let others = replace(None);
-    let stepped = rows.next();
-    match (stepped, replace(others)) {
-        (_, Some(Err(stop))) => Err(stop.into()),
-        (stepped, gathered) => {
-            let kpis = gathered.and_then(Result::ok).unwrap_or_default();
-            Ok(stepped?.map(|row| (row, kpis)))
-        }
-    }
+enum Slot {
+    /// No KPI was gathered yet. This number of them is expected.
+    Expected(usize),
+    Gathered(KpiRows),
+    Stopped(Stop),
 }
 
-fn replace(gathered: Option<Result<KpiRows, Stop>>) -> Option<Result<KpiRows, Stop>> {
-    // It fails only while the thread ends.
-    GATHERED.try_with(|slot| slot.replace(gathered)).ok().flatten()
+/// Steps a statement to its next row, and returns that row and the KPIs that were gathered for it, of which this number
+/// is expected.
+pub(super) fn step<'a>(rows: &'a mut Rows<'_>, expected: usize) -> Result<Option<(&'a Row<'a>, KpiRows)>, Failure> {
+    // A callback of the application can be called in the middle of a step, and read another store.
+    let outer = replace(Slot::Expected(expected));
+    let stepped = rows.next();
+    let kpis = match replace(outer) {
+        Slot::Expected(_) => KpiRows::default(),
+        Slot::Gathered(kpis) => kpis,
+        Slot::Stopped(stop) => return Err(stop.into()),
+    };
+    Ok(stepped?.map(|row| (row, kpis)))
+}
+
+fn replace(slot: Slot) -> Slot {
+    // It fails only while the thread ends; then no KPI is found, which no digest matches.
+    SLOT.try_with(|present| present.replace(slot)).unwrap_or(Slot::Expected(0))
 }
 
 pub(super) const OUT_OF_ORDER: &str = "its KPIs are out of order";
@@ -82,24 +89,29 @@ impl From<Stop> for Failure {
 
 struct Gather;
 
-impl Aggregate<Result<KpiRows, Stop>, Option<i64>> for Gather {
-    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Result<KpiRows, Stop>> {
-        Ok(Ok(KpiRows::with_capacity(CAPACITY)))
-    }
-
-    fn step(&self, context: &mut Context<'_>, gathered: &mut Result<KpiRows, Stop>) -> rusqlite::Result<()> {
-        let pushed = match gathered {
-            Ok(kpis) => kpis.push(&Columns(&*context)),
-            Err(_) => return Err(stopped()),
+impl Aggregate<Slot, Option<i64>> for Gather {
+    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Slot> {
+        let expected = match replace(Slot::Expected(0)) {
+            Slot::Expected(expected) => expected.min(EXPECTED_MAX),
+            Slot::Gathered(_) | Slot::Stopped(_) => 0,
         };
-        pushed.map_err(|stop| {
-            *gathered = Err(stop);
-            stopped()
-        })
+        Ok(Slot::Gathered(KpiRows::with_capacity(expected)))
     }
 
-    fn finalize(&self, _: &mut Context<'_>, gathered: Option<Result<KpiRows, Stop>>) -> rusqlite::Result<Option<i64>> {
-        replace(gathered);
+    fn step(&self, context: &mut Context<'_>, slot: &mut Slot) -> rusqlite::Result<()> {
+        if let Slot::Gathered(kpis) = slot {
+            match kpis.push(&Columns(&*context)) {
+                Ok(()) => return Ok(()),
+                Err(stop) => *slot = Slot::Stopped(stop),
+            }
+        }
+        Err(stopped())
+    }
+
+    fn finalize(&self, _: &mut Context<'_>, slot: Option<Slot>) -> rusqlite::Result<Option<i64>> {
+        if let Some(slot) = slot {
+            replace(slot);
+        }
         Ok(None)
     }
 }
@@ -110,9 +122,12 @@ fn stopped() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CONSTRAINT_FUNCTION), None)
 }
 
-/// The initial capacity for the KPIs of a dataset that is read alone: about 1,000 bytes, up to which allocators keep
-/// freed memory at hand. With 4 or 16, a get of 10 KPIs takes 4 % more instructions.
-const CAPACITY: usize = 7;
+/// The number of KPIs that is expected of a dataset that is read alone: they take about 1,000 bytes, up to which
+/// allocators keep freed memory at hand.
+pub(super) const EXPECTED: usize = 7;
+
+/// The maximum number of KPIs for which there is room before they are read.
+const EXPECTED_MAX: usize = 64;
 
 /// The KPIs of a dataset in the order of their ids, which usually is the display order too.
 #[derive(Default)]
@@ -133,6 +148,10 @@ impl KpiRows {
             is_out_of_order: false,
             created_at: None,
         }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.kpis.len()
     }
 
     fn push(&mut self, columns: &Columns<'_, Context<'_>>) -> Result<(), Stop> {

@@ -148,5 +148,5 @@ static SELECT: LazyLock<String> = LazyLock::new(|| format!("SELECT {}", gather::
 pub(super) fn of_dataset(snapshot: &Snapshot<'_>, seq: i64) -> Result<KpiRows, Failure> {
     let mut statement = snapshot.connection().prepare_cached(&SELECT)?;
     let mut rows = statement.query([seq])?;
-    Ok(gather::step(&mut rows)?.map(|(_, kpis)| kpis).unwrap_or_default())
+    Ok(gather::step(&mut rows, gather::EXPECTED)?.map(|(_, kpis)| kpis).unwrap_or_default())
 }

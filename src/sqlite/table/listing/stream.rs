@@ -17,7 +17,7 @@ use crate::model::summary::DatasetSummary;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::table::dataset::{
-    HeadReader, column, intact, owned_id, record, select_head_before, select_with_kpis_before, state,
+    HeadReader, column, intact, owned_id, record, select_head_before, select_with, state,
 };
 use crate::sqlite::table::gather::{self, KpiRows};
 use crate::sqlite::table::row::Columns;
@@ -39,7 +39,7 @@ impl Statements {
         let by_index = "INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND deleted_at IS NULL AND seq";
         let rest = format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3");
         Self {
-            datasets: select_with_kpis_before(column::ORGANIZATION_ID, &rest),
+            datasets: select_with(column::ORGANIZATION_ID, &gather::kpis_of("seq"), &rest),
             heads: select_head_before(column::ORGANIZATION_ID, &rest),
             next: format!("SELECT {extreme}(seq) FROM dataset {by_index} {operator} ?2"),
             start,
@@ -135,13 +135,16 @@ impl<'a, T> Walk<'a, T> {
         let mut statement = snapshot.connection().prepare_cached(sql)?;
         let limit = i64::try_from(self.page.left()).unwrap_or(i64::MAX);
         let mut rows = statement.query(params![self.organization.as_bytes(), self.last, limit])?;
+        let mut expected = 0;
         while self.page.left() > 0 {
-            let (row, kpis) = match gather::step(&mut rows) {
+            let (row, kpis) = match gather::step(&mut rows, expected) {
                 Ok(None) => return Ok(Step::Done),
                 Ok(Some(next)) => next,
                 Err(failure) if snapshot.is_damage(&failure) => return self.skip_unreadable(failure),
                 Err(failure) => return Err(failure),
             };
+            // Most datasets have as many as the one before.
+            expected = kpis.len();
             let seq = Columns(row).integer(column::SEQ)?;
             // On a damaged index the listing might go back and never end.
             if !self.order.is_after(self.last, seq) {
