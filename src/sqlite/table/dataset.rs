@@ -127,7 +127,7 @@ pub(super) fn select_before(end: usize, rest: &str) -> String {
     format!("SELECT {} FROM dataset {rest}", names.join(", "))
 }
 
-/// The same with an expression after the columns.
+/// The same with another expression after the columns.
 pub(super) fn select_with(end: usize, expression: &str, rest: &str) -> String {
     select_before(end, rest).replacen(" FROM", &format!(", {expression} FROM"), 1)
 }
@@ -158,7 +158,7 @@ pub(super) fn owned_id(snapshot: &Snapshot<'_>, organization: OrganizationId, se
 
 /// With the KPIs, unless the dataset is in the trash.
 static SELECT_CONTENT: LazyLock<String> = LazyLock::new(|| {
-    let kpis = format!("iif(deleted_at IS NULL, {}, NULL)", gather::kpis_of("seq"));
+    let kpis = format!("iif(deleted_at IS NULL, ({}), NULL)", gather::kpis_of("seq"));
     select_with(column::ID, &kpis, "WHERE organization_id = ?1 AND id = ?2")
 });
 

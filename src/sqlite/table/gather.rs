@@ -6,20 +6,24 @@
 //! the statement, and [`step`] takes them from there.
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
+use std::thread::AccessError;
 
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 use rusqlite::{Connection, Row, Rows, ffi};
 
 use super::kpi::column;
 use super::row::{Columns, StoredTime};
+use crate::error::Error;
 use crate::model::dataset::Kpi;
 use crate::model::ids::DatasetId;
 use crate::model::value_type::ValueType;
-use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
+use crate::sqlite::failure::{Failure, UnexpectedValue, cause, damaged};
 
 thread_local! {
-    /// What the function and [`step`] leave for each other.
-    static SLOT: Cell<Slot> = const { Cell::new(Slot::Expected(0)) };
+    /// What the function and [`step`] leave for each other. Nothing is left there when a step has ended, so nothing has
+    /// to be dropped when the thread ends, and its destructors can still read.
+    static SLOT: Cell<ManuallyDrop<Slot>> = const { Cell::new(ManuallyDrop::new(Slot::Expected(0))) };
 }
 
 /// Makes the function known to a connection, but not to the schema of its file.
@@ -31,13 +35,14 @@ pub(in crate::sqlite) fn register(connection: &Connection) -> rusqlite::Result<(
 /// All columns of a KPI except `dataset_seq`, which is known.
 const ARGUMENTS: i32 = 10;
 
-/// The expression that gathers the KPIs of the dataset with this `seq`. A statement with it returns null there, and is
-/// stepped by [`step`].
+/// The query that gathers the KPIs of the dataset with this `seq`. It returns null; the statement that it is, or is a
+/// part of, is stepped by [`step`].
 pub(super) fn kpis_of(seq: &str) -> String {
     let names: Vec<&str> = column::NAMES.iter().take(column::DATASET_SEQ).copied().collect();
-    format!("(SELECT gather_kpis({}) FROM kpi WHERE dataset_seq = {seq})", names.join(", "))
+    format!("SELECT gather_kpis({}) FROM kpi WHERE dataset_seq = {seq}", names.join(", "))
 }
 
+/// What is in the slot.
 enum Slot {
     /// No KPI was gathered yet. This number of them is expected.
     Expected(usize),
@@ -49,9 +54,9 @@ enum Slot {
 /// is expected.
 pub(super) fn step<'a>(rows: &'a mut Rows<'_>, expected: usize) -> Result<Option<(&'a Row<'a>, KpiRows)>, Failure> {
     // A callback of the application can be called in the middle of a step, and read another store.
-    let outer = replace(Slot::Expected(expected));
+    let outer = replace(Slot::Expected(expected)).map_err(no_slot)?;
     let stepped = rows.next();
-    let kpis = match replace(outer) {
+    let kpis = match replace(outer).map_err(no_slot)? {
         Slot::Expected(_) => KpiRows::default(),
         Slot::Gathered(kpis) => kpis,
         Slot::Stopped(stop) => return Err(stop.into()),
@@ -59,9 +64,14 @@ pub(super) fn step<'a>(rows: &'a mut Rows<'_>, expected: usize) -> Result<Option
     Ok(stepped?.map(|row| (row, kpis)))
 }
 
-fn replace(slot: Slot) -> Slot {
-    // It fails only while the thread ends; then no KPI is found, which no digest matches.
-    SLOT.try_with(|present| present.replace(slot)).unwrap_or(Slot::Expected(0))
+fn replace(slot: Slot) -> Result<Slot, AccessError> {
+    SLOT.try_with(|present| ManuallyDrop::into_inner(present.replace(ManuallyDrop::new(slot))))
+}
+
+/// The thread ends, and the system has taken its slot.
+#[cold]
+fn no_slot(error: AccessError) -> Failure {
+    Error::Storage { source: cause(error) }.into()
 }
 
 pub(super) const OUT_OF_ORDER: &str = "its KPIs are out of order";
@@ -91,7 +101,7 @@ struct Gather;
 
 impl Aggregate<Slot, Option<i64>> for Gather {
     fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Slot> {
-        let expected = match replace(Slot::Expected(0)) {
+        let expected = match replace(Slot::Expected(0)).map_err(|_| stopped())? {
             Slot::Expected(expected) => expected.min(EXPECTED_MAX),
             Slot::Gathered(_) | Slot::Stopped(_) => 0,
         };
@@ -110,13 +120,13 @@ impl Aggregate<Slot, Option<i64>> for Gather {
 
     fn finalize(&self, _: &mut Context<'_>, slot: Option<Slot>) -> rusqlite::Result<Option<i64>> {
         if let Some(slot) = slot {
-            replace(slot);
+            replace(slot).map_err(|_| stopped())?;
         }
         Ok(None)
     }
 }
 
-/// Ends the statement. The caller never sees it: what stopped the gathering is in the slot.
+/// Ends the statement. The reader reports what is in the slot, and not this.
 #[cold]
 fn stopped() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CONSTRAINT_FUNCTION), None)

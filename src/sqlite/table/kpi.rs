@@ -142,7 +142,7 @@ pub(super) fn delete(connection: &Connection, seq: i64, deleted: &[KpiId]) -> ru
     Ok(())
 }
 
-static SELECT: LazyLock<String> = LazyLock::new(|| format!("SELECT {}", gather::kpis_of("?1")));
+static SELECT: LazyLock<String> = LazyLock::new(|| gather::kpis_of("?1"));
 
 /// The KPIs of a dataset.
 pub(super) fn of_dataset(snapshot: &Snapshot<'_>, seq: i64) -> Result<KpiRows, Failure> {

@@ -39,7 +39,7 @@ impl Statements {
         let by_index = "INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND deleted_at IS NULL AND seq";
         let rest = format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3");
         Self {
-            datasets: select_with(column::ORGANIZATION_ID, &gather::kpis_of("seq"), &rest),
+            datasets: select_with(column::ORGANIZATION_ID, &format!("({})", gather::kpis_of("seq")), &rest),
             heads: select_head_before(column::ORGANIZATION_ID, &rest),
             next: format!("SELECT {extreme}(seq) FROM dataset {by_index} {operator} ?2"),
             start,
@@ -55,6 +55,7 @@ pub(super) fn datasets(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Res
     let organization = selection.organization;
     Walk::new(snapshot, selection).page(
         |statements| &statements.datasets,
+        false,
         |row, kpis| {
             let id = Columns(row).id(column::ID)?;
             let record = intact(row, record(row, organization, id, kpis)?)?;
@@ -70,6 +71,7 @@ pub(super) fn summaries(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Re
     let mut heads = HeadReader::new();
     Walk::new(snapshot, selection).page(
         |statements| &statements.heads,
+        true,
         |row, _| {
             let id = Columns(row).id(column::ID)?;
             let head = heads.read(row, organization, id)?;
@@ -115,13 +117,15 @@ impl<'a, T> Walk<'a, T> {
         Self { snapshot, organization, order, statements, last, page: RawPage::new(limit) }
     }
 
-    /// Fills the page by one of the statements, of which `read` reads a row, with its size in memory.
+    /// Fills the page by one of the statements, of which `read` reads a row, with its size in memory. Where rows are
+    /// small, one row more than is returned shows whether there is a next page.
     fn page(
         mut self,
         statement: impl Fn(&Statements) -> &str,
+        has_small_rows: bool,
         mut read: impl FnMut(&Row<'_>, KpiRows) -> Result<(usize, T), Failure>,
     ) -> Result<RawPage<T>, Failure> {
-        while let Step::Restart = self.run(statement(self.statements), &mut read)? {}
+        while let Step::Restart = self.run(statement(self.statements), has_small_rows, &mut read)? {}
         Ok(self.page)
     }
 
@@ -129,17 +133,24 @@ impl<'a, T> Walk<'a, T> {
     fn run(
         &mut self,
         sql: &str,
+        has_small_rows: bool,
         mut read: impl FnMut(&Row<'_>, KpiRows) -> Result<(usize, T), Failure>,
     ) -> Result<Step, Failure> {
         let snapshot = self.snapshot;
         let mut statement = snapshot.connection().prepare_cached(sql)?;
-        let limit = i64::try_from(self.page.left()).unwrap_or(i64::MAX);
+        let limit = i64::try_from(self.page.left() + usize::from(has_small_rows)).unwrap_or(i64::MAX);
         let mut rows = statement.query(params![self.organization.as_bytes(), self.last, limit])?;
         let mut expected = 0;
-        while self.page.left() > 0 {
+        while self.page.left() > 0 || has_small_rows {
+            let is_full = self.page.left() == 0;
             let (row, kpis) = match gather::step(&mut rows, expected) {
                 Ok(None) => return Ok(Step::Done),
+                Ok(Some(_)) if is_full => {
+                    self.page.next = Some(self.last);
+                    return Ok(Step::Done);
+                }
                 Ok(Some(next)) => next,
+                Err(failure) if snapshot.is_damage(&failure) && is_full => break,
                 Err(failure) if snapshot.is_damage(&failure) => return self.skip_unreadable(failure),
                 Err(failure) => return Err(failure),
             };
