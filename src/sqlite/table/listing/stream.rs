@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Row, params};
+use rusqlite::{Row, Rows, params};
 
 use super::Selection;
 use super::page::RawPage;
@@ -53,33 +53,25 @@ static NEWEST_FIRST: LazyLock<Statements> = LazyLock::new(|| Statements::new("<"
 /// A page of datasets with their KPIs.
 pub(super) fn datasets(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Result<RawPage<Dataset>, Failure> {
     let organization = selection.organization;
-    Walk::new(snapshot, selection).page(
-        |statements| &statements.datasets,
-        false,
-        |row, kpis| {
-            let id = Columns(row).id(column::ID)?;
-            let record = intact(row, record(row, organization, id, kpis)?)?;
-            check_present(row, organization, id)?;
-            Ok((record.bytes(), record.dataset))
-        },
-    )
+    Walk::new(snapshot, selection, true).page(|row, kpis| {
+        let id = Columns(row).id(column::ID)?;
+        let record = intact(row, record(row, organization, id, kpis)?)?;
+        check_present(row, organization, id)?;
+        Ok((record.bytes(), record.dataset))
+    })
 }
 
 /// A page of datasets without their KPIs.
 pub(super) fn summaries(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Result<RawPage<DatasetSummary>, Failure> {
     let organization = selection.organization;
     let mut heads = HeadReader::new();
-    Walk::new(snapshot, selection).page(
-        |statements| &statements.heads,
-        true,
-        |row, _| {
-            let id = Columns(row).id(column::ID)?;
-            let head = heads.read(row, organization, id)?;
-            check_present(row, organization, id)?;
-            let summary = head.summary(Vec::new());
-            Ok((summary.bytes(), summary))
-        },
-    )
+    Walk::new(snapshot, selection, false).page(|row, _| {
+        let id = Columns(row).id(column::ID)?;
+        let head = heads.read(row, organization, id)?;
+        check_present(row, organization, id)?;
+        let summary = head.summary(Vec::new());
+        Ok((summary.bytes(), summary))
+    })
 }
 
 fn check_present(row: &Row<'_>, organization: OrganizationId, id: DatasetId) -> Result<(), Failure> {
@@ -95,6 +87,7 @@ struct Walk<'a, T> {
     organization: OrganizationId,
     order: Order,
     statements: &'static Statements,
+    has_kpis: bool,
     /// The `seq` of the last dataset that was read.
     last: i64,
     page: RawPage<T>,
@@ -107,43 +100,42 @@ enum Step {
 }
 
 impl<'a, T> Walk<'a, T> {
-    fn new(snapshot: &'a Snapshot<'a>, selection: Selection<'_>) -> Self {
+    fn new(snapshot: &'a Snapshot<'a>, selection: Selection<'_>, has_kpis: bool) -> Self {
         let Selection { organization, order, after, limit, .. } = selection;
         let statements = match order {
             Order::OldestFirst => &*OLDEST_FIRST,
             Order::NewestFirst | Order::RecentlyChanged => &*NEWEST_FIRST,
         };
         let last = after.unwrap_or(statements.start);
-        Self { snapshot, organization, order, statements, last, page: RawPage::new(limit) }
+        Self { snapshot, organization, order, statements, has_kpis, last, page: RawPage::new(limit) }
     }
 
-    /// Fills the page by one of the statements, of which `read` reads a row, with its size in memory. Where rows are
-    /// small, one row more than is returned shows whether there is a next page.
+    /// Fills the page; `read` reads a row, with its size in memory.
     fn page(
         mut self,
-        statement: impl Fn(&Statements) -> &str,
-        has_small_rows: bool,
         mut read: impl FnMut(&Row<'_>, KpiRows) -> Result<(usize, T), Failure>,
     ) -> Result<RawPage<T>, Failure> {
-        while let Step::Restart = self.run(statement(self.statements), has_small_rows, &mut read)? {}
+        while let Step::Restart = self.run(&mut read)? {}
         Ok(self.page)
     }
 
-    /// Runs a statement for the rest of the page.
-    fn run(
-        &mut self,
-        sql: &str,
-        has_small_rows: bool,
-        mut read: impl FnMut(&Row<'_>, KpiRows) -> Result<(usize, T), Failure>,
-    ) -> Result<Step, Failure> {
+    /// Runs the statement for the rest of the page.
+    fn run(&mut self, mut read: impl FnMut(&Row<'_>, KpiRows) -> Result<(usize, T), Failure>) -> Result<Step, Failure> {
         let snapshot = self.snapshot;
+        let sql = if self.has_kpis { &self.statements.datasets } else { &self.statements.heads };
         let mut statement = snapshot.connection().prepare_cached(sql)?;
-        let limit = i64::try_from(self.page.left() + usize::from(has_small_rows)).unwrap_or(i64::MAX);
+        // One row more than is returned shows whether there is a next page. With its KPIs, it would cost more than a
+        // statement that looks for it.
+        let limit = self.page.left() + usize::from(!self.has_kpis);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut rows = statement.query(params![self.organization.as_bytes(), self.last, limit])?;
         let mut expected = 0;
-        while self.page.left() > 0 || has_small_rows {
+        loop {
             let is_full = self.page.left() == 0;
-            let (row, kpis) = match gather::step(&mut rows, expected) {
+            if is_full && self.has_kpis {
+                break;
+            }
+            let (row, kpis) = match self.step(&mut rows, expected) {
                 Ok(None) => return Ok(Step::Done),
                 Ok(Some(_)) if is_full => {
                     self.page.next = Some(self.last);
@@ -180,6 +172,13 @@ impl<'a, T> Walk<'a, T> {
             Err(failure) => return Err(failure),
         }
         Ok(Step::Done)
+    }
+
+    fn step<'r>(&self, rows: &'r mut Rows<'_>, expected: usize) -> Result<Option<(&'r Row<'r>, KpiRows)>, Failure> {
+        if self.has_kpis {
+            return gather::step(rows, expected);
+        }
+        Ok(rows.next()?.map(|row| (row, KpiRows::default())))
     }
 
     /// The `seq` of the next dataset, if there is one.
