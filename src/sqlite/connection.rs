@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::Error;
 use crate::model::durability::Durability;
 use crate::sqlite::failure::{Failure, cause};
+use crate::sqlite::table::gather;
 
 /// The features of SQLite that are switched on or off, each read back.
 const FEATURES: [(DbConfig, bool); 10] = [
@@ -40,7 +41,8 @@ const LIMITS: [(Limit, i32); 11] = [
     (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
     (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 3),
     (Limit::SQLITE_LIMIT_VDBE_OP, 25_000),
-    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 8),
+    // The columns of a KPI.
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 10),
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
     (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
     // A statement that inserts several rows has a parameter for every column of each row.
@@ -171,6 +173,7 @@ fn harden(connection: &Connection) -> Result<(), Failure> {
         connection.set_limit(limit, value)?;
         expect_set("limit", connection.limit(limit)? == value)?;
     }
+    gather::register(connection)?;
     set_pragma(connection, "cell_size_check", 1)?;
     // MEMORY: a long statement journal would be a file in the system's temporary folder, which may be full or missing.
     set_pragma(connection, "temp_store", 2)?;

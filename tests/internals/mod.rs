@@ -1,9 +1,10 @@
-//! Tests that need the inside of the crate: its connections, the writer and its queue, the statements,
+//! Tests that need the inside of the crate: its connections, the writer and its queue, the statements, gathered KPIs,
 //! the content of edits, and the search.
 
 mod backups;
 mod durability;
 mod edits;
+mod gathering;
 mod log_bound;
 mod opening;
 mod readers;

@@ -171,7 +171,7 @@ pub(crate) fn accept(transaction: &Transaction<'_>, author: Author, id: DatasetI
         if let Some(State { deleted: Some(_), .. }) = state {
             return Ok(None);
         }
-        let record = record(row, organization, id, |parent| kpi::of_dataset(transaction, parent))?;
+        let record = record(row, organization, id, kpi::of_dataset(transaction, owner.seq)?)?;
         if !record.is_within_limits() {
             return Err(UnexpectedValue.into());
         }

@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{Row, Statement, params};
 
-use super::kpi::{self, KpiRows, Parent};
+use super::gather::{self, KpiRows};
+use super::kpi;
 use super::row::{Columns, StoredTime};
 use super::{counter, trash};
 use crate::error::Error;
@@ -126,6 +127,11 @@ pub(super) fn select_before(end: usize, rest: &str) -> String {
     format!("SELECT {} FROM dataset {rest}", names.join(", "))
 }
 
+/// The same with another expression after the columns.
+pub(super) fn select_with(end: usize, expression: &str, rest: &str) -> String {
+    select_before(end, rest).replacen(" FROM", &format!(", {expression} FROM"), 1)
+}
+
 /// The same with null for the digest of the KPIs, which is of no use without them.
 pub(super) fn select_head_before(end: usize, rest: &str) -> String {
     select_before(end, rest).replacen("kpi_digest", "NULL", 1)
@@ -150,8 +156,11 @@ pub(super) fn owned_id(snapshot: &Snapshot<'_>, organization: OrganizationId, se
     }
 }
 
-static SELECT_CONTENT: LazyLock<String> =
-    LazyLock::new(|| select_before(column::ID, "WHERE organization_id = ?1 AND id = ?2"));
+/// With the KPIs, unless the dataset is in the trash.
+static SELECT_CONTENT: LazyLock<String> = LazyLock::new(|| {
+    let kpis = format!("iif(deleted_at IS NULL, ({}), NULL)", gather::kpis_of("seq"));
+    select_with(column::ID, &kpis, "WHERE organization_id = ?1 AND id = ?2")
+});
 
 /// Reads the dataset with this id of this organization, unless it is in the trash.
 pub(crate) fn get(
@@ -161,14 +170,16 @@ pub(crate) fn get(
 ) -> Result<Option<Dataset>, Failure> {
     let mut statement = snapshot.connection().prepare_cached(&SELECT_CONTENT)?;
     let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
-    let read = match rows.next() {
-        Ok(Some(row)) => match state(row, organization, id) {
+    let read = match gather::step(&mut rows, gather::EXPECTED) {
+        Ok(Some((row, kpis))) => match state(row, organization, id) {
             Ok(Some(State { deleted: Some(_), .. })) => Ok(None),
-            Ok(_) => read(snapshot, row, organization, id).map(|record| Some(record.dataset)),
+            Ok(_) => record(row, organization, id, kpis)
+                .and_then(|record| intact(row, record))
+                .map(|record| Some(record.dataset)),
             Err(failure) => Err(failure),
         },
         Ok(None) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(failure) => Err(failure),
     };
     read.map_err(|Failure(error)| error.with_dataset(id).into())
 }
@@ -180,7 +191,8 @@ pub(super) fn read(
     organization: OrganizationId,
     id: DatasetId,
 ) -> Result<Record, Failure> {
-    intact(row, record(row, organization, id, |parent| kpi::of_dataset(snapshot, parent))?)
+    let kpis = kpi::of_dataset(snapshot, Columns(row).integer(column::SEQ)?)?;
+    intact(row, record(row, organization, id, kpis)?)
 }
 
 /// The same for a verification, which also reports values that this crate never writes but can read.
@@ -235,16 +247,16 @@ pub(in crate::sqlite) fn state(
 
 const STATE_DAMAGED: &str = "its state does not match its digest";
 
-/// Reads the row of a dataset and those of its KPIs, without checking the digests.
+/// Reads the row of a dataset with these KPIs, without checking the digests.
 pub(super) fn record(
     row: &Row<'_>,
     organization: OrganizationId,
     id: DatasetId,
-    kpis: impl FnOnce(Parent) -> Result<KpiRows, Failure>,
+    kpis: KpiRows,
 ) -> Result<Record, Failure> {
     let columns = Columns(row);
-    let created_at = columns.time(column::CREATED_AT)?;
-    let (positions, kpis) = kpis(Parent { seq: columns.integer(column::SEQ)?, id, created_at })?.in_display_order();
+    let created_at = columns.time_likely(column::CREATED_AT, kpis.created_at)?;
+    let (positions, kpis) = kpis.in_display_order(id);
     let dataset = Dataset { kpis, ..head(row, organization, id, created_at.time)? };
     let revision = columns.integer(column::REVISION)?;
     Ok(Record { dataset, positions, revision, has_given_id: true, digest: digest(row)? })
@@ -283,7 +295,7 @@ impl HeadReader {
     pub(super) fn read(&mut self, row: &Row<'_>, organization: OrganizationId, id: DatasetId) -> Result<Head, Failure> {
         let columns = Columns(row);
         let created_at = match self.created_at {
-            Some(likely) => columns.time_likely(column::CREATED_AT, likely)?,
+            Some(likely) => columns.time_likely(column::CREATED_AT, Some(likely))?.time,
             None => self.created_at.insert(columns.time(column::CREATED_AT)?).time,
         };
         let dataset = head(row, organization, id, created_at)?;

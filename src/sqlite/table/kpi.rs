@@ -4,13 +4,12 @@ use std::sync::LazyLock;
 
 use rusqlite::{Connection, Statement, params};
 
+use super::gather::{self, KpiRows};
 use super::parameters;
-use super::row::{Columns, StoredTime};
 use crate::model::dataset::Kpi;
-use crate::model::ids::{DatasetId, KpiId};
+use crate::model::ids::KpiId;
 use crate::model::record::Record;
-use crate::model::value_type::ValueType;
-use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
+use crate::sqlite::failure::Failure;
 use crate::sqlite::snapshot::Snapshot;
 
 pub(in crate::sqlite) mod column {
@@ -143,99 +142,11 @@ pub(super) fn delete(connection: &Connection, seq: i64, deleted: &[KpiId]) -> ru
     Ok(())
 }
 
-/// Without `dataset_seq`, which is known.
-static SELECT: LazyLock<String> = LazyLock::new(|| {
-    let names: Vec<&str> = column::NAMES.iter().take(column::DATASET_SEQ).copied().collect();
-    format!("SELECT {} FROM kpi WHERE dataset_seq = ?1", names.join(", "))
-});
-
-/// The initial capacity for the KPIs of a dataset that is read alone: about 1,000 bytes, up to which allocators keep
-/// freed memory at hand. With 4 or 16, a get of 10 KPIs takes 4 % more instructions.
-const CAPACITY: usize = 7;
-
-/// The fields of a dataset that its KPIs need.
-#[derive(Clone, Copy)]
-pub(super) struct Parent {
-    pub(super) seq: i64,
-    pub(super) id: DatasetId,
-    pub(super) created_at: StoredTime,
-}
+static SELECT: LazyLock<String> = LazyLock::new(|| gather::kpis_of("?1"));
 
 /// The KPIs of a dataset.
-pub(super) fn of_dataset(snapshot: &Snapshot<'_>, dataset: Parent) -> Result<KpiRows, Failure> {
+pub(super) fn of_dataset(snapshot: &Snapshot<'_>, seq: i64) -> Result<KpiRows, Failure> {
     let mut statement = snapshot.connection().prepare_cached(&SELECT)?;
-    let mut rows = statement.query([dataset.seq])?;
-    let mut found = KpiRows::with_capacity(CAPACITY);
-    while let Some(row) = rows.next()? {
-        found.push(&Columns(row), dataset)?;
-    }
-    Ok(found)
-}
-
-pub(super) const OUT_OF_ORDER: &str = "its KPIs are out of order";
-
-/// The KPIs of a dataset in the order of their ids, which usually is the display order too.
-pub(super) struct KpiRows {
-    kpis: Vec<Kpi>,
-    /// The position of each in the order of addition.
-    positions: Vec<i64>,
-    is_out_of_order: bool,
-}
-
-impl KpiRows {
-    pub(super) fn with_capacity(count: usize) -> Self {
-        Self { kpis: Vec::with_capacity(count), positions: Vec::with_capacity(count), is_out_of_order: false }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.kpis.len()
-    }
-
-    pub(super) fn push(&mut self, columns: &Columns<'_>, dataset: Parent) -> Result<(), Failure> {
-        let id = columns.id(column::ID)?;
-        let (position, sort_order) = (columns.integer(column::POSITION)?, columns.integer(column::SORT_ORDER)?);
-        if let (Some(before), Some(position_before)) = (self.kpis.last(), self.positions.last()) {
-            // The table is sorted by id. On a damaged page the rows might go back and never end.
-            if before.id >= id {
-                return Err(damaged(OUT_OF_ORDER).into());
-            }
-            self.is_out_of_order |= (sort_order, position) < (before.sort_order, *position_before);
-        }
-        self.positions.push(position);
-        self.kpis.push(Kpi {
-            id,
-            dataset_id: dataset.id,
-            name: columns.text(column::NAME)?,
-            description: columns.optional_text(column::DESCRIPTION)?,
-            unit: columns.optional_text(column::UNIT)?,
-            value_type: value_type(columns.integer(column::VALUE_TYPE)?)?,
-            required: required(columns.integer(column::REQUIRED)?)?,
-            sort_order,
-            created_at: columns.time_likely(column::CREATED_AT, dataset.created_at)?,
-            updated_at: columns.optional_time(column::UPDATED_AT)?,
-        });
-        Ok(())
-    }
-
-    /// The KPIs in display order, with their positions. For a few rows, sorting here is faster than SQLite's sorter.
-    pub(super) fn in_display_order(self) -> (Vec<i64>, Vec<Kpi>) {
-        if !self.is_out_of_order {
-            return (self.positions, self.kpis);
-        }
-        let mut kpis: Vec<_> = self.positions.into_iter().zip(self.kpis).collect();
-        kpis.sort_unstable_by_key(|(position, kpi)| (kpi.sort_order, *position));
-        kpis.into_iter().unzip()
-    }
-}
-
-pub(super) fn value_type(stored: i64) -> Result<ValueType, UnexpectedValue> {
-    ValueType::from_number(stored).ok_or(UnexpectedValue)
-}
-
-fn required(stored: i64) -> Result<bool, UnexpectedValue> {
-    match stored {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(UnexpectedValue),
-    }
+    let mut rows = statement.query([seq])?;
+    Ok(gather::step(&mut rows, gather::EXPECTED)?.map(|(_, kpis)| kpis).unwrap_or_default())
 }

@@ -1,6 +1,7 @@
 //! The tables: the columns, the statements and the row mapper of each.
 //!
-//! - [`dataset`], [`kpi`]: reading and writing the rows of one dataset; [`listing`]: reading those of many.
+//! - [`dataset`], [`kpi`]: reading and writing the rows of one dataset; [`gather`]: its KPIs in one step of a statement;
+//!   [`listing`]: reading the rows of many.
 //! - [`change`]: changing a stored dataset; [`version`]: what each change replaced; [`history`]: earlier
 //!   versions; [`prune`]: removing them. [`changes`]: what has changed since a place.
 //! - [`trash`]: deleted datasets. [`mod@organization`]: removing all of an organization; [`removal`]: what both remove,
@@ -14,6 +15,7 @@ pub(crate) mod change;
 pub(crate) mod changes;
 pub(in crate::sqlite) mod counter;
 pub(crate) mod dataset;
+pub(in crate::sqlite) mod gather;
 pub(crate) mod history;
 pub(in crate::sqlite) mod kpi;
 pub(crate) mod listing;

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::Row;
+use rusqlite::functions::Context;
 use rusqlite::types::ValueRef;
 
 use crate::model::limits::DESCRIPTION_MAX;
@@ -18,12 +19,30 @@ pub(in crate::sqlite) struct StoredTime {
     pub(in crate::sqlite) time: DateTime<Utc>,
 }
 
-/// A row that is being read.
-pub(in crate::sqlite) struct Columns<'a>(pub(in crate::sqlite) &'a Row<'a>);
+/// What has the columns of a row.
+pub(in crate::sqlite) trait Source {
+    fn value(&self, column: usize) -> Result<ValueRef<'_>, UnexpectedValue>;
+}
 
-impl<'a> Columns<'a> {
+impl Source for Row<'_> {
+    fn value(&self, column: usize) -> Result<ValueRef<'_>, UnexpectedValue> {
+        self.get_ref(column).map_err(|_| UnexpectedValue)
+    }
+}
+
+/// The arguments of a function that SQLite calls with the columns.
+impl Source for Context<'_> {
+    fn value(&self, column: usize) -> Result<ValueRef<'_>, UnexpectedValue> {
+        if column < self.len() { Ok(self.get_raw(column)) } else { Err(UnexpectedValue) }
+    }
+}
+
+/// A row that is being read.
+pub(in crate::sqlite) struct Columns<'a, S = Row<'a>>(pub(in crate::sqlite) &'a S);
+
+impl<'a, S: Source> Columns<'a, S> {
     fn value(&self, column: usize) -> Result<ValueRef<'a>, UnexpectedValue> {
-        self.0.get_ref(column).map_err(|_| UnexpectedValue)
+        self.0.value(column)
     }
 
     pub(in crate::sqlite) fn is_null(&self, column: usize) -> bool {
@@ -108,11 +127,11 @@ impl<'a> Columns<'a> {
     pub(in crate::sqlite) fn time_likely(
         &self,
         column: usize,
-        likely: StoredTime,
-    ) -> Result<DateTime<Utc>, UnexpectedValue> {
-        match self.integer(column)? {
-            micros if micros == likely.micros => Ok(likely.time),
-            micros => time::from_micros(micros).ok_or(UnexpectedValue),
+        likely: Option<StoredTime>,
+    ) -> Result<StoredTime, UnexpectedValue> {
+        match likely {
+            Some(likely) if self.integer(column)? == likely.micros => Ok(likely),
+            _ => self.time(column),
         }
     }
 

@@ -89,7 +89,7 @@ fn assert_hardened(connection: &Connection, writes: bool) {
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
         (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 3),
         (Limit::SQLITE_LIMIT_VDBE_OP, 25_000),
-        (Limit::SQLITE_LIMIT_FUNCTION_ARG, 8),
+        (Limit::SQLITE_LIMIT_FUNCTION_ARG, 10),
         (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
         (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 1_000),
         (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),

@@ -10,7 +10,7 @@ use crate::model::search::text_match::Match;
 use crate::model::summary;
 use crate::sqlite::failure::{Failure, UnexpectedValue, damaged};
 use crate::sqlite::snapshot::Snapshot;
-use crate::sqlite::table::kpi;
+use crate::sqlite::table::gather;
 use crate::sqlite::table::row::Columns;
 
 // The columns of KPIs that a filter reads. The unit, the last text of the row, comes first: SQLite finds its place
@@ -66,9 +66,9 @@ impl<'a> Matcher<'a> {
             // The table is sorted by id. On a damaged page the rows might go back and never end.
             let id: KpiId = columns.id(column::ID)?;
             if last.replace(id).is_some_and(|last| last >= id) {
-                return Err(damaged(kpi::OUT_OF_ORDER).into());
+                return Err(damaged(gather::OUT_OF_ORDER).into());
             }
-            has_type = has_type || *value_type == Some(kpi::value_type(columns.integer(column::VALUE_TYPE)?)?);
+            has_type = has_type || *value_type == Some(gather::value_type(columns.integer(column::VALUE_TYPE)?)?);
             if let Some(searcher) = self.searcher.as_mut().filter(|_| !has_words) {
                 for column in column::TEXTS {
                     has_words = add(searcher, columns.optional_text_bytes(column)?)?;

@@ -1,13 +1,11 @@
-//! Listing all datasets in the order of creation by one statement, or by two with their KPIs, however many there are.
+//! Listing all datasets in the order of creation by one statement, however many there are.
 //!
-//! One statement returns the datasets, the other their KPIs, joined to the same index in the same order; both are
-//! stepped in parallel. If a dataset and its KPIs do not match, that dataset is read alone, so that damage is reported
-//! for the damaged dataset and for no other, and both statements restart after it.
+//! Each row is a dataset with its KPIs. One that does not match its digest is damaged; if SQLite cannot read it, the
+//! statement restarts after it. So damage is reported for the damaged dataset and for no other.
 
 use std::sync::LazyLock;
 
-use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
-use rusqlite::{Row, Rows, Statement, params};
+use rusqlite::{Row, Rows, params};
 
 use super::Selection;
 use super::page::RawPage;
@@ -19,9 +17,9 @@ use crate::model::summary::DatasetSummary;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::table::dataset::{
-    HeadReader, column, intact, owned_id, record, select_before, select_head_before, state,
+    HeadReader, column, intact, owned_id, record, select_head_before, select_with, state,
 };
-use crate::sqlite::table::kpi::{self, KpiRows, Parent};
+use crate::sqlite::table::gather::{self, KpiRows};
 use crate::sqlite::table::row::Columns;
 
 /// The statements of a listing in one direction. They name their index: misled by the statistics in a file, SQLite
@@ -30,7 +28,6 @@ struct Statements {
     datasets: String,
     /// The same without what only a read of the KPIs needs.
     heads: String,
-    kpis: String,
     /// The `seq` of the next dataset, read from the index alone.
     next: String,
     /// The `seq` before the first dataset.
@@ -40,22 +37,10 @@ struct Statements {
 impl Statements {
     fn new(operator: &str, direction: &str, extreme: &str, start: i64) -> Self {
         let by_index = "INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND deleted_at IS NULL AND seq";
-        let kpis = kpi::column::NAMES.iter().map(|name| format!("k.{name}")).collect::<Vec<_>>().join(", ");
+        let rest = format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3");
         Self {
-            datasets: select_before(
-                column::ORGANIZATION_ID,
-                &format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3"),
-            ),
-            heads: select_head_before(
-                column::ORGANIZATION_ID,
-                &format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3"),
-            ),
-            // Bounded, or it would walk over all datasets without KPIs.
-            kpis: format!(
-                "SELECT {kpis} FROM \
-                 (SELECT seq FROM dataset {by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3) AS d \
-                 CROSS JOIN kpi AS k ON k.dataset_seq = d.seq"
-            ),
+            datasets: select_with(column::ORGANIZATION_ID, &format!("({})", gather::kpis_of("seq")), &rest),
+            heads: select_head_before(column::ORGANIZATION_ID, &rest),
             next: format!("SELECT {extreme}(seq) FROM dataset {by_index} {operator} ?2"),
             start,
         }
@@ -67,54 +52,26 @@ static NEWEST_FIRST: LazyLock<Statements> = LazyLock::new(|| Statements::new("<"
 
 /// A page of datasets with their KPIs.
 pub(super) fn datasets(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Result<RawPage<Dataset>, Failure> {
-    let mut walk = Walk::new(snapshot, selection);
     let organization = selection.organization;
-    loop {
-        let mut statement = snapshot.connection().prepare_cached(&walk.statements.kpis)?;
-        let mut kpis = KpiCursor { rows: walk.query(&mut statement)?, has_started: false, likely: 0 };
-        let next = |row: &Row<'_>| with_kpis(row, organization, |parent| kpis.of_next(parent));
-        let alone = |row: &Row<'_>| with_kpis(row, organization, |parent| kpi::of_dataset(snapshot, parent));
-        if let Step::Done = walk.run(&walk.statements.datasets, next, alone)? {
-            return Ok(walk.page);
-        }
-    }
+    Walk::new(snapshot, selection, true).page(|row, kpis| {
+        let id = Columns(row).id(column::ID)?;
+        let record = intact(row, record(row, organization, id, kpis)?)?;
+        check_present(row, organization, id)?;
+        Ok((record.bytes(), record.dataset))
+    })
 }
 
 /// A page of datasets without their KPIs.
 pub(super) fn summaries(snapshot: &Snapshot<'_>, selection: Selection<'_>) -> Result<RawPage<DatasetSummary>, Failure> {
-    let mut walk = Walk::new(snapshot, selection);
+    let organization = selection.organization;
     let mut heads = HeadReader::new();
-    loop {
-        let read = |row: &Row<'_>| summary(row, selection.organization, &mut heads);
-        let again = |row: &Row<'_>| summary(row, selection.organization, &mut HeadReader::new());
-        if let Step::Done = walk.run(&walk.statements.heads, read, again)? {
-            return Ok(walk.page);
-        }
-    }
-}
-
-/// Reads the dataset of a row with these KPIs, and its size in memory.
-fn with_kpis(
-    row: &Row<'_>,
-    organization: OrganizationId,
-    kpis: impl FnOnce(Parent) -> Result<KpiRows, Failure>,
-) -> Result<(usize, Dataset), Failure> {
-    let id = Columns(row).id(column::ID)?;
-    let record = intact(row, record(row, organization, id, kpis)?)?;
-    check_present(row, organization, id)?;
-    Ok((record.bytes(), record.dataset))
-}
-
-fn summary(
-    row: &Row<'_>,
-    organization: OrganizationId,
-    heads: &mut HeadReader,
-) -> Result<(usize, DatasetSummary), Failure> {
-    let id = Columns(row).id(column::ID)?;
-    let head = heads.read(row, organization, id)?;
-    check_present(row, organization, id)?;
-    let summary = head.summary(Vec::new());
-    Ok((summary.bytes(), summary))
+    Walk::new(snapshot, selection, false).page(|row, _| {
+        let id = Columns(row).id(column::ID)?;
+        let head = heads.read(row, organization, id)?;
+        check_present(row, organization, id)?;
+        let summary = head.summary(Vec::new());
+        Ok((summary.bytes(), summary))
+    })
 }
 
 fn check_present(row: &Row<'_>, organization: OrganizationId, id: DatasetId) -> Result<(), Failure> {
@@ -130,6 +87,7 @@ struct Walk<'a, T> {
     organization: OrganizationId,
     order: Order,
     statements: &'static Statements,
+    has_kpis: bool,
     /// The `seq` of the last dataset that was read.
     last: i64,
     page: RawPage<T>,
@@ -142,129 +100,115 @@ enum Step {
 }
 
 impl<'a, T> Walk<'a, T> {
-    fn new(snapshot: &'a Snapshot<'a>, selection: Selection<'_>) -> Self {
+    fn new(snapshot: &'a Snapshot<'a>, selection: Selection<'_>, has_kpis: bool) -> Self {
         let Selection { organization, order, after, limit, .. } = selection;
         let statements = match order {
             Order::OldestFirst => &*OLDEST_FIRST,
             Order::NewestFirst | Order::RecentlyChanged => &*NEWEST_FIRST,
         };
         let last = after.unwrap_or(statements.start);
-        Self { snapshot, organization, order, statements, last, page: RawPage::new(limit) }
+        Self { snapshot, organization, order, statements, has_kpis, last, page: RawPage::new(limit) }
     }
 
-    /// Runs a statement for the rest of the page. One row more than is returned shows whether there is a next page.
-    fn query<'s>(&self, statement: &'s mut Statement<'_>) -> Result<Rows<'s>, Failure> {
-        let limit = i64::try_from(self.page.left()).unwrap_or(i64::MAX).saturating_add(1);
-        Ok(statement.query(params![self.organization.as_bytes(), self.last, limit])?)
+    /// Fills the page; `read` reads a row, with its size in memory.
+    fn page(
+        mut self,
+        mut read: impl FnMut(&Row<'_>, KpiRows) -> Result<(usize, T), Failure>,
+    ) -> Result<RawPage<T>, Failure> {
+        while let Step::Restart = self.run(&mut read)? {}
+        Ok(self.page)
     }
 
-    /// Fills the page by this statement. Where `read` fails, `read_alone` reads the same row without the KPIs of the
-    /// rows before it.
-    fn run(
-        &mut self,
-        sql: &str,
-        mut read: impl FnMut(&Row<'_>) -> Result<(usize, T), Failure>,
-        read_alone: impl Fn(&Row<'_>) -> Result<(usize, T), Failure>,
-    ) -> Result<Step, Failure> {
+    /// Runs the statement for the rest of the page.
+    fn run(&mut self, mut read: impl FnMut(&Row<'_>, KpiRows) -> Result<(usize, T), Failure>) -> Result<Step, Failure> {
         let snapshot = self.snapshot;
-        let left = self.page.left();
+        let sql = if self.has_kpis { &self.statements.datasets } else { &self.statements.heads };
         let mut statement = snapshot.connection().prepare_cached(sql)?;
-        let mut rows = self.query(&mut statement)?;
-        for count in 0.. {
-            let row = match rows.next().map_err(Failure::from) {
+        // One row more than is returned shows whether there is a next page. With its KPIs, it would cost more than a
+        // statement that looks for it.
+        let limit = self.page.left() + usize::from(!self.has_kpis);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![self.organization.as_bytes(), self.last, limit])?;
+        let mut expected = 0;
+        loop {
+            let is_full = self.page.left() == 0;
+            if is_full && self.has_kpis {
+                break;
+            }
+            let (row, kpis) = match self.step(&mut rows, expected) {
                 Ok(None) => return Ok(Step::Done),
-                Ok(Some(_)) if count == left => {
+                Ok(Some(_)) if is_full => {
                     self.page.next = Some(self.last);
                     return Ok(Step::Done);
                 }
-                Ok(Some(row)) => row,
-                Err(failure) if snapshot.is_damage(&failure) => {
-                    return self.skip_unreadable(failure, count == left);
-                }
+                Ok(Some(next)) => next,
+                Err(failure) if snapshot.is_damage(&failure) && is_full => break,
+                Err(failure) if snapshot.is_damage(&failure) => return self.skip_unreadable(failure),
                 Err(failure) => return Err(failure),
             };
+            // Most datasets have as many as the one before.
+            expected = kpis.len();
             let seq = Columns(row).integer(column::SEQ)?;
             // On a damaged index the listing might go back and never end.
             if !self.order.is_after(self.last, seq) {
                 return Ok(self.end_damaged(damaged("an index is out of order").into()));
             }
-            let (mut sized, mut step) = (read(row), None);
-            if sized.as_ref().is_err_and(|failure| snapshot.is_damage(failure)) {
-                (sized, step) = (read_alone(row), Some(Step::Restart));
-            }
-            match sized {
+            match read(row, kpis) {
                 Ok((bytes, item)) => {
                     if !self.page.push(bytes, item) {
                         self.page.next = Some(self.last);
                         return Ok(Step::Done);
                     }
                 }
-                Err(failure) if snapshot.is_damage(&failure) => return Ok(self.skip_damaged(seq, failure)),
+                Err(failure) if snapshot.is_damage(&failure) => self.push_damaged(seq, failure),
                 Err(failure) => return Err(failure),
             }
             self.last = seq;
-            if let Some(step) = step {
-                return Ok(step);
-            }
+        }
+        match self.next() {
+            Ok(None) => {}
+            Ok(Some(_)) => self.page.next = Some(self.last),
+            Err(failure) if snapshot.is_damage(&failure) => return Ok(self.end_damaged(failure)),
+            Err(failure) => return Err(failure),
         }
         Ok(Step::Done)
     }
 
-    /// Skips a row that SQLite cannot read and whose `seq` is read from the index alone, unless the page is full.
-    fn skip_unreadable(&mut self, failure: Failure, is_full: bool) -> Result<Step, Failure> {
-        let after = params![self.organization.as_bytes(), self.last];
-        let next = self.snapshot.connection().query_one(&self.statements.next, after, |row| row.get(0));
-        match next.map_err(Failure::from) {
-            Ok(Some(_)) if is_full => {
-                self.page.next = Some(self.last);
-                Ok(Step::Done)
+    fn step<'r>(&self, rows: &'r mut Rows<'_>, expected: usize) -> Result<Option<(&'r Row<'r>, KpiRows)>, Failure> {
+        if self.has_kpis {
+            return gather::step(rows, expected);
+        }
+        Ok(rows.next()?.map(|row| (row, KpiRows::default())))
+    }
+
+    /// The `seq` of the next dataset, if there is one.
+    fn next(&self) -> Result<Option<i64>, Failure> {
+        let mut statement = self.snapshot.connection().prepare_cached(&self.statements.next)?;
+        Ok(statement.query_one(params![self.organization.as_bytes(), self.last], |row| row.get(0))?)
+    }
+
+    /// Skips a row that SQLite cannot read and whose `seq` is read from the index alone.
+    fn skip_unreadable(&mut self, failure: Failure) -> Result<Step, Failure> {
+        match self.next() {
+            Ok(Some(seq)) if self.order.is_after(self.last, seq) => {
+                self.push_damaged(seq, failure);
+                self.last = seq;
+                Ok(Step::Restart)
             }
-            Ok(Some(seq)) if self.order.is_after(self.last, seq) => Ok(self.skip_damaged(seq, failure)),
             Ok(_) => Ok(self.end_damaged(failure)),
             Err(second) if self.snapshot.is_damage(&second) => Ok(self.end_damaged(failure)),
             Err(second) => Err(second),
         }
     }
 
-    /// Adds this dataset as damaged; the listing continues after it.
-    fn skip_damaged(&mut self, seq: i64, failure: Failure) -> Step {
+    /// Adds this dataset as damaged.
+    fn push_damaged(&mut self, seq: i64, failure: Failure) {
         self.page.push_damage(owned_id(self.snapshot, self.organization, seq), failure);
-        self.last = seq;
-        Step::Restart
     }
 
     /// Adds damage after which nothing can be read.
     fn end_damaged(&mut self, failure: Failure) -> Step {
         self.page.push_damage(None, failure);
         Step::Done
-    }
-}
-
-/// A cursor over the KPIs of a listing, grouped by dataset.
-struct KpiCursor<'a> {
-    rows: Rows<'a>,
-    has_started: bool,
-    /// The number of KPIs of the previous dataset: the next one usually has the same number.
-    likely: usize,
-}
-
-impl KpiCursor<'_> {
-    /// The KPIs of the next dataset.
-    fn of_next(&mut self, dataset: Parent) -> Result<KpiRows, Failure> {
-        if !self.has_started {
-            self.has_started = true;
-            self.rows.advance()?;
-        }
-        let mut found = KpiRows::with_capacity(self.likely);
-        while let Some(row) = self.rows.get() {
-            let columns = Columns(row);
-            if columns.integer(kpi::column::DATASET_SEQ)? != dataset.seq {
-                break;
-            }
-            found.push(&columns, dataset)?;
-            self.rows.advance()?;
-        }
-        self.likely = found.len();
-        Ok(found)
     }
 }
