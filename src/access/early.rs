@@ -2,7 +2,7 @@
 //!
 //! To open a connection costs as much as dozens of reads, since SQLite parses the schema for each. A program that opens
 //! a store, reads a few datasets and closes it needs no second one. So the first reads use the writer's connection if it
-//! is idle. A write that arrives meanwhile waits, but not for long: a read of more than some milliseconds is interrupted,
+//! is idle and no other is open. A write that arrives meanwhile waits, but not for long: a read of more than some milliseconds is interrupted,
 //! and done on a connection of its own. That happens at most once, and from then on all reads have their own: as soon as
 //! a store is read for long, or read and written by several threads, reads and writes do not wait for each other.
 //!
@@ -10,6 +10,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use super::readers::Readers;
 use super::recovery::LeaderConnection;
 use super::writer::{Writer, WriterState};
 use crate::sqlite::failure::Failure;
@@ -26,12 +27,17 @@ pub(super) struct EarlyReads {
 
 impl EarlyReads {
     /// Runs `work` on the writer's connection. `None` if the read is to be done on a connection for reading.
-    pub(super) fn read<T>(&self, writer: &Writer, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Option<T> {
+    pub(super) fn read<T>(
+        &self,
+        writer: &Writer,
+        readers: &Readers,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>,
+    ) -> Option<T> {
         if self.count.load(Relaxed) >= EARLY_READS_MAX {
             return None;
         }
         self.count.fetch_add(1, Relaxed);
-        let read = writer.read_briefly(work);
+        let read = if readers.have_connection() { None } else { writer.read_briefly(work) };
         if read.is_none() {
             self.count.store(EARLY_READS_MAX, Relaxed);
         }

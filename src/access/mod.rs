@@ -122,7 +122,7 @@ impl Access {
     pub(crate) fn read<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         self.check_process()?;
         match &self.readers {
-            Some(readers) => match self.early.read(&self.writer, &work) {
+            Some(readers) => match self.early.read(&self.writer, readers, &work) {
                 Some(read) => Ok(read),
                 None => readers.read(Begin::AfterPause, work),
             },
