@@ -5,11 +5,12 @@
 //! - [`job`]: a write that any thread can run. [`queue`]: the threads that wait for the writer, each with its job.
 //! - [`recovery`]: the writer's connection, and the recovery after a failed commit. [`log`]: how long the write-ahead log
 //!   may become. [`closing`]: closing a store.
-//! - [`readers`]: the pool of connections for reading. [`watch`]: waiting until something was committed.
+//! - [`early`]: the first reads. [`readers`]: the pool of connections for reading. [`watch`]: waiting until something was committed.
 //! - [`compaction`]: writing the database anew.
 
 mod closing;
 mod compaction;
+mod early;
 pub(crate) mod job;
 pub(crate) mod leader;
 mod log;
@@ -23,6 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::early::EarlyReads;
 use self::job::Job;
 use self::readers::{Begin, Readers};
 use self::watch::{Patience, Watch, WatchedStore};
@@ -45,6 +47,7 @@ pub(crate) struct Access {
     // is closed checkpoint.
     pub(crate) readers: Option<Readers>,
     pub(crate) writer: Writer,
+    early: EarlyReads,
     database: Option<Arc<Database>>,
     watched: Arc<WatchedStore>,
     /// The process that opened the store.
@@ -80,7 +83,14 @@ impl Access {
         database: Option<Arc<Database>>,
         watched: Arc<WatchedStore>,
     ) -> Arc<Self> {
-        let access = Arc::new(Self { readers, writer, database, watched, process: std::process::id() });
+        let access = Arc::new(Self {
+            readers,
+            writer,
+            early: EarlyReads::default(),
+            database,
+            watched,
+            process: std::process::id(),
+        });
         access.watched.begin(&access);
         access
     }
@@ -112,7 +122,10 @@ impl Access {
     pub(crate) fn read<T>(&self, work: impl Fn(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T> {
         self.check_process()?;
         match &self.readers {
-            Some(readers) => readers.read(Begin::AfterPause, work),
+            Some(readers) => match self.early.read(&self.writer, readers, &work) {
+                Some(read) => Ok(read),
+                None => readers.read(Begin::AfterPause, work),
+            },
             None => self.writer.read(None, work),
         }
     }

@@ -207,6 +207,12 @@ impl Readers {
         self.lock().own > 0
     }
 
+    /// Whether a connection is open that reads can use, or is in use.
+    pub(super) fn have_connection(&self) -> bool {
+        let pool = self.lock();
+        pool.in_use > 0 || !pool.idle.is_empty()
+    }
+
     fn borrow(&self, begin: Begin, deadline: &Deadline) -> Result<Reader<'_>, Failure> {
         let is_of_watch = begin != Begin::AfterPause;
         let in_use_max = if is_of_watch { READERS_MAX_FOR_WATCHES } else { READERS_MAX };

@@ -310,7 +310,7 @@ impl Writer {
         }
     }
 
-    fn leader(&self, connection: LeaderConnection) -> Leader<'_> {
+    pub(super) fn leader(&self, connection: LeaderConnection) -> Leader<'_> {
         Leader { writer: self, connection, log_length: 0, closes_store: false, application_process: None }
     }
 

@@ -94,6 +94,22 @@ pub(super) fn run<T>(
     }
 }
 
+/// Runs `work`. `None` if it fails, or takes more steps than [`STEPS_PER_CHECK`]: some milliseconds.
+pub(super) fn briefly<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> Option<T> {
+    let is_too_long = Arc::new(AtomicBool::new(false));
+    let set_too_long = Arc::clone(&is_too_long);
+    let interrupt = move |_| {
+        set_too_long.store(true, Relaxed);
+        Verdict::Cancelled
+    };
+    let worked = run(connection, interrupt, work);
+    // What was interrupted may have returned something else all the same.
+    worked.ok().filter(|_| !is_too_long.load(Relaxed))
+}
+
 fn exceeded() -> Failure {
     damaged("it yields more rows than a file of its length can store").into()
 }

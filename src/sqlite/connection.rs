@@ -149,9 +149,9 @@ pub(super) fn with_attach<T>(connection: &Connection, work: impl FnOnce() -> Res
     worked
 }
 
-/// Runs `work`, which visits every table of a file with other tables than this crate's: with longer bytecode allowed,
-/// and without CHECK constraints, since those of other tables may fail in any way.
-pub(super) fn with_other_tables<T>(
+/// Runs `work`, which visits every table of a file that may have other tables than this crate's: with longer bytecode
+/// allowed, and without CHECK constraints, since those of other tables may fail in any way.
+pub(super) fn without_checks<T>(
     connection: &Connection,
     work: impl FnOnce() -> Result<T, Failure>,
 ) -> Result<T, Failure> {

@@ -15,23 +15,24 @@ const QUICK_CHECK_MAX: usize = 1_000;
 
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'";
 
-/// The messages of the integrity check of the whole file; empty if it finds nothing.
+/// The messages of the integrity check of the whole file; empty if it finds nothing. The CHECK constraints of the tables
+/// in `without_checks` are not evaluated.
 ///
-/// If there are other tables, whose CHECK constraints may fail in any way, the whole file is checked without CHECK
-/// constraints, and then this crate's tables with them.
-pub(super) fn texts(snapshot: &Snapshot<'_>, schema: &Schema) -> Result<Vec<String>, Failure> {
+/// If there are such tables or those of others, whose CHECK constraints may fail in any way, the whole file is checked
+/// without CHECK constraints, and then the rows of this crate's remaining tables with them.
+pub(super) fn texts(snapshot: &Snapshot<'_>, schema: &Schema, without_checks: &[&str]) -> Result<Vec<String>, Failure> {
     let connection = snapshot.connection();
     let tables = match tables(connection, schema) {
         // The check of the whole file reports this damage in more detail.
         Err(failure) if snapshot.is_damage(&failure) => Tables::default(),
         tables => tables?,
     };
-    if !tables.has_others {
+    if !tables.has_others && without_checks.is_empty() {
         return check(connection, CHECK);
     }
-    let mut texts = connection::with_other_tables(connection, || check(connection, CHECK))?;
-    for table in tables.ours {
-        let of_table = check(connection, &format!("PRAGMA integrity_check({table:?})"))?;
+    let mut texts = connection::without_checks(connection, || check(connection, CHECK))?;
+    for table in tables.ours.iter().filter(|table| !without_checks.contains(&table.as_str())) {
+        let of_table = check(connection, &format!("PRAGMA quick_check({table:?})"))?;
         texts.extend(of_table.into_iter().filter(|text| !texts.contains(text)).collect::<Vec<_>>());
     }
     Ok(texts)
@@ -56,7 +57,7 @@ pub(super) fn quick_check(connection: &Connection) -> Result<Vec<String>, Failur
 
 /// Fails if a page is in use twice. A copy of such a file can be far larger than the file.
 pub(super) fn check_pages(connection: &Connection) -> Result<(), Failure> {
-    let texts = connection::with_other_tables(connection, || check(connection, QUICK_CHECK))?;
+    let texts = connection::without_checks(connection, || check(connection, QUICK_CHECK))?;
     let mut lines = texts.iter().flat_map(|text| text.lines());
     if lines.any(|line| line.contains("2nd reference to page")) || texts.len() >= QUICK_CHECK_MAX {
         return Err(damaged("a page is in use twice").into());
@@ -64,11 +65,11 @@ pub(super) fn check_pages(connection: &Connection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The number of rows of this crate's tables that refer to a row that does not exist. Foreign keys of other tables are
-/// not checked.
-pub(super) fn orphans(connection: &Connection, schema: &Schema) -> Result<usize, Failure> {
+/// The number of rows of this crate's tables that refer to a row that does not exist. Foreign keys of other tables, and
+/// of those in `known`, are not checked.
+pub(super) fn orphans(connection: &Connection, schema: &Schema, known: &[&str]) -> Result<usize, Failure> {
     let mut count = 0;
-    for table in tables(connection, schema)?.ours {
+    for table in tables(connection, schema)?.ours.iter().filter(|table| !known.contains(&table.as_str())) {
         let mut statement = connection.prepare(&format!("PRAGMA foreign_key_check({table:?})"))?;
         let mut rows = statement.query([])?;
         while rows.next()?.is_some() {

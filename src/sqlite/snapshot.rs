@@ -23,6 +23,11 @@ impl<'a> Snapshot<'a> {
         self.connection
     }
 
+    #[cfg(test)]
+    pub(crate) fn plain(&self) -> &Connection {
+        self.connection
+    }
+
     /// Whether the failure is damage for certain, so that a read can continue beside it.
     pub(super) fn is_damage(&self, failure: &Failure) -> bool {
         failure.is_damage() && (self.damage_is_known || !failure.may_be_failed_read())

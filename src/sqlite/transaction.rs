@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 
+use super::budget;
+use super::database::Database;
 use super::deadline::Deadline;
 use super::failure::{CommitFailure, Failure};
 use super::sequence::ReservedSeqs;
-use super::snapshot::Snapshot;
+use super::snapshot::{self, Snapshot};
 
 /// A connection for writing. Every write uses a [`Transaction`].
 #[derive(Debug)]
@@ -49,6 +51,16 @@ impl WriteConnection {
     /// Rolls back the open transaction, if there is one.
     pub(crate) fn roll_back(&self) -> Result<(), Failure> {
         Ok(roll_back(&self.connection)?)
+    }
+
+    /// Runs `work` on a snapshot of the file. `None` if it fails, or takes longer than some milliseconds.
+    pub(crate) fn read_briefly<T>(
+        &mut self,
+        database: &Database,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>,
+    ) -> Option<T> {
+        let supported = database.schema.current();
+        budget::briefly(&mut self.connection, |connection| snapshot::read_supported(supported, connection, false, work))
     }
 
     /// The connection itself, for operations on the file as a whole.

@@ -5,6 +5,7 @@ mod boundaries;
 mod changed;
 mod changes;
 mod history;
+mod index_order;
 mod order;
 mod properties;
 mod types;

@@ -1,8 +1,8 @@
 //! A file that is mounted under a second name, as by `mount --bind` or `docker -v kpis.db:/data/kpis.db`: it has one
 //! hard link, but SQLite keeps a log beside each name. Mounted folders are no problem.
 //!
-//! A mount takes a privileged user; without one the tests are skipped, and only the unit test of the list of mounts
-//! runs.
+//! A mount takes a privileged user; without one the tests are skipped, and only the unit tests of the numbers of mounts
+//! run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,6 @@ use crate::support::{
 
 #[test]
 fn a_file_that_is_mounted_is_refused_under_that_name_and_stays_unchanged() {
-    // The names are escaped in the list of mounts.
     for name in ["kpis.db", "a name with spaces.db", "tab\tand\nline.db", "back\\slash \\040.db"] {
         let (original, place) = (checkpointed_store(), TestFile::new());
         let mounted = place.folder.path().join(name);

@@ -122,8 +122,13 @@ fn rows(file: &Path, tables: &[&str]) -> Vec<Vec<Value>> {
 /// Damage to our own rows, all of which is found in a file without tables of others.
 const DAMAGE: &[(&str, &str)] = &[
     ("foreign_key", "PRAGMA foreign_keys = OFF; DELETE FROM dataset"),
-    ("integrity", "PRAGMA ignore_check_constraints = ON; UPDATE dataset SET name = ''"),
-    ("integrity", "PRAGMA ignore_check_constraints = ON; UPDATE kpi SET sort_order = -1"),
+    ("dataset", "PRAGMA ignore_check_constraints = ON; UPDATE dataset SET name = ''"),
+    ("dataset", "PRAGMA ignore_check_constraints = ON; UPDATE kpi SET sort_order = -1"),
+    (
+        "integrity",
+        "PRAGMA ignore_check_constraints = ON;
+        INSERT INTO purged_dataset (organization_id, change, id, digest) VALUES (zeroblob(15), 1, zeroblob(16), 0)",
+    ),
 ];
 
 #[test]

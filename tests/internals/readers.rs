@@ -26,6 +26,60 @@ fn eight_threads_read_at_the_same_time_and_the_ninth_waits() {
 }
 
 #[test]
+fn the_first_reads_use_the_connection_of_the_writer_and_open_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |name| Store::open(folder.path().join(name)).unwrap();
+    let opened = |store: &Store| store.access().readers.as_ref().unwrap().counts().1;
+    let read = |store: &Store| {
+        let ours = store.organization(OrganizationId::new());
+        assert_eq!(ours.count_datasets(&DatasetQuery::new()).unwrap(), 0);
+        opened(store)
+    };
+    let store = open("a few.db");
+    assert_eq!((0..8).map(|_| read(&store)).collect::<Vec<_>>(), [0; 8]);
+    assert_eq!(read(&store), 1, "a program that reads more often");
+
+    let store = open("a write in progress.db");
+    let held = store.access().writer.hold();
+    assert_eq!(read(&store), 1);
+    drop(held);
+    assert_eq!(read(&store), 1);
+
+    let store = open("closed.db");
+    store.clone().close().unwrap();
+    let ours = store.organization(OrganizationId::new());
+    assert!(matches!(ours.count_datasets(&DatasetQuery::new()), Err(Error::Closed)));
+}
+
+#[test]
+fn a_first_read_that_is_long_is_done_on_a_connection_of_its_own() {
+    const LONG: &str = "WITH RECURSIVE number (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < 15000)
+        SELECT count(*) FROM number";
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("kpis.db")).unwrap();
+    let (attempts, by_writer) = (Cell::new(0), Cell::new(0));
+    let count = || {
+        store.access().read(|snapshot| {
+            attempts.set(attempts.get() + 1);
+            let connection = snapshot.plain();
+            by_writer.set(by_writer.get() + u32::from(!connection.is_readonly("main")?));
+            Ok(connection.query_one(LONG, [], |row| row.get::<_, i64>(0))?)
+        })
+    };
+    assert_eq!(count().unwrap(), 15_000);
+    assert_eq!((attempts.get(), by_writer.get()), (2, 1));
+    assert_eq!(count().unwrap(), 15_000);
+    assert_eq!((attempts.get(), by_writer.get()), (3, 1));
+
+    let store = Store::open(folder.path().join("another.db")).unwrap();
+    let interrupted = store.access().read(|snapshot| {
+        let counted = snapshot.plain().query_one(LONG, [], |row| row.get(0));
+        Ok(counted.unwrap_or(0_i64))
+    });
+    assert_eq!(interrupted.unwrap(), 15_000, "an answer in spite of the interruption does not count");
+}
+
+#[test]
 fn a_thread_that_waits_for_a_reader_is_woken_when_one_is_returned_and_when_the_store_is_closed() {
     let folder = tempfile::tempdir().unwrap();
     let timeout = Duration::from_mins(1);

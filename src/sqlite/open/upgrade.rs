@@ -61,7 +61,7 @@ fn run_migrations(connection: &Connection, schema: &Schema, version: i64) -> Res
     refinery::run_from(connection, schema, version)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", schema.current())?;
-    if integrity::orphans(connection, schema)? > 0 {
+    if integrity::orphans(connection, schema, &[])? > 0 {
         return Err(damaged("a KPI belongs to no dataset").into());
     }
     schema.check(connection, schema.current())

@@ -1,4 +1,4 @@
-//! The statements of a verification: every row read from the table itself, and looked up in each index.
+//! The statements of a verification: every row read from the table itself, and every entry of each index.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use super::dataset::select;
 use super::row::Columns;
 use crate::model::ids::{DatasetId, OrganizationId};
-use crate::sqlite::failure::Failure;
+use crate::sqlite::failure::{Failure, UnexpectedValue};
 use crate::sqlite::snapshot::Snapshot;
 
 /// Every dataset, read from the table without any index.
@@ -19,7 +19,8 @@ pub(in crate::sqlite) struct Index {
     pub(in crate::sqlite) used_by: &'static str,
     /// Whether it has an entry for a dataset.
     pub(in crate::sqlite) has: fn(&Entry) -> bool,
-    count: &'static str,
+    /// Every entry in the order of the index, of which these are the first two columns.
+    entries: &'static str,
     find: &'static str,
 }
 
@@ -38,7 +39,8 @@ pub(in crate::sqlite) const INDEXES: [Index; 4] = [
         name: "the index of ids",
         used_by: "a read",
         has: |_| true,
-        count: "SELECT count(*) FROM dataset INDEXED BY sqlite_autoindex_dataset_1 WHERE organization_id >= x''",
+        entries: "SELECT organization_id, id FROM dataset INDEXED BY sqlite_autoindex_dataset_1
+                  WHERE organization_id >= x'' ORDER BY organization_id, id",
         find: "SELECT seq FROM dataset INDEXED BY sqlite_autoindex_dataset_1
                WHERE organization_id = ?1 AND id = ?2 AND seq = ?3",
     },
@@ -46,8 +48,8 @@ pub(in crate::sqlite) const INDEXES: [Index; 4] = [
         name: "the index of listings",
         used_by: "a listing",
         has: |entry| !entry.is_deleted,
-        count: "SELECT count(*) FROM dataset INDEXED BY dataset_by_organization
-                WHERE organization_id >= x'' AND deleted_at IS NULL",
+        entries: "SELECT organization_id, seq FROM dataset INDEXED BY dataset_by_organization
+                  WHERE organization_id >= x'' AND deleted_at IS NULL ORDER BY organization_id, seq",
         find: "SELECT seq FROM dataset INDEXED BY dataset_by_organization
                WHERE organization_id = ?1 AND id = ?2 AND seq = ?3 AND deleted_at IS NULL",
     },
@@ -55,8 +57,8 @@ pub(in crate::sqlite) const INDEXES: [Index; 4] = [
         name: "the index of changes",
         used_by: "a read of changes",
         has: |entry| entry.changed.is_some(),
-        count: "SELECT count(*) FROM dataset INDEXED BY dataset_by_change
-                WHERE organization_id >= x'' AND changed IS NOT NULL",
+        entries: "SELECT organization_id, changed FROM dataset INDEXED BY dataset_by_change
+                  WHERE organization_id >= x'' AND changed IS NOT NULL ORDER BY organization_id, changed",
         find: "SELECT seq FROM dataset INDEXED BY dataset_by_change
                WHERE organization_id = ?1 AND id = ?2 AND seq = ?3 AND changed = ?4 AND (deleted_at IS NULL) = ?5",
     },
@@ -64,17 +66,34 @@ pub(in crate::sqlite) const INDEXES: [Index; 4] = [
         name: "the index of the trash",
         used_by: "a listing of the trash",
         has: |entry| entry.is_deleted,
-        count: "SELECT count(*) FROM dataset INDEXED BY dataset_in_trash
-                WHERE organization_id >= x'' AND deleted_at IS NOT NULL",
+        entries: "SELECT organization_id, changed FROM dataset INDEXED BY dataset_in_trash
+                  WHERE organization_id >= x'' AND deleted_at IS NOT NULL ORDER BY organization_id, changed",
         find: "SELECT seq FROM dataset INDEXED BY dataset_in_trash
                WHERE organization_id = ?1 AND id = ?2 AND seq = ?3 AND changed = ?4 AND deleted_at IS NOT NULL",
     },
 ];
 
+/// The place of an entry in its index.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Place {
+    OfId(OrganizationId, DatasetId),
+    OfNumber(OrganizationId, i64),
+}
+
 impl Index {
-    /// The number of datasets in the index.
-    pub(in crate::sqlite) fn count(&self, snapshot: &Snapshot<'_>) -> Result<u64, Failure> {
-        count(snapshot, self.count)
+    /// The number of datasets in the index; `None` if its entries are out of order, so that a search may miss one.
+    pub(in crate::sqlite) fn count(&self, snapshot: &Snapshot<'_>) -> Result<Option<u64>, Failure> {
+        let mut statement = snapshot.connection().prepare(self.entries)?;
+        let mut rows = statement.query([])?;
+        let (mut count, mut last) = (0, None);
+        while let Some(row) = rows.next()? {
+            let Ok(place) = place(&Columns(row)) else { return Ok(None) };
+            if last.replace(place).is_some_and(|last| last > place) {
+                return Ok(None);
+            }
+            count += 1;
+        }
+        Ok(Some(count))
     }
 
     /// Whether the index finds the dataset. An index that SQLite cannot read finds none.
@@ -98,12 +117,28 @@ impl Index {
     }
 }
 
+fn place(columns: &Columns<'_>) -> Result<Place, UnexpectedValue> {
+    let organization = columns.id(0)?;
+    match columns.integer(1) {
+        Ok(number) => Ok(Place::OfNumber(organization, number)),
+        Err(UnexpectedValue) => Ok(Place::OfId(organization, columns.id(1)?)),
+    }
+}
+
 /// The condition makes SQLite count row by row: a count of the whole table could not be interrupted.
 const COUNT_ALL: &str = "SELECT count(*) FROM dataset NOT INDEXED WHERE seq IS NOT NULL";
 
 /// The number of datasets in the table.
 pub(in crate::sqlite) fn count_datasets(snapshot: &Snapshot<'_>) -> Result<u64, Failure> {
     count(snapshot, COUNT_ALL)
+}
+
+/// One step of SQLite's virtual machine, which cannot be interrupted: for a table whose pages were checked.
+const COUNT_KPIS: &str = "SELECT count(*) FROM kpi";
+
+/// The number of KPIs in the table.
+pub(in crate::sqlite) fn count_kpis(snapshot: &Snapshot<'_>) -> Result<u64, Failure> {
+    count(snapshot, COUNT_KPIS)
 }
 
 /// Numbers that are counted from the rows of the table `dataset` alone.

@@ -10,15 +10,12 @@ use crate::model::earlier::Earlier;
 use crate::model::ids::{DatasetId, OrganizationId};
 use crate::model::limits::PAGE_BYTES_MAX;
 use crate::model::page::Damage;
-use crate::model::record::Record;
+use crate::model::record::{FIRST_REVISION, Record};
 use crate::model::version::{ChangeEntry, DatasetVersion, Origin};
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::table::change::{self, Stored};
 use crate::sqlite::table::version::{self, Owner, StoredChange};
-
-/// The revision of a new dataset.
-const FIRST_REVISION: i64 = 1;
 
 /// In place of the number of a change: before every change, however damaged their numbers are.
 const CREATION: i64 = i64::MIN;

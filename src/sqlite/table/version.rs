@@ -96,6 +96,9 @@ static SELECT: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {names} FROM dataset_version WHERE dataset_seq = ?1 ORDER BY change DESC, part DESC")
 });
 
+/// Whether a dataset has any change.
+pub(in crate::sqlite) const EXISTS: &str = "SELECT 1 FROM dataset_version WHERE dataset_seq = ?1";
+
 /// Calls `visit` with each change of the dataset, the newest first, until it returns false.
 pub(super) fn for_each(
     snapshot: &Snapshot<'_>,
