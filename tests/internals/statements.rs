@@ -256,8 +256,9 @@ fn every_read_searches_by_an_index_in_its_order() {
         (
             "history",
             vec![
-                of_kpis.to_owned(),
                 BY_ID.to_owned(),
+                gathered.to_owned(),
+                of_kpis.to_owned(),
                 "SEARCH dataset_version USING PRIMARY KEY (dataset_seq=?)".to_owned(),
             ],
         ),

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::ffi::{SQLITE_CONSTRAINT_DATATYPE, SQLITE_CONSTRAINT_PRIMARYKEY};
 use rusqlite::{Row, params};
 
-use super::dataset::{SELECT_IDS, SELECT_ONE, column, counts, digest, head, read, record, state};
+use super::dataset::{self, SELECT_IDS, SELECT_ONE, column, counts, digest, head, read, record, state};
 use super::row::Columns;
 use super::version::{self, Owner};
 use super::{counter, kpi, removal};
@@ -69,14 +69,9 @@ pub(in crate::sqlite) fn find(
     organization: OrganizationId,
     id: DatasetId,
 ) -> Result<Stored, Failure> {
-    let found = with_row(snapshot, organization, id, |row, owner, state| match state? {
-        Some(State { deleted: Some(_), .. }) => Ok(None),
-        state => {
-            let record = read(snapshot, row, organization, id)?;
-            Ok(Some(Stored { owner, state, record }))
-        }
-    })?;
-    found.flatten().ok_or_else(|| Error::not_found(id).into())
+    let found = dataset::find(snapshot, organization, id)?;
+    let (seq, state, record) = found.ok_or_else(|| Error::not_found(id))?;
+    Ok(Stored { owner: Owner { organization, id, seq }, state, record })
 }
 
 /// The place of a dataset that is not in the trash.

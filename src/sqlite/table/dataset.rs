@@ -168,20 +168,27 @@ pub(crate) fn get(
     organization: OrganizationId,
     id: DatasetId,
 ) -> Result<Option<Dataset>, Failure> {
+    Ok(find(snapshot, organization, id)?.map(|(_, _, record)| record.dataset))
+}
+
+/// The same with its `seq`, its state, and what the API never returns.
+pub(super) fn find(
+    snapshot: &Snapshot<'_>,
+    organization: OrganizationId,
+    id: DatasetId,
+) -> Result<Option<(i64, Option<State>, Record)>, Failure> {
     let mut statement = snapshot.connection().prepare_cached(&SELECT_CONTENT)?;
     let mut rows = statement.query(params![organization.as_bytes(), id.as_bytes()])?;
-    let read = match gather::step(&mut rows, gather::EXPECTED) {
-        Ok(Some((row, kpis))) => match state(row, organization, id) {
-            Ok(Some(State { deleted: Some(_), .. })) => Ok(None),
-            Ok(_) => record(row, organization, id, kpis)
-                .and_then(|record| intact(row, record))
-                .map(|record| Some(record.dataset)),
-            Err(failure) => Err(failure),
-        },
-        Ok(None) => Ok(None),
-        Err(failure) => Err(failure),
-    };
-    read.map_err(|Failure(error)| error.with_dataset(id).into())
+    let found = gather::step(&mut rows, gather::EXPECTED).and_then(|found| {
+        let Some((row, kpis)) = found else { return Ok(None) };
+        let state = state(row, organization, id)?;
+        if let Some(State { deleted: Some(_), .. }) = state {
+            return Ok(None);
+        }
+        let record = intact(row, record(row, organization, id, kpis)?)?;
+        Ok(Some((Columns(row).integer(column::SEQ)?, state, record)))
+    });
+    found.map_err(|Failure(error)| error.with_dataset(id).into())
 }
 
 /// Reads a dataset and its KPIs and checks them against the digests.

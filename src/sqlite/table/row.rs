@@ -20,18 +20,18 @@ pub(in crate::sqlite) struct StoredTime {
 }
 
 /// What has the columns of a row.
-pub(in crate::sqlite) trait Source {
+pub(in crate::sqlite) trait HasColumns {
     fn value(&self, column: usize) -> Result<ValueRef<'_>, UnexpectedValue>;
 }
 
-impl Source for Row<'_> {
+impl HasColumns for Row<'_> {
     fn value(&self, column: usize) -> Result<ValueRef<'_>, UnexpectedValue> {
         self.get_ref(column).map_err(|_| UnexpectedValue)
     }
 }
 
 /// The arguments of a function that SQLite calls with the columns.
-impl Source for Context<'_> {
+impl HasColumns for Context<'_> {
     fn value(&self, column: usize) -> Result<ValueRef<'_>, UnexpectedValue> {
         if column < self.len() { Ok(self.get_raw(column)) } else { Err(UnexpectedValue) }
     }
@@ -40,7 +40,7 @@ impl Source for Context<'_> {
 /// A row that is being read.
 pub(in crate::sqlite) struct Columns<'a, S = Row<'a>>(pub(in crate::sqlite) &'a S);
 
-impl<'a, S: Source> Columns<'a, S> {
+impl<'a, S: HasColumns> Columns<'a, S> {
     fn value(&self, column: usize) -> Result<ValueRef<'a>, UnexpectedValue> {
         self.0.value(column)
     }
