@@ -154,8 +154,10 @@ fn watches_share_a_connection_and_return_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path().join("kpis.db")).unwrap();
     let ours = store.organization(OrganizationId::new());
-    let idle = || store.access().readers.as_ref().unwrap().counts().1;
-    ours.count_datasets(&DatasetQuery::new()).unwrap();
+    let readers = store.access().readers.as_ref().unwrap();
+    let idle = || readers.counts().1;
+    // The first reads would use the connection of the writer.
+    assert!(readers.lend().connection().is_ok());
     assert_eq!(idle(), 1);
     for _ in 0..10 {
         let mut watches: Vec<_> = (0..5).map(|_| ours.watch(ours.change_cursor().unwrap()).unwrap()).collect();

@@ -12,8 +12,8 @@ impl Store {
     /// Verifies every row of the file: SQLite's own check, foreign keys, the digest of each dataset, its entry in each
     /// index, counts and order, and the digest of each property. Every finding is listed, not only the first.
     ///
-    /// It reads one snapshot, while reads and writes continue. It takes about as long as reading everything twice. A
-    /// store in memory is copied first, which takes as much memory again.
+    /// It reads one snapshot, while reads and writes continue. It takes about one and a half times as long as reading
+    /// everything. A store in memory is copied first, which takes as much memory again.
     ///
     /// # Errors
     ///
