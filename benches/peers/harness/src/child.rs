@@ -58,24 +58,18 @@ impl Task {
 
     /// Does the job with this peer, for as many rounds as the driver asks for.
     pub fn run<P: Peer>(self) {
-        work::run::<P>(&self, Rounds);
+        work::run::<P>(&self);
         answer("done");
     }
 }
 
-/// The rounds that the driver asks for.
-pub(crate) struct Rounds;
-
-impl Rounds {
-    /// Tells the driver that everything is prepared, then does a round for each number that it sends until it sends
-    /// `end`.
-    pub(crate) fn each(self, content: u64, mut round: impl FnMut(u64) -> u64) {
-        answer(&format!("ready {content:016x}"));
-        for line in io::stdin().lines() {
-            match line.expect("a line of the driver").parse() {
-                Ok(times) => answer(&round(times).to_string()),
-                Err(_) => return,
-            }
+/// Tells the driver that everything is prepared, then does a round for each number that it sends until it sends `end`.
+pub(crate) fn each_round(content: u64, mut round: impl FnMut(u64) -> u64) {
+    answer(&format!("ready {content:016x}"));
+    for line in io::stdin().lines() {
+        match line.expect("a line of the driver").parse() {
+            Ok(times) => answer(&round(times).to_string()),
+            Err(_) => return,
         }
     }
 }

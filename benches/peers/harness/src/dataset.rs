@@ -136,6 +136,18 @@ impl Dataset {
         }
     }
 
+    /// Gives a KPI another name at this time.
+    ///
+    /// # Panics
+    ///
+    /// If it has no such KPI.
+    pub fn rename_kpi(&mut self, id: Uuid, name: &str, now: DateTime<Utc>) {
+        let kpi = self.kpis.iter_mut().find(|kpi| kpi.id == id).expect("the KPI");
+        name.clone_into(&mut kpi.name);
+        kpi.updated_at = Some(now);
+        self.updated_at = Some(now);
+    }
+
     /// Whether it is what this request asks for, in display order.
     #[must_use]
     pub fn is_answer_to(&self, new: &NewDataset) -> bool {

@@ -169,8 +169,13 @@ impl Job {
     /// The number of datasets that it is about, or that are there before.
     pub(crate) const fn datasets(self) -> usize {
         match self {
-            Job::CreateFull | Job::CreateNormal | Job::CreateLong | Job::Together => SOME,
-            Job::BulkLong | Job::GetLong | Job::BytesLong => SOME,
+            Job::CreateFull
+            | Job::CreateNormal
+            | Job::CreateLong
+            | Job::Together
+            | Job::BulkLong
+            | Job::GetLong
+            | Job::BytesLong => SOME,
             _ => MANY,
         }
     }

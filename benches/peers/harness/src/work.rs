@@ -8,27 +8,27 @@ use std::time::{Duration, Instant};
 use kpi_store::{Durability, NewDataset};
 
 use crate::check::Expected;
-use crate::child::{Rounds, Task};
+use crate::child::{Task, each_round};
 use crate::filled::{Filled, bytes_of, fresh_folder, requests};
 use crate::input::{self, KPIS};
 use crate::{Job, Peer};
 
-pub(crate) fn run<P: Peer>(task: &Task, rounds: Rounds) {
+pub(crate) fn run<P: Peer>(task: &Task) {
     let durability = if task.job == Job::CreateNormal { Durability::Normal } else { Durability::Full };
     let filled = || Filled::<P>::new(task.job, task.amount, durability, &task.folder);
     match task.job {
-        Job::CreateFull | Job::CreateNormal | Job::CreateLong => create(filled(), task.job, rounds),
-        Job::Together => together(filled(), rounds),
-        Job::Bulk | Job::BulkLong => bulk::<P>(&requests(task.job, task.amount), &task.folder, rounds),
-        Job::Get | Job::GetLong => get(filled(), rounds),
-        Job::List => list(filled(), rounds),
-        Job::Page => page(filled(), rounds),
-        Job::Summaries => summaries(filled(), rounds),
-        Job::Count => count(filled(), rounds),
-        Job::Rename => rename(filled(), rounds),
-        Job::OpenGetClose => open_get_close(filled(), rounds),
-        Job::Memory => memory::<P>(task, rounds),
-        Job::Bytes | Job::BytesLong => bytes(filled(), rounds),
+        Job::CreateFull | Job::CreateNormal | Job::CreateLong => create(filled(), task.job),
+        Job::Together => together(filled()),
+        Job::Bulk | Job::BulkLong => bulk::<P>(&requests(task.job, task.amount), &task.folder),
+        Job::Get | Job::GetLong => get(filled()),
+        Job::List => list(filled()),
+        Job::Page => page(filled()),
+        Job::Summaries => summaries(filled()),
+        Job::Count => count(filled()),
+        Job::Rename => rename(filled()),
+        Job::OpenGetClose => open_get_close(filled()),
+        Job::Memory => memory::<P>(task),
+        Job::Bytes | Job::BytesLong => bytes(filled()),
     }
 }
 
@@ -43,10 +43,10 @@ fn timed(times: u64, mut work: impl FnMut()) -> u64 {
     nanoseconds(started.elapsed())
 }
 
-fn create<P: Peer>(mut filled: Filled<P>, job: Job, rounds: Rounds) {
+fn create<P: Peer>(mut filled: Filled<P>, job: Job) {
     let requests: Vec<NewDataset> = input::datasets(job.texts()).take(64).collect();
     let mut next = requests.iter().cycle();
-    rounds.each(filled.expected.content(), |times| {
+    each_round(filled.expected.content(), |times| {
         let round: Vec<_> = next.by_ref().take(usize::try_from(times).unwrap_or(0)).collect();
         let mut created = Vec::with_capacity(round.len());
         let started = Instant::now();
@@ -62,10 +62,10 @@ fn create<P: Peer>(mut filled: Filled<P>, job: Job, rounds: Rounds) {
     filled.reopened();
 }
 
-fn together<P: Peer>(mut filled: Filled<P>, rounds: Rounds) {
+fn together<P: Peer>(mut filled: Filled<P>) {
     const THREADS: u64 = 8;
     let requests: Vec<NewDataset> = input::datasets(Job::Together.texts()).take(64).collect();
-    rounds.each(filled.expected.content(), |times| {
+    each_round(filled.expected.content(), |times| {
         let each = usize::try_from(times.div_ceil(THREADS)).unwrap_or(0);
         let all = Mutex::new(Vec::new());
         let started = Instant::now();
@@ -90,7 +90,7 @@ fn together<P: Peer>(mut filled: Filled<P>, rounds: Rounds) {
 }
 
 /// Into a fresh folder each time. Opening, closing and removing it are not measured.
-fn bulk<P: Peer>(requests: &[NewDataset], within: &Path, rounds: Rounds) {
+fn bulk<P: Peer>(requests: &[NewDataset], within: &Path) {
     let once = |is_checked: bool| {
         let folder = fresh_folder(within);
         let peer = P::open(folder.path(), Durability::Full);
@@ -111,13 +111,13 @@ fn bulk<P: Peer>(requests: &[NewDataset], within: &Path, rounds: Rounds) {
         (taken, expected.content())
     };
     let (_, content) = once(true);
-    rounds.each(content, |times| (0..times).map(|_| once(false).0).sum());
+    each_round(content, |times| (0..times).map(|_| once(false).0).sum());
     once(true);
 }
 
-fn get<P: Peer>(filled: Filled<P>, rounds: Rounds) {
+fn get<P: Peer>(filled: Filled<P>) {
     let mut ids = filled.random_ids();
-    rounds.each(filled.expected.content(), |times| {
+    each_round(filled.expected.content(), |times| {
         timed(times, || {
             let id = ids.next().expect("endless");
             black_box(filled.peer.get(id).expect("a stored dataset"));
@@ -126,17 +126,17 @@ fn get<P: Peer>(filled: Filled<P>, rounds: Rounds) {
     filled.reopened();
 }
 
-fn list<P: Peer>(filled: Filled<P>, rounds: Rounds) {
+fn list<P: Peer>(filled: Filled<P>) {
     let count = filled.expected.datasets.len();
-    rounds.each(filled.expected.content(), |times| {
+    each_round(filled.expected.content(), |times| {
         timed(times, || assert_eq!(black_box(filled.peer.list()).len(), count))
     });
     filled.reopened();
 }
 
-fn page<P: Peer>(filled: Filled<P>, rounds: Rounds) {
+fn page<P: Peer>(filled: Filled<P>) {
     let (mut cursor, mut found) = (None, 0);
-    rounds.each(filled.expected.content(), |times| {
+    each_round(filled.expected.content(), |times| {
         timed(times, || {
             let (page, next) = black_box(filled.peer.page(cursor.as_ref(), 50));
             found += page.len();
@@ -147,9 +147,9 @@ fn page<P: Peer>(filled: Filled<P>, rounds: Rounds) {
     filled.reopened();
 }
 
-fn summaries<P: Peer>(filled: Filled<P>, rounds: Rounds) {
+fn summaries<P: Peer>(filled: Filled<P>) {
     let (mut cursor, mut found) = (None, 0);
-    rounds.each(filled.expected.content(), |times| {
+    each_round(filled.expected.content(), |times| {
         timed(times, || {
             let (page, next) = black_box(filled.peer.summaries(cursor.as_ref(), 50));
             found += page.len();
@@ -160,13 +160,13 @@ fn summaries<P: Peer>(filled: Filled<P>, rounds: Rounds) {
     filled.reopened();
 }
 
-fn count<P: Peer>(filled: Filled<P>, rounds: Rounds) {
+fn count<P: Peer>(filled: Filled<P>) {
     let count = filled.expected.datasets.len() as u64;
-    rounds.each(filled.expected.content(), |times| timed(times, || assert_eq!(filled.peer.count(), count)));
+    each_round(filled.expected.content(), |times| timed(times, || assert_eq!(filled.peer.count(), count)));
     filled.reopened();
 }
 
-fn rename<P: Peer>(mut filled: Filled<P>, rounds: Rounds) {
+fn rename<P: Peer>(mut filled: Filled<P>) {
     let mut ids = filled.random_ids();
     let kpis: Vec<_> = (0..64)
         .map(|_| P::plain(filled.peer.get(ids.next().expect("endless")).expect("a stored dataset")))
@@ -174,7 +174,7 @@ fn rename<P: Peer>(mut filled: Filled<P>, rounds: Rounds) {
         .collect();
     let mut next = kpis.iter().cycle();
     let mut number = 0;
-    rounds.each(filled.expected.content(), |times| {
+    each_round(filled.expected.content(), |times| {
         let mut last = None;
         let taken = timed(times, || {
             number += 1;
@@ -197,11 +197,11 @@ fn rename<P: Peer>(mut filled: Filled<P>, rounds: Rounds) {
     filled.reopened();
 }
 
-fn open_get_close<P: Peer>(filled: Filled<P>, rounds: Rounds) {
+fn open_get_close<P: Peer>(filled: Filled<P>) {
     let Filled { peer, expected, folder, .. } = filled;
     peer.close();
     let mut ids = expected.datasets.iter().map(|(id, _)| *id).cycle().step_by(97);
-    rounds.each(expected.content(), |times| {
+    each_round(expected.content(), |times| {
         timed(times, || {
             let peer = P::open(folder.path(), Durability::Full);
             black_box(peer.get(ids.next().expect("endless")).expect("a stored dataset"));
@@ -212,12 +212,12 @@ fn open_get_close<P: Peer>(filled: Filled<P>, rounds: Rounds) {
 }
 
 /// In a store that is open and has been used a little.
-fn memory<P: Peer>(task: &Task, rounds: Rounds) {
+fn memory<P: Peer>(task: &Task) {
     let folder = fresh_folder(&task.folder);
     let peer = P::open(folder.path(), Durability::Full);
     let count = task.amount.of(task.job.datasets());
     let mut before = peer.load(input::datasets(task.job.texts()).take(20), usize::MAX);
-    rounds.each(before, |_| {
+    each_round(before, |_| {
         let resident = most_resident();
         before += peer.load(input::datasets(task.job.texts()).take(count), usize::MAX);
         most_resident() - resident
@@ -236,8 +236,8 @@ fn most_resident() -> u64 {
     1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of KiB")
 }
 
-fn bytes<P: Peer>(filled: Filled<P>, rounds: Rounds) {
+fn bytes<P: Peer>(filled: Filled<P>) {
     let Filled { peer, expected, folder, .. } = filled;
     peer.close();
-    rounds.each(expected.content(), |_| bytes_of(folder.path()));
+    each_round(expected.content(), |_| bytes_of(folder.path()));
 }

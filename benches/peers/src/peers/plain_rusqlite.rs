@@ -1,16 +1,16 @@
 //! rusqlite as most write it: ids and times as text, a row for each KPI, a prepared INSERT for each row.
 
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard};
 
-use chrono::{DateTime, Utc};
 use kpi_store_peers_harness::dataset::now;
 use kpi_store_peers_harness::{
     Dataset, Durability, Kpi, NewDataset, ORGANIZATION, Peer, Summary, Violations, validate_name,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
+
+use super::text_columns::{head, open, optional, optional_text, page, parsed, split};
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS dataset (
@@ -84,6 +84,7 @@ impl PlainRusqlite {
 impl Peer for PlainRusqlite {
     type Stored = Dataset;
     type Summary = Summary;
+    /// The id of the last dataset.
     type Cursor = Uuid;
 
     fn open(folder: &Path, durability: Durability) -> Self {
@@ -145,7 +146,7 @@ impl Peer for PlainRusqlite {
         let mut connection = self.connection();
         // Both statements read the same state.
         let transaction = connection.transaction().unwrap();
-        let found = page(&transaction, PAGE, after, limit, |row| head(row)).unwrap();
+        let found = page(&transaction, PAGE, after, limit, head).unwrap();
         let (mut datasets, next) = split(found, limit, |dataset| dataset.id);
         for dataset in &mut datasets {
             dataset.kpis = kpis(&transaction, dataset.id).unwrap();
@@ -154,10 +155,8 @@ impl Peer for PlainRusqlite {
     }
 
     fn summaries(&self, after: Option<&Uuid>, limit: usize) -> (Vec<Summary>, Option<Uuid>) {
-        let summary = |row: &Row<'_>| {
-            let head = head(row)?;
-            Ok(Summary { kpi_count: row.get(8)?, required_count: row.get(9)?, ..head.summary() })
-        };
+        let summary =
+            |row: &Row<'_>| Ok(Summary { kpi_count: row.get(8)?, required_count: row.get(9)?, ..head(row)?.summary() });
         let found = page(&self.connection(), SUMMARIES, after, limit, summary).unwrap();
         split(found, limit, |summary| summary.id)
     }
@@ -194,17 +193,6 @@ impl Peer for PlainRusqlite {
     }
 }
 
-/// A database in WAL mode with these tables.
-pub(super) fn open(folder: &Path, durability: Durability, schema: &str) -> Connection {
-    let connection = Connection::open(folder.join("kpis.db")).unwrap();
-    connection.pragma_update(None, "journal_mode", "WAL").unwrap();
-    let synchronous = if durability == Durability::Full { "FULL" } else { "NORMAL" };
-    connection.pragma_update(None, "synchronous", synchronous).unwrap();
-    connection.pragma_update(None, "foreign_keys", true).unwrap();
-    connection.execute_batch(schema).unwrap();
-    connection
-}
-
 fn insert(connection: &Connection, dataset: &Dataset) -> rusqlite::Result<()> {
     let id = dataset.id.to_string();
     connection.prepare_cached(INSERT_DATASET)?.execute(params![
@@ -215,7 +203,7 @@ fn insert(connection: &Connection, dataset: &Dataset) -> rusqlite::Result<()> {
         dataset.description,
         dataset.created_by.map(|id| id.to_string()),
         dataset.updated_by.map(|id| id.to_string()),
-        dataset.updated_at.map(|time| time.to_rfc3339()),
+        optional_text(dataset.updated_at),
     ])?;
     let mut insert = connection.prepare_cached(INSERT_KPI)?;
     for (position, kpi) in (0_i64..).zip(&dataset.kpis) {
@@ -230,7 +218,7 @@ fn insert(connection: &Connection, dataset: &Dataset) -> rusqlite::Result<()> {
             kpi.unit,
             kpi.value_type.as_str(),
             kpi.required,
-            kpi.updated_at.map(|time| time.to_rfc3339()),
+            optional_text(kpi.updated_at),
         ])?;
     }
     Ok(())
@@ -240,26 +228,6 @@ fn get(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<Dataset>> {
     let mut statement = connection.prepare_cached(GET)?;
     let found = statement.query_one([ORGANIZATION.to_string(), id.to_string()], head).optional()?;
     found.map(|dataset| Ok(Dataset { kpis: kpis(connection, id)?, ..dataset })).transpose()
-}
-
-fn page<T>(
-    connection: &Connection,
-    sql: &str,
-    after: Option<&Uuid>,
-    limit: usize,
-    map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<Vec<T>> {
-    let after = after.map_or_else(String::new, Uuid::to_string);
-    let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    connection.prepare_cached(sql)?.query_map(params![ORGANIZATION.to_string(), after, one_more], map)?.collect()
-}
-
-/// A page of this many items, and its last id if there are more.
-pub(super) fn split<T>(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> Uuid) -> (Vec<T>, Option<Uuid>) {
-    let is_last = items.len() <= limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| !is_last).map(id);
-    (items, next)
 }
 
 fn kpis(connection: &Connection, dataset: Uuid) -> rusqlite::Result<Vec<Kpi>> {
@@ -277,28 +245,4 @@ fn kpis(connection: &Connection, dataset: Uuid) -> rusqlite::Result<Vec<Kpi>> {
         })
     };
     connection.prepare_cached(KPIS)?.query_map([dataset.to_string()], kpi)?.collect()
-}
-
-/// A dataset without its KPIs.
-fn head(row: &Row<'_>) -> rusqlite::Result<Dataset> {
-    Ok(Dataset {
-        id: parsed(row, 0)?,
-        organization_id: parsed(row, 1)?,
-        name: row.get(2)?,
-        created_at: parsed(row, 3)?,
-        description: row.get(4)?,
-        created_by: optional(row, 5)?,
-        updated_by: optional(row, 6)?,
-        updated_at: optional::<DateTime<Utc>>(row, 7)?,
-        kpis: Vec::new(),
-    })
-}
-
-fn parsed<T: FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    optional(row, column).map(|value| value.expect("a column that is not null"))
-}
-
-fn optional<T: FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
-    let parse = |text: &str| text.parse().unwrap_or_else(|_| panic!("column {column} is no such text"));
-    Ok(row.get_ref(column)?.as_str_or_null()?.map(parse))
 }
