@@ -1,35 +1,70 @@
-//! kpi-store beside what one would use instead.
+//! kpi-store beside what one would use instead. `--help` lists the options, and `README.md` explains the figures.
 
+#![allow(clippy::cast_precision_loss, reason = "the figures need fewer digits")]
+
+mod arguments;
+mod children;
 #[allow(dead_code, reason = "the floor of another bench, which does more")]
 #[path = "../../against_sql/floor/mod.rs"]
 mod floor;
+mod measure;
 mod peers;
+mod report;
 
+use std::fs;
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command, HELP};
+use children::Programs;
 use kpi_store_peers_harness::child::Task;
-use peers::fjall::Fjall;
-use peers::floor::Floor;
-use peers::json_column::JsonColumn;
-use peers::json_file::JsonFile;
-use peers::kpi_store::KpiStore;
-use peers::plain_rusqlite::PlainRusqlite;
-use peers::redb::Redb;
+use kpi_store_peers_harness::{Amount, Job};
+use peers::PEERS;
 
-fn main() {
+fn main() -> ExitCode {
     if let Some(task) = Task::from_arguments() {
-        run(task);
+        peers::run(task);
+        return ExitCode::SUCCESS;
+    }
+    match Command::read(std::env::args().skip(1)) {
+        Ok(Command::Help) => print!("{HELP}"),
+        Ok(Command::List) => list(),
+        Ok(Command::Measure(arguments)) => {
+            if let Err(error) = measure_all(&arguments) {
+                eprintln!("{error}");
+                return ExitCode::FAILURE;
+            }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn list() {
+    println!("jobs:");
+    for job in Job::ALL {
+        println!("  {}", job.name());
+    }
+    println!("peers:");
+    for peer in PEERS {
+        println!("  {:12} {}", peer.name, peer.note);
     }
 }
 
-/// Does the task of a child process.
-fn run(task: Task) {
-    match task.peer.as_str() {
-        "kpi-store" => task.run::<KpiStore>(),
-        "floor" => task.run::<Floor>(),
-        "rusqlite" => task.run::<PlainRusqlite>(),
-        "redb" => task.run::<Redb>(),
-        "fjall" => task.run::<Fjall>(),
-        "json-column" => task.run::<JsonColumn>(),
-        "json-file" => task.run::<JsonFile>(),
-        unknown => panic!("no peer is named {unknown}"),
+fn measure_all(arguments: &Arguments) -> Result<(), String> {
+    let Arguments { amount, jobs, peers, into, data } = arguments;
+    let programs = Programs::build(peers)?;
+    fs::create_dir_all(data).map_err(|error| format!("{}: {error}", data.display()))?;
+    let mut measured = Vec::new();
+    for (number, job) in (1..).zip(jobs) {
+        eprintln!("{number} of {}: {}", jobs.len(), job.name());
+        measured.push(measure::measure(&programs, peers, *job, *amount, data)?);
     }
+    if *amount == Amount::Little {
+        println!("{} jobs, {} peers: everything that was read is what was written.", jobs.len(), peers.len());
+        return Ok(());
+    }
+    report::print_and_write(&measured, peers, into).map_err(|error| format!("{}: {error}", into.display()))
 }
