@@ -234,6 +234,7 @@ fn memory<P: Peer>(task: &Task) {
 /// # Panics
 ///
 /// On other systems.
+#[must_use]
 pub fn most_resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line with the peak");
