@@ -21,23 +21,10 @@ impl Programs {
     /// Builds what these peers need and is not this program, in the same profile.
     pub(crate) fn build(peers: &[&PeerInfo]) -> Result<Self, String> {
         let driver = std::env::current_exe().map_err(|error| format!("this program is not found: {error}"))?;
-        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let (target, is_debug) = (package.join("target/other_sqlite"), cfg!(debug_assertions));
+        let other_sqlite = driver.with_file_name(OTHER_SQLITE).with_extension(std::env::consts::EXE_EXTENSION);
         if peers.iter().any(|peer| peer.program == Program::OtherSqlite) {
-            // `cargo run` says which cargo it is.
-            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            // Cargo reads the configuration of the folder in which it runs.
-            cargo.current_dir(package.join("other_sqlite")).args(["build", "--locked", "--target-dir"]).arg(&target);
-            if !is_debug {
-                cargo.arg("--release");
-            }
-            match cargo.status() {
-                Ok(status) if status.success() => {}
-                _ => return Err("the package other_sqlite was not built; the reason is above".to_owned()),
-            }
+            build_other_sqlite(&driver)?;
         }
-        let profile = if is_debug { "debug" } else { "release" };
-        let other_sqlite = target.join(profile).join(OTHER_SQLITE).with_extension(std::env::consts::EXE_EXTENSION);
         Ok(Self { driver, other_sqlite })
     }
 
@@ -46,6 +33,24 @@ impl Programs {
             Program::Driver => &self.driver,
             Program::OtherSqlite => &self.other_sqlite,
         }
+    }
+}
+
+/// Builds it beside this program.
+fn build_other_sqlite(driver: &Path) -> Result<(), String> {
+    // The program is in a folder for its profile.
+    let target = driver.parent().and_then(Path::parent).ok_or("this program is in no target folder")?;
+    // `cargo run` says which cargo it is.
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // Cargo reads the configuration of the folder in which it runs.
+    cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("other_sqlite"));
+    cargo.args(["build", "--locked", "--target-dir"]).arg(target);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    match cargo.status() {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err("the package other_sqlite was not built; the reason is above".to_owned()),
     }
 }
 
