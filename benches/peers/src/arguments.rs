@@ -9,8 +9,9 @@ use crate::peers::{FLOOR, PEERS, PeerInfo};
 pub(crate) const HELP: &str = "\
 kpi-store beside what one would use instead: each peer in a process of its own, driven in turn.
 
-cargo run --release --manifest-path benches/peers/Cargo.toml -- [options]
+cargo run --release --manifest-path benches/peers/Cargo.toml -- [scale] [options]
 
+  scale              how the figures depend on the number of KPIs, up to 5 million (2 GB on the disk, 15 minutes)
   --short            everything once with a fiftieth of the data, to check that all peers agree
   --jobs TEXT        only jobs whose name contains this text
   --peers A,B        only these peers (and the floor, to which all figures are ratios)
@@ -34,6 +35,7 @@ pub(crate) struct Arguments {
 /// What the command line asks for.
 pub(crate) enum Command {
     Measure(Arguments),
+    Scale(Arguments),
     List,
     Help,
 }
@@ -49,9 +51,11 @@ impl Command {
             into: package.join("results"),
             data: package.join("target/data"),
         };
+        let mut is_scale = false;
         while let Some(option) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{option} needs a value"));
             match option.as_str() {
+                "scale" => is_scale = true,
                 "--short" => read.amount = Amount::Little,
                 "--jobs" => read.jobs = jobs(&value()?)?,
                 "--peers" => read.peers = peers(&value()?)?,
@@ -64,7 +68,7 @@ impl Command {
         }
         // Only Linux tells how much memory a process has had.
         read.jobs.retain(|job| *job != Job::Memory || cfg!(target_os = "linux"));
-        Ok(Self::Measure(read))
+        Ok(if is_scale { Self::Scale(read) } else { Self::Measure(read) })
     }
 }
 

@@ -10,6 +10,7 @@ mod floor;
 mod measure;
 mod peers;
 mod report;
+mod scale;
 
 use std::fs;
 use std::process::ExitCode;
@@ -25,21 +26,30 @@ fn main() -> ExitCode {
         peers::run(task);
         return ExitCode::SUCCESS;
     }
+    if scale::run_if_child() {
+        return ExitCode::SUCCESS;
+    }
     match Command::read(std::env::args().skip(1)) {
         Ok(Command::Help) => print!("{HELP}"),
         Ok(Command::List) => list(),
-        Ok(Command::Measure(arguments)) => {
-            if let Err(error) = measure_all(&arguments) {
-                eprintln!("{error}");
-                return ExitCode::FAILURE;
-            }
-        }
+        Ok(Command::Measure(arguments)) => return finished(measure_all(&arguments)),
+        Ok(Command::Scale(arguments)) => return finished(scale::run(&arguments)),
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(2);
         }
     }
     ExitCode::SUCCESS
+}
+
+fn finished(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn list() {

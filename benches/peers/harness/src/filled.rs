@@ -64,7 +64,12 @@ impl<P: Peer> Filled<P> {
 }
 
 /// The space that the files of this folder take on the disk, and at most their length.
-pub(crate) fn bytes_of(folder: &Path) -> u64 {
+///
+/// # Panics
+///
+/// If the folder cannot be read.
+#[must_use]
+pub fn bytes_of(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).expect("the peer's folder").map(|entry| entry.expect("an entry").path());
     entries.map(|path| if path.is_dir() { bytes_of(&path) } else { bytes_of_file(&path) }).sum()
 }

@@ -17,6 +17,8 @@ mod peer;
 mod work;
 
 pub use dataset::{Dataset, Kpi, Summary};
+pub use filled::bytes_of;
 pub use job::{Amount, Job, Unit};
 pub use kpi_store::{Durability, NewDataset, NewKpi, ValueType, Violations};
 pub use peer::{ORGANIZATION, Peer, validate_name};
+pub use work::most_resident;

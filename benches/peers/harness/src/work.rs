@@ -230,7 +230,12 @@ fn memory<P: Peer>(task: &Task) {
 }
 
 /// The largest amount of memory that this process has had, in bytes. Only Linux tells.
-fn most_resident() -> u64 {
+///
+/// # Panics
+///
+/// On other systems.
+#[must_use]
+pub fn most_resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line with the peak");
     1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of KiB")

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use chrono::{DateTime, Utc};
 use kpi_store::Store;
 use kpi_store_peers_harness::{
-    Dataset, Durability, Kpi, NewDataset, ORGANIZATION, Peer, Summary, ValueType, Violations, validate_name,
+    Dataset, Durability, Kpi, NewDataset, NewKpi, ORGANIZATION, Peer, Summary, ValueType, Violations, validate_name,
 };
 use uuid::Uuid;
 
@@ -19,6 +19,12 @@ pub(crate) struct Floor(Mutex<floor::Floor>);
 impl Floor {
     fn lock(&self) -> MutexGuard<'_, floor::Floor> {
         self.0.lock().unwrap()
+    }
+
+    /// Adds a valid KPI to a dataset.
+    pub(crate) fn add_kpi(&self, dataset: Uuid, new: &NewKpi) {
+        new.validate().unwrap();
+        change::add_kpi(&self.lock(), ORGANIZATION, dataset, new);
     }
 }
 

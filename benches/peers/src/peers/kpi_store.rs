@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kpi_store::{
-    Cursor, DatasetPatch, DatasetQuery, DatasetSummary, Durability, Error, KpiPatch, LoadOptions, NewDataset,
+    Cursor, DatasetPatch, DatasetQuery, DatasetSummary, Durability, Error, KpiPatch, LoadOptions, NewDataset, NewKpi,
     Organization, Page, Store, Violations,
 };
 use kpi_store_peers_harness::{Dataset, Kpi, ORGANIZATION, Peer, Summary};
@@ -12,6 +12,13 @@ use uuid::Uuid;
 pub(crate) struct KpiStore {
     store: Store,
     organization: Organization,
+}
+
+impl KpiStore {
+    /// Adds a valid KPI to a dataset.
+    pub(crate) fn add_kpi(&self, dataset: Uuid, new: &NewKpi) {
+        self.organization.create_kpi(dataset.into(), new.clone()).unwrap();
+    }
 }
 
 impl Peer for KpiStore {

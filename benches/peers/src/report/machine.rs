@@ -3,7 +3,7 @@
 use std::fs;
 
 /// One sentence: the processor, the system and SQLite.
-pub(super) fn description() -> String {
+pub(crate) fn description() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let processor = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
         let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "))?;

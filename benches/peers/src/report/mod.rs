@@ -3,9 +3,8 @@
 mod bars;
 mod canvas;
 mod csv;
-#[allow(dead_code, reason = "for the figures of scale")]
 pub(crate) mod lines;
-mod machine;
+pub(crate) mod machine;
 mod markdown;
 
 use std::error::Error;
