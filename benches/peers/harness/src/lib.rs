@@ -9,6 +9,8 @@ pub mod dataset;
 pub mod input;
 
 mod check;
+#[cfg(test)]
+mod controls;
 mod filled;
 mod job;
 mod peer;

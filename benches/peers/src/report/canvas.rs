@@ -98,39 +98,34 @@ impl Panel<'_, '_> {
     }
 }
 
-/// A logarithmic axis: values between two powers of ten, and the pixels that show them.
+/// A logarithmic axis: two values, and the pixels that show them.
 #[derive(Clone, Copy)]
 pub(super) struct LogAxis {
-    /// The powers of the ends.
-    powers: (i32, i32),
-    pixels: (i32, i32),
+    pub(super) least: f64,
+    pub(super) greatest: f64,
+    pub(super) pixels: (i32, i32),
 }
 
 impl LogAxis {
     /// An axis that shows all of these values, which are positive.
     pub(super) fn around(values: impl Iterator<Item = f64>, pixels: (i32, i32)) -> Self {
-        let (mut least, mut greatest) = (f64::MAX, f64::MIN_POSITIVE);
-        for value in values.filter(|value| value.is_finite() && *value > 0.0) {
-            (least, greatest) = (least.min(value), greatest.max(value));
-        }
-        // A value is at most a little outside of the last power, where it is still drawn.
-        #[allow(clippy::cast_possible_truncation, reason = "powers of ten are small")]
-        let powers = ((least * 1.05).log10().floor() as i32, (greatest / 1.05).log10().ceil() as i32);
-        Self { powers: (powers.0, powers.1.max(powers.0 + 1)), pixels }
+        let ends = |(least, greatest): (f64, f64), value: f64| (least.min(value), greatest.max(value));
+        let (least, greatest) = values.filter(|value| *value > 0.0).fold((f64::MAX, f64::MIN_POSITIVE), ends);
+        Self { least, greatest, pixels }
     }
 
     /// Where a value is. Values outside are at the ends.
     pub(super) fn pixel(&self, value: f64) -> i32 {
-        let (least, greatest) = (f64::from(self.powers.0), f64::from(self.powers.1));
-        let share = ((value.log10() - least) / (greatest - least)).clamp(-0.02, 1.02);
+        let share = (value / self.least).ln() / (self.greatest / self.least).ln();
         let (from, to) = (f64::from(self.pixels.0), f64::from(self.pixels.1));
         #[allow(clippy::cast_possible_truncation, reason = "within the picture")]
-        let pixel = (from + share * (to - from)).round() as i32;
+        let pixel = (from + share.clamp(0.0, 1.0) * (to - from)).round() as i32;
         pixel
     }
 
     /// The powers of ten.
     pub(super) fn ticks(&self) -> impl Iterator<Item = f64> + use<> {
-        (self.powers.0..=self.powers.1).map(|power| 10_f64.powi(power))
+        let (least, greatest) = (self.least * 0.999, self.greatest * 1.001);
+        (-9..=9).map(|power| 10_f64.powi(power)).filter(move |tick| (least..greatest).contains(tick))
     }
 }
