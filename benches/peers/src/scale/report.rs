@@ -33,6 +33,7 @@ struct Column {
 
 const LOAD: Column = Column { name: "load ns a KPI", of: |measured| Some(measured.load()) };
 const LEAST_LOAD: Column = Column { name: "least load ns a KPI", of: |measured| measured.loads.first().copied() };
+const PROCESSOR: Column = Column { name: "load processor ns a KPI", of: |measured| Some(measured.processor()) };
 const MEMORY: Column = Column { name: "memory bytes", of: |measured| Some(measured.figures.memory as f64) };
 const LOG: Column = Column { name: "log bytes", of: |measured| Some(measured.figures.log? as f64) };
 const FILE: Column = Column { name: "file bytes", of: |measured| Some(measured.figures.file as f64) };
@@ -44,7 +45,7 @@ const VERIFY: Column =
 const BACKUP: Column =
     Column { name: "backup bytes a second", of: |measured| Some(measured.figures.keep.as_ref()?.backup) };
 
-const COLUMNS: [Column; 10] = [LOAD, LEAST_LOAD, MEMORY, LOG, FILE, GET, PAGE, COUNT, VERIFY, BACKUP];
+const COLUMNS: [Column; 11] = [LOAD, LEAST_LOAD, PROCESSOR, MEMORY, LOG, FILE, GET, PAGE, COUNT, VERIFY, BACKUP];
 
 fn csv(measured: &[Measured]) -> String {
     let mut csv = format!("peer,transactions,KPIs,{}\n", COLUMNS.map(|column| column.name).join(","));
@@ -82,8 +83,8 @@ fn tables(measured: &[Measured], large: &[Large]) -> String {
         machine::description()
     );
     text.push_str(
-        "| KPIs | transactions | peer | load, a KPI | memory | log | file, a KPI | get | page of 50 | count | verify | \
-         backup |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| KPIs | transactions | peer | load, a KPI | processor | memory | log | file, a KPI | get | page of 50 | count | verify | \
+         backup |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for measured in measured {
         let cell = |column: Column, unit: f64, suffix: &str| {
@@ -94,6 +95,7 @@ fn tables(measured: &[Measured], large: &[Large]) -> String {
             measured.mode.name().to_owned(),
             measured.peer.to_owned(),
             cell(LOAD, 1e3, " µs"),
+            cell(PROCESSOR, 1e3, " µs"),
             cell(MEMORY, f64::from(1 << 20), " MiB"),
             cell(LOG, f64::from(1 << 20), " MiB"),
             cell(FILE, measured.kpis as f64, " bytes"),
