@@ -126,7 +126,11 @@ impl Peer for Fjall {
 
     /// The number of keys of the organization: it has no count of its own that is exact.
     fn count(&self) -> u64 {
-        self.datasets.prefix(ORGANIZATION.as_bytes()).map(|entry| entry.key().unwrap()).count() as u64
+        self.datasets
+            .prefix(ORGANIZATION.as_bytes())
+            .map(|entry| entry.key().map(|_| 1))
+            .sum::<fjall::Result<u64>>()
+            .unwrap()
     }
 
     fn rename_kpi(&self, dataset: Uuid, kpi: Uuid, name: &str) -> Result<Record, Violations> {

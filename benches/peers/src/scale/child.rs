@@ -24,6 +24,8 @@ pub(super) const CHILD: &str = "scale-child";
 pub(super) struct Figures {
     /// Nanoseconds of the load for each KPI.
     pub(super) load: f64,
+    /// The same of the processor's time, which a busy machine does not stretch.
+    pub(super) processor: f64,
     /// The growth of the peak memory during the load, in bytes.
     pub(super) memory: u64,
     /// The largest length of SQLite's log, in bytes.
@@ -86,11 +88,11 @@ impl Load<'_> {
         let folder = tempfile::tempdir_in(self.data).expect("a folder for the peer's data");
         let folder = folder.path();
         let peer = P::open(folder, Durability::Full);
-        let resident = most_resident();
+        let (resident, processor) = (most_resident(), processor_time());
         let ((loaded, taken), log) = with_largest_log(folder, || {
             timed(|| peer.load(input::datasets(Texts::Short).take(self.datasets), self.mode.batch()))
         });
-        let memory = most_resident() - resident;
+        let (memory, processor) = (most_resident() - resident, processor_time() - processor);
         assert_eq!(loaded, self.datasets as u64);
         peer.close();
         let file = bytes_of(folder);
@@ -99,7 +101,8 @@ impl Load<'_> {
         let reads = self.is_thorough.then(|| reads(&peer, self.datasets));
         peer.close();
         let keep = keep.filter(|_| self.is_thorough).map(|keep| keep(folder, self.datasets));
-        Figures { load: taken / (self.datasets * KPIS) as f64, memory, log, file, reads, keep }
+        let kpis = (self.datasets * KPIS) as f64;
+        Figures { load: taken / kpis, processor: processor as f64 / kpis, memory, log, file, reads, keep }
     }
 }
 
@@ -156,6 +159,13 @@ pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
     let started = Instant::now();
     let done = work();
     (done, started.elapsed().as_nanos() as f64)
+}
+
+/// The nanoseconds that the threads of this process have run.
+fn processor_time() -> u64 {
+    let threads = fs::read_dir("/proc/self/task").expect("Linux").map(|thread| thread.expect("a thread").path());
+    let times = threads.map(|thread| fs::read_to_string(thread.join("schedstat")).expect("Linux"));
+    times.map(|times| times.split(' ').next().and_then(|time| time.parse::<u64>().ok()).expect("a number")).sum()
 }
 
 /// Does the work while another thread watches the length of SQLite's log, if there is one.

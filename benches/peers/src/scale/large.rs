@@ -106,7 +106,9 @@ impl<P: Peer> Side<P> {
         let peer = P::open(folder, Durability::Normal);
         let created = peer.create(&NewDataset::new("Water").kpis(first.iter().cloned())).expect("a valid dataset");
         let dataset = P::plain(created).id;
-        others.iter().for_each(|new| add(&peer, dataset, new));
+        for new in others {
+            add(&peer, dataset, new);
+        }
         peer.close();
         Self { peer: P::open(folder, Durability::Full), dataset, add }
     }

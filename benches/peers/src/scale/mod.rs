@@ -59,6 +59,8 @@ pub(crate) struct Measured {
     kpis: usize,
     /// Of the load, nanoseconds for each KPI: of all rounds, in ascending order.
     loads: Vec<f64>,
+    /// The same of the processor's time.
+    processor: Vec<f64>,
     /// Of the first round.
     figures: Figures,
 }
@@ -67,6 +69,10 @@ impl Measured {
     /// The median of the rounds.
     fn load(&self) -> f64 {
         self.loads[self.loads.len() / 2]
+    }
+
+    fn processor(&self) -> f64 {
+        self.processor[self.processor.len() / 2]
     }
 }
 
@@ -101,15 +107,34 @@ fn measure(arguments: &Arguments, mode: Mode, kpis: usize, rounds: usize) -> Res
             let thoroughness = if round == 0 { "all" } else { "load" };
             let requested = [peer, mode.name(), &kpis.to_string(), thoroughness];
             let figures: Figures = child(child::CHILD, &requested, &arguments.data)?;
-            eprintln!("{kpis} KPIs, {}, {peer}: {:.2} µs a KPI", mode.name(), figures.load / 1e3);
+            eprintln!(
+                "{kpis} KPIs, {}, {peer}: {:.2} µs a KPI, {:.2} of the processor",
+                mode.name(),
+                figures.load / 1e3,
+                figures.processor / 1e3
+            );
+            let (load, processor) = (figures.load, figures.processor);
             match measured.iter_mut().find(|measured| measured.peer == peer) {
-                Some(measured) => measured.loads.push(figures.load),
-                None => measured.push(Measured { peer, mode, kpis, loads: vec![figures.load], figures }),
+                Some(measured) => {
+                    measured.loads.push(load);
+                    measured.processor.push(processor);
+                }
+                None => {
+                    measured.push(Measured {
+                        peer,
+                        mode,
+                        kpis,
+                        loads: vec![load],
+                        processor: vec![processor],
+                        figures,
+                    });
+                }
             }
         }
     }
     for measured in &mut measured {
         measured.loads.sort_by(f64::total_cmp);
+        measured.processor.sort_by(f64::total_cmp);
     }
     Ok(measured)
 }

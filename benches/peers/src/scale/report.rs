@@ -23,26 +23,37 @@ pub(super) fn print_and_write(measured: &[Measured], large: &[Large], into: &Pat
     Ok(())
 }
 
-const COLUMNS: [(&str, fn(&Measured) -> Option<f64>); 10] = [
-    ("load ns a KPI", |measured| Some(measured.load())),
-    ("memory bytes", |measured| Some(measured.figures.memory as f64)),
-    ("log bytes", |measured| Some(measured.figures.log? as f64)),
-    ("file bytes", |measured| Some(measured.figures.file as f64)),
-    ("get ns", |measured| Some(measured.figures.reads.as_ref()?.get)),
-    ("page of 50 ns", |measured| Some(measured.figures.reads.as_ref()?.page)),
-    ("count ns", |measured| Some(measured.figures.reads.as_ref()?.count)),
-    ("verify bytes a second", |measured| Some(measured.figures.keep.as_ref()?.verify)),
-    ("backup bytes a second", |measured| Some(measured.figures.keep.as_ref()?.backup)),
-    ("load least ns a KPI", |measured| measured.loads.first().copied()),
-];
+/// A figure of a load.
+#[derive(Clone, Copy)]
+struct Column {
+    /// In the CSV.
+    name: &'static str,
+    of: fn(&Measured) -> Option<f64>,
+}
+
+const LOAD: Column = Column { name: "load ns a KPI", of: |measured| Some(measured.load()) };
+const LEAST_LOAD: Column = Column { name: "least load ns a KPI", of: |measured| measured.loads.first().copied() };
+const PROCESSOR: Column = Column { name: "load processor ns a KPI", of: |measured| Some(measured.processor()) };
+const MEMORY: Column = Column { name: "memory bytes", of: |measured| Some(measured.figures.memory as f64) };
+const LOG: Column = Column { name: "log bytes", of: |measured| Some(measured.figures.log? as f64) };
+const FILE: Column = Column { name: "file bytes", of: |measured| Some(measured.figures.file as f64) };
+const GET: Column = Column { name: "get ns", of: |measured| Some(measured.figures.reads.as_ref()?.get) };
+const PAGE: Column = Column { name: "page of 50 ns", of: |measured| Some(measured.figures.reads.as_ref()?.page) };
+const COUNT: Column = Column { name: "count ns", of: |measured| Some(measured.figures.reads.as_ref()?.count) };
+const VERIFY: Column =
+    Column { name: "verify bytes a second", of: |measured| Some(measured.figures.keep.as_ref()?.verify) };
+const BACKUP: Column =
+    Column { name: "backup bytes a second", of: |measured| Some(measured.figures.keep.as_ref()?.backup) };
+
+const COLUMNS: [Column; 11] = [LOAD, LEAST_LOAD, PROCESSOR, MEMORY, LOG, FILE, GET, PAGE, COUNT, VERIFY, BACKUP];
 
 fn csv(measured: &[Measured]) -> String {
-    let mut csv = format!("peer,transactions,KPIs,{}\n", COLUMNS.map(|(name, _)| name).join(","));
+    let mut csv = format!("peer,transactions,KPIs,{}\n", COLUMNS.map(|column| column.name).join(","));
     for measured in measured {
         let _ = write!(csv, "{},{},{}", measured.peer, measured.mode.name(), measured.kpis);
-        for (_, figure) in COLUMNS {
+        for column in COLUMNS {
             csv.push(',');
-            if let Some(figure) = figure(measured) {
+            if let Some(figure) = (column.of)(measured) {
                 let _ = write!(csv, "{figure:.0}");
             }
         }
@@ -72,27 +83,27 @@ fn tables(measured: &[Measured], large: &[Large]) -> String {
         machine::description()
     );
     text.push_str(
-        "| KPIs | transactions | peer | load, a KPI | memory | log | file, a KPI | get | page of 50 | count | verify | \
-         backup |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| KPIs | transactions | peer | load, a KPI | processor | memory | log | file, a KPI | get | page of 50 | count | verify | \
+         backup |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for measured in measured {
-        let cell = |column: usize, unit: f64, suffix: &str| {
-            let (_, figure) = COLUMNS[column];
-            figure(measured).map_or_else(|| "–".to_owned(), |figure| format!("{}{suffix}", short(figure / unit)))
+        let cell = |column: Column, unit: f64, suffix: &str| {
+            (column.of)(measured).map_or_else(|| "–".to_owned(), |figure| format!("{}{suffix}", short(figure / unit)))
         };
         let cells = [
             measured.kpis.to_string(),
             measured.mode.name().to_owned(),
             measured.peer.to_owned(),
-            cell(0, 1e3, " µs"),
-            cell(1, f64::from(1 << 20), " MiB"),
-            cell(2, f64::from(1 << 20), " MiB"),
-            cell(3, measured.kpis as f64, " bytes"),
-            cell(4, 1e3, " µs"),
-            cell(5, 1e3, " µs"),
-            cell(6, 1e6, " ms"),
-            cell(7, 1e6, " MB/s"),
-            cell(8, 1e6, " MB/s"),
+            cell(LOAD, 1e3, " µs"),
+            cell(PROCESSOR, 1e3, " µs"),
+            cell(MEMORY, f64::from(1 << 20), " MiB"),
+            cell(LOG, f64::from(1 << 20), " MiB"),
+            cell(FILE, measured.kpis as f64, " bytes"),
+            cell(GET, 1e3, " µs"),
+            cell(PAGE, 1e3, " µs"),
+            cell(COUNT, 1e6, " ms"),
+            cell(VERIFY, 1e6, " MB/s"),
+            cell(BACKUP, 1e6, " MB/s"),
         ];
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
@@ -121,22 +132,27 @@ fn short(number: f64) -> String {
 fn draw(measured: &[Measured], path: &Path) -> Result<(), Box<dyn Error>> {
     let mib = f64::from(1 << 20);
     let charts = [
-        chart(measured, Mode::AllOrNothing, "Load, all or nothing: a KPI", ("µs", 1e3), 0),
-        chart(measured, Mode::InBatches, "Load, batches of 500: a KPI", ("µs", 1e3), 0),
-        chart(measured, Mode::AllOrNothing, "Memory of a load, all or nothing", ("MiB", mib), 1),
-        chart(measured, Mode::AllOrNothing, "Get by a random id", ("µs", 1e3), 4),
-        chart(measured, Mode::AllOrNothing, "Page of 50 in the middle", ("µs", 1e3), 5),
-        chart(measured, Mode::AllOrNothing, "Verify", ("MB/s", 1e6), 7),
+        chart(measured, Mode::AllOrNothing, "Load, all or nothing: a KPI", ("µs", 1e3), LOAD),
+        chart(measured, Mode::InBatches, "Load, batches of 500: a KPI", ("µs", 1e3), LOAD),
+        chart(measured, Mode::AllOrNothing, "Memory of a load, all or nothing", ("MiB", mib), MEMORY),
+        chart(measured, Mode::AllOrNothing, "Get by a random id", ("µs", 1e3), GET),
+        chart(measured, Mode::AllOrNothing, "Page of 50 in the middle", ("µs", 1e3), PAGE),
+        chart(measured, Mode::AllOrNothing, "Verify", ("MB/s", 1e6), VERIFY),
     ];
     let explanation = "Datasets of 10 KPIs in one file. Durability Full; every load in a process of its own.";
     lines::draw("From 10,000 to 5 million KPIs", explanation, &charts, path)
 }
 
-fn chart(measured: &[Measured], mode: Mode, title: &str, (unit, divisor): (&'static str, f64), column: usize) -> Chart {
+fn chart(
+    measured: &[Measured],
+    mode: Mode,
+    title: &str,
+    (unit, divisor): (&'static str, f64),
+    column: Column,
+) -> Chart {
     let mut lines: Vec<Line> = Vec::new();
     for measured in measured.iter().filter(|measured| measured.mode == mode) {
-        let (_, figure) = COLUMNS[column];
-        let Some(figure) = figure(measured) else { continue };
+        let Some(figure) = (column.of)(measured) else { continue };
         let point = (measured.kpis as f64, figure / divisor);
         match lines.iter_mut().find(|line| line.name == measured.peer) {
             Some(line) => line.points.push(point),
