@@ -110,7 +110,8 @@ impl Peer for List {
     }
 
     fn load(&self, new: impl Iterator<Item = NewDataset> + Send, _batch: usize) -> u64 {
-        new.map(|new| self.create(&new).unwrap()).count() as u64
+        let created: Vec<_> = new.map(|new| self.create(&new).unwrap()).collect();
+        created.len() as u64
     }
 
     fn get(&self, id: Uuid) -> Option<Dataset> {
