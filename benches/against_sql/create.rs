@@ -145,7 +145,7 @@ fn load(count: usize, batch: Option<u32>) -> Sides {
         };
         let size = batch.map_or(count, |size| size as usize);
         timed_with(times, fresh, |(connection, _)| {
-            assert_eq!(write::load(connection, Uuid::now_v7(), &same, size), count);
+            assert_eq!(write::load(connection, Uuid::now_v7(), same.iter(), size), count);
         })
     };
     let store = move |times| {

@@ -1,5 +1,6 @@
 //! Writing by hand.
 
+use std::borrow::Borrow;
 use std::sync::LazyLock;
 
 use kpi_store::NewDataset;
@@ -35,22 +36,30 @@ pub(crate) fn create(floor: &Floor, organization: Uuid, new: &[NewDataset]) -> V
 const CHUNK: usize = 64;
 
 /// Stores datasets in transactions of `batch`, with few in memory at a time. Returns the number of stored datasets.
-pub(crate) fn load(floor: &Floor, organization: Uuid, new: &[NewDataset], batch: usize) -> usize {
+pub(crate) fn load<T: Borrow<NewDataset>>(
+    floor: &Floor,
+    organization: Uuid,
+    new: impl Iterator<Item = T>,
+    batch: usize,
+) -> usize {
+    let mut new = new.peekable();
     let mut stored = 0;
-    for batch in new.chunks(batch) {
+    while new.peek().is_some() {
+        let mut left = batch;
         floor.transaction(|| {
-            for chunk in batch.chunks(CHUNK) {
-                insert(floor, organization, &datasets(chunk));
-                stored += chunk.len();
+            while left > 0 && new.peek().is_some() {
+                let chunk: Vec<T> = new.by_ref().take(left.min(CHUNK)).collect();
+                insert(floor, organization, &datasets(&chunk));
+                (left, stored) = (left - chunk.len(), stored + chunk.len());
             }
         });
     }
     stored
 }
 
-fn datasets(new: &[NewDataset]) -> Vec<Dataset> {
+fn datasets<T: Borrow<NewDataset>>(new: &[T]) -> Vec<Dataset> {
     let now = now();
-    new.iter().map(|new| dataset(new, now)).collect()
+    new.iter().map(|new| dataset(new.borrow(), now)).collect()
 }
 
 fn insert(floor: &Floor, organization: Uuid, datasets: &[Dataset]) {
