@@ -33,14 +33,14 @@ const BAR: i32 = 19;
 pub(super) fn draw(measured: &[&Measured], path: &Path) -> Drawn {
     let bars = measured.iter().map(|measured| others(measured).count()).max().unwrap_or(0);
     let height = TOP + i32::try_from(bars)? * BAR + 44;
-    draw_panels(path, (TITLE, EXPLANATION), 3, (WIDTH, height), measured, draw_job)
+    draw_panels(path, (TITLE, EXPLANATION), 3, (WIDTH, height), measured, |panel, job| draw_job(panel, job))
 }
 
 fn others(measured: &Measured) -> impl Iterator<Item = &MeasuredPeer> {
     measured.peers.iter().filter(|peer| peer.name != FLOOR)
 }
 
-fn draw_job(panel: &Panel<'_, '_>, measured: &&Measured) -> Drawn {
+fn draw_job(panel: &Panel<'_, '_>, measured: &Measured) -> Drawn {
     panel.text(measured.job.name(), (0, 14), 14.0, INK, HPos::Left, true)?;
     panel.text(&format!("1 = {}", markdown::floor(measured)), (NUMBERS, 14), 12.0, FAINT, HPos::Right, false)?;
     let count = i32::try_from(others(measured).count())?;
