@@ -1,8 +1,8 @@
 //! The peers diesel and sqlx, which need an older SQLite than those of the main program.
 //!
 //! The driver in the folder above builds and starts this program. Both libraries use libsqlite3-sys 0.37, which compiles
-//! SQLite 3.51.3 with `SQLITE_ENABLE_MEMORY_MANAGEMENT`: one page cache for all connections. The driver builds it with
-//! `LIBSQLITE3_FLAGS=-USQLITE_ENABLE_MEMORY_MANAGEMENT`, so that its options are those of the other peers.
+//! SQLite 3.51.3 with `SQLITE_ENABLE_MEMORY_MANAGEMENT`: one page cache for all connections. `.cargo/config.toml` takes
+//! this option out, so that the options are those of the other peers.
 
 mod with_diesel;
 mod with_sqlx;
@@ -16,6 +16,7 @@ use self::with_sqlx::Sqlx;
 
 fn main() {
     let task = Task::from_arguments().expect("this program is started by the driver");
+    with_diesel::assert_page_caches_are_separate();
     match task.peer.as_str() {
         "diesel" => task.run::<Diesel>(),
         "sqlx" => task.run::<Sqlx>(),

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use diesel::connection::SimpleConnection;
 use diesel::dsl::{AsSelect, auto_type, case_when, count_star, sum};
 use diesel::prelude::*;
-use diesel::sql_types::Integer;
+use diesel::sql_types::{Bool, Integer};
 use diesel::sqlite::Sqlite;
 use kpi_store_peers_harness::{
     Dataset, Durability, NewDataset, ORGANIZATION, Peer, Summary, Violations, validate_name,
@@ -127,6 +127,13 @@ impl Peer for Diesel {
     fn plain_summary((head, kpis, required): Self::Summary) -> Summary {
         plain_summary(head, kpis, required)
     }
+}
+
+/// That SQLite was compiled with the flags of `.cargo/config.toml`.
+pub(crate) fn assert_page_caches_are_separate() {
+    let mut connection = SqliteConnection::establish(":memory:").unwrap();
+    let is_one = diesel::dsl::sql::<Bool>("SELECT sqlite_compileoption_used('ENABLE_MEMORY_MANAGEMENT')");
+    assert!(!is_one.get_result::<bool>(&mut connection).unwrap(), "built outside of the folder of this package");
 }
 
 /// The datasets of the organization.
