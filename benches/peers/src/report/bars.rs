@@ -16,6 +16,8 @@ const EXPLANATION: &str = "Bars to the left are faster or smaller, to the right 
                            A bar with a gap is longer.";
 
 const OURS: RGBColor = RGBColor(37, 99, 235);
+/// Behind its bar, which is no longer than a line if it is as fast as the floor.
+const OUR_ROW: RGBColor = RGBColor(226, 236, 254);
 const OTHERS: RGBColor = RGBColor(148, 163, 184);
 const WHISKER: RGBColor = RGBColor(51, 65, 85);
 
@@ -33,18 +35,22 @@ const BAR: i32 = 19;
 pub(super) fn draw(measured: &[&Measured], path: &Path) -> Drawn {
     let bars = measured.iter().map(|measured| others(measured).count()).max().unwrap_or(0);
     let height = TOP + i32::try_from(bars)? * BAR + 44;
-    draw_panels(path, (TITLE, EXPLANATION), 3, (WIDTH, height), measured, draw_job)
+    draw_panels(path, (TITLE, EXPLANATION), 3, (WIDTH, height), measured, |panel, job| draw_job(panel, job))
 }
 
 fn others(measured: &Measured) -> impl Iterator<Item = &MeasuredPeer> {
     measured.peers.iter().filter(|peer| peer.name != FLOOR)
 }
 
-fn draw_job(panel: &Panel<'_, '_>, measured: &&Measured) -> Drawn {
+fn draw_job(panel: &Panel<'_, '_>, measured: &Measured) -> Drawn {
     panel.text(measured.job.name(), (0, 14), 14.0, INK, HPos::Left, true)?;
     panel.text(&format!("1 = {}", markdown::floor(measured)), (NUMBERS, 14), 12.0, FAINT, HPos::Right, false)?;
     let count = i32::try_from(others(measured).count())?;
     let bottom = TOP + count * BAR;
+    if let Some(place) = others(measured).position(|peer| peer.name == "kpi-store") {
+        let top = TOP + i32::try_from(place)? * BAR;
+        panel.rectangle((0, top - 2), (NUMBERS + 3, top + BAR - 4), OUR_ROW)?;
+    }
     for tick in AXIS.ticks() {
         let x = AXIS.pixel(tick);
         panel.line(&[(x, TOP - 8), (x, bottom)], GRID, 1)?;
