@@ -207,9 +207,9 @@ fn every_read_searches_by_an_index_in_its_order() {
     let page = |operator| {
         vec![
             format!("SEARCH dataset {BY_ORGANIZATION} AND seq{operator}?)"),
-            "CO-ROUTINE (subquery-1)".to_owned(),
+            "CO-ROUTINE entry".to_owned(),
             format!("SEARCH dataset {BY_ORGANIZATION} AND seq{operator}?)"),
-            "SCAN (subquery-1)".to_owned(),
+            "SCAN entry".to_owned(),
             format!("{by_seq} LEFT-JOIN"),
             gathered.to_owned(),
             of_kpis.to_owned(),

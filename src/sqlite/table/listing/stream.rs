@@ -45,7 +45,7 @@ impl Statements {
             datasets: select_from(
                 column::ORGANIZATION_ID,
                 &format!("({})", gather::kpis_of("listed")),
-                &format!("{entries} LEFT JOIN dataset NOT INDEXED ON seq = listed"),
+                &format!("{entries} AS entry LEFT JOIN dataset NOT INDEXED ON seq = listed"),
             ),
             heads: select_head_before(column::ORGANIZATION_ID, &rest),
             next: format!("SELECT {extreme}(seq) FROM dataset {by_index} {operator} ?2"),
