@@ -207,7 +207,10 @@ fn every_read_searches_by_an_index_in_its_order() {
     let page = |operator| {
         vec![
             format!("SEARCH dataset {BY_ORGANIZATION} AND seq{operator}?)"),
-            format!("SEARCH dataset USING INDEX dataset_by_organization (organization_id=? AND seq{operator}?)"),
+            "CO-ROUTINE entry".to_owned(),
+            format!("SEARCH dataset {BY_ORGANIZATION} AND seq{operator}?)"),
+            "SCAN entry".to_owned(),
+            format!("{by_seq} LEFT-JOIN"),
             gathered.to_owned(),
             of_kpis.to_owned(),
         ]

@@ -127,9 +127,10 @@ pub(super) fn select_before(end: usize, rest: &str) -> String {
     format!("SELECT {} FROM dataset {rest}", names.join(", "))
 }
 
-/// The same with another expression after the columns.
-pub(super) fn select_with(end: usize, expression: &str, rest: &str) -> String {
-    select_before(end, rest).replacen(" FROM", &format!(", {expression} FROM"), 1)
+/// The same with another expression after the columns, from `source`.
+pub(super) fn select_from(end: usize, expression: &str, source: &str) -> String {
+    let names: Vec<&str> = column::NAMES.iter().take(end).copied().collect();
+    format!("SELECT {}, {expression} FROM {source}", names.join(", "))
 }
 
 /// The same with null for the digest of the KPIs, which is of no use without them.
@@ -159,7 +160,7 @@ pub(super) fn owned_id(snapshot: &Snapshot<'_>, organization: OrganizationId, se
 /// With the KPIs, unless the dataset is in the trash.
 static SELECT_CONTENT: LazyLock<String> = LazyLock::new(|| {
     let kpis = format!("iif(deleted_at IS NULL, ({}), NULL)", gather::kpis_of("seq"));
-    select_with(column::ID, &kpis, "WHERE organization_id = ?1 AND id = ?2")
+    select_from(column::ID, &kpis, "dataset WHERE organization_id = ?1 AND id = ?2")
 });
 
 /// Reads the dataset with this id of this organization, unless it is in the trash.

@@ -17,7 +17,7 @@ use crate::model::summary::DatasetSummary;
 use crate::sqlite::failure::{Failure, damaged};
 use crate::sqlite::snapshot::Snapshot;
 use crate::sqlite::table::dataset::{
-    HeadReader, column, intact, owned_id, record, select_head_before, select_with, state,
+    HeadReader, column, intact, owned_id, record, select_from, select_head_before, state,
 };
 use crate::sqlite::table::gather::{self, KpiRows};
 use crate::sqlite::table::row::Columns;
@@ -38,8 +38,15 @@ impl Statements {
     fn new(operator: &str, direction: &str, extreme: &str, start: i64) -> Self {
         let by_index = "INDEXED BY dataset_by_organization WHERE organization_id = ?1 AND deleted_at IS NULL AND seq";
         let rest = format!("{by_index} {operator} ?2 ORDER BY seq{direction} LIMIT ?3");
+        // Not ordered themselves: where statistics say that the index has no order, SQLite sorts the rows, and would
+        // gather the KPIs of all of them first. The columns are those of the rows, since an index may be damaged.
+        let entries = format!("(SELECT seq AS listed FROM dataset {rest})");
         Self {
-            datasets: select_with(column::ORGANIZATION_ID, &format!("({})", gather::kpis_of("seq")), &rest),
+            datasets: select_from(
+                column::ORGANIZATION_ID,
+                &format!("({})", gather::kpis_of("listed")),
+                &format!("{entries} AS entry LEFT JOIN dataset NOT INDEXED ON seq = listed"),
+            ),
             heads: select_head_before(column::ORGANIZATION_ID, &rest),
             next: format!("SELECT {extreme}(seq) FROM dataset {by_index} {operator} ?2"),
             start,
@@ -148,7 +155,9 @@ impl<'a, T> Walk<'a, T> {
             };
             // Most datasets have as many as the one before.
             expected = kpis.len();
-            let seq = Columns(row).integer(column::SEQ)?;
+            let Ok(seq) = Columns(row).integer(column::SEQ) else {
+                return self.skip_unreadable(damaged("an index refers to no dataset").into());
+            };
             // On a damaged index the listing might go back and never end.
             if !self.order.is_after(self.last, seq) {
                 return Ok(self.end_damaged(damaged("an index is out of order").into()));
