@@ -36,35 +36,36 @@ pub(in crate::sqlite) mod column {
 /// memory at hand; with 32 rows it asks the system for more, which costs 7 % of a bulk insert.
 const ROWS_MAX: usize = 20;
 
-/// The columns of which each row in an INSERT has its own parameter. All columns of an INSERT are in the order of the
-/// table, since SQLite copies the values of a row in any other order.
-const OWN: [usize; 9] = [
-    column::DATASET_SEQ,
-    column::ID,
-    column::POSITION,
-    column::NAME,
-    column::DESCRIPTION,
-    column::UNIT,
-    column::VALUE_TYPE,
-    column::REQUIRED,
-    column::SORT_ORDER,
-];
+/// The columns in the order of the table, for an INSERT: SQLite copies the values of a row in any other order.
+mod inserted {
+    super::super::columns! {
+        DATASET_SEQ "dataset_seq",
+        ID "id",
+        POSITION "position",
+        NAME "name",
+        DESCRIPTION "description",
+        UNIT "unit",
+        VALUE_TYPE "value_type",
+        REQUIRED "required",
+        SORT_ORDER "sort_order",
+        // The first column of which all rows of an INSERT share the parameter.
+        CREATED_AT "created_at",
+        UPDATED_AT "updated_at",
+    }
+}
 
-/// The columns after those, of which all rows in an INSERT share the parameters 1 and 2.
-const SHARED: [usize; 2] = [column::CREATED_AT, column::UPDATED_AT];
-
-/// The parameters of the first row of an INSERT begin here, and those of each other row after the row before.
-const FIRST_OWN: usize = 1 + SHARED.len();
+/// How many parameters each row of an INSERT has for itself. They follow those that all rows share.
+const OWN: usize = inserted::CREATED_AT;
+const SHARED: usize = inserted::NAMES.len() - OWN;
 
 /// The INSERT statements with one row, with two rows, and so on.
 static INSERTS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let columns = OWN.iter().chain(&SHARED).filter_map(|index| column::NAMES.get(*index)).copied();
-    let columns = columns.collect::<Vec<_>>().join(", ");
-    let row = format!("({},?1,?2)", ["?"; OWN.len()].join(","));
+    let shared: Vec<String> = (1..=SHARED).map(|number| format!("?{number}")).collect();
+    let row = format!("({},{})", ["?"; OWN].join(","), shared.join(","));
     // A parameter without a number has the one after the largest before it.
-    let first = row.replacen('?', &format!("?{FIRST_OWN}"), 1);
-    let sql = |more| format!("INSERT INTO kpi ({columns}) VALUES {first}{}", format!(",{row}").repeat(more));
-    (0..ROWS_MAX).map(sql).collect()
+    let first = row.replacen('?', &format!("?{}", SHARED + 1), 1);
+    let insert = format!("INSERT INTO kpi ({}) VALUES {first}", inserted::NAMES.join(", "));
+    (0..ROWS_MAX).map(|more| insert.clone() + &format!(",{row}").repeat(more)).collect()
 });
 
 /// A KPI to insert: the `seq` of its dataset, its position in the order of addition, and the KPI.
@@ -113,10 +114,10 @@ fn execute<'a>(
         return Ok(());
     }
     let mut statement = connection.prepare_cached(sql)?;
-    statement.raw_bind_parameter(1, created_at.timestamp_micros())?;
-    statement.raw_bind_parameter(2, updated_at.map(|time| time.timestamp_micros()))?;
+    statement.raw_bind_parameter(1 + inserted::CREATED_AT - OWN, created_at.timestamp_micros())?;
+    statement.raw_bind_parameter(1 + inserted::UPDATED_AT - OWN, updated_at.map(|time| time.timestamp_micros()))?;
     for _ in 0..runs {
-        for (row, first) in rows.by_ref().take(count).zip((FIRST_OWN..).step_by(OWN.len())) {
+        for (row, first) in rows.by_ref().take(count).zip((SHARED + 1..).step_by(OWN)) {
             bind(&mut statement, first, row)?;
         }
         statement.raw_execute()?;
@@ -126,15 +127,15 @@ fn execute<'a>(
 
 /// Binds a row to the parameters from `first` on.
 fn bind(statement: &mut Statement<'_>, first: usize, (seq, position, kpi): NewRow<'_>) -> rusqlite::Result<()> {
-    statement.raw_bind_parameter(first, seq)?;
-    statement.raw_bind_parameter(first + 1, kpi.id.as_bytes())?;
-    statement.raw_bind_parameter(first + 2, position)?;
-    statement.raw_bind_parameter(first + 3, &kpi.name)?;
-    statement.raw_bind_parameter(first + 4, &kpi.description)?;
-    statement.raw_bind_parameter(first + 5, &kpi.unit)?;
-    statement.raw_bind_parameter(first + 6, kpi.value_type.number())?;
-    statement.raw_bind_parameter(first + 7, kpi.required)?;
-    statement.raw_bind_parameter(first + 8, kpi.sort_order)
+    statement.raw_bind_parameter(first + inserted::DATASET_SEQ, seq)?;
+    statement.raw_bind_parameter(first + inserted::ID, kpi.id.as_bytes())?;
+    statement.raw_bind_parameter(first + inserted::POSITION, position)?;
+    statement.raw_bind_parameter(first + inserted::NAME, &kpi.name)?;
+    statement.raw_bind_parameter(first + inserted::DESCRIPTION, &kpi.description)?;
+    statement.raw_bind_parameter(first + inserted::UNIT, &kpi.unit)?;
+    statement.raw_bind_parameter(first + inserted::VALUE_TYPE, kpi.value_type.number())?;
+    statement.raw_bind_parameter(first + inserted::REQUIRED, kpi.required)?;
+    statement.raw_bind_parameter(first + inserted::SORT_ORDER, kpi.sort_order)
 }
 
 /// Inserts a KPI that is added to a stored dataset.
