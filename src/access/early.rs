@@ -2,13 +2,15 @@
 //!
 //! To open a connection costs as much as dozens of reads, since SQLite parses the schema for each. A program that opens
 //! a store, reads a few datasets and closes it needs no second one. So the first reads use the writer's connection if it
-//! is idle and no other is open. A write that arrives meanwhile waits, but not for long: a read of more than some milliseconds is interrupted,
-//! and done on a connection of its own. That happens at most once, and from then on all reads have their own: as soon as
-//! a store is read for long, or read and written by several threads, reads and writes do not wait for each other.
+//! is idle and no other is open. A write that arrives meanwhile waits, but not for long: a read of more than some
+//! milliseconds is interrupted, and done on a connection of its own. That happens at most once, and from then on all
+//! reads have their own: as soon as a store is read for long, or read and written by several threads, reads and writes
+//! do not wait for each other. In a store whose writes must not wait, no read uses the writer's connection.
 //!
 //! Whatever else is not as expected, such as a failed read or damage, is left to a connection for reading too.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use super::readers::Readers;
 use super::recovery::LeaderConnection;
@@ -19,6 +21,9 @@ use crate::sqlite::snapshot::Snapshot;
 /// How many reads use the writer's connection. Each looks at the files first, which a kept connection for reading need
 /// not: a program that reads more often gains by one of its own.
 const EARLY_READS_MAX: u32 = 8;
+
+/// With a shorter busy timeout, a write could fail because it had to wait for such a read.
+const BUSY_TIMEOUT_MIN: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Default)]
 pub(super) struct EarlyReads {
@@ -49,6 +54,9 @@ impl Writer {
     /// Runs `work` on a snapshot of the file. `None` if the connection is not idle, and if the read fails or is long.
     fn read_briefly<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Option<T> {
         let database = self.database.as_deref()?;
+        if self.busy_timeout < BUSY_TIMEOUT_MIN {
+            return None;
+        }
         let connection = {
             let mut state = self.lock();
             match std::mem::replace(&mut state.writer, WriterState::InUse) {
@@ -62,9 +70,10 @@ impl Writer {
         // From here on the leader hands the connection on, however this ends.
         let mut leader = self.leader(connection);
         database.check_files().ok()?;
-        match &mut leader.connection {
-            LeaderConnection::Ready(connection) => connection.read_briefly(database, work),
-            LeaderConnection::NeedsRecovery { .. } => None,
-        }
+        // Taken, so that a panic does not leave the bound of the read on the connection of the next write.
+        let LeaderConnection::Ready(mut connection) = leader.connection.take() else { return None };
+        let read = connection.read_briefly(database, work);
+        leader.connection = LeaderConnection::Ready(connection);
+        read
     }
 }

@@ -5,7 +5,8 @@
 //! - [`job`]: a write that any thread can run. [`queue`]: the threads that wait for the writer, each with its job.
 //! - [`recovery`]: the writer's connection, and the recovery after a failed commit. [`log`]: how long the write-ahead log
 //!   may become. [`closing`]: closing a store.
-//! - [`early`]: the first reads. [`readers`]: the pool of connections for reading. [`watch`]: waiting until something was committed.
+//! - [`early`]: the first reads. [`readers`]: the pool of connections for reading. [`watch`]: waiting until something was
+//!   committed.
 //! - [`compaction`]: writing the database anew.
 
 mod closing;

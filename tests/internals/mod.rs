@@ -3,6 +3,7 @@
 
 mod backups;
 mod durability;
+mod early_reads;
 mod edits;
 mod gathering;
 mod log_bound;
