@@ -1,7 +1,7 @@
 //! The tables: the columns, the statements and the row mapper of each.
 //!
-//! - [`dataset`], [`kpi`]: reading and writing the rows of one dataset; [`gather`]: its KPIs in one step of a statement;
-//!   [`listing`]: reading the rows of many.
+//! - [`dataset`], [`kpi`]: reading and writing the rows of one dataset; [`gather`]: its KPIs in one step of a
+//!   statement; [`listing`]: reading the rows of many.
 //! - [`change`]: changing a stored dataset; [`version`]: what each change replaced; [`history`]: earlier
 //!   versions; [`prune`]: removing them. [`changes`]: what has changed since a place.
 //! - [`trash`]: deleted datasets. [`mod@organization`]: removing all of an organization; [`removal`]: what both remove,
