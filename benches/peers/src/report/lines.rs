@@ -58,7 +58,9 @@ fn draw_chart(panel: &Panel<'_, '_>, chart: &Chart) -> Drawn {
         panel.text(&number(tick), (PLOT_X.0 - 6, y(tick)), 11.0, FAINT, HPos::Right, false)?;
         tick += step;
     }
-    for tick in x.ticks() {
+    // The last number of KPIs too, if there is room for it.
+    let last = Some(x.greatest).filter(|last| x.ticks().all(|tick| x.pixel(*last) - x.pixel(tick) > 40));
+    for tick in x.ticks().chain(last) {
         panel.text(&number(tick), (x.pixel(tick), PLOT_Y.0 + 14), 11.0, FAINT, HPos::Center, false)?;
     }
     panel.text("KPIs", (i32::midpoint(PLOT_X.0, PLOT_X.1), PLOT_Y.0 + 31), 11.0, FAINT, HPos::Center, false)?;
@@ -95,11 +97,41 @@ fn number(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{number, step};
+    use super::{Chart, Line, draw, number, step};
 
     #[test]
     fn numbers_of_an_axis_are_short() {
         assert_eq!([0.1 + 0.2, 50.0, 10_000.0, 5e6].map(number), ["0.3", "50", "10 k", "5 M"]);
         assert_eq!([7.0, 40.0, 0.9].map(|greatest| number(step(greatest))), ["2", "10", "0.5"]);
+    }
+
+    #[test]
+    fn a_chart_shows_its_lines_and_the_numbers_of_its_axes() {
+        let line = |name: &str, factor: f64| {
+            let points = [1e4, 1e5, 1e6, 5e6].map(|kpis: f64| (kpis, factor * (2.0 + kpis.log10() / 20.0)));
+            Line { name: name.to_owned(), points: points.to_vec() }
+        };
+        let lines = || vec![line("kpi-store", 1.0), line("floor", 1.1), line("redb", 0.35), line("fjall", 0.3)];
+        let chart = |title: &str| Chart { title: title.to_owned(), unit: "µs a KPI", lines: lines() };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scale.svg");
+        draw("Scale", "Flat is good.", &["load, all or nothing", "get"].map(chart), &path).unwrap();
+        let picture = std::fs::read_to_string(&path).unwrap();
+        for text in [
+            "kpi-store",
+            "fjall",
+            "load, all or nothing",
+            "µs a KPI",
+            "10 k",
+            "100 k",
+            "1 M",
+            "5 M",
+            "2",
+            "Flat is good.",
+        ] {
+            assert!(picture.contains(&format!("\n{text}\n")), "{text} is missing");
+        }
+        // A line for each peer in each chart, beside those of the axis and of the legend.
+        assert_eq!(picture.matches("<circle").count(), 2 * 4 * 4);
     }
 }
