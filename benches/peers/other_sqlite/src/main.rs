@@ -1,8 +1,8 @@
 //! The peers diesel and sqlx, which need an older SQLite than those of the main program.
 //!
-//! The driver in the folder above builds and starts this program. Both libraries use libsqlite3-sys 0.37, which compiles
-//! SQLite 3.51.3 with `SQLITE_ENABLE_MEMORY_MANAGEMENT`: one page cache for all connections. `.cargo/config.toml` takes
-//! this option out, so that the options are those of the other peers.
+//! The driver in the folder above builds and starts this program. Both libraries use libsqlite3-sys 0.37, which
+//! compiles SQLite 3.51.3 with `SQLITE_ENABLE_MEMORY_MANAGEMENT`: one page cache for all connections.
+//! `.cargo/config.toml` takes this option out, so that the options are those of the other peers.
 
 mod with_diesel;
 mod with_sqlx;

@@ -1,8 +1,8 @@
 //! fjall: a keyspace of datasets, a batch for each write.
 //!
-//! `Full` commits a batch with `PersistMode::SyncAll`: the journal was synced when `commit` returns. `Normal` commits it
-//! with `PersistMode::Buffer`, the default of its single inserts: a process that is killed loses nothing. All or nothing
-//! is one batch, which it keeps in memory.
+//! `Full` commits a batch with `PersistMode::SyncAll`: the journal was synced when `commit` returns. `Normal` commits
+//! it with `PersistMode::Buffer`, the default of its single inserts: a process that is killed loses nothing. All or
+//! nothing is one batch, which it keeps in memory.
 
 use std::path::Path;
 use std::sync::Mutex;

@@ -70,7 +70,7 @@ pub(crate) const PEERS: &[PeerInfo] = &[
     PeerInfo {
         name: "fjall",
         program: Program::Driver,
-        note: "fjall 3 with the same values, in batches (`PersistMode::SyncAll`; Normal: `Buffer`); no SQL, one process",
+        note: "fjall 3 with the same values, in batches (`PersistMode::SyncAll`; Normal: `Buffer`); no SQL",
     },
     PeerInfo {
         name: "json-column",

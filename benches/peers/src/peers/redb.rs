@@ -1,8 +1,8 @@
 //! redb: a table of datasets, a transaction for each write.
 //!
-//! `Full` is its default, `Durability::Immediate`: `commit` returns after the sync. `Normal` is `Durability::None`, which
-//! keeps commits in memory until one is immediate, here that of closing. It promises less than the other peers' `Normal`:
-//! a process that is killed loses them too.
+//! `Full` is its default, `Durability::Immediate`: `commit` returns after the sync. `Normal` is `Durability::None`,
+//! which keeps commits in memory until one is immediate, here that of closing. It promises less than the other peers'
+//! `Normal`: a process that is killed loses them too.
 
 use std::ops::Bound;
 use std::path::Path;

@@ -83,8 +83,9 @@ fn tables(measured: &[Measured], large: &[Large]) -> String {
         machine::description()
     );
     text.push_str(
-        "| KPIs | transactions | peer | load, a KPI | processor | memory | log | file, a KPI | get | page of 50 | count | verify | \
-         backup |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| KPIs | transactions | peer | load, a KPI | processor | memory | log | file, a KPI | get | page of 50 | \
+         count | verify | backup |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for measured in measured {
         let cell = |column: Column, unit: f64, suffix: &str| {
@@ -108,7 +109,8 @@ fn tables(measured: &[Measured], large: &[Large]) -> String {
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text.push_str(
-        "\nDatasets of many KPIs, kpi-store and its ratio to the floor:\n\n| job | KPIs | kpi-store | ratio |\n|---|---|---|---|\n",
+        "\nDatasets of many KPIs, kpi-store and its ratio to the floor:\n\n\
+         | job | KPIs | kpi-store | ratio |\n|---|---|---|---|\n",
     );
     for large in large {
         for (job, pair) in jobs(large) {
