@@ -51,7 +51,7 @@ const LIMITS: [(Limit, i32); 11] = [
 /// The maximum length of the bytecode of a check of every table: enough for some thousands of tables of 50 columns.
 const VDBE_OP_WITH_OTHER_TABLES: i32 = 2_500_000;
 
-/// The capacity of the statement cache: all statements of this crate, including one for each number of KPIs up to 32.
+/// The capacity of the statement cache: all statements of this crate, including one for each number of KPIs up to 20.
 const CACHED_STATEMENTS: usize = 128;
 
 /// Fails if the linked SQLite has the defect by which two connections can lose commits in WAL mode.

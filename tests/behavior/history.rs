@@ -4,8 +4,8 @@ mod damaged;
 mod pruning;
 
 use kpi_store::{
-    Dataset, DatasetDiff, DatasetPatch, DatasetVersion, Error, HistoryQuery, KpiPatch, NewKpi, Organization, Origin,
-    Store,
+    Dataset, DatasetDiff, DatasetPatch, DatasetVersion, Error, HistoryQuery, KpiPatch, NewDataset, NewKpi,
+    Organization, Origin, Store,
 };
 
 use crate::support::{Random, TestFile, in_a_file_and_in_memory, organization, request_with_kpis, seed};
@@ -118,6 +118,27 @@ fn a_dataset_is_reverted_to_any_of_its_versions() {
             }
         }
         assert!(store.verify().unwrap().is_whole());
+    });
+}
+
+/// KPIs are inserted many at once, and those of a statement have the same times.
+#[test]
+fn a_revert_gives_each_kpi_its_own_time_back() {
+    in_a_file_and_in_memory(Store::options, |store, _| {
+        let ours = organization(store);
+        let kpis = |odd: i64| (0..25).map(move |index| NewKpi::new("Rain").sort_order(2 * index + odd));
+        let created = ours.create_dataset(NewDataset::new("Water").kpis(kpis(0))).unwrap();
+        let patch = kpis(1).fold(DatasetPatch::new(), DatasetPatch::add_kpi);
+        let before = ours.update_dataset(created.id, patch).unwrap();
+        let times: Vec<_> = before.kpis.iter().map(|kpi| kpi.created_at).collect();
+        assert_eq!(times.chunk_by(|one, next| one == next).count(), 50);
+
+        let patch = before.kpis.iter().fold(DatasetPatch::new(), |patch, kpi| patch.delete_kpi(kpi.id));
+        let without = ours.update_dataset(created.id, patch).unwrap();
+        let reverted = ours.revert_dataset(&without, 2).unwrap();
+
+        assert_eq!(reverted.kpis.iter().map(|kpi| kpi.created_at).collect::<Vec<_>>(), times);
+        assert_eq!(ours.dataset(created.id).unwrap(), Some(reverted));
     });
 }
 

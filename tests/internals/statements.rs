@@ -166,6 +166,21 @@ fn statistics_walk_once_through_datasets_and_histories_and_read_no_kpi() {
     }
 }
 
+/// SQLite copies the values of a row once more if an INSERT of several rows lists the columns in any other order.
+#[test]
+fn kpis_are_inserted_in_the_order_of_the_columns_of_their_table() {
+    let watched = Watched::new(false, false);
+    let ran = watched.ran(|ours| drop(ours.create_datasets(requests(1, 10)).unwrap()));
+    let sql = ran.into_iter().map(|ran| ran.sql).find(|sql| sql.starts_with("INSERT INTO kpi ")).unwrap();
+    let (_, columns) = sql.split_once('(').unwrap();
+    let (columns, _) = columns.split_once(')').unwrap();
+    let of_the_table: String = watched.on_the_connection(|connection| {
+        let query = "SELECT group_concat(name, ', ' ORDER BY cid) FROM pragma_table_info('kpi')";
+        connection.query_row(query, [], |row| row.get(0)).unwrap()
+    });
+    assert_eq!(columns, of_the_table);
+}
+
 /// The leader runs its own job as if it were alone, and two more statements for each follower.
 #[test]
 fn each_follower_costs_a_shared_transaction_two_more_statements() {

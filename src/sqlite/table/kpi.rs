@@ -2,11 +2,11 @@
 
 use std::sync::LazyLock;
 
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Statement, params};
 
-use super::parameters;
 use super::row::{Columns, StoredTime};
-use crate::model::dataset::Kpi;
+use crate::model::dataset::{Dataset, Kpi};
 use crate::model::ids::{DatasetId, KpiId};
 use crate::model::record::Record;
 use crate::model::value_type::ValueType;
@@ -32,70 +32,115 @@ pub(in crate::sqlite) mod column {
     }
 }
 
-/// The maximum number of rows in an INSERT: more are not faster.
-const ROWS_MAX: usize = 32;
+/// The maximum number of rows in an INSERT. Each has up to four texts and ids, for which SQLite has some 120 blocks of
+/// memory at hand; with 32 rows it asks the system for more, which costs 7 % of a bulk insert.
+const ROWS_MAX: usize = 20;
+
+/// The columns in the order of the table, for an INSERT: SQLite copies the values of a row in any other order.
+mod inserted {
+    super::super::columns! {
+        DATASET_SEQ "dataset_seq",
+        ID "id",
+        POSITION "position",
+        NAME "name",
+        DESCRIPTION "description",
+        UNIT "unit",
+        VALUE_TYPE "value_type",
+        REQUIRED "required",
+        SORT_ORDER "sort_order",
+        // The first column of which all rows of an INSERT share the parameter.
+        CREATED_AT "created_at",
+        UPDATED_AT "updated_at",
+    }
+}
+
+/// How many parameters each row of an INSERT has for itself. They follow those that all rows share.
+const OWN: usize = inserted::CREATED_AT;
+const SHARED: usize = inserted::NAMES.len() - OWN;
 
 /// The INSERT statements with one row, with two rows, and so on.
 static INSERTS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let (names, row) = (column::NAMES.join(", "), parameters(column::NAMES.len()));
-    let sql = |rows| format!("INSERT INTO kpi ({names}) VALUES {}", vec![row.as_str(); rows].join(","));
-    (1..=ROWS_MAX).map(sql).collect()
+    let shared: Vec<String> = (1..=SHARED).map(|number| format!("?{number}")).collect();
+    let row = format!("({},{})", ["?"; OWN].join(","), shared.join(","));
+    // A parameter without a number has the one after the largest before it.
+    let first = row.replacen('?', &format!("?{}", SHARED + 1), 1);
+    let insert = format!("INSERT INTO kpi ({}) VALUES {first}", inserted::NAMES.join(", "));
+    (0..ROWS_MAX).map(|more| insert.clone() + &format!(",{row}").repeat(more)).collect()
 });
 
 /// A KPI to insert: the `seq` of its dataset, its position in the order of addition, and the KPI.
 type NewRow<'a> = (i64, i64, &'a Kpi);
 
+/// When KPIs were created and last changed.
+type Times = (DateTime<Utc>, Option<DateTime<Utc>>);
+
 /// Inserts the KPIs of new datasets, whose `seq` counts from `first`.
-pub(super) fn insert(connection: &Connection, first: i64, new: &[Record]) -> rusqlite::Result<()> {
-    let total: usize = new.iter().map(|record| record.dataset.kpis.len()).sum();
-    let mut rows = (first..=i64::MAX).zip(new).flat_map(|(seq, record)| {
-        let kpis = record.dataset.kpis.iter().zip(&record.positions);
-        kpis.map(move |(kpi, position)| (seq, *position, kpi))
-    });
-    insert_rows(connection, &mut rows, ROWS_MAX, total / ROWS_MAX)?;
-    insert_rows(connection, &mut rows, total % ROWS_MAX, 1)
+pub(super) fn insert(connection: &Connection, mut first: i64, new: &[Record]) -> rusqlite::Result<()> {
+    for new in new.chunk_by(|one, next| one.dataset.created_at == next.dataset.created_at) {
+        let Some(Record { dataset: Dataset { created_at, .. }, .. }) = new.first() else { continue };
+        let numbered = (first..=i64::MAX).zip(new);
+        first = first.saturating_add_unsigned(new.len() as u64);
+        let count = new.iter().map(|record| record.dataset.kpis.len()).sum();
+        let mut rows = numbered.flat_map(|(seq, record)| {
+            let kpis = record.dataset.kpis.iter().zip(&record.positions);
+            kpis.map(move |(kpi, position)| (seq, *position, kpi))
+        });
+        insert_rows(connection, (*created_at, None), &mut rows, count)?;
+    }
+    Ok(())
 }
 
-/// Executes the INSERT of `count` rows `times` times.
+/// Inserts `count` rows that have these times.
 fn insert_rows<'a>(
     connection: &Connection,
+    times: Times,
     rows: &mut impl Iterator<Item = NewRow<'a>>,
     count: usize,
-    times: usize,
+) -> rusqlite::Result<()> {
+    execute(connection, times, rows, ROWS_MAX, count / ROWS_MAX)?;
+    execute(connection, times, rows, count % ROWS_MAX, 1)
+}
+
+/// Executes the INSERT of `count` rows `runs` times.
+fn execute<'a>(
+    connection: &Connection,
+    (created_at, updated_at): Times,
+    rows: &mut impl Iterator<Item = NewRow<'a>>,
+    count: usize,
+    runs: usize,
 ) -> rusqlite::Result<()> {
     let Some(sql) = count.checked_sub(1).and_then(|index| INSERTS.get(index)) else { return Ok(()) };
-    if times == 0 {
+    if runs == 0 {
         return Ok(());
     }
     let mut statement = connection.prepare_cached(sql)?;
-    for _ in 0..times {
-        for (row, before) in rows.by_ref().take(count).zip((0..).step_by(column::NAMES.len())) {
-            bind(&mut statement, before, row)?;
+    statement.raw_bind_parameter(1 + inserted::CREATED_AT - OWN, created_at.timestamp_micros())?;
+    statement.raw_bind_parameter(1 + inserted::UPDATED_AT - OWN, updated_at.map(|time| time.timestamp_micros()))?;
+    for _ in 0..runs {
+        for (row, first) in rows.by_ref().take(count).zip((SHARED + 1..).step_by(OWN)) {
+            bind(&mut statement, first, row)?;
         }
         statement.raw_execute()?;
     }
     Ok(())
 }
 
-/// Binds a row after the parameters `before` it.
-fn bind(statement: &mut Statement<'_>, before: usize, (seq, position, kpi): NewRow<'_>) -> rusqlite::Result<()> {
-    let before = before + 1;
-    statement.raw_bind_parameter(before + column::ID, kpi.id.as_bytes())?;
-    statement.raw_bind_parameter(before + column::POSITION, position)?;
-    statement.raw_bind_parameter(before + column::NAME, &kpi.name)?;
-    statement.raw_bind_parameter(before + column::DESCRIPTION, &kpi.description)?;
-    statement.raw_bind_parameter(before + column::UNIT, &kpi.unit)?;
-    statement.raw_bind_parameter(before + column::VALUE_TYPE, kpi.value_type.number())?;
-    statement.raw_bind_parameter(before + column::REQUIRED, kpi.required)?;
-    statement.raw_bind_parameter(before + column::SORT_ORDER, kpi.sort_order)?;
-    statement.raw_bind_parameter(before + column::CREATED_AT, kpi.created_at.timestamp_micros())?;
-    statement.raw_bind_parameter(before + column::UPDATED_AT, kpi.updated_at.map(|time| time.timestamp_micros()))?;
-    statement.raw_bind_parameter(before + column::DATASET_SEQ, seq)
+/// Binds a row to the parameters from `first` on.
+fn bind(statement: &mut Statement<'_>, first: usize, (seq, position, kpi): NewRow<'_>) -> rusqlite::Result<()> {
+    statement.raw_bind_parameter(first + inserted::DATASET_SEQ, seq)?;
+    statement.raw_bind_parameter(first + inserted::ID, kpi.id.as_bytes())?;
+    statement.raw_bind_parameter(first + inserted::POSITION, position)?;
+    statement.raw_bind_parameter(first + inserted::NAME, &kpi.name)?;
+    statement.raw_bind_parameter(first + inserted::DESCRIPTION, &kpi.description)?;
+    statement.raw_bind_parameter(first + inserted::UNIT, &kpi.unit)?;
+    statement.raw_bind_parameter(first + inserted::VALUE_TYPE, kpi.value_type.number())?;
+    statement.raw_bind_parameter(first + inserted::REQUIRED, kpi.required)?;
+    statement.raw_bind_parameter(first + inserted::SORT_ORDER, kpi.sort_order)
 }
 
 /// Inserts a KPI that is added to a stored dataset.
 pub(super) fn insert_one(connection: &Connection, seq: i64, position: i64, kpi: &Kpi) -> rusqlite::Result<()> {
-    insert_rows(connection, &mut std::iter::once((seq, position, kpi)), 1, 1)
+    insert_rows(connection, (kpi.created_at, kpi.updated_at), &mut std::iter::once((seq, position, kpi)), 1)
 }
 
 /// Inserts the KPIs of a record with these indexes.
@@ -105,9 +150,13 @@ pub(super) fn insert_added(
     record: &Record,
     added: &[usize],
 ) -> rusqlite::Result<()> {
-    let mut rows = added.iter().filter_map(|index| record.kpi(*index)).map(|(kpi, position)| (seq, position, kpi));
-    insert_rows(connection, &mut rows, ROWS_MAX, added.len() / ROWS_MAX)?;
-    insert_rows(connection, &mut rows, added.len() % ROWS_MAX, 1)
+    let times = |index: &usize| record.kpi(*index).map(|(kpi, _)| (kpi.created_at, kpi.updated_at));
+    for added in added.chunk_by(|one, next| times(one) == times(next)) {
+        let Some(times) = added.first().and_then(times) else { continue };
+        let mut rows = added.iter().filter_map(|index| record.kpi(*index)).map(|(kpi, position)| (seq, position, kpi));
+        insert_rows(connection, times, &mut rows, added.len())?;
+    }
+    Ok(())
 }
 
 const UPDATE: &str = "

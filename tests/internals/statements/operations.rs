@@ -106,17 +106,17 @@ pub(super) fn operations() -> Vec<Operation> {
             Box::new(|ours| drop(ours.create_datasets(requests(1, 10)).unwrap())),
             vec![("BEGIN", 1), ("PRAGMA", 1), ("INSERT dataset", 1), ("INSERT kpi", 1), ("COMMIT", 1)],
         ),
-        // 1,000 KPIs: 31 statements of 32 rows, and one of 8.
+        // 1,000 KPIs: 50 statements of 20 rows.
         (
             "create many",
             Box::new(|ours| drop(ours.create_datasets(requests(100, 10)).unwrap())),
-            [&begin[..], &reserve, &[("INSERT dataset", 100), ("INSERT kpi", 32), ("COMMIT", 1)]].concat(),
+            [&begin[..], &reserve, &[("INSERT dataset", 100), ("INSERT kpi", 50), ("COMMIT", 1)]].concat(),
         ),
-        // 500 KPIs, in memory at once: 15 statements of 32 rows, and one of 20.
+        // 500 KPIs, in memory at once: 25 statements of 20 rows.
         (
             "load",
             Box::new(|ours| assert_eq!(ours.load_datasets(requests(50, 10), LoadOptions::new()).unwrap().kpis, 500)),
-            [&begin[..], &reserve, &[("INSERT dataset", 50), ("INSERT kpi", 16), ("COMMIT", 1)]].concat(),
+            [&begin[..], &reserve, &[("INSERT dataset", 50), ("INSERT kpi", 25), ("COMMIT", 1)]].concat(),
         ),
     ];
     let changed = changes().into_iter().chain(uses_of_the_history()).chain(reads_of_changes());
@@ -224,13 +224,13 @@ fn changes() -> Vec<Operation> {
                 draft.kpis[0].unit = None;
                 draft.kpis.extend((0..70).map(|_| NewKpi::new("Rain").into()));
             }),
-            // 70 KPIs: two statements of 32 rows, and one of 6. They need more numbers than a block has.
+            // 70 KPIs: three statements of 20 rows, and one of 10. They need more numbers than a block has.
             written(
                 &[
                     &READ[..1],
                     &[("SELECT dataset", 4)],
                     &RESERVE[1..],
-                    &[("DELETE kpi", 2), ("UPDATE kpi", 1), ("INSERT kpi", 3)],
+                    &[("DELETE kpi", 2), ("UPDATE kpi", 1), ("INSERT kpi", 4)],
                     &CHANGE,
                 ]
                 .concat(),
