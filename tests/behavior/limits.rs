@@ -1,6 +1,8 @@
 //! Limits: each number of `kpi_store::limits` is a CHECK in the file, which outlives the program, and is stated in the
 //! docs.
 
+mod texts;
+
 use std::collections::BTreeSet;
 
 use kpi_store::limits::{

@@ -25,9 +25,9 @@ CREATE TABLE dataset (
     -- Ids are the 16 bytes of a UUID.
     id BLOB NOT NULL CHECK (length(id) = 16),
     organization_id BLOB NOT NULL CHECK (length(organization_id) = 16),
-    -- Lengths count code points. length() stops at U+0000, so no text may contain it; instr() is faster on a BLOB.
-    name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 300 AND instr(CAST(name AS BLOB), x'00') = 0),
-    description TEXT CHECK (length(description) <= 2000 AND instr(CAST(description AS BLOB), x'00') = 0),
+    -- Lengths count code points. substr() ends at U+0000, which no text may contain, so that it shows both at once.
+    name TEXT NOT NULL CHECK (name <> '' AND substr(name, 1, 300) = name),
+    description TEXT CHECK (substr(description, 1, 2000) = description),
     -- Times are microseconds since 1970-01-01T00:00:00Z, in the years 0001 to 9999.
     created_at INTEGER NOT NULL CHECK (created_at BETWEEN -62135596800000000 AND 253402300799999999),
     created_by BLOB CHECK (length(created_by) = 16),
