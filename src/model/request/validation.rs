@@ -120,5 +120,5 @@ fn check_text(text: &str, max: usize) -> Result<(), Rule> {
     if text.len() > max && text.chars().count() > max {
         return Err(Rule::StringTooLong { max });
     }
-    if text.as_bytes().contains(&0) { Err(Rule::StringNul) } else { Ok(()) }
+    if memchr::memchr(0, text.as_bytes()).is_some() { Err(Rule::StringNul) } else { Ok(()) }
 }
