@@ -51,9 +51,18 @@ pub(in crate::sqlite) mod column {
     }
 }
 
+/// The columns that are null until the first change.
+const NULL_WHEN_NEW: [usize; 6] = [
+    column::STATE_DIGEST,
+    column::CHANGED,
+    column::DELETED_AT,
+    column::DELETED_BY,
+    column::UPDATED_BY,
+    column::UPDATED_AT,
+];
+
 static INSERT: LazyLock<String> = LazyLock::new(|| {
-    let state = column::STATE_DIGEST..=column::DELETED_BY;
-    let value = |index| if state.contains(&index) { "NULL".to_owned() } else { format!("?{}", index + 1) };
+    let value = |index| if NULL_WHEN_NEW.contains(&index) { "NULL".to_owned() } else { format!("?{}", index + 1) };
     let values: Vec<String> = (0..column::NAMES.len()).map(value).collect();
     format!("INSERT INTO dataset ({}) VALUES ({})", column::NAMES.join(", "), values.join(","))
 });
@@ -83,8 +92,6 @@ fn bind(statement: &mut Statement<'_>, seq: i64, record: &Record) -> rusqlite::R
     statement.raw_bind_parameter(column::DESCRIPTION + 1, &dataset.description)?;
     statement.raw_bind_parameter(column::CREATED_AT + 1, dataset.created_at.timestamp_micros())?;
     statement.raw_bind_parameter(column::CREATED_BY + 1, dataset.created_by.as_ref().map(UserId::as_bytes))?;
-    statement.raw_bind_parameter(column::UPDATED_BY + 1, dataset.updated_by.as_ref().map(UserId::as_bytes))?;
-    statement.raw_bind_parameter(column::UPDATED_AT + 1, dataset.updated_at.map(|time| time.timestamp_micros()))?;
     statement.raw_bind_parameter(column::REVISION + 1, record.revision)?;
     let counts = Counts::of(&dataset.kpis);
     statement.raw_bind_parameter(column::KPI_COUNT + 1, counts.kpis)?;
