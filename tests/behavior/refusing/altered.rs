@@ -149,7 +149,7 @@ const ALTERATIONS: &[(&str, &str, &str)] = &[
         "a changed CHECK",
         "corrupt",
         "PRAGMA writable_schema = ON;
-        UPDATE sqlite_schema SET sql = replace(sql, 'AND 255', 'AND 256') WHERE name = 'dataset'",
+        UPDATE sqlite_schema SET sql = replace(sql, ', 255)', ', 256)') WHERE name = 'dataset'",
     ),
     (
         "a changed comment",
