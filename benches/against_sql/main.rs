@@ -77,7 +77,9 @@ fn count_instructions(jobs: &[Job], count: &str) {
     let (side, times) = count.split_once(':').unwrap();
     let side = if side == "floor" { &mut sides.floor } else { &mut sides.store };
     let times: u64 = times.parse().unwrap();
-    (0..times.min(WARM_UP_MAX)).for_each(|_| drop(side(1)));
+    for _ in 0..times.min(WARM_UP_MAX) {
+        side(1);
+    }
     jobs::IS_COUNTING.store(true, Relaxed);
     side(times);
 }
