@@ -1,13 +1,14 @@
 //! The first reads of a store, on the writer's connection.
 //!
-//! To open a connection costs as much as dozens of reads, since SQLite parses the schema for each. A program that opens
+//! Opening a connection costs as much as dozens of reads, since SQLite parses the schema each time. A program that opens
 //! a store, reads a few datasets and closes it needs no second one. So the first reads use the writer's connection if it
-//! is idle and no other is open. A write that arrives meanwhile waits, but not for long: a read of more than some
-//! milliseconds is interrupted, and done on a connection of its own. That happens at most once, and from then on all
-//! reads have their own: as soon as a store is read for long, or read and written by several threads, reads and writes
-//! do not wait for each other. In a store whose writes must not wait, no read uses the writer's connection.
+//! is idle and no other is open. A write that arrives meanwhile waits until the read ends or is interrupted, which happens
+//! after some milliseconds: SQLite counts the steps of all runs of a statement, so it may be sooner. An interrupted read is
+//! repeated on a connection of its own, and so are all reads after it: as soon as a store is read for long, or read and
+//! written by several threads, reads and writes do not wait for each other. In a store whose writes must not wait, no read
+//! uses the writer's connection.
 //!
-//! Whatever else is not as expected, such as a failed read or damage, is left to a connection for reading too.
+//! A read that fails, for whatever reason, is repeated on a connection for reading too.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;

@@ -5,8 +5,10 @@ mod boundaries;
 mod changed;
 mod changes;
 mod history;
+mod index_entry;
 mod index_order;
 mod order;
+mod page_limit;
 mod properties;
 mod types;
 

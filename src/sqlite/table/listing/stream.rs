@@ -1,7 +1,7 @@
 //! Listing all datasets in the order of creation by one statement, however many there are.
 //!
-//! Each row is a dataset with its KPIs. One that does not match its digest is damaged; if SQLite cannot read it, the
-//! statement restarts after it. So damage is reported for the damaged dataset and for no other.
+//! Each row is a dataset with its KPIs. A dataset that does not match its digest is damaged. If SQLite cannot read a row,
+//! the statement restarts after it. So damage is reported for the damaged dataset and for no other.
 
 use std::sync::LazyLock;
 
@@ -102,7 +102,7 @@ struct Walk<'a, T> {
 
 enum Step {
     Done,
-    /// The statements must restart after the last dataset that was read.
+    /// The statement must restart after the last dataset that was read.
     Restart,
 }
 
@@ -117,7 +117,7 @@ impl<'a, T> Walk<'a, T> {
         Self { snapshot, organization, order, statements, has_kpis, last, page: RawPage::new(limit) }
     }
 
-    /// Fills the page; `read` reads a row, with its size in memory.
+    /// Fills the page; `read` returns the item of a row and its size in memory.
     fn page(
         mut self,
         mut read: impl FnMut(&Row<'_>, KpiRows) -> Result<(usize, T), Failure>,
@@ -136,7 +136,7 @@ impl<'a, T> Walk<'a, T> {
         let limit = self.page.left() + usize::from(!self.has_kpis);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut rows = statement.query(params![self.organization.as_bytes(), self.last, limit])?;
-        let mut expected = 0;
+        let (mut expected, mut has_read) = (0, false);
         loop {
             let is_full = self.page.left() == 0;
             if is_full && self.has_kpis {
@@ -158,10 +158,13 @@ impl<'a, T> Walk<'a, T> {
             let Ok(seq) = Columns(row).integer(column::SEQ) else {
                 return self.skip_unreadable(damaged("an index refers to no dataset").into());
             };
-            // On a damaged index the listing might go back and never end.
+            // On a damaged index the listing might go back and never end. The row before may have been read by an entry
+            // that leads to a wrong one; a search after it continues, unless it goes back at once.
             if !self.order.is_after(self.last, seq) {
-                return Ok(self.end_damaged(damaged("an index is out of order").into()));
+                let step = self.end_damaged(damaged("an index is out of order").into());
+                return Ok(if has_read { Step::Restart } else { step });
             }
+            has_read = true;
             match read(row, kpis) {
                 Ok((bytes, item)) => {
                     if !self.page.push(bytes, item) {
@@ -177,7 +180,8 @@ impl<'a, T> Walk<'a, T> {
         match self.next() {
             Ok(None) => {}
             Ok(Some(_)) => self.page.next = Some(self.last),
-            Err(failure) if snapshot.is_damage(&failure) => return Ok(self.end_damaged(failure)),
+            // The next page reports it.
+            Err(failure) if snapshot.is_damage(&failure) => self.page.next = Some(self.last),
             Err(failure) => return Err(failure),
         }
         Ok(Step::Done)
@@ -215,7 +219,7 @@ impl<'a, T> Walk<'a, T> {
         self.page.push_damage(owned_id(self.snapshot, self.organization, seq), failure);
     }
 
-    /// Adds damage after which nothing can be read.
+    /// Adds damage after which nothing can be read, or not in this order.
     fn end_damaged(&mut self, failure: Failure) -> Step {
         self.page.push_damage(None, failure);
         Step::Done
