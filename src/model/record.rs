@@ -121,7 +121,7 @@ impl Record {
 
     /// Whether two KPIs have the same position in the order of addition.
     pub(crate) fn has_repeated_position(&self) -> bool {
-        // As they are in nearly every dataset.
+        // In nearly every dataset the positions rise.
         if self.positions.is_sorted_by(|one, next| one < next) {
             return false;
         }

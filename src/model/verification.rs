@@ -76,8 +76,8 @@ pub enum FindingKind {
     ForeignKey,
     /// A dataset that does not match its digest, or contains a value that this crate never writes.
     Dataset,
-    /// A dataset that is missing in an index, or an index that is out of order, so that a read or a listing does not find
-    /// a dataset.
+    /// An index that does not lead to every dataset, so that a read or a listing misses some; names the dataset if it
+    /// is known.
     Hidden,
     /// A table and one of its indexes have different numbers of rows, or the counter is damaged or behind a number that is
     /// in use.

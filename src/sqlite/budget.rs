@@ -106,7 +106,7 @@ pub(super) fn briefly<T>(
         Verdict::Cancelled
     };
     let worked = run(connection, interrupt, work);
-    // What was interrupted may have returned something else all the same.
+    // Interrupted work may still have returned a value, which is incomplete.
     worked.ok().filter(|_| !is_too_long.load(Relaxed))
 }
 

@@ -15,10 +15,10 @@ const QUICK_CHECK_MAX: usize = 1_000;
 
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'";
 
-/// The messages of the integrity check of the whole file; empty if it finds nothing. The CHECK constraints of the tables
-/// in `without_checks` are not evaluated.
+/// The messages of the integrity check of the whole file; empty if it finds nothing. The CHECK constraints of the
+/// tables in `without_checks` are not evaluated.
 ///
-/// If there are such tables or those of others, whose CHECK constraints may fail in any way, the whole file is checked
+/// If there are such tables, or tables of others, whose CHECK constraints may fail in any way, the whole file is checked
 /// without CHECK constraints, and then the rows of this crate's remaining tables with them.
 pub(super) fn texts(snapshot: &Snapshot<'_>, schema: &Schema, without_checks: &[&str]) -> Result<Vec<String>, Failure> {
     let connection = snapshot.connection();
@@ -66,10 +66,10 @@ pub(super) fn check_pages(connection: &Connection) -> Result<(), Failure> {
 }
 
 /// The number of rows of this crate's tables that refer to a row that does not exist. Foreign keys of other tables, and
-/// of those in `known`, are not checked.
-pub(super) fn orphans(connection: &Connection, schema: &Schema, known: &[&str]) -> Result<usize, Failure> {
+/// of those in `without_orphans`, are not checked.
+pub(super) fn orphans(connection: &Connection, schema: &Schema, without_orphans: &[&str]) -> Result<usize, Failure> {
     let mut count = 0;
-    for table in tables(connection, schema)?.ours.iter().filter(|table| !known.contains(&table.as_str())) {
+    for table in tables(connection, schema)?.ours.iter().filter(|table| !without_orphans.contains(&table.as_str())) {
         let mut statement = connection.prepare(&format!("PRAGMA foreign_key_check({table:?})"))?;
         let mut rows = statement.query([])?;
         while rows.next()?.is_some() {

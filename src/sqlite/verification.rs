@@ -1,4 +1,5 @@
-//! Verifying every row: by SQLite's own checks, by the digests, and by the order and number of the entries of each index.
+//! Verifying every row: by SQLite's own checks, by the digests, and by the order and number of the entries of each
+//! index.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -47,7 +48,7 @@ pub(crate) fn verify_reported(
 }
 
 /// Verifies everything in one snapshot, and updates `read`, the number of datasets that were read.
-pub(super) fn verify(
+pub(crate) fn verify(
     connection: &Connection,
     damage_is_known: bool,
     read: &AtomicU64,
@@ -66,9 +67,16 @@ pub(super) fn verify(
             push_once(&mut verification.findings, unreadable(snapshot, failure)?);
         }
         // Every KPI that belongs to a dataset was read, so an equal number proves that there is no other.
-        let has_no_orphan = verification.is_whole() && audit::count_kpis(snapshot)? == verification.kpis;
-        let known: &[&str] = if has_no_orphan { &["kpi"] } else { &[] };
-        find_orphans(snapshot, known, &mut verification.findings)?;
+        let has_no_orphan = verification.is_whole()
+            && match audit::count_kpis(snapshot) {
+                Ok(count) => count == verification.kpis,
+                Err(failure) => {
+                    push_once(&mut verification.findings, unreadable(snapshot, failure)?);
+                    false
+                }
+            };
+        let without_orphans: &[&str] = if has_no_orphan { &["kpi"] } else { &[] };
+        find_orphans(snapshot, without_orphans, &mut verification.findings)?;
         Ok(verification)
     })
 }
@@ -94,9 +102,9 @@ fn check(snapshot: &Snapshot<'_>, without_checks: &[&str], findings: &mut Vec<Fi
     Ok(())
 }
 
-/// Adds the finding of SQLite's check of foreign keys, without the tables in `known`, which have no orphans.
-fn find_orphans(snapshot: &Snapshot<'_>, known: &[&str], findings: &mut Vec<Finding>) -> Result<(), Failure> {
-    match integrity::orphans(snapshot.connection(), &SCHEMA, known) {
+/// Adds the finding of SQLite's check of foreign keys, without the tables in `without_orphans`.
+fn find_orphans(snapshot: &Snapshot<'_>, without_orphans: &[&str], findings: &mut Vec<Finding>) -> Result<(), Failure> {
+    match integrity::orphans(snapshot.connection(), &SCHEMA, without_orphans) {
         Ok(0) => {}
         Ok(orphans) => {
             findings
@@ -148,8 +156,8 @@ impl Totals {
 
 /// Reads every dataset from the table itself.
 ///
-/// SQLite's check looks each row up in each index. Only if it has found damage, which may have ended it, the walk does
-/// so too, and names the datasets that an index does not find.
+/// SQLite's check looks each row up in each index. The walk does so only if that check found damage, which may have
+/// ended it, and then names the datasets that an index does not find.
 fn walk(
     snapshot: &Snapshot<'_>,
     verification: &mut Verification,
@@ -227,7 +235,7 @@ fn walk(
     Ok(())
 }
 
-/// What was read, unless it is damaged, which becomes a finding.
+/// The value, or `None` with a finding if it is damaged.
 fn readable<T>(
     snapshot: &Snapshot<'_>,
     read: Result<T, Failure>,
@@ -246,7 +254,7 @@ fn readable<T>(
 /// `counter` and `organization_property`.
 fn counts(snapshot: &Snapshot<'_>, verification: &mut Verification, totals: &Totals) -> Result<(), Failure> {
     for (index, expected) in audit::INDEXES.iter().zip(totals.datasets) {
-        let (kind, detail) = match index.count(snapshot)? {
+        let (kind, detail) = match index.count_in_order(snapshot)? {
             Some(count) if count == expected => continue,
             Some(count) => (
                 FindingKind::Count,

@@ -63,11 +63,19 @@ fn each_kind_of_finding_is_named_with_its_dataset() {
         "UPDATE dataset SET seq = 70 WHERE seq = 3; UPDATE kpi SET dataset_seq = 70 WHERE dataset_seq = 3",
     );
     let deleted = without_an_index("DELETE FROM dataset WHERE seq = 3; DELETE FROM kpi WHERE dataset_seq = 3");
-    let table: [(&str, &[Found]); 7] = [
+    let orphan = |seq: i64| {
+        format!(
+            "PRAGMA ignore_check_constraints = ON; CREATE TEMP TABLE one AS SELECT * FROM kpi LIMIT 1;
+             UPDATE one SET dataset_seq = {seq}; INSERT INTO kpi SELECT * FROM one"
+        )
+    };
+    let table: [(&str, &[Found]); 9] = [
         ("UPDATE kpi SET name = 'other' WHERE dataset_seq = 2", &[("dataset", Some(1))]),
         ("UPDATE dataset SET head_digest = head_digest + 1 WHERE seq = 1", &[("dataset", Some(0))]),
         ("DELETE FROM kpi WHERE dataset_seq = 3 AND position = 1", &[("dataset", Some(2))]),
         ("DELETE FROM dataset WHERE seq = 2", &[("foreign_key", None)]),
+        (&orphan(i64::MIN), &[("foreign_key", None)]),
+        (&orphan(i64::MAX), &[("foreign_key", None)]),
         (
             "UPDATE kpi SET position = 0, sort_order = position WHERE dataset_seq = 1",
             &[("dataset", Some(0)), ("order", Some(0))],

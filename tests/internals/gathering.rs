@@ -54,7 +54,7 @@ fn a_destructor_of_a_thread_can_read() {
     let last = Last(ours.clone(), dataset.clone(), sender);
     std::thread::spawn(move || {
         LAST.set(Some(last));
-        // The slot is used, and destroyed before what was used before it.
+        // Thread-locals are destroyed in the reverse order of their first use.
         ours.dataset(dataset.id).map(drop)
     })
     .join()

@@ -3,6 +3,7 @@
 mod operations;
 
 use std::cell::RefCell;
+use std::sync::atomic::AtomicU64;
 
 use rusqlite::StatementStatus::{AutoIndex, FullscanStep, RePrepare, Sort};
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
@@ -10,6 +11,7 @@ use rusqlite::{Connection, Rows};
 
 use self::operations::{Operation, operations};
 use super::support::with_writer;
+use crate::sqlite::verification;
 use crate::{NewDataset, NewKpi, Organization, OrganizationId, Store};
 
 thread_local! {
@@ -103,12 +105,21 @@ impl Watched {
     }
 
     fn plan(&self, sql: &str) -> Vec<String> {
+        self.explain("EXPLAIN QUERY PLAN", sql, 3)
+    }
+
+    /// The instructions of SQLite's virtual machine.
+    fn opcodes(&self, sql: &str) -> Vec<String> {
+        self.explain("EXPLAIN", sql, 1)
+    }
+
+    fn explain(&self, explain: &str, sql: &str, column: usize) -> Vec<String> {
         self.on_the_connection(|connection| {
-            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let mut statement = connection.prepare(&format!("{explain} {sql}")).unwrap();
             let rows: Rows<'_> = statement.raw_query();
-            let plan = rows.mapped(|row| row.get(3)).collect::<rusqlite::Result<_>>().unwrap();
+            let explained = rows.mapped(|row| row.get(column)).collect::<rusqlite::Result<_>>().unwrap();
             drop(statement);
-            plan
+            explained
         })
     }
 }
@@ -163,6 +174,30 @@ fn statistics_walk_once_through_datasets_and_histories_and_read_no_kpi() {
         assert!(!joined.contains("kpi") && !joined.contains("B-TREE"), "{joined}");
         let rows = i32::try_from(watched.store.statistics().unwrap().datasets).unwrap();
         assert!(ran.iter().all(|ran| ran.full_scan_steps <= 2 * rows && ran.sorts == 0), "{ran:?}");
+    }
+}
+
+/// If SQLite sorted the entries, a verification would miss that those of a damaged index are out of order.
+#[test]
+fn a_verification_reads_every_index_in_its_own_order_and_counts_row_by_row() {
+    let expected = ["sqlite_autoindex_dataset_1", "dataset_by_organization", "dataset_by_change", "dataset_in_trash"]
+        .map(|name| vec![format!("SEARCH dataset USING COVERING INDEX {name} (organization_id>?)")]);
+    for is_analyzed in [false, true] {
+        let watched = Watched::new(true, is_analyzed);
+        RAN.take();
+        watched.on_the_connection(|connection| {
+            let verified = verification::verify(connection, false, &AtomicU64::new(0));
+            assert!(verified.is_ok_and(|verification| verification.is_whole()));
+        });
+        let ran = RAN.take();
+        let (indexes, others): (Vec<_>, Vec<_>) = ran.iter().partition(|ran| ran.sql.contains("dataset INDEXED BY"));
+        let plans: Vec<_> = indexes.iter().map(|ran| watched.plan(&ran.sql)).collect();
+        assert_eq!(plans, expected, "analyzed: {is_analyzed}");
+        assert!(indexes.iter().all(|ran| ran.sorts == 0), "{indexes:?}");
+        // The instruction `Count` cannot be interrupted.
+        let count = others.iter().find(|ran| ran.sql.starts_with("SELECT count(*) FROM kpi")).unwrap();
+        let opcodes = watched.opcodes(&count.sql);
+        assert!(opcodes.iter().any(|code| code == "Next") && opcodes.iter().all(|code| code != "Count"), "{opcodes:?}");
     }
 }
 
@@ -318,6 +353,7 @@ fn a_scan_a_sort_and_a_second_preparation_are_detected() {
     assert_eq!(second.prepared_again, 1, "{second:?}");
     let joined = watched.plan(sql).join("; ");
     assert!(joined.contains("SCAN kpi") && joined.contains("B-TREE"), "{joined}");
+    assert!(watched.opcodes("SELECT count(*) FROM kpi").iter().any(|code| code == "Count"));
     let automatic = watched.plan("SELECT a.name FROM kpi a JOIN kpi b ON a.unit = b.unit").join("; ");
     assert!(automatic.contains("AUTOMATIC"), "{automatic}");
 }

@@ -51,11 +51,11 @@ pub(super) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path)
 }
 
-/// The number of the mount that a file or folder belongs to, as Linux tells it. Fails elsewhere, and where `/proc` is not
-/// mounted.
+/// The number of the mount that a file or folder belongs to, as Linux tells it. Fails elsewhere, where `/proc` is not
+/// mounted, and where it has no such number (gVisor).
 ///
-/// IMPORTANT: `O_PATH` opens the place and not the file, which may be a database: closing such a descriptor drops no
-/// locks (`filp_flush` in `fs/open.c` of Linux), and nothing of the file is read.
+/// IMPORTANT: `O_PATH` refers to the file without opening it, and the file may be a database: closing such a descriptor
+/// drops no locks (`filp_flush` in `fs/open.c` of Linux), and nothing of the file is read.
 #[cfg(all(target_os = "linux", not(any(target_arch = "sparc", target_arch = "sparc64"))))]
 pub(super) fn mount_of(path: &Path) -> io::Result<u64> {
     use std::io::Read;
@@ -67,7 +67,7 @@ pub(super) fn mount_of(path: &Path) -> io::Result<u64> {
     let place = OpenOptions::new().read(true).custom_flags(O_PATH).open(path)?;
     // One read returns all of it: four lines.
     let mut text = [0; 256];
-    let length = File::open(format!("/proc/self/fdinfo/{}", place.as_raw_fd()))?.read(&mut text)?;
+    let length = File::open(format!("/proc/thread-self/fdinfo/{}", place.as_raw_fd()))?.read(&mut text)?;
     let text = String::from_utf8_lossy(text.get(..length).unwrap_or_default());
     let number = text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
     number.ok_or_else(|| ErrorKind::InvalidData.into())
@@ -76,6 +76,11 @@ pub(super) fn mount_of(path: &Path) -> io::Result<u64> {
 #[cfg(not(all(target_os = "linux", not(any(target_arch = "sparc", target_arch = "sparc64")))))]
 pub(super) fn mount_of(_: &Path) -> io::Result<u64> {
     Err(ErrorKind::Unsupported.into())
+}
+
+/// The mounts of this process, as Linux lists them. Fails elsewhere, and where `/proc` is not mounted.
+pub(super) fn mounts() -> io::Result<Vec<u8>> {
+    if cfg!(target_os = "linux") { fs::read("/proc/self/mountinfo") } else { Err(ErrorKind::Unsupported.into()) }
 }
 
 /// Opens a file on which SQLite holds no locks, for reading. In tests a failing read fails here, with the same effect.

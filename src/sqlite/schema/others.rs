@@ -16,6 +16,7 @@ use super::object::Object;
 use crate::error::Error;
 use crate::sqlite::connection;
 use crate::sqlite::failure::{Failure, cause, damaged};
+use crate::sqlite::table::gather;
 
 /// Tables with a generated column.
 const GENERATED: &str =
@@ -59,6 +60,7 @@ fn check_kind(object: &Object, others: &[Object], is_reserved: impl Fn(&str) -> 
 /// Creates the tables and indexes without rows, as a backup does.
 fn create_in_memory(others: &[Object]) -> Result<Connection, Failure> {
     let connection = connection::connect_in_memory()?;
+    gather::remove(&connection)?;
     let (tables, indexes): (Vec<_>, Vec<_>) = others.iter().partition(|object| object.is_table());
     // The index of a constraint has no SQL; it is created with its table.
     for object in tables.into_iter().chain(indexes).filter(|object| !object.sql.is_empty()) {

@@ -21,15 +21,22 @@ use crate::model::value_type::ValueType;
 use crate::sqlite::failure::{Failure, UnexpectedValue, cause, damaged};
 
 thread_local! {
-    /// What the function and [`step`] leave for each other. Nothing is left there when a step has ended, so nothing has
-    /// to be dropped when the thread ends, and its destructors can still read.
+    /// The values that the function and [`step`] pass to each other. Nothing is left there when a step has ended, so
+    /// nothing has to be dropped when the thread ends, and its destructors can still read.
     static SLOT: Cell<ManuallyDrop<Slot>> = const { Cell::new(ManuallyDrop::new(Slot::Expected(0))) };
 }
+
+const NAME: &str = "kpi_store_gather_kpis";
 
 /// Makes the function known to a connection, but not to the schema of its file.
 pub(in crate::sqlite) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
-    connection.create_aggregate_function("gather_kpis", ARGUMENTS, flags, Gather)
+    connection.create_aggregate_function(NAME, ARGUMENTS, flags, Gather)
+}
+
+/// Makes the function unknown again, to a connection that runs statements of others.
+pub(in crate::sqlite) fn remove(connection: &Connection) -> rusqlite::Result<()> {
+    connection.remove_function(NAME, ARGUMENTS)
 }
 
 /// All columns of a KPI except `dataset_seq`, which is known.
@@ -39,10 +46,10 @@ const ARGUMENTS: i32 = 10;
 /// part of, is stepped by [`step`].
 pub(super) fn kpis_of(seq: &str) -> String {
     let names: Vec<&str> = column::NAMES.iter().take(column::DATASET_SEQ).copied().collect();
-    format!("SELECT gather_kpis({}) FROM kpi WHERE dataset_seq = {seq}", names.join(", "))
+    format!("SELECT {NAME}({}) FROM kpi WHERE dataset_seq = {seq}", names.join(", "))
 }
 
-/// What is in the slot.
+/// The content of the slot.
 enum Slot {
     /// No KPI was gathered yet. This number of them is expected.
     Expected(usize),
@@ -68,7 +75,7 @@ fn replace(slot: Slot) -> Result<Slot, AccessError> {
     SLOT.try_with(|present| ManuallyDrop::into_inner(present.replace(ManuallyDrop::new(slot))))
 }
 
-/// The thread ends, and the system has taken its slot.
+/// The slot was destroyed, because the thread is ending.
 #[cold]
 fn no_slot(error: AccessError) -> Failure {
     Error::Storage { source: cause(error) }.into()

@@ -19,7 +19,7 @@ pub(in crate::sqlite) struct StoredTime {
     pub(in crate::sqlite) time: DateTime<Utc>,
 }
 
-/// What has the columns of a row.
+/// A source of the columns of a row.
 pub(in crate::sqlite) trait HasColumns {
     fn value(&self, column: usize) -> Result<ValueRef<'_>, UnexpectedValue>;
 }

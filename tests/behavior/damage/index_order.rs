@@ -1,5 +1,5 @@
-//! Two entries of an index exchanged so that SQLite's own check still finds each of them: it begins a search on the page
-//! where the last one has ended. A search from the root misses one of them.
+//! Two entries of an index exchanged so that SQLite's own check still finds each of them: it begins a search on the
+//! page where the last one has ended. A search from the root misses one of them.
 
 use std::fs;
 

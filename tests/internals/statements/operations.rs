@@ -28,8 +28,8 @@ pub(super) fn operations() -> Vec<Operation> {
             assert!(page.items.iter().all(|summary| summary.kpi_count == 10) && page.next.is_some());
         })
     };
-    // A statement that gathers KPIs, within that of their datasets, has the title of those. After a full page, another
-    // looks for a next one. The statement that holds the snapshot ends last.
+    // A title names the first table after FROM, which is `kpi` where KPIs are gathered. After a full page, another
+    // statement looks for a next one. The statement that holds the snapshot ends last.
     let listing = vec![("SELECT dataset", 1), ("SELECT kpi", 1), ("PRAGMA", 1)];
     let begin = [("BEGIN", 1), ("PRAGMA", 1)];
     // The call needs more sequence numbers than a block has.
