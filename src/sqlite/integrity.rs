@@ -18,8 +18,8 @@ const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND su
 /// The messages of the integrity check of the whole file; empty if it finds nothing. The CHECK constraints of the
 /// tables in `without_checks` are not evaluated.
 ///
-/// If there are such tables, or tables of others, whose CHECK constraints may fail in any way, the whole file is checked
-/// without CHECK constraints, and then the rows of this crate's remaining tables with them.
+/// If there are such tables, or tables of others, whose CHECK constraints may fail in any way, the whole file is
+/// checked without CHECK constraints, and then the rows of this crate's remaining tables with them.
 pub(super) fn texts(snapshot: &Snapshot<'_>, schema: &Schema, without_checks: &[&str]) -> Result<Vec<String>, Failure> {
     let connection = snapshot.connection();
     let tables = match tables(connection, schema) {

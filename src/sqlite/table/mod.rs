@@ -2,8 +2,8 @@
 //!
 //! - [`dataset`], [`kpi`]: reading and writing the rows of one dataset; [`gather`]: its KPIs in one step of a
 //!   statement; [`listing`]: reading the rows of many.
-//! - [`change`]: changing a stored dataset; [`version`]: what each change replaced; [`history`]: earlier
-//!   versions; [`prune`]: removing them. [`changes`]: what has changed since a place.
+//! - [`change`]: changing a stored dataset; [`version`]: what each change replaced; [`history`]: earlier versions;
+//!   [`prune`]: removing them. [`changes`]: what has changed since a place.
 //! - [`trash`]: deleted datasets. [`mod@organization`]: removing all of an organization; [`removal`]: what both remove,
 //!   damaged or not. [`counter`]: the numbers of datasets and changes.
 //! - [`property`]: what an application keeps beside its datasets.
