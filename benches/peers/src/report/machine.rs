@@ -9,12 +9,14 @@ pub(crate) fn description() -> String {
         let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "))?;
         Some(format!("{}, ", name.1))
     });
-    let system = fs::read_to_string("/proc/sys/kernel/osrelease").ok();
+    // `6.18` of `6.18.44-generic`.
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let system: Vec<&str> = release.split(['.', '-']).take(2).collect();
     format!(
         "Measured on: {}{cores} cores, {} {}; SQLite {} unless a note below says otherwise.",
         processor.unwrap_or_default(),
         std::env::consts::OS,
-        system.unwrap_or_default().trim(),
+        system.join(".").trim(),
         rusqlite::version()
     )
 }
