@@ -22,7 +22,7 @@ cargo run --release --manifest-path benches/peers/Cargo.toml -- [scale] [options
   --help             prints this
 ";
 
-/// What to do.
+/// The command to run.
 pub(crate) struct Arguments {
     pub(crate) amount: Amount,
     pub(crate) jobs: Vec<Job>,
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     pub(crate) data: PathBuf,
 }
 
-/// What the command line asks for.
+/// The options of the command line.
 pub(crate) enum Command {
     Measure(Arguments),
     Scale(Arguments),

@@ -14,14 +14,14 @@ pub(crate) const ROUNDS: usize = 11;
 /// About the minimum time of a round of one peer.
 const ROUND_TIME: Duration = Duration::from_millis(60);
 
-/// What a job took.
+/// The costs of a job.
 pub(crate) struct Measured {
     pub(crate) job: Job,
     /// The floor is the first.
     pub(crate) peers: Vec<MeasuredPeer>,
 }
 
-/// What it took one peer, in nanoseconds or bytes for one operation.
+/// The costs for one peer, in nanoseconds or bytes for one operation.
 pub(crate) struct MeasuredPeer {
     pub(crate) name: &'static str,
     pub(crate) amount: Spread,

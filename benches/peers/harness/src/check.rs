@@ -1,4 +1,4 @@
-//! What a peer must answer, compared with what was asked for.
+//! The answers of a peer, compared with the requests.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{Dataset, Peer, input};
 
-/// What a peer has returned of the datasets that it created, in the order of their creation: an id and a hash of all
+/// The datasets that a peer returned when it created them, in the order of their creation: an id and a hash of all
 /// fields of each, since the datasets themselves would take the memory that is to be measured.
 #[derive(Default)]
 pub(crate) struct Expected {

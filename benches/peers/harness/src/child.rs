@@ -27,7 +27,7 @@ pub fn arguments(peer: &str, job: Job, amount: Amount, folder: &Path) -> [OsStri
     [CHILD.into(), peer.into(), job.name().into(), amount.into(), folder.into()]
 }
 
-/// What a child process was started for.
+/// The task of a child process.
 #[derive(Debug)]
 pub struct Task {
     /// The name of the peer.

@@ -118,7 +118,7 @@ impl Dataset {
         (count(self.kpis.len()), count(self.kpis.iter().filter(|kpi| kpi.required).count()))
     }
 
-    /// What a list shows of it.
+    /// The same without its KPIs, as a list shows it.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let (kpi_count, required_count) = self.counts();

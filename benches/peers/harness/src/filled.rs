@@ -1,4 +1,4 @@
-//! What a job works on: a folder of its own, and a peer that was filled, reopened and checked.
+//! The store of a job: a folder of its own, and a peer that was filled, reopened and checked.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What is measured.
+//! The jobs that are measured.
 
 use crate::input::{KPIS, Texts};
 
@@ -47,7 +47,7 @@ pub enum Job {
     BytesLong,
 }
 
-/// What a child process reports of a round.
+/// The unit of the figure that a child process reports for a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Nanoseconds of all operations together.
@@ -128,7 +128,7 @@ impl Job {
         Self::ALL.into_iter().find(|job| job.name() == name)
     }
 
-    /// What a round of it is measured in.
+    /// The unit of its rounds.
     #[must_use]
     pub const fn unit(self) -> Unit {
         match self {
@@ -137,7 +137,7 @@ impl Job {
         }
     }
 
-    /// What the figure of the floor is divided by to be printed, and the noun of it: a KPI of a bulk, a dataset of a
+    /// The divisor of the printed figure of the floor, and the noun of it: a KPI of a bulk, a dataset of a
     /// list.
     #[must_use]
     pub fn items(self, amount: Amount) -> (usize, &'static str) {

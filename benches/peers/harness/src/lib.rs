@@ -1,5 +1,5 @@
-//! What all peers of the benchmark share: the [`Peer`] trait, the [jobs](Job), the [input](input::datasets), and the
-//! checks that every peer must pass while it is measured.
+//! The parts that all peers of the benchmark share: the [`Peer`] trait, the [jobs](Job), the [input](input::datasets), and
+//! the checks that every peer must pass while it is measured.
 //!
 //! A program that contains peers calls [`child::main`]. The driver starts it as a child process for each job, so that
 //! every peer has a process of its own, with one SQLite at most.

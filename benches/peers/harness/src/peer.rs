@@ -1,4 +1,4 @@
-//! What a peer must be able to do.
+//! The operations of a peer.
 
 use std::path::Path;
 
@@ -13,11 +13,11 @@ pub const ORGANIZATION: Uuid = Uuid::from_u128(0x0197_d5b5_7c2e_7d2a_9d3a_5f6f_2
 /// A store of datasets, used as its documentation recommends.
 ///
 /// Every peer validates what it stores with [`NewDataset::validate`] and changes nothing if that fails. It gives each
-/// dataset and each KPI a UUIDv7, and the datasets of one call the same time of creation. What cannot fail in a
-/// benchmark, such as the disk, may panic.
+/// dataset and each KPI a UUIDv7, and the datasets of one call the same time of creation. A failure of the
+/// disk may panic.
 ///
-/// Requests are borrowed, so every peer copies what it needs of them. What a peer returns has its own types: only the
-/// checks, which are not measured, convert them.
+/// Requests are borrowed, so every peer copies what it needs of them. The results of a peer have its own types: only
+/// the checks, which are not measured, convert them.
 pub trait Peer: Sized + Sync {
     /// A stored dataset with its KPIs in display order, owned.
     type Stored: Send;
@@ -37,14 +37,14 @@ pub trait Peer: Sized + Sync {
     ///
     /// # Errors
     ///
-    /// What is wrong with the request. Nothing was stored.
+    /// The violations of the request. Nothing was stored.
     fn create(&self, new: &NewDataset) -> Result<Self::Stored, Violations>;
 
     /// Creates all of these datasets or none.
     ///
     /// # Errors
     ///
-    /// What is wrong with the requests. Nothing was stored.
+    /// The violations of the requests. Nothing was stored.
     fn create_all(&self, new: &[NewDataset]) -> Result<Vec<Self::Stored>, Violations>;
 
     /// Creates valid datasets in transactions of `batch`, with as few in memory at a time as the peer can; `usize::MAX`
@@ -71,7 +71,7 @@ pub trait Peer: Sized + Sync {
     ///
     /// # Errors
     ///
-    /// What is wrong with the name ([`validate_name`]). Nothing was changed.
+    /// The violations of the name ([`validate_name`]). Nothing was changed.
     fn rename_kpi(&self, dataset: Uuid, kpi: Uuid, name: &str) -> Result<Self::Stored, Violations>;
 
     /// A stored dataset as the checks compare it.
@@ -85,7 +85,7 @@ pub trait Peer: Sized + Sync {
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// Its violations.
 pub fn validate_name(name: &str) -> Result<(), Violations> {
     NewKpi::new(name).validate()
 }

@@ -18,7 +18,7 @@ pub(crate) struct JsonFile {
     content: RwLock<Content>,
 }
 
-/// What is in the file.
+/// The content of the file.
 #[derive(Default)]
 struct Content {
     /// In the order of creation.

@@ -19,7 +19,7 @@ pub(crate) struct PeerInfo {
     pub(crate) name: &'static str,
     /// The program that contains it.
     pub(crate) program: Program,
-    /// What it is, for the notes below the table.
+    /// A description, for the notes below the table.
     pub(crate) note: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! What redb and fjall store: a value for each dataset, with its KPIs, encoded by postcard.
+//! The records that redb and fjall store: a value for each dataset, with its KPIs, encoded by postcard.
 //!
 //! The key is the id of the organization followed by that of the dataset, a UUIDv7, so the order of keys is the order
 //! of creation. The head comes first in a value and has the numbers of KPIs, so a summary is read without decoding

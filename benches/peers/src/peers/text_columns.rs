@@ -1,4 +1,4 @@
-//! What the peers with ids and times as text share.
+//! Statements and mappers shared by the peers with ids and times as text.
 
 use std::path::Path;
 use std::str::FromStr;

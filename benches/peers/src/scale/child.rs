@@ -19,7 +19,7 @@ use crate::peers::redb::Redb;
 /// The first argument of a child process.
 pub(super) const CHILD: &str = "scale-child";
 
-/// What a load took, and what the reads after it took.
+/// The costs of a load and of the reads after it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Figures {
     /// Nanoseconds of the load for each KPI.
@@ -154,7 +154,7 @@ pub(super) fn median(rounds: usize, mut measured: impl FnMut() -> f64) -> f64 {
     measured[rounds / 2]
 }
 
-/// What the work returns, and the nanoseconds that it took.
+/// The result of the work, and the nanoseconds that it took.
 pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
     let started = Instant::now();
     let done = work();

@@ -18,7 +18,7 @@ const SIZES: [usize; 3] = [100, 1_000, 10_000];
 const SHORT_SIZES: [usize; 1] = [200];
 const ROUNDS: usize = 11;
 
-/// What it took with a dataset of this many KPIs.
+/// The time with a dataset of this many KPIs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Large {
     pub(super) kpis: usize,

@@ -52,7 +52,7 @@ impl Mode {
     }
 }
 
-/// What a number of KPIs took a peer.
+/// The costs of a number of KPIs for a peer.
 pub(crate) struct Measured {
     peer: &'static str,
     mode: Mode,
